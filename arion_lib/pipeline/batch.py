@@ -1,0 +1,72 @@
+"""The values that travel between the pipeline's parts.
+
+Idea        Whatever must become true together travels together: one `Batch` is one transaction.
+Invariant   A value is never changed after it was made, so any thread may read it without a lock.
+When wrong  A record that cannot be read becomes a `DeadLetter` with its place and reason; it is never dropped silently.
+See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_batch.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, TypeAlias
+
+Record: TypeAlias = Any
+"""One event: a `dict` with string keys, or a `msgspec.Struct` that holds only the projected fields."""
+
+Number: TypeAlias = int | float | Decimal
+Key: TypeAlias = tuple[str | int | float | bool | None, ...]
+"""What a group is called: the values of its `group_by` fields, in order (a time window is one of them)."""
+
+RAW_LIMIT = 1_024
+"""Bytes of a bad record that its dead letter keeps."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A record that could not be read, with what a person needs to find it and mend it."""
+
+    record: int  # 1-based number of the record in its body
+    offset: int  # bytes from the start of the (inflated) body
+    reason: str
+    raw: bytes  # at most RAW_LIMIT bytes of it
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """What is known of one group. `None` means that this figure was not asked for; the mean is sum / count."""
+
+    count: int
+    sum: Number | None = None
+    min: Number | None = None
+    max: Number | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How far into one delivered body the store has come, written in the transaction of the batch that got there."""
+
+    id: str
+    done: int  # records of the body (bad ones included) that are safe once this batch is committed
+    complete: bool  # the body ended here
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Everything that one transaction of the store makes durable, or nothing of it.
+
+    `rows` are JSON objects, already encoded (encode once: the same bytes serve the row and the message).
+    `messages` are what the outbox hands to the message queue; `ids`, where given, run parallel to `rows` and
+    make the store skip each row (and its message of the same index) whose id it has seen before in this stream.
+    `ids` with `groups` is refused when the batch is made: a partial aggregate cannot leave a row out.
+    """
+
+    stream: str
+    rows: Sequence[bytes] = ()
+    groups: Mapping[Key, Aggregate] = field(default_factory=dict)
+    messages: Sequence[bytes] = ()
+    dead: Sequence[DeadLetter] = ()
+    deliveries: Sequence[Delivery] = ()
+    ids: Sequence[str] | None = None
