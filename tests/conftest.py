@@ -1,0 +1,34 @@
+"""What every test may lean on: nothing leaks, servers are real or honestly absent."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.leaks import Snapshot
+
+pytest_plugins = ["tests.services.servers"]
+
+
+@pytest.fixture
+def no_leaks() -> Iterator[None]:
+    """Fail the test that leaves a thread, a child process or a file descriptor behind.
+
+    Ask for it first (`def test_x(no_leaks, tmp_path)`) or for a whole module with
+    `pytestmark = pytest.mark.usefixtures("no_leaks")`, so that it is the last to be torn down.
+    """
+    before = Snapshot.take()
+    yield
+    left = before.leaked()
+    assert not left, "left behind:\n  " + "\n  ".join(left)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_process_outlives_the_session() -> Iterator[None]:
+    """Fail the run, at its very end, that leaves a child process behind."""
+    before = Snapshot.take()
+    yield
+    left = before.leaked_children()
+    assert not left, f"child processes of process {os.getpid()} outlive the tests:\n  " + "\n  ".join(left)
