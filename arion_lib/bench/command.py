@@ -1,0 +1,144 @@
+"""`python -m arion_lib bench NAME`: ours and the installed peers, measured side by side.
+
+Idea        A benchmark is a module of this folder with `run(args) -> int`; its file name is its name there.
+Invariant   Every printed table stands under a line that names the machine, the Python and the peers' versions.
+When wrong  An unknown name exits with 2 and the nearest name; a peer that is not installed is named, not crashed on.
+See         tests/bench/test_command.py
+
+A benchmark module is short:
+
+    from arion_lib.bench.command import finish, options
+
+    def run(args: list[str]) -> int:
+        chosen = options("pipeline", "Parse, project and sum events.").parse_args(args)  # --rounds, --json, --strict
+        result = compare({...}, baseline="json", rounds=chosen.rounds)
+        return finish([result], chosen, peers=["orjson"])  # prints machine, versions and tables
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib
+import json
+import os
+import pkgutil
+import platform
+import sys
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+_OWN = {"command", "compare"}  # modules of this folder that are no benchmarks
+
+
+class Result(Protocol):
+    """What a benchmark hands to `finish`: a `Comparison` of times or of memory."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether all targets are met."""
+
+    def table(self) -> str:
+        """Lay the figures out as text."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the figures as JSON-ready values."""
+
+
+def run(args: list[str]) -> int:
+    """Run the benchmark that the first argument names with the rest; list the names without one. Returns the exit code."""
+    names = benchmarks()
+    parser = argparse.ArgumentParser(
+        prog="python -m arion_lib bench",
+        description="Measure ours and the installed peers side by side.",
+        epilog="example: python -m arion_lib bench lazy --rounds 3 --json lazy.json"
+        f"    benchmarks: {', '.join(names) or 'none'}",
+    )
+    parser.add_argument("name", nargs="?", metavar="NAME", help="benchmark to run; without one, list them")
+    parser.add_argument("rest", nargs=argparse.REMAINDER, metavar="...", help="options of the benchmark (NAME --help)")
+    chosen = parser.parse_args(args)
+    if chosen.name is None:
+        print("benchmarks:", ", ".join(names) or "none")
+        return 0
+    if chosen.name not in names:
+        print(_unknown(chosen.name, names), file=sys.stderr)
+        return 2
+    return _load(chosen.name)(chosen.rest)
+
+
+def benchmarks() -> list[str]:
+    """List the names that `python -m arion_lib bench` knows: the modules beside this one."""
+    return sorted(m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)]) if _is_benchmark(m.name))
+
+
+def machine(peers: Sequence[str] = ()) -> str:
+    """Describe in one line what the figures were measured on; `peers` are distributions whose version belongs to it.
+
+    >>> machine(["no-such-peer"]).split(" · ")[3:]
+    ['no-such-peer not installed']
+    """
+    facts = [
+        f"{usable_cores()} cores",
+        f"Python {platform.python_version()}",
+        f"{platform.system()} {platform.machine()}",
+    ]
+    return " · ".join([*facts, *(f"{peer} {_version(peer)}" for peer in peers)])
+
+
+def usable_cores() -> int:
+    """Count the cores this process may use, which in a container can be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def options(name: str, description: str) -> argparse.ArgumentParser:
+    """Make the parser that every benchmark starts from: `--rounds N`, `--json FILE`, `--strict`."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m arion_lib bench {name}",
+        description=description,
+        epilog=f"example: python -m arion_lib bench {name} --rounds 3 --json {name}.json",
+    )
+    parser.add_argument("--rounds", type=_at_least_one, default=5, help="interleaved rounds (default: 5)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to FILE as well")
+    parser.add_argument("--strict", action="store_true", help="exit with 1 when a target is missed")
+    return parser
+
+
+def finish(results: Sequence[Result], chosen: argparse.Namespace, peers: Sequence[str] = ()) -> int:
+    """Print the machine's line and each table, write `--json`, and return the exit code."""
+    print(machine(peers))
+    for result in results:
+        print(f"\n{result.table()}")
+    if chosen.json is not None:
+        document = {"machine": machine(peers), "results": [result.as_dict() for result in results]}
+        chosen.json.write_text(json.dumps(document, indent=2), encoding="utf-8")
+    return 1 if chosen.strict and not all(result.ok for result in results) else 0
+
+
+def _is_benchmark(name: str) -> bool:
+    return name not in _OWN and not name.startswith("_")
+
+
+def _version(distribution: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _load(name: str) -> Callable[[list[str]], int]:
+    return cast("Callable[[list[str]], int]", importlib.import_module(f"arion_lib.bench.{name}").run)
+
+
+def _unknown(name: str, names: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    return f"python -m arion_lib bench: NAME must be one of {', '.join(names) or 'none'}, got {name!r}{hint}"
+
+
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be >= 1, got {number}")
+    return number

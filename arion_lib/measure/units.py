@@ -1,0 +1,117 @@
+"""Seconds, bytes and rates as a person reads them, and back.
+
+Idea        Three significant digits and the unit that keeps the figure between 1 and 1,000.
+Invariant   A printed figure reads back to within half a per cent, and a larger value never prints smaller.
+When wrong  A text without a number or with an unknown unit is a `ValueError` that lists the units.
+See         tests/measure/test_units.py
+
+Units are decimal, as disks and networks count: 1 MB is 1,000,000 bytes.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+
+SECONDS: Mapping[str, float] = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
+BYTES: Mapping[str, float] = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
+COUNTS: Mapping[str, float] = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
+
+_FIGURE = re.compile(r"\s*(-?[\d,]*\.?\d+(?:e[+-]?\d+)?)\s*([A-Za-z]*)\s*")
+
+
+def seconds_text(seconds: float) -> str:
+    """Write a duration with its unit.
+
+    >>> [seconds_text(x) for x in (0, 84e-6, 0.0123, 1.5, 1234)]
+    ['0 s', '84.0 us', '12.3 ms', '1.50 s', '1,230 s']
+    """
+    return _scaled(seconds, SECONDS, zero="0 s")
+
+
+def bytes_text(size: float) -> str:
+    """Write a number of bytes with its unit; whole bytes stay whole.
+
+    >>> [bytes_text(x) for x in (0, 999, 1_000, 24_000_000, 999_999_999, -1_500)]
+    ['0 B', '999 B', '1.00 kB', '24.0 MB', '1.00 GB', '-1.50 kB']
+    """
+    if abs(size) < 999.5 and size == round(size):
+        return f"{size:.0f} B"
+    return _scaled(size, BYTES, zero="0 B")
+
+
+def count_text(count: float) -> str:
+    """Write a number of things, shortened by k, M or G.
+
+    >>> [count_text(x) for x in (0, 7, 999, 40_000, 1_234_567)]
+    ['0', '7', '999', '40.0 k', '1.23 M']
+    """
+    if abs(count) < 999.5 and count == round(count):
+        return f"{count:.0f}"
+    return _scaled(count, COUNTS, zero="0").rstrip()
+
+
+def rate_text(rate: float, unit: str) -> str:
+    """Write a throughput; `unit` is what is counted (`"B"` is scaled as bytes).
+
+    >>> rate_text(350e6, "B"), rate_text(18_000, "records"), rate_text(2.5, "tasks")
+    ('350 MB/s', '18.0 k records/s', '2.50 tasks/s')
+    """
+    return amount_text(rate, unit) + "/s"
+
+
+def amount_text(amount: float, unit: str) -> str:
+    """Write an amount of whatever is counted: bytes as bytes, all else as a count and its name.
+
+    >>> amount_text(1e8, "B"), amount_text(1e6, "records"), amount_text(3, "")
+    ('100 MB', '1.00 M records', '3')
+    """
+    return bytes_text(amount) if unit == "B" else f"{count_text(amount)} {unit}".rstrip()
+
+
+def read_seconds(text: str) -> float:
+    """Read what `seconds_text` wrote, or a person typed.
+
+    >>> read_seconds("84 us"), read_seconds("1,230 s")
+    (8.4e-05, 1230.0)
+    """
+    return _read(text, SECONDS)
+
+
+def read_bytes(text: str) -> float:
+    """Read what `bytes_text` wrote, or a person typed.
+
+    >>> read_bytes("24 MB"), read_bytes("512 B")
+    (24000000.0, 512.0)
+    """
+    return _read(text, BYTES)
+
+
+def read_count(text: str) -> float:
+    """Read what `count_text` wrote.
+
+    >>> read_count("40 k"), read_count("7")
+    (40000.0, 7.0)
+    """
+    return _read(text, COUNTS)
+
+
+def _scaled(value: float, units: Mapping[str, float], zero: str) -> str:
+    # Rounded before the unit is chosen: 999.6 kB must become 1.00 MB, never 1000 kB.
+    rounded = float(f"{abs(value):.3g}")
+    if rounded == 0:
+        return zero
+    if not math.isfinite(rounded):
+        return str(value)
+    unit, factor = next(((u, f) for u, f in reversed(list(units.items())) if f <= rounded), next(iter(units.items())))
+    figure = rounded / factor
+    text = f"{figure:,.0f}" if figure >= 1000 else f"{figure:#.3g}".rstrip(".")
+    return f"{'-' if value < 0 else ''}{text} {unit}"
+
+
+def _read(text: str, units: Mapping[str, float]) -> float:
+    match = _FIGURE.fullmatch(text)
+    if match is None or match[2] not in units:
+        raise ValueError(f"text must be a number and one of {', '.join(u or 'no unit' for u in units)}, got {text!r}")
+    return float(match[1].replace(",", "")) * units[match[2]]
