@@ -46,11 +46,16 @@ class Aggregate:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """How far into one delivered body the store has come, written in the transaction of the batch that got there."""
+    """How far into one delivered body the store has come, written in the transaction of the batch that got there.
+
+    A batch holds the records `start` (exclusive) to `done` (inclusive) of its body. A store refuses it unless `start`
+    is what it has already: two senders of the same body can then never both count a record.
+    """
 
     id: str
     done: int  # records of the body (bad ones included) that are safe once this batch is committed
     complete: bool  # the body ended here
+    start: int = 0  # records of the body that were safe before this batch
 
 
 @dataclass(frozen=True, slots=True)
