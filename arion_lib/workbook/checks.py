@@ -1,0 +1,137 @@
+"""Judge a reader's answer and say why.
+
+Idea        Run the answer and the reference solution on the same cases; where they differ, look in the catalogue for
+            the wrong answer that differs in the same way: its misconception is the likely one.
+Invariant   `judge` is deterministic and never raises on account of the answer.
+When wrong  The report names the smallest failing input, what was expected, what came, and the misconception.
+See         every notebook · tests/workbook/test_checks.py
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from arion_lib.workbook import catalogue
+from arion_lib.workbook.exercise import Answer, Case, Exercise
+from arion_lib.workbook.outcome import Kind, Outcome, run, shortened
+
+
+class Mark(Enum):
+    """The three things a check can say."""
+
+    OK = "[ ok ]"
+    NO = "[ no ]"
+    TODO = "[todo]"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a check found. `str()` of it is the report."""
+
+    mark: Mark
+    exercise: str
+    cases: int = 0
+    case: str = ""
+    expected: str = ""
+    got: str = ""
+    misconception: str = ""
+
+    def __str__(self) -> str:
+        """
+        >>> print(Verdict(Mark.NO, "1.1 cut", 7, "cut([b'a'])", "['a']", "[]", "the last line may lack its newline"))
+        [ no ] 1.1 cut
+               smallest failing input   cut([b'a'])
+               expected                 ['a']
+               got                      []
+               likely                   the last line may lack its newline
+        """
+        if self.mark is Mark.TODO:
+            return f"{self.mark.value} {self.exercise}: write your answer in the cell above, then run this cell again"
+        if self.mark is Mark.OK:
+            return f"{self.mark.value} {self.exercise}: {self.cases} of {self.cases} cases"
+        rows = {
+            "smallest failing input": self.case,
+            "expected": self.expected,
+            "got": self.got,
+            "likely": self.misconception,
+        }
+        lines = [f"       {label:<24} {text}" for label, text in rows.items() if text]
+        return "\n".join([f"{self.mark.value} {self.exercise}", *lines])
+
+
+def check(exercise_id: str, answer: object) -> None:
+    """Print the verdict on `answer`, the function or class itself: `[ ok ]`, `[ no ]` with the reason, or `[todo]`.
+
+    Raises `ValueError` for an exercise that does not exist. Takes a few milliseconds for a right answer; an answer
+    that never ends is stopped at the exercise's deadline.
+    """
+    print(judge(catalogue.find(exercise_id), answer))
+
+
+def judge(exercise: Exercise, answer: object) -> Verdict:
+    """Return the verdict on `answer`; nothing the answer does gets out of here."""
+    title = exercise.title()
+    if not callable(answer):
+        given = f"{shortened(answer, 60)} (a {type(answer).__name__})"
+        likely = f"hand over {exercise.name} itself, without calling it"
+        return Verdict(
+            Mark.NO, title, 0, f'check("{exercise.id}", ...)', f"the function {exercise.name}", given, likely
+        )
+    expected = [_try(exercise, case, exercise.solution) for case in exercise.cases]
+    got_all = list(_until_time(exercise, answer))
+    if any(got.kind is Kind.TODO for got in got_all):
+        return Verdict(Mark.TODO, title)
+    for number, (case, want, got) in enumerate(zip(exercise.cases, expected, got_all, strict=False)):
+        if not got.same_as(want):
+            likely = _misconception(exercise, number, got_all) or case.why or _general(got)
+            return Verdict(Mark.NO, title, len(expected), case.show, str(want), str(got), likely)
+    return Verdict(Mark.OK, title, len(expected))
+
+
+def _try(exercise: Exercise, case: Case, answer: Answer) -> Outcome:
+    return run(lambda: case.probe(answer), exercise.seconds, _file_of(answer))
+
+
+def _until_time(exercise: Exercise, answer: Answer) -> Iterator[Outcome]:
+    """Yield the answer's outcome case by case, ending after one that ran out of time: the next would take as long."""
+    for case in exercise.cases:
+        outcome = _try(exercise, case, answer)
+        yield outcome
+        if outcome.kind is Kind.TIME:
+            return
+
+
+def _misconception(exercise: Exercise, failing: int, got: Sequence[Outcome]) -> str:
+    """Return the misconception of the wrong answer that fails as `got` does, agreeing with it on the most cases."""
+    best, likely = 0, ""
+    for wrong in exercise.wrong:
+        if not _try(exercise, exercise.cases[failing], wrong.answer).same_as(got[failing]):
+            continue
+        outcomes = _until_time(exercise, wrong.answer)
+        agreed = sum(a.same_as(b) for a, b in zip(outcomes, got, strict=False))
+        if agreed > best:
+            best, likely = agreed, wrong.misconception
+    return likely
+
+
+def _general(got: Outcome) -> str:
+    match got.kind:
+        case Kind.READ_AHEAD:
+            return "the answer reads further than it was asked to: hand on each element before you take the next"
+        case Kind.TIME:
+            return "a loop that never ends, or a wait for something that never comes"
+        case Kind.VALUE if got.value is None:
+            return "a branch without `return` gives None"
+        case _:
+            return ""
+
+
+def _file_of(answer: Answer) -> str:
+    """Return the file name in the answer's code objects (for a class: of its first method)."""
+    plain = inspect.unwrap(answer)
+    candidates = [plain, *vars(plain).values()] if isinstance(plain, type) else [plain]
+    codes = (getattr(c, "__code__", None) for c in candidates)
+    return next((code.co_filename for code in codes if code is not None), "")

@@ -1,0 +1,92 @@
+"""What an exercise is: a reference solution, cases from small to large, and a catalogue of wrong answers.
+
+Idea        The expected value of a case is what the reference solution gives; the misconception is that of the wrong
+            answer in the catalogue which behaves as the reader's answer does.
+Invariant   Cases stand from the smallest input to the largest, so the first that fails is the smallest failing input.
+When wrong  An exercise whose parts do not fit (no case, no wrong answer, a misconception said twice) is refused.
+See         arion_lib/workbook/exercises · tests/workbook/test_exercises.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from arion_lib.workbook.outcome import shortened
+
+Answer: TypeAlias = Callable[..., Any]
+"""What a reader writes: a function or a class."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One input: `show` is what the reader sees of it, `probe(answer)` uses the answer on it and returns plain data.
+
+    A probe must build its input anew each time, must bound what it reads (`outcome.first`, `outcome.Counted`), and
+    returns something with a stable repr. An exception is an outcome too: its type is compared, its message is not.
+    `why` explains a failure here that no wrong answer of the catalogue explains.
+    """
+
+    show: str
+    probe: Callable[[Answer], object]
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """An answer that looks right and is not, with the misconception behind it (one sentence, said to the reader)."""
+
+    answer: Answer
+    misconception: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exercise:
+    """An exercise of notebook `int(id.split(".")[0])`.
+
+    `id` is like "1.2"; `name` the function or class to write; `stars` 1 to 3; `minutes` to do it; `cases` from the
+    smallest input to the largest; `wrong` the catalogue, the naive version among them; `seconds` a case's deadline.
+    """
+
+    id: str
+    name: str
+    stars: int
+    minutes: int
+    solution: Answer
+    cases: Sequence[Case]
+    wrong: Sequence[Wrong]
+    seconds: float = 5.0
+
+    def __post_init__(self) -> None:
+        if self.stars not in (1, 2, 3):
+            raise ValueError(f"stars must be 1, 2 or 3, got {self.stars}")
+        if not self.cases or not self.wrong:
+            raise ValueError(
+                f"exercise {self.id} must have cases and wrong answers, got {len(self.cases)} and {len(self.wrong)}"
+            )
+        said = [w.misconception for w in self.wrong]
+        if len(set(said)) < len(said):
+            raise ValueError(f"exercise {self.id}: each wrong answer must have a misconception of its own")
+
+    @property
+    def notebook(self) -> int:
+        return int(self.id.split(".")[0])
+
+    def title(self) -> str:
+        return f"{self.id} {self.name}"
+
+
+def call(name: str, *args: object, then: Callable[[Any], object] = lambda result: result, **kwargs: object) -> Case:
+    """Return the case that calls the answer with copies of these arguments and looks at the result through `then`.
+
+    For an answer that returns a stream, give `then=first` (never `list`: an answer may be endless).
+
+    >>> from arion_lib.workbook.outcome import first
+    >>> case = call("enumerate", "ab", start=1, then=first)
+    >>> case.show, case.probe(enumerate)
+    ("enumerate('ab', start=1)", [(1, 'a'), (2, 'b')])
+    """
+    words = [shortened(a, 100) for a in args] + [f"{k}={shortened(v, 100)}" for k, v in kwargs.items()]
+    return Case(f"{name}({', '.join(words)})", lambda answer: then(answer(*deepcopy(args), **deepcopy(kwargs))))

@@ -1,0 +1,189 @@
+"""Run a reader's code so that whatever it does becomes a value.
+
+Idea        A thread of its own with a deadline; what comes back is an `Outcome`, never an exception and never a hang.
+Invariant   `run` returns within `seconds` and a little more, whatever the code does with Python's own loops.
+When wrong  Code that waits inside C (a lock nobody releases) cannot be interrupted: its daemon thread is left behind,
+            and the outcome is `TIME` all the same.
+See         tests/workbook/test_outcome.py
+"""
+
+from __future__ import annotations
+
+import ctypes
+import linecache
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Kind(Enum):
+    """How a run ended."""
+
+    VALUE = "value"
+    RAISED = "raised"
+    READ_AHEAD = "read ahead"
+    TIME = "time"
+    TODO = "todo"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What running an answer on one input gave: a value, or the way it failed."""
+
+    kind: Kind
+    value: Any = None
+    text: str = ""  # for RAISED the message, for READ_AHEAD what was read
+    line: str = ""  # the reader's own line that raised
+
+    def same_as(self, other: Outcome) -> bool:
+        """True when both ended the same way: equal values of the same type, or the same type of exception.
+
+        >>> Outcome(Kind.VALUE, 1).same_as(Outcome(Kind.VALUE, True))
+        False
+        """
+        if self.kind is not other.kind or type(self.value) is not type(other.value):
+            return False
+        try:
+            return bool(self.value == other.value) and repr(self.value) == repr(other.value)
+        except Exception:  # noqa: BLE001 - a reader's own __eq__ or __repr__ may do anything: then it is not equal
+            return False
+
+    def __str__(self) -> str:
+        """
+        >>> str(Outcome(Kind.VALUE, [1, 2])), str(Outcome(Kind.TIME, 5.0))
+        ('[1, 2]', 'no end after 5 s')
+        """
+        match self.kind:
+            case Kind.VALUE:
+                return shortened(self.value)
+            case Kind.RAISED:
+                return f"{self.value}: {self.text}".removesuffix(": ") + (f"   <- {self.line}" if self.line else "")
+            case Kind.TIME:
+                return f"no end after {self.value:g} s"
+            case _:
+                return self.text or self.kind.value
+
+
+def shortened(value: object, limit: int = 160) -> str:
+    """Return `repr(value)`, cut in the middle past `limit` characters.
+
+    >>> shortened(list(range(100)), 20)
+    '[0, 1, 2,  ...  99]'
+    """
+    try:
+        text = repr(value)
+    except Exception as e:  # noqa: BLE001 - a reader's own __repr__ may do anything
+        return f"<{type(value).__name__} whose repr raises {type(e).__name__}>"
+    if len(text) <= limit:
+        return text
+    tail = limit // 5
+    return f"{text[: limit // 2]} ... {text[len(text) - tail :]}"
+
+
+class ReadAhead(BaseException):
+    """Raised inside a `Counted` source that is asked for more than it should be; no `except Exception` catches it."""
+
+
+class OutOfTime(BaseException):
+    """Raised inside code that ran past its deadline."""
+
+
+class Counted(Generic[T]):
+    """A one-shot source that counts what is pulled from it and refuses to give more than `at_most` elements.
+
+    >>> source = Counted(range(1_000_000), at_most=3)
+    >>> next(source), next(source), source.pulled
+    (0, 1, 2)
+    """
+
+    def __init__(self, source: Iterable[T], at_most: int) -> None:
+        self.pulled = 0
+        self.at_most = at_most
+        self._source = iter(source)
+
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        if self.pulled >= self.at_most:
+            raise ReadAhead(f"pulled element {self.pulled + 1} of the source where {self.at_most} are enough")
+        item = next(self._source)
+        self.pulled += 1
+        return item
+
+
+def first(iterable: Iterable[T], limit: int = 10_000) -> list[T]:
+    """Return at most `limit` elements as a list: safe on a stream without end.
+
+    >>> from itertools import count
+    >>> first(count(), 3)
+    [0, 1, 2]
+    """
+    found: list[T] = []
+    for item in iterable:
+        found.append(item)
+        if len(found) >= limit:
+            break
+    return found
+
+
+def run(code: Callable[[], object], seconds: float = 5.0, own: str = "") -> Outcome:
+    """Call `code` in a thread of its own and return its outcome; `own` is the file name of the reader's code.
+
+    Costs a thread start (about 0.1 ms). Past `seconds` the thread is told to stop between two of its bytecodes.
+    """
+    box: list[Outcome] = []
+
+    def work() -> None:
+        with suppress(OutOfTime):  # the interrupt may arrive just after the outcome was made
+            box.append(_outcome(code, own))
+
+    thread = threading.Thread(target=work, name="check", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not thread.is_alive() and box:
+        return box[0]
+    for _ in range(5):  # more than once: code may catch BaseException and go on
+        if thread.is_alive():
+            _interrupt(thread)
+            thread.join(0.2)
+    return Outcome(Kind.TIME, seconds)
+
+
+def _outcome(code: Callable[[], object], own: str) -> Outcome:
+    try:
+        return Outcome(Kind.VALUE, code())
+    except NotImplementedError:
+        return Outcome(Kind.TODO)
+    except ReadAhead as e:
+        return Outcome(Kind.READ_AHEAD, text=str(e))
+    except OutOfTime:
+        return Outcome(Kind.TIME)
+    except BaseException as e:  # noqa: BLE001 - the boundary: whatever a reader's code raises becomes a value
+        return Outcome(Kind.RAISED, type(e).__name__, _message(e), _own_line(e.__traceback__, own))
+
+
+def _message(error: BaseException) -> str:
+    first_line, *_ = str(error).splitlines() or [""]
+    return first_line[:200]
+
+
+def _own_line(trace: TracebackType | None, own: str) -> str:
+    """Return the last line of the traceback that lies in the file `own`, as written."""
+    line = ""
+    while trace is not None:
+        if own and trace.tb_frame.f_code.co_filename == own:
+            line = linecache.getline(own, trace.tb_lineno).strip()
+        trace = trace.tb_next
+    return line
+
+
+def _interrupt(thread: threading.Thread) -> None:
+    """Ask CPython to raise `OutOfTime` in `thread` at its next bytecode."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(OutOfTime))

@@ -1,0 +1,116 @@
+"""What a check says."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+
+import pytest
+
+from arion_lib.workbook import catalogue, check
+from arion_lib.workbook.checks import Mark, judge
+from arion_lib.workbook.exercise import Case, Exercise, Wrong, call
+from arion_lib.workbook.outcome import Counted, first
+
+
+def evens(numbers: Iterable[int]) -> Iterator[int]:
+    return (n for n in numbers if n % 2 == 0)
+
+
+def lists_first(numbers: Iterable[int]) -> list[int]:
+    return list(evens(numbers))
+
+
+EXERCISE = Exercise(
+    id="9.1",
+    name="evens",
+    stars=1,
+    minutes=5,
+    solution=evens,
+    cases=[
+        call("evens", [], then=first),
+        call(
+            "evens",
+            [1, 2],
+            then=first,
+        ),
+        Case("the first of an endless stream", lambda answer: first(answer(Counted(itertools.count(), at_most=1)), 1)),
+    ],
+    wrong=[
+        Wrong(lists_first, "listed first"),
+        Wrong(lambda numbers: (n for n in numbers if n % 2), "odd, not even"),
+    ],
+    seconds=0.1,
+)
+
+
+def unwritten(numbers: Iterable[int]) -> Iterator[int]:
+    raise NotImplementedError
+
+
+def endless(numbers: Iterable[int]) -> Iterator[int]:
+    while True:
+        pass
+
+
+def crashing(numbers: Iterable[int]) -> Iterator[int]:
+    return evens(numbers[0])  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("answer", "mark", "case", "likely"),
+    [
+        (evens, Mark.OK, "", ""),
+        (unwritten, Mark.TODO, "", ""),
+        (lists_first, Mark.NO, "the first of an endless stream", "listed first"),
+        (lambda numbers: [n for n in numbers if n % 2], Mark.NO, "evens([1, 2])", "odd, not even"),
+        (lambda numbers: itertools.chain([0], numbers), Mark.NO, "evens([])", ""),
+        (lambda numbers: None, Mark.NO, "evens([])", ""),
+        (endless, Mark.NO, "evens([])", "a loop that never ends, or a wait for something that never comes"),
+        (lambda: None, Mark.NO, "evens([])", ""),
+        (crashing, Mark.NO, "evens([])", ""),
+    ],
+)
+def test_a_verdict_names_the_smallest_failing_input_and_the_misconception(
+    answer: object, mark: Mark, case: str, likely: str
+) -> None:
+    verdict = judge(EXERCISE, answer)  # type: ignore[arg-type]
+    assert (verdict.mark, verdict.case, verdict.misconception) == (mark, case, likely)
+
+
+def test_a_crash_is_shown_with_the_readers_own_line() -> None:
+    assert judge(EXERCISE, crashing).got.endswith("<- return evens(numbers[0])  # type: ignore[index]")
+
+
+def test_a_called_answer_is_told_to_hand_over_the_function() -> None:
+    verdict = judge(EXERCISE, evens([]))  # type: ignore[arg-type]
+    assert verdict.misconception == "hand over evens itself, without calling it"
+
+
+def test_a_class_is_judged_too() -> None:
+    class Unwritten:
+        def __init__(self, numbers: Iterable[int]) -> None:
+            raise NotImplementedError
+
+    assert judge(EXERCISE, Unwritten).mark is Mark.TODO
+
+
+def test_check_prints_the_verdict_and_refuses_an_unknown_exercise(capsys: pytest.CaptureFixture[str]) -> None:
+    check("1.1", catalogue.find("1.1").solution)
+    assert capsys.readouterr().out.startswith("[ ok ] 1.1 read_records: ")
+    with pytest.raises(ValueError, match=r"exercise must be one of 1\.1, .*, got '0\.0'"):
+        check("0.0", evens)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"stars": 4}, "stars must be 1, 2 or 3, got 4"),
+        ({"cases": []}, "must have cases and wrong answers, got 0 and 1"),
+        ({"wrong": [Wrong(endless, "x"), Wrong(evens, "x")]}, "a misconception of its own"),
+    ],
+)
+def test_an_exercise_whose_parts_do_not_fit_is_refused(change: dict[str, object], message: str) -> None:
+    parts = {"cases": [call("evens", [])], "wrong": [Wrong(endless, "x")], "stars": 1, **change}
+    with pytest.raises(ValueError, match=message):
+        Exercise(id="9.2", name="evens", minutes=5, solution=evens, **parts)  # type: ignore[arg-type]

@@ -1,0 +1,93 @@
+"""Every registered exercise: the solution passes, each wrong answer is rejected with its own misconception."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+
+from arion_lib.workbook import catalogue
+from arion_lib.workbook.checks import Mark, judge
+from arion_lib.workbook.exercise import Exercise, Wrong
+from arion_lib.workbook.learner import BEGIN, view
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+EXERCISES = catalogue.every()
+FOUND = {int(path.name[0]): path for path in sorted(NOTEBOOKS.glob("[0-9]_*.ipynb"))}
+
+
+def code_of(path: Path) -> list[str]:
+    notebook = json.loads(path.read_text("utf-8"))
+    return ["".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "code"]
+
+
+def checked(source: str) -> dict[str, str]:
+    """The id and the answer's name of each `check(id, name)` in a cell."""
+    if "check(" not in source:
+        return {}
+    calls = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Call) and ast.unparse(n.func) == "check"]
+    return {ast.literal_eval(c.args[0]): ast.unparse(c.args[1]) for c in calls}
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.id)
+def test_the_reference_solution_is_accepted(exercise: Exercise) -> None:
+    verdict = judge(exercise, exercise.solution)
+    assert verdict.mark is Mark.OK, str(verdict)
+
+
+@pytest.mark.parametrize(
+    ("exercise", "wrong"),
+    [
+        pytest.param(e, w, id=f"{e.id}-{getattr(w.answer, '__name__', 'answer').strip('_')}")
+        for e in EXERCISES
+        for w in e.wrong
+    ],
+)
+def test_a_wrong_answer_is_rejected_with_its_own_misconception(exercise: Exercise, wrong: Wrong) -> None:
+    verdict = judge(exercise, wrong.answer)
+    assert verdict.mark is Mark.NO
+    assert verdict.misconception == wrong.misconception
+    assert verdict.case
+    assert verdict.expected != verdict.got
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.id)
+def test_a_report_is_the_same_twice(exercise: Exercise) -> None:
+    wrong = exercise.wrong[0].answer
+    assert str(judge(exercise, wrong)) == str(judge(exercise, wrong))
+
+
+@pytest.mark.parametrize("number", FOUND)
+def test_a_notebook_and_its_exercises_name_each_other(number: int) -> None:
+    in_notebook = [i for source in code_of(FOUND[number]) for i in checked(source)]
+    assert in_notebook == [e.id for e in EXERCISES if e.notebook == number]
+
+
+@pytest.mark.parametrize("exercise", [e for e in EXERCISES if e.notebook in FOUND], ids=lambda e: e.id)
+def test_the_answer_in_the_notebook_is_accepted_and_the_learners_is_todo(exercise: Exercise) -> None:
+    path = FOUND[exercise.notebook]
+    assert judge(exercise, answer_in(code_of(path), exercise)).mark is Mark.OK
+    learners = view(json.loads(path.read_text("utf-8")))
+    sources = ["".join(c["source"]) for c in learners["cells"] if c["cell_type"] == "code"]
+    assert judge(exercise, answer_in(sources, exercise)).mark is Mark.TODO
+    assert not any(BEGIN in source for source in sources)
+
+
+def answer_in(sources: list[str], exercise: Exercise) -> object:
+    """The answer as a reader's kernel has it: the cell that defines it, with the definitions and imports it uses."""
+    name = next(names[exercise.id] for names in map(checked, sources) if exercise.id in names)
+    namespace: dict[str, object] = {}
+    for source in sources:
+        try:
+            tree = ast.parse(source)
+        except SyntaxError:  # a magic: no cell an answer needs
+            continue
+        wanted = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+        names = {n.name for n in tree.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
+        tree.body = [n for n in tree.body if isinstance(n, wanted)]
+        exec(compile(tree, f"<notebook {exercise.notebook}>", "exec"), namespace)  # noqa: S102 - our own notebook
+        if name in names:
+            return namespace[name]
+    raise AssertionError(f"no cell defines {name}")

@@ -1,0 +1,91 @@
+"""Whatever a reader's code does becomes a value."""
+
+from __future__ import annotations
+
+import threading
+from itertools import count
+
+import pytest
+
+from arion_lib.workbook.outcome import Counted, Kind, Outcome, ReadAhead, first, run
+
+
+def forever() -> None:
+    while True:
+        pass
+
+
+def stubborn() -> None:
+    end = threading.Event()
+    while not end.is_set():
+        try:
+            forever()
+        except BaseException:  # noqa: BLE001 - what a stubborn answer does, once
+            end.set()
+
+
+def raising(error: BaseException) -> None:
+    raise error
+
+
+def test_an_endless_loop_is_stopped_and_leaves_no_thread() -> None:
+    before = threading.active_count()
+    assert run(forever, seconds=0.05) == Outcome(Kind.TIME, 0.05)
+    assert run(stubborn, seconds=0.05).kind is Kind.TIME
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize(
+    "error", [SystemExit(1), KeyboardInterrupt(), GeneratorExit(), StopIteration(), RecursionError("deep")]
+)
+def test_an_exception_of_any_kind_is_an_outcome(error: BaseException) -> None:
+    assert run(lambda: raising(error)).value == type(error).__name__
+
+
+def test_not_implemented_is_todo_from_anywhere_in_the_answer() -> None:
+    assert run(lambda: [raising(NotImplementedError()) for _ in "a"]).kind is Kind.TODO
+
+
+def test_the_readers_own_line_is_named() -> None:
+    outcome = run(lambda: raising(ValueError("no\nsecond line")), own=__file__)
+    assert str(outcome) == "ValueError: no   <- raise error"
+    assert run(lambda: raising(ValueError("no")), own="another file").line == ""
+
+
+def test_a_counted_source_refuses_more_than_enough_even_inside_except_exception() -> None:
+    source = Counted(count(), at_most=2)
+
+    def swallowing() -> list[int]:
+        found = []
+        for _ in range(9):
+            try:
+                found.append(next(source))
+            except Exception:  # noqa: BLE001 - what a careless answer does
+                break
+        return found
+
+    assert run(swallowing).kind is Kind.READ_AHEAD
+    assert source.pulled == 2
+    with pytest.raises(ReadAhead, match="pulled element 3 of the source where 2 are enough"):
+        next(source)
+
+
+def test_first_pulls_exactly_what_it_returns() -> None:
+    source = Counted(count(), at_most=3)
+    assert first(source, 3) == [0, 1, 2]
+
+
+class Liar:
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __hash__(self) -> int:
+        return 1
+
+    def __repr__(self) -> str:
+        raise RuntimeError
+
+
+def test_a_lying_value_is_not_equal_and_its_repr_is_survived() -> None:
+    assert not Outcome(Kind.VALUE, Liar()).same_as(Outcome(Kind.VALUE, Liar()))
+    assert str(Outcome(Kind.VALUE, Liar())) == "<Liar whose repr raises RuntimeError>"
