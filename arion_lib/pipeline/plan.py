@@ -1,0 +1,246 @@
+"""What one transaction will write: batches checked and joined before it begins.
+
+Idea        Whatever can be wrong with a batch is found while no lock is held; the transaction only writes.
+Invariant   A plan holds nothing that a database could refuse or round.
+When wrong  The batch is refused with a `ValueError` that names the field; other batches of the group go on.
+See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_plan.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from arion_lib.pipeline.addresses import checked_stream
+from arion_lib.pipeline.batch import RAW_LIMIT, Aggregate, Batch, DeadLetter, Delivery, Key
+from arion_lib.pipeline.exact import check_number, encode_key, merge
+from arion_lib.pipeline.stored import StaleDelivery
+
+ID_LIMIT = 512
+"""Characters of a delivery's or event's id, at most."""
+
+_INT64_MAX = (1 << 63) - 1
+
+Refused: TypeAlias = dict[int, ValueError | StaleDelivery]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A batch with which nothing is wrong, its rows as text and its groups by encoded key."""
+
+    batch: Batch
+    rows: list[str]
+    groups: dict[str, Aggregate]
+
+
+@dataclass(slots=True)
+class Plan:
+    """All that one transaction writes into one stream."""
+
+    rows: list[str] = field(default_factory=list)
+    messages: list[bytes] = field(default_factory=list)
+    echoes: bool = True  # the messages are the rows, so far: the outbox need not hold the bytes again
+    groups: dict[str, Aggregate] = field(default_factory=dict)
+    dead: list[DeadLetter] = field(default_factory=list)
+    deliveries: dict[str, Delivery] = field(default_factory=dict)
+    ids: list[str] = field(default_factory=list)
+
+    def add(self, checked: Checked, seen: set[str]) -> None:
+        """Join a checked batch to the plan, without the rows whose id is in `seen`, which grows by the new ones."""
+        batch, rows, messages = checked.batch, checked.rows, batch_messages(checked.batch)
+        if batch.ids is not None:
+            fresh = _fresh(batch.ids, seen)
+            self.ids += [batch.ids[index] for index in fresh]
+            rows = [rows[index] for index in fresh]
+            messages = [messages[index] for index in fresh] if messages else messages
+        self.echoes = self.echoes and (messages_are_rows(batch) or not (messages or rows))
+        self.rows += rows
+        self.messages += messages
+        self.dead += batch.dead
+        self.deliveries.update((delivery.id, delivery) for delivery in batch.deliveries)
+        for key, aggregate in checked.groups.items():
+            known = self.groups.get(key)
+            self.groups[key] = aggregate if known is None else merge(known, aggregate)
+
+
+def check_all(batches: Iterable[Batch], refused: Refused) -> dict[int, Checked]:
+    """Check each batch; those with something wrong go to `refused` by their index."""
+    checked = {}
+    for index, batch in enumerate(batches):
+        try:
+            checked[index] = check(batch)
+        except ValueError as error:
+            refused[index] = error
+    return checked
+
+
+def check(batch: Batch) -> Checked:
+    """Return the batch, ready to be written.
+
+    Raises
+    ------
+    ValueError
+        Something in it could not be kept as it is.
+    """
+    checked_stream(batch.stream)
+    rows = _check_rows(batch.rows)
+    if not set(map(type, batch.messages)) <= {bytes}:
+        raise ValueError("messages must be bytes")
+    if batch.ids is not None:
+        _check_ids(batch, batch.ids)
+    for delivery in batch.deliveries:
+        _check_delivery(batch, delivery)
+    for letter in batch.dead:
+        _check_letter(letter)
+    return Checked(batch, rows, _check_groups(batch.groups))
+
+
+def admit(
+    checked: Mapping[int, Checked], known: Callable[[str, str], Delivery | None], refused: Refused
+) -> list[Checked]:
+    """Return the batches whose deliveries go on from where the store is, in order; the others go to `refused`.
+
+    `known(stream, id)` reads the store inside the transaction; what an earlier batch of the group advances
+    counts for the later ones. All deliveries of a batch must fit, or none of the batch is taken.
+    """
+    reached: dict[tuple[str, str], Delivery] = {}
+    admitted = []
+    for index, one in checked.items():
+        stream = one.batch.stream
+        stale = None
+        steps = dict(reached) if len(one.batch.deliveries) > 1 else reached
+        for delivery in one.batch.deliveries:
+            place = (stream, delivery.id)
+            before = steps.get(place) or known(stream, delivery.id)
+            if not follows(before, delivery):
+                stale = StaleDelivery(stream, delivery, before)
+                break
+            steps[place] = delivery
+        if stale is not None:
+            refused[index] = stale
+            continue
+        reached = steps
+        admitted.append(one)
+    return admitted
+
+
+def follows(known: Delivery | None, delivery: Delivery) -> bool:
+    """Return whether `delivery` goes on exactly where `known` (None: nothing stored) ends.
+
+    >>> follows(None, Delivery("a", 3, False)), follows(Delivery("a", 3, False), Delivery("a", 5, True, start=3))
+    (True, True)
+    >>> follows(Delivery("a", 3, False), Delivery("a", 5, True)), follows(Delivery("a", 3, True), Delivery("a", 3, True, 3))
+    (False, False)
+    """
+    if known is None:
+        return delivery.start == 0
+    return not known.complete and known.done == delivery.start
+
+
+def batch_messages(batch: Batch) -> list[bytes]:
+    """Return the messages as a list."""
+    return list(batch.messages)
+
+
+def messages_are_rows(batch: Batch) -> bool:
+    """Return whether the outgoing messages are the rows themselves (the same objects, so this is quick)."""
+    return batch.messages is batch.rows or (
+        len(batch.messages) == len(batch.rows) and all(map(_is, batch.messages, batch.rows))
+    )
+
+
+def by_stream(admitted: Iterable[Checked], seen: Callable[[str, Sequence[str]], set[str]]) -> dict[str, Plan]:
+    """Join the batches to one plan a stream; `seen(stream, ids)` returns those ids that the store has already."""
+    plans: dict[str, Plan] = {}
+    known: dict[str, set[str]] = {}
+    for one in admitted:
+        stream, ids = one.batch.stream, one.batch.ids
+        old = known.setdefault(stream, set())
+        if ids is not None:
+            old |= seen(stream, [name for name in ids if name not in old])
+        plans.setdefault(stream, Plan()).add(one, old)
+    return plans
+
+
+def _is(a: object, b: object) -> bool:
+    return a is b
+
+
+def _fresh(ids: Sequence[str], seen: set[str]) -> list[int]:
+    fresh = []
+    for index, name in enumerate(ids):
+        if name not in seen:
+            seen.add(name)
+            fresh.append(index)
+    return fresh
+
+
+def _check_rows(rows: Sequence[bytes]) -> list[str]:
+    if not set(map(type, rows)) <= {bytes}:
+        raise ValueError("rows must be bytes of JSON text")
+    try:
+        texts = [row.decode() for row in rows]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"rows must be UTF-8, got {error}") from error
+    if any("\0" in text for text in texts):
+        raise ValueError("rows must be JSON text, got a row with a NUL byte")
+    return texts
+
+
+def _check_ids(batch: Batch, ids: Sequence[str]) -> None:
+    if batch.groups:
+        raise ValueError("ids must be None where groups are given: a partial aggregate cannot leave a row out")
+    if len(ids) != len(batch.rows) or (batch.messages and len(batch.messages) != len(ids)):
+        raise ValueError(
+            f"ids must be one a row and one a message, got {len(ids)} ids, {len(batch.rows)} rows, "
+            f"{len(batch.messages)} messages"
+        )
+    for name in ids:
+        _check_id("an event id", name)
+
+
+def _check_id(what: str, name: str) -> None:
+    if not isinstance(name, str) or not 0 < len(name) <= ID_LIMIT or not _storable(name):
+        raise ValueError(f"{what} must be 1 to {ID_LIMIT} characters of text, got {name!r:.100}")
+
+
+def _storable(text: str) -> bool:
+    return (text.isascii() and "\0" not in text) or (_encodable(text) and "\0" not in text)
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
+    return True
+
+
+def _check_delivery(batch: Batch, delivery: Delivery) -> None:
+    _check_id("a delivery id", delivery.id)
+    if not 0 <= delivery.start <= delivery.done <= _INT64_MAX:
+        raise ValueError(f"a delivery must have 0 <= start <= done, got {delivery!r:.200}")
+    if delivery.start == delivery.done and (batch.rows or batch.groups) and not delivery.complete:
+        raise ValueError(f"a delivery with content must advance or be complete, got {delivery!r:.200}")
+
+
+def _check_letter(letter: DeadLetter) -> None:
+    if not (0 <= letter.record <= _INT64_MAX and 0 <= letter.offset <= _INT64_MAX):
+        raise ValueError(f"a dead letter's record and offset must be >= 0 and fit 64 bits, got {letter!r:.200}")
+    if not isinstance(letter.raw, bytes) or len(letter.raw) > RAW_LIMIT:
+        raise ValueError(f"a dead letter must keep at most {RAW_LIMIT} bytes, got {len(letter.raw)}")
+    if not isinstance(letter.reason, str) or not _storable(letter.reason):
+        raise ValueError(f"a dead letter's reason must be text, got {letter.reason!r:.100}")
+
+
+def _check_groups(groups: Mapping[Key, Aggregate]) -> dict[str, Aggregate]:
+    checked: dict[str, Aggregate] = {}
+    for key, aggregate in groups.items():
+        if not isinstance(aggregate.count, int) or not 0 <= aggregate.count <= _INT64_MAX:
+            raise ValueError(f"a count must be >= 0 and fit 64 bits, got {aggregate.count!r:.80}")
+        for number in (aggregate.sum, aggregate.min, aggregate.max):
+            check_number(number)
+        name = encode_key(key)
+        checked[name] = merge(checked[name], aggregate) if name in checked else aggregate  # two nans are two dict keys
+    return checked

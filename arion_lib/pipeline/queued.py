@@ -1,0 +1,99 @@
+"""What every message queue of the pipeline promises.
+
+Idea        A claim lends a block of messages to one consumer; only `ack` takes them out of the queue.
+Invariant   Every message of a `publish` that returned is delivered at least once, whoever is killed.
+When wrong  A claim that is neither acked nor nacked is delivered again; a server that is away raises `BrokerDown`.
+See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_broker.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, Self
+
+
+class BrokerError(Exception):
+    """The queue could not do what was asked."""
+
+
+class BrokerDown(BrokerError):
+    """The queue's server does not answer, or hung up: try again later."""
+
+
+class BrokerFull(BrokerError):
+    """There is no room left; nothing was published. The queue works again once there is space."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Messages lent to one consumer until it acks, nacks, dies or takes longer than the claim time-out."""
+
+    id: str
+    stream: str
+    messages: Sequence[bytes]
+    attempt: int  # 1 the first time these messages are handed out
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerStatus:
+    """Figures for a health page, counted in messages where the queue can tell, otherwise in blocks of messages."""
+
+    ready: int
+    claimed: int
+    dead: int
+
+
+class Broker(Protocol):
+    """A durable queue of messages with at-least-once delivery. Every method may be called from any thread.
+
+    The messages of one `publish` travel together, as a block. Blocks are handed out in the order of their publishing;
+    one that is delivered again, or that another consumer holds, is overtaken by those behind it.
+    """
+
+    def publish(self, stream: str, messages: Sequence[bytes]) -> None:
+        """Put the messages into the queue; durable when this returns.
+
+        Raises
+        ------
+        ValueError
+            The stream's name cannot be kept, or a message is not bytes.
+        BrokerDown, BrokerFull
+            Not published, or not confirmed: publish again later (a message may then arrive twice).
+        """
+        ...
+
+    def claim(self, limit: int = 1, timeout: float | None = 0.0) -> Claim | None:
+        """Borrow the oldest block, or None when none came within `timeout` seconds (None: wait for ever).
+
+        `limit` is how many messages are welcome: a queue may join waiting blocks of one stream until it has that many.
+        A block is never split, so more messages than `limit` may come.
+        """
+        ...
+
+    def ack(self, claim: Claim) -> bool:
+        """Take the messages out of the queue; False when the claim was lost (they are, or were, delivered again)."""
+        ...
+
+    def nack(self, claim: Claim) -> bool:
+        """Give the messages back, to be delivered again at once; False when the claim was lost."""
+        ...
+
+    def status(self) -> BrokerStatus:
+        """Return the figures of a health page."""
+        ...
+
+    def ping(self) -> None:
+        """Raise a `BrokerError` unless the queue can be used."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections and files; a second call does nothing. Claims that are open are delivered again."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...

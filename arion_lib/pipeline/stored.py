@@ -1,0 +1,210 @@
+"""What every store of the pipeline promises, and what it gives back.
+
+Idea        One transaction makes rows, aggregates, outgoing messages and progress true together.
+Invariant   When `commit` returns, all of the batch is durable; when it raises, nothing of it is there.
+When wrong  A batch is refused (`ValueError`, `StaleDelivery`) or the store says what it lacks (busy, full, broken).
+See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_store.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from types import TracebackType
+from typing import Protocol, Self
+
+from arion_lib.pipeline.batch import Batch, DeadLetter, Delivery, Key, Number
+from arion_lib.pipeline.exact import mean
+
+
+class StoreError(Exception):
+    """The store could not do what was asked; nothing was changed."""
+
+
+class StoreBusy(StoreError):
+    """Somebody else held the database for longer than the busy time-out: try again later."""
+
+
+class StoreFull(StoreError):
+    """There is no room left. Nothing was written; the store works again once there is space."""
+
+
+class StoreBroken(StoreError):
+    """What is there is not a database of this library, or is damaged."""
+
+
+class StoreDown(StoreError):
+    """The database server does not answer: try again later."""
+
+
+class StaleDelivery(StoreError):
+    """A batch does not go on from where its delivery has come to: somebody stored these records already.
+
+    `known` is what the store has (None: nothing). Skip `known.done` records of the body and go on from there; when
+    `known.complete`, there is nothing left to do.
+    """
+
+    def __init__(self, stream: str, delivery: Delivery, known: Delivery | None) -> None:
+        there = "nothing" if known is None else f"{known.done} records{' and its end' if known.complete else ''}"
+        super().__init__(
+            f"delivery must go on from what is stored, got records {delivery.start} to {delivery.done} of "
+            f"{delivery.id!r} in {stream!r} where {there} is stored; read done() and go on from there"
+        )
+        self.stream = stream
+        self.delivery = delivery
+        self.known = known
+
+
+class BatchesRefused(StoreError):
+    """Some batches of a group commit were refused; all the others are durable.
+
+    `refused` maps the index of each refused batch to its `ValueError` or `StaleDelivery`.
+    """
+
+    def __init__(self, refused: Mapping[int, ValueError | StaleDelivery], total: int) -> None:
+        first = min(refused)
+        super().__init__(f"{len(refused)} of {total} batches refused; the first, batch {first}: {refused[first]}")
+        self.refused = dict(refused)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRow:
+    """A row and its number in its stream: 1, 2, 3 ... in the order of their commits."""
+
+    seq: int
+    body: bytes  # the JSON text that was committed, byte for byte
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLetter:
+    """A dead letter and its number in its stream."""
+
+    seq: int
+    letter: DeadLetter
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What is known of one group."""
+
+    key: Key
+    count: int
+    sum: Number | None = None
+    min: Number | None = None
+    max: Number | None = None
+
+    @property
+    def mean(self) -> float | Decimal | None:
+        """The sum divided by the count; None where no sum was asked for."""
+        return mean(self.sum, self.count)
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxEntry:
+    """Messages that a transaction made true and that the queue has not confirmed yet."""
+
+    seq: int
+    stream: str
+    messages: Sequence[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStatus:
+    """Figures for a health page; none of them costs more than the outbox is long."""
+
+    streams: int
+    rows: int
+    dead_letters: int
+    outbox_entries: int  # waiting to be published
+    outbox_messages: int
+    outbox_age: float  # seconds since the commit of the oldest waiting entry; 0.0 when none waits
+    bytes: int  # on disk
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """How many entries `prune` took away."""
+
+    deliveries: int = 0
+    ids: int = 0
+    published: int = 0
+
+
+class Store(Protocol):
+    """Where the pipeline's results live. Every method may be called from any thread, also at the same time."""
+
+    def commit(self, batch: Batch) -> None:
+        """Make all of `batch` durable, or raise and leave nothing of it.
+
+        Raises
+        ------
+        ValueError
+            The batch could not be kept exactly; found before the transaction begins.
+        StaleDelivery
+            A delivery of the batch does not start where the store has come to.
+        StoreBusy, StoreFull, StoreDown, StoreBroken
+            The database could not; the same batch may be committed again later.
+        """
+        ...
+
+    def commit_all(self, batches: Iterable[Batch]) -> None:
+        """Make several batches durable in one transaction (group commit), in order.
+
+        A refused batch does not take the others with it: values are checked before the transaction begins, deliveries
+        are compared inside it before anything is written; what passes is committed, then `BatchesRefused` is raised.
+        On any other error nothing of any batch is there.
+        """
+        ...
+
+    def done(self, stream: str, delivery_id: str) -> Delivery | None:
+        """Return how far a delivery has come (its `start` is 0), or None when nothing of it is stored."""
+        ...
+
+    def results(self, stream: str, after: Key | None = None, limit: int = 100) -> list[Result]:
+        """Return up to `limit` groups in the order of their keys' JSON text, those past `after`."""
+        ...
+
+    def rows(self, stream: str, after: int = 0, limit: int = 100) -> list[StoredRow]:
+        """Return up to `limit` rows with a number greater than `after`, in order."""
+        ...
+
+    def dead_letters(self, stream: str, after: int = 0, limit: int = 100) -> list[StoredLetter]:
+        """Return up to `limit` dead letters with a number greater than `after`, in order."""
+        ...
+
+    def outbox(self, limit: int = 64, size: int = 1 << 20) -> list[OutboxEntry]:
+        """Return the oldest unpublished entries: at most `limit`, and none after the one that reaches `size` bytes."""
+        ...
+
+    def mark_published(self, seqs: Iterable[int]) -> None:
+        """Note that the queue has these entries. A mark lost in a power cut means that they are published again."""
+        ...
+
+    def prune(
+        self, *, deliveries: float | None = None, ids: float | None = None, published: float | None = None
+    ) -> Pruned:
+        """Forget deliveries, seen event ids and published outbox entries older than so many seconds (None: keep)."""
+        ...
+
+    def listen(self, committed: Callable[[], None]) -> Callable[[], None]:
+        """Call `committed` after each commit of this object that left messages; the returned function ends that."""
+        ...
+
+    def status(self) -> StoreStatus:
+        """Return the figures of a health page."""
+        ...
+
+    def ping(self) -> None:
+        """Raise a `StoreError` unless the database can be read and a write lock can be had."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections and files; a second call does nothing."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
