@@ -1,0 +1,48 @@
+"""Run a function in a process of its own, to watch that process die.
+
+Idea        A crash can only be shown by a real one: a fresh interpreter gets the function, and how it ended is a word.
+Invariant   The child is gone when `in_child` returns, whatever it did; the caller lives.
+When wrong  An exception in the child is the answer "raised", with its last line; one that hangs is killed.
+See         notebooks/1_streaming_pipeline.ipynb · tests/workbook/test_crash.py
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+
+import cloudpickle
+
+_KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has no SIGKILL; its SIGTERM ends a process as abruptly
+_MAIN = "import sys, cloudpickle; fn, args = cloudpickle.load(sys.stdin.buffer); fn(*args)"
+
+
+def die() -> None:
+    """End this process at once, as `kill -9` and a power cut do: no clean-up, no flush, no `finally`."""
+    os.kill(os.getpid(), _KILL)
+
+
+def in_child(fn: Callable[..., object], *args: object, timeout: float = 60.0) -> str:
+    """Call `fn(*args)` in a fresh interpreter and return how that ended; functions made in a notebook cell work.
+
+    Returns "returned", "killed", or "raised ..." with the exception's line. Costs the start of an interpreter. Past
+    `timeout` seconds the child is killed and `subprocess.TimeoutExpired` is raised.
+
+    >>> in_child(die), in_child(len, [1]), in_child(len)
+    ('killed', 'returned', 'raised TypeError: len() takes exactly one argument (0 given)')
+    """
+    ended = subprocess.run(
+        [sys.executable, "-c", _MAIN],
+        input=cloudpickle.dumps((fn, args)),
+        capture_output=True,
+        timeout=timeout,
+        check=False,
+    )
+    if ended.returncode in (-_KILL, int(_KILL)):
+        return "killed"
+    if ended.returncode == 0:
+        return "returned"
+    return f"raised {(ended.stderr.decode(errors='replace').strip().splitlines() or ['?'])[-1]}"
