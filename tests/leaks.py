@@ -27,7 +27,7 @@ class Snapshot:
 
     @classmethod
     def take(cls) -> Snapshot:
-        """Look now. multiprocessing's resource tracker lives as long as the process: start it first, so it counts as before."""
+        """Look now. multiprocessing's resource tracker lives as long as this process: start it before."""
         if sys.platform != "win32":
             resource_tracker.ensure_running()
         gc.collect()
@@ -99,6 +99,6 @@ def _descriptors() -> dict[int, str]:
 def _target(fd: int) -> str:
     link = Path(f"/proc/self/fd/{fd}")
     if link.parent.exists():
-        return os.readlink(link)
+        return str(link.readlink())
     status = os.fstat(fd)
     return f"device {status.st_dev}, inode {status.st_ino}"

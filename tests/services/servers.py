@@ -46,8 +46,9 @@ def reachable(name: str, ping: Callable[[], None], required: bool) -> None:
     """Skip the test, or fail it when the server is required, unless `ping` succeeds."""
     try:
         ping()
-    except Exception as error:  # whatever a client raises means the same here: the server did not answer
-        reason = f"{name} does not answer: {type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
+    except Exception as error:  # noqa: BLE001  (whatever a client raises means here that the server did not answer)
+        first = (str(error).strip() or "no reason given").splitlines()[0]
+        reason = f"{name} does not answer: {type(error).__name__}: {first}"
         if required:
             pytest.fail(reason + " (ARION_REQUIRE_SERVICES is set)", pytrace=False)
         pytest.skip(reason)

@@ -1,0 +1,210 @@
+"""The environment the workbook runs in: found, or made in `.venv` beside the code.
+
+Idea        A mark in the folder says how far it came: written first as unfinished, last as the lock's fingerprint.
+Invariant   An unfinished `.venv` is never taken for a finished one; one that somebody else made is never removed.
+When wrong  `SetupError` says in a sentence what to do; an interrupted set-up takes its processes and its folder away.
+See         README.md · tests/test_setup.py
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterable, Sequence
+from importlib import metadata
+from pathlib import Path
+
+from arion_lib.setup.installer import SetupError, install, run_quietly
+from arion_lib.setup.interrupts import alone, remove
+
+ROOT = Path(__file__).resolve().parents[2]
+LOCK = ROOT / "requirements.lock"
+VENV = ROOT / ".venv"
+MARK = VENV / "arion-setup"
+UNFINISHED = "unfinished"
+ENTERED = "ARION_ENTERED"
+"""Set in the process that was sent into `.venv`, so that it is not sent there again."""
+
+
+def find_project() -> None:
+    """Let every process started from here import the clone's `arion_lib`, whatever its working folder."""
+    if LOCK.exists():
+        others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path not in ("", str(ROOT))]
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *others])
+
+
+def required(lists: Iterable[str], project: Path = ROOT / "pyproject.toml") -> list[str]:
+    """Return the names of the distributions in pyproject's `dependencies` and in the named optional lists.
+
+    Those with a marker are left out: only an installer knows whether they are wanted here.
+    """
+    table = tomllib.loads(project.read_text(encoding="utf-8"))["project"]
+    groups = [table["dependencies"], *(table["optional-dependencies"][name] for name in lists)]
+    return [name_of(line) for group in groups for line in group if ";" not in line]
+
+
+def name_of(requirement: str) -> str:
+    """Return the distribution's name.
+
+    >>> name_of("psycopg[binary,pool]>=3.2")
+    'psycopg'
+    """
+    return re.split(r"[\s\[<>=!~;]", requirement, maxsplit=1)[0]
+
+
+def missing(lists: Iterable[str]) -> list[str]:
+    """Return the distributions that the named lists of pyproject.toml ask for and this Python does not have."""
+    if not LOCK.exists():
+        return []  # installed from a wheel: its own requirements came with it
+    return [name for name in required(lists) if not _installed(name)]
+
+
+def _installed(name: str) -> bool:
+    try:
+        metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def python_of(venv: Path) -> Path:
+    """Return the interpreter of a virtual environment."""
+    return venv / "Scripts" / "python.exe" if sys.platform == "win32" else venv / "bin" / "python"
+
+
+def fingerprint() -> str:
+    """Return what `MARK` holds once everything in the lock is installed."""
+    return hashlib.sha256(LOCK.read_bytes()).hexdigest()
+
+
+def stands() -> bool:
+    """Whether `.venv` was finished with the lock as it is now."""
+    return LOCK.exists() and _mark() == fingerprint() and python_of(VENV).exists()
+
+
+def has(lists: Iterable[str]) -> bool:
+    """Whether the lists' packages are here, or in a finished `.venv`: nothing would have to be installed."""
+    return stands() or not missing(lists)
+
+
+def _mark() -> str | None:
+    return MARK.read_text(encoding="utf-8") if MARK.exists() else None
+
+
+def _inside() -> bool:
+    return Path(sys.prefix).resolve() == VENV.resolve()
+
+
+def enter(lists: Sequence[str], arguments: list[str]) -> None:
+    """Return when this Python has what the lists ask for; else make `.venv` and go on in there, not coming back."""
+    lacking = missing(lists)
+    if _inside():
+        _bring_up_to_date(lacking, arguments)
+    elif lacking and os.environ.get(ENTERED):
+        raise SetupError(
+            f"{sys.prefix} must have every package, got none of {', '.join(lacking)}: remove .venv, repeat"
+        )
+    elif lacking:
+        if not (_somebody_elses() or stands()):
+            make()
+        _go_on_inside(arguments)
+
+
+def enter_if_there(arguments: list[str]) -> None:
+    """Go on inside `.venv` where one stands; never make one."""
+    if (stands() or _somebody_elses()) and not _inside() and not os.environ.get(ENTERED) and missing(()):
+        _go_on_inside(arguments)
+
+
+def _somebody_elses() -> bool:
+    return _mark() is None and python_of(VENV).exists()
+
+
+def _bring_up_to_date(lacking: list[str], arguments: list[str]) -> None:
+    """Bring the `.venv` around this process up to date with the lock; a half-made one is made again from outside."""
+    if _mark() == UNFINISHED:
+        os.environ.pop(ENTERED, None)
+        base = str(getattr(sys, "_base_executable", None) or sys.executable)
+        raise SystemExit(become([base, "-m", "arion_lib", *arguments]))
+    if lacking or _mark() not in (None, fingerprint()):
+        make()
+
+
+def _go_on_inside(arguments: list[str]) -> None:
+    os.environ[ENTERED] = "1"
+    raise SystemExit(become([str(python_of(VENV)), "-m", "arion_lib", *arguments]))
+
+
+def become(command: list[str]) -> int:
+    """Replace this process by `command`; on Windows, which cannot, wait for it and return its exit code."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return os.execv(command[0], command) if sys.platform != "win32" else _wait_for(command)
+
+
+def _wait_for(command: list[str]) -> int:
+    with subprocess.Popen(command) as process:
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                continue  # Ctrl-C reached the command as well: it decides when it ends
+
+
+def make() -> None:
+    """Make `.venv`, or bring it up to date, with exactly what the lock holds. Only one process at a time does.
+
+    Raises:
+        SetupError: with the sentence to show.
+    """
+    with alone(ROOT / ".venv-lock"):
+        if stands() and not _inside():
+            return  # another process made it while this one waited
+        ours = not _somebody_elses()
+        try:
+            _build(ours)
+        except BaseException:
+            if ours:  # an interruption at any point must not leave a folder that looks like an environment
+                remove(VENV)
+            raise
+
+
+def _build(ours: bool) -> None:
+    if ours and (_mark() == UNFINISHED or not python_of(VENV).exists()):
+        remove(VENV)
+    if not python_of(VENV).exists():
+        _create()
+    if ours:
+        MARK.write_text(UNFINISHED, encoding="utf-8")
+    install(python_of(VENV), LOCK)
+    _add_project()
+    if ours:
+        MARK.write_text(fingerprint(), encoding="utf-8")
+    print(f"ready: {VENV}", file=sys.stderr, flush=True)
+
+
+def _create() -> None:
+    uv = shutil.which("uv")
+    if importlib.util.find_spec("ensurepip") is None and not uv:
+        raise SetupError(
+            "This Python has no `venv` (Debian and Ubuntu keep it in a package): "
+            f"run `sudo apt install python{sys.version_info[0]}.{sys.version_info[1]}-venv`, then this again."
+        )
+    print(f"making {VENV} (once; about 25 s with pip, 2 s with uv)", file=sys.stderr, flush=True)
+    VENV.mkdir()
+    MARK.write_text(UNFINISHED, encoding="utf-8")
+    run_quietly([sys.executable, "-m", "venv", *(["--without-pip"] if uv else []), str(VENV)])
+
+
+def _add_project() -> None:
+    """Make the clone importable inside; by a relative path, so that the clone can be moved."""
+    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    answer = subprocess.run([python_of(VENV), "-c", code], capture_output=True, text=True, check=True)
+    site = Path(answer.stdout.strip())
+    (site / "arion_workbook.pth").write_text(os.path.relpath(ROOT, site) + "\n", encoding="utf-8")

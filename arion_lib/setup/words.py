@@ -1,0 +1,122 @@
+"""The words of the command line, and where each one leads.
+
+Idea        A word names a function `run(args) -> exit code`, imported once the environment has what the word needs.
+Invariant   Before that only the standard library is imported; `--help` and a wrong word never install anything.
+When wrong  A wrong word exits with 2 and the nearest right one; Ctrl-C exits with 130 and leaves no process behind.
+See         README.md · tests/test_setup.py
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from arion_lib.setup import environment
+from arion_lib.setup.installer import SetupError
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word: what it does, the module whose `run` does it, the lists of pyproject.toml it needs, an example."""
+
+    does: str
+    module: str
+    needs: tuple[str, ...] | None
+    example: str
+
+
+WORKBOOK = ("web", "dask", "servers", "notebooks", "peers")
+WORDS = {
+    "lab": Word("open the workbook in JupyterLab", "arion_lib.workbook.lab", WORKBOOK, "lab 1"),
+    "test": Word(
+        "run the whole test suite, the notebooks included",
+        "arion_lib.workbook.suite",
+        (*WORKBOOK, "dev"),
+        "test tests/pipeline -k killed",
+    ),
+    "learner": Word("write your own copy of the notebooks", "arion_lib.workbook.learner", ("notebooks",), "learner 1"),
+    "run": Word(
+        "execute notebooks, write the results as HTML", "arion_lib.workbook.notebooks", (*WORKBOOK, "dev"), "run 1 2"
+    ),
+    # None: it looks at the environment, so it must not change it.
+    "doctor": Word("say what is here, what is missing, how to repair it", "arion_lib.workbook.doctor", None, "doctor"),
+    "serve": Word("serve the web application", "arion_lib.web.serve", ("web",), "serve --help"),
+    "bench": Word(
+        "measure ours and the peers side by side", "arion_lib.bench.command", ("web", "dask", "peers"), "bench pipeline"
+    ),
+}
+
+USAGE = """usage: python -m arion_lib WORD [arguments]
+
+words:
+{words}
+
+Each word explains itself: python -m arion_lib WORD --help
+example: python -m arion_lib lab 1
+"""
+
+
+def usage() -> str:
+    """Return what `--help` prints."""
+    return USAGE.format(words="\n".join(f"  {name:<9}{word.does}" for name, word in WORDS.items()))
+
+
+def short_help(name: str) -> str:
+    """Return what `WORD --help` prints as long as the packages are missing that would explain more.
+
+    >>> print(short_help("lab").splitlines()[-1])
+    example: python -m arion_lib lab 1
+    """
+    word = WORDS[name]
+    later = (
+        "Its arguments are explained here once the environment stands: any word but `doctor` makes it when first run."
+    )
+    use, example = f"usage: python -m arion_lib {name} [arguments]", f"example: python -m arion_lib {word.example}"
+    return "\n\n".join([use, word.does, later, example])
+
+
+def unknown(name: str) -> str:
+    """Return the error for a word that is none.
+
+    >>> unknown("labb").splitlines()[0]
+    "WORD must be one of lab, test, learner, run, doctor, serve, bench, got 'labb': did you mean `lab`?"
+    """
+    near = difflib.get_close_matches(name, WORDS, n=1)
+    hint = f": did you mean `{near[0]}`?" if near else ""
+    return f"WORD must be one of {', '.join(WORDS)}, got {name!r}{hint}\n`python -m arion_lib --help` explains them."
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do what the words say; return the exit code (1: could not, 2: wrong words, 130: interrupted)."""
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(usage(), end="")
+        return 0 if arguments else 2
+    name, args = arguments[0], list(arguments[1:])
+    if name not in WORDS:
+        print(unknown(name), file=sys.stderr)
+        return 2
+    try:
+        return _do(name, args)
+    except SetupError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return 130
+
+
+def _do(name: str, args: list[str]) -> int:
+    needs = WORDS[name].needs
+    environment.find_project()
+    if needs is None:
+        environment.enter_if_there([name, *args])
+    elif {"-h", "--help"} & set(args) and not environment.has(needs):
+        print(short_help(name))
+        return 0
+    else:
+        environment.enter(needs, [name, *args])
+    code: int = importlib.import_module(WORDS[name].module).run(args)
+    return code
