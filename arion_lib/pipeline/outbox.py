@@ -1,0 +1,221 @@
+"""The outbox's relay: what a transaction left in the store goes to the queue, in order, at least once.
+
+Idea        Store and queue cannot commit together, so the store remembers what the queue still has to get.
+Invariant   An entry is marked only after the queue confirmed it: a crash between the two repeats it, never loses it.
+When wrong  A queue that is down leaves the entries where they are; the relay tries again with growing pauses.
+See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_outbox.py
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import random
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from arion_lib.pipeline.queued import Broker, BrokerError
+from arion_lib.pipeline.stored import OutboxEntry, Store, StoreError
+
+log = logging.getLogger(__name__)
+
+_PRUNE_EVERY = 64  # rounds: published entries are cleared away now and then, and whenever nothing is left to publish
+
+
+@dataclass(frozen=True, slots=True)
+class RelayStatus:
+    """How the relay is doing; `waiting_*` come from the store and are true for all relays of it."""
+
+    running: bool
+    published: int  # messages, since this relay was made
+    failures: int  # attempts in a row that failed; 0 when the last one went well
+    last_error: str | None  # of the last failure, also when things go well again
+    waiting_entries: int
+    waiting_messages: int
+    waiting_seconds: float  # age of the oldest waiting entry
+
+
+class Relay:
+    """Publish the outbox of `store` to `broker`, by hand (`drain`), in a thread (`start`) or in the foreground (`run`).
+
+    Two relays of one store are safe, but publish many entries twice: run one.
+
+    Parameters
+    ----------
+    limit
+        Entries read at once, at most; their messages are bounded by the store (about 1 MiB a reading).
+    poll
+        Seconds between looks at the outbox when nobody called `notify`, which commits of another process cannot.
+    first_pause, longest_pause
+        Seconds to wait after a failure, doubled with each one in a row; half of each pause is random, so that many
+        relays do not come back at the same moment.
+    keep_published
+        Seconds that published entries stay in the store; None: for ever.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        broker: Broker,
+        *,
+        limit: int = 64,
+        poll: float = 0.25,
+        first_pause: float = 0.05,
+        longest_pause: float = 5.0,
+        keep_published: float | None = 0.0,
+    ) -> None:
+        if limit < 1 or poll <= 0 or not 0 < first_pause <= longest_pause:
+            raise ValueError(
+                "limit must be >= 1, poll > 0 and 0 < first_pause <= longest_pause, "
+                f"got {limit}, {poll}, {first_pause}, {longest_pause}"
+            )
+        self._store = store
+        self._broker = broker
+        self._limit = limit
+        self._poll = poll
+        self._pauses = (first_pause, longest_pause)
+        self._keep_published = keep_published
+        self._working = threading.Lock()  # one round at a time: entries leave in order
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._unlisten: Callable[[], None] | None = None
+        self._published = self._failures = self._rounds = 0
+        self._last_error: str | None = None
+
+    def drain(self) -> int:
+        """Publish until the outbox is empty; return how many messages that were.
+
+        Raises
+        ------
+        BrokerError, StoreError
+            The queue or the store could not; what was published so far is marked, the rest waits.
+        """
+        total = 0
+        while published := self._round():
+            total += published
+        return total
+
+    def run(self) -> None:
+        """Publish what comes until `stop` is called; errors of queue and store are logged and tried again."""
+        while not self._stopping.is_set():
+            self._wake.clear()
+            try:
+                self.drain()
+            except (BrokerError, StoreError) as error:
+                self._note(error)
+                # Not the wake event: commits go on while the queue is down, and must not hurry the next attempt.
+                self._stopping.wait(pause_after(self._failures, *self._pauses))
+            else:
+                self._failures = 0
+                self._wake.wait(self._poll)
+
+    def start(self) -> None:
+        """Run in a thread, woken by each commit that this process makes to the store.
+
+        Raises
+        ------
+        RuntimeError
+            It is running already.
+        """
+        if self._thread is not None:
+            raise RuntimeError("the relay is running; stop it before it is started again")
+        self._stopping.clear()
+        self._unlisten = self._store.listen(self.notify)
+        self._thread = threading.Thread(target=self.run, name="outbox-relay", daemon=True)
+        self._thread.start()
+
+    def notify(self) -> None:
+        """Say that something was committed: the relay looks at once instead of after `poll` seconds."""
+        self._wake.set()
+
+    def stop(self, timeout: float | None = None) -> bool:
+        """End `run` after the round it is in; return whether it ended within `timeout` seconds (None: wait)."""
+        self._stopping.set()
+        self._wake.set()
+        if self._unlisten is not None:
+            self._unlisten()
+            self._unlisten = None
+        if self._thread is not None:
+            self._thread.join(timeout)
+            if self._thread.is_alive():
+                return False
+            self._thread = None
+        return True
+
+    def status(self) -> RelayStatus:
+        """Return how the relay is doing and how much waits (reads the store)."""
+        store = self._store.status()
+        return RelayStatus(
+            self._thread is not None and self._thread.is_alive(),
+            self._published,
+            self._failures,
+            self._last_error,
+            store.outbox_entries,
+            store.outbox_messages,
+            store.outbox_age,
+        )
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    # -- how
+
+    def _round(self) -> int:
+        with self._working:
+            entries = self._store.outbox(self._limit)
+            confirmed: list[int] = []
+            published = 0
+            try:
+                for together in _joined(entries):
+                    messages = [message for entry in together for message in entry.messages]
+                    self._broker.publish(together[0].stream, messages)
+                    confirmed += [entry.seq for entry in together]
+                    published += len(messages)
+                    if self._stopping.is_set() and self._thread is not None:
+                        break
+            finally:
+                if confirmed:  # also when a later publish failed: what the queue has is not sent again
+                    self._store.mark_published(confirmed)
+            self._published += published
+            self._clear_away(idle=not entries)
+            return published
+
+    def _clear_away(self, idle: bool) -> None:
+        self._rounds += 1
+        unpruned = self._rounds >= _PRUNE_EVERY or (idle and self._rounds > 1)
+        if unpruned and self._keep_published is not None:
+            self._rounds = 0
+            self._store.prune(published=self._keep_published)
+
+    def _note(self, error: Exception) -> None:
+        self._failures += 1
+        self._last_error = f"{type(error).__name__}: {error}"
+        log.warning("the outbox waits, attempt %d failed: %s", self._failures, error)
+
+
+def pause_after(failures: int, first: float, longest: float, draw: Callable[[], float] = random.random) -> float:
+    """Return the seconds to wait after so many failures in a row: doubling, bounded, half of it random.
+
+    >>> [pause_after(n, 0.1, 1.0, draw=lambda: 1.0) for n in (1, 2, 3, 9)]
+    [0.1, 0.2, 0.4, 1.0]
+    >>> pause_after(1, 0.1, 1.0, draw=lambda: 0.0)
+    0.05
+    """
+    full = min(longest, first * 2.0 ** min(failures - 1, 60))
+    return full / 2 + draw() * full / 2
+
+
+def _joined(entries: Sequence[OutboxEntry]) -> Iterator[list[OutboxEntry]]:
+    """Neighbours of one stream go out as one block: a thousand small commits are not a thousand files."""
+    for _, together in itertools.groupby(entries, key=lambda entry: entry.stream):
+        yield list(together)
