@@ -48,7 +48,7 @@ class Result(Protocol):
 
 
 def run(args: list[str]) -> int:
-    """Run the benchmark that the first argument names with the rest; list the names without one. Returns the exit code."""
+    """Run the benchmark that the first argument names, or list the names. Returns the exit code."""
     names = benchmarks()
     parser = argparse.ArgumentParser(
         prog="python -m arion_lib bench",

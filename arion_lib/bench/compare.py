@@ -33,6 +33,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from arion_lib.measure.tables import text_table
 from arion_lib.measure.units import rate_text, seconds_text
 
 Contender = Callable[[], object]
@@ -195,24 +196,6 @@ def compare(
             seconds[name].append(_turn(present[name], calls[name], before, pause_gc) / calls[name])
     rows = tuple(_row(name, seconds, calls[name], baseline, wanted.get(name, ())) for name in present)
     return Comparison(title, baseline, rows, tuple(absent.items()), work, unit)
-
-
-def text_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Lay out rows under a heading; the first column to the left, the others to the right.
-
-    >>> print(text_table(["name", "best"], [["ours", "1.50 s"], ["a peer", "12.0 ms"]]))
-    name   |    best
-    -------+--------
-    ours   |  1.50 s
-    a peer | 12.0 ms
-    """
-    widths = [max(len(line[i]) for line in [head, *rows]) for i in range(len(head))]
-    lines = [
-        [c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths, strict=True))] for r in rows
-    ]
-    top = [c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(head, widths, strict=True))]
-    rule = "-+-".join("-" * w for w in widths)
-    return "\n".join([" | ".join(top), rule, *(" | ".join(line).rstrip() for line in lines)])
 
 
 def target_cells(targets: Sequence[tuple[Target, bool | None]]) -> tuple[str, str]:

@@ -2,6 +2,29 @@
 
 Idea        A process that has once used much memory does not give it back, so each measurement gets a new interpreter.
 Invariant   Memory and throughput come from separate runs: watching the one never slows the other.
-When wrong  What the function raises is raised here, with the child's traceback; a killed child is an error that says how.
-See         notebooks/1_streaming_pipeline.ipynb · tests/measure/
+When wrong  What the function raises is raised here, with the child's traceback; a killed child is an error saying how.
+See         arion_lib/measure/run.py (how to use) · arion_lib/measure/plots.py · tests/measure/
 """
+
+from arion_lib.measure.counter import tick
+from arion_lib.measure.fresh import ChildDied, MemoryLimit, TimeLimit
+from arion_lib.measure.results import Measurement, Memory, Throughput
+from arion_lib.measure.run import measure, measure_memory, measure_throughput
+from arion_lib.measure.tables import Growth, Table, measure_each, measure_growth
+
+__all__ = [
+    "ChildDied",
+    "Growth",
+    "Measurement",
+    "Memory",
+    "MemoryLimit",
+    "Table",
+    "Throughput",
+    "TimeLimit",
+    "measure",
+    "measure_each",
+    "measure_growth",
+    "measure_memory",
+    "measure_throughput",
+    "tick",
+]
