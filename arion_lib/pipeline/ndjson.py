@@ -1,0 +1,137 @@
+"""Lines of JSON to records, from chunks that end anywhere.
+
+Idea        Cut bytes at newlines, decode afterwards: a newline byte is never part of a character or a JSON string.
+Invariant   What comes out does not depend on how the body was cut into chunks; live memory is at most one chunk and
+            one line of `max_record` bytes, whatever the body's length or its longest line.
+When wrong  A line that is not a record becomes one dead letter with its number and offset; reading goes on after the
+            next newline, also behind a line of a gigabyte.
+See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_ndjson.py
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from arion_lib.pipeline.batch import RAW_LIMIT, DeadLetter, Record
+from arion_lib.pipeline.verdict import BAD_RECORD, MAX_RECORD, dead_letter, is_utf8, parser, strictly, too_long
+
+BOM = b"\xef\xbb\xbf"
+
+
+class NdjsonDecoder:
+    r"""Decode newline-delimited JSON, fed in chunks.
+
+    `kind` is a `projection` or `dict`; `max_record` limits a line, in bytes; the first `skip` records are passed over
+    in silence (they are safe already, from a delivery that broke off). Blank lines are no records; a byte-order mark
+    at the start and `\r` before a newline are ignored; the last line needs no newline. Cost: about what
+    `msgspec.json.Decoder.decode` takes for each line, and no Python code per line.
+
+    >>> decoder = NdjsonDecoder(dict)
+    >>> decoder.feed(b'{"a": 1}\n{"a"'), decoder.feed(b': 2}\nnonsense\n{"a": 3}'), decoder.close()
+    ([{'a': 1}], [{'a': 2}], [{'a': 3}])
+    >>> decoder.records, decoder.take_dead()
+    (4, [DeadLetter(record=3, offset=18, reason='JSON is malformed: invalid character (byte 4)', raw=b'nonsense')])
+    """
+
+    broken: DeadLetter | None = None  # lines always go on
+
+    def __init__(self, kind: Any = dict, *, max_record: int = MAX_RECORD, skip: int = 0) -> None:
+        if max_record < 64:
+            raise ValueError(f"max_record must be >= 64 bytes, got {max_record}")
+        if skip < 0:
+            raise ValueError(f"skip must be >= 0, got {skip}")
+        self.records = 0
+        self.dead: list[DeadLetter] = []
+        self._parse = parser(kind)
+        self._parse_strictly = strictly(self._parse, max_record)
+        self._max_record = max_record
+        self._skip = skip
+        self._offset = 0  # of the first byte of `_line` in the body
+        self._line = bytearray()  # the line that has not ended yet, or its head when it is too long
+        self._overlong = 0  # bytes of a too long line beyond its kept head
+        self._closed = False
+
+    def feed(self, chunk: bytes) -> list[Record]:
+        """Take the next bytes and give the records of the lines that end in them. Raises ValueError once closed."""
+        if self._closed:
+            raise ValueError("the decoder is closed; make a new one for the next body")
+        end = chunk.rfind(b"\n") + 1
+        if not end:
+            self._hold(chunk)
+            return []
+        start = self._finish_overlong(chunk) if self._overlong else 0
+        block = b"".join((self._line, memoryview(chunk)[start:end]))
+        self._line.clear()
+        records = self._decode(block)
+        self._hold(chunk[end:])
+        return records
+
+    def close(self) -> list[Record]:
+        """End the body and give the record of its last line, when that had no newline."""
+        if self._closed:
+            return []
+        tail = self.feed(b"\n") if self._line or self._overlong else []
+        self._closed = True
+        return tail
+
+    def take_dead(self) -> list[DeadLetter]:
+        """Hand over the dead letters since the last call."""
+        dead, self.dead = self.dead, []
+        return dead
+
+    def _hold(self, part: bytes) -> None:
+        if self._overlong:
+            self._overlong += len(part)
+            return
+        self._line += part
+        if self._offset == 0 and self._line.startswith(BOM):
+            self._offset = len(BOM)
+            del self._line[: len(BOM)]
+        if len(self._line) > self._max_record:
+            self._overlong = len(self._line)
+            del self._line[RAW_LIMIT:]
+
+    def _finish_overlong(self, chunk: bytes) -> int:
+        """Write off the too long line that ends in `chunk`; give the index behind it."""
+        end = chunk.find(b"\n") + 1
+        self.records += 1
+        if self.records > self._skip:
+            self.dead.append(dead_letter(self.records, self._offset, too_long(self._max_record), bytes(self._line)))
+        self._offset += self._overlong + end
+        self._overlong = 0
+        self._line.clear()
+        return end
+
+    def _decode(self, block: bytes) -> list[Record]:
+        """Decode whole lines; the loop over them runs in C and is left only for a line that is not a record."""
+        if self._offset == 0 and block.startswith(BOM):
+            block, self._offset = block[len(BOM) :], len(BOM)
+        exact = len(block) <= self._max_record and is_utf8(block)
+        lines = io.BytesIO(block)
+        parsed = map(self._parse if exact else self._parse_strictly, lines)
+        good: list[Record] = []
+        skipped = max(0, self._skip - self.records)  # of the records in this block, at most
+        while True:
+            try:
+                # `extend` keeps what it got before an exception, and `parsed` goes on behind the line that raised it.
+                good.extend(parsed)
+                break
+            except BAD_RECORD as error:
+                seen = self.records + len(good) + 1
+                if self._refuse(block, lines.tell(), seen, error):
+                    self.records += 1
+                    skipped -= seen <= self._skip
+        self.records += len(good)
+        self._offset += len(block)
+        return good[skipped:] if skipped > 0 else good
+
+    def _refuse(self, block: bytes, end: int, number: int, error: BaseException) -> bool:
+        """Make the line that ends at `end` a dead letter, and say so, unless it is only blank."""
+        start = block.rfind(b"\n", 0, end - 1) + 1
+        line = block[start:end].removesuffix(b"\n")
+        if len(line) <= self._max_record and not line.strip(b" \t\r"):
+            return False
+        if number > self._skip:
+            self.dead.append(dead_letter(number, self._offset + start, error, line))
+        return True
