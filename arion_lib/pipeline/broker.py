@@ -2,32 +2,30 @@
 
 Idea        A rename happens or does not, whoever is killed: writing aside publishes, a new name claims.
 Invariant   A file in `ready` is whole and on disk; it is in `ready`, `claimed` or `dead`, or was acked.
-When wrong  A killed consumer's file goes back when its deadline passes; a damaged file goes to `dead`, the rest goes on.
+When wrong  A killed consumer's file goes back when its deadline passes; a damaged file goes to `dead`.
 See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_broker.py
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import heapq
-import itertools
 import logging
 import os
 import re
 import secrets
-import sys
 import threading
 import time
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
 from arion_lib.pipeline import frames
 from arion_lib.pipeline.addresses import checked_stream, local_path, masked, scheme
+from arion_lib.pipeline.durable import explained, move, remove, sync_folder, write_durably
 from arion_lib.pipeline.queued import Broker, BrokerDown, BrokerError, BrokerFull, BrokerStatus, Claim
 
 __all__ = [
@@ -46,7 +44,6 @@ log = logging.getLogger(__name__)
 _LISTED = 8_192  # names kept of a listing: a folder of 100,000 blocks is listed 12 times to drain it, not 100,000
 _SHORTEST_WAIT, _LONGEST_WAIT = 0.001, 0.05  # seconds between looks for blocks that another process published
 _ABANDONED = 3_600.0  # seconds after which a file that was never finished is taken away
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def open_broker(url: str | os.PathLike[str]) -> Broker:
@@ -112,7 +109,7 @@ class FileBroker:
         self._new, self._ready, self._claimed, self._dead = (
             self.path / name for name in ("new", "ready", "claimed", "dead")
         )
-        with _explained(f"cannot use the folder {self.path}"):
+        with explained(f"cannot use the folder {self.path}"):
             for folder in (self._new, self._ready, self._claimed, self._dead):
                 folder.mkdir(parents=True, exist_ok=True)
             self._sweep()
@@ -129,12 +126,12 @@ class FileBroker:
         name = f"{self._stamp():020d}-{self._me}-{_tag(stream)}-{len(messages)}.0"
         aside = self._new / name
         try:
-            with _explained(f"cannot publish to {self.path}"):
-                _write_durably(aside, block)
-                _move(aside, self._ready / name)
-                _sync_folder(self._ready)
+            with explained(f"cannot publish to {self.path}"):
+                write_durably(aside, block)
+                move(aside, self._ready / name)
+                sync_folder(self._ready)
         except BaseException:
-            _remove(aside)
+            remove(aside)
             raise
         with self._arrived:
             self._arrivals += 1
@@ -162,36 +159,37 @@ class FileBroker:
 
     def ack(self, claim: Claim) -> bool:
         """Delete the claimed blocks; False when one of them had gone back."""
-        with _explained(f"cannot ack in {self.path}"):
-            return all([_remove(self._claimed / name) for name in claim.id.split("/")])
+        with explained(f"cannot ack in {self.path}"):
+            gone = [remove(self._claimed / name) for name in claim.id.split("/")]
+        return all(gone)
 
     def nack(self, claim: Claim) -> bool:
         """Give the blocks back, or aside after `max_attempts`; False when one of them had gone back already."""
-        with _explained(f"cannot nack in {self.path}"):
-            given = all([self._give_back(name) for name in claim.id.split("/")])
+        with explained(f"cannot nack in {self.path}"):
+            given = [self._give_back(name) for name in claim.id.split("/")]
         with self._taking:
             self._listed.clear()  # they are older than what was listed
         with self._arrived:
             self._arrivals += 1
             self._arrived.notify_all()
-        return given
+        return all(given)
 
     def status(self) -> BrokerStatus:
         """Count messages by the names of their files; cost: a listing of each folder."""
-        with _explained(f"cannot list {self.path}"):
+        with explained(f"cannot list {self.path}"):
             return BrokerStatus(*(_count(folder) for folder in (self._ready, self._claimed, self._dead)))
 
     def ping(self) -> None:
         """Raise a `BrokerError` unless a file can be written to the disk, renamed and deleted."""
         self._must_be_open()
         aside = self._new / f"{self._stamp():020d}-{self._me}-ping"
-        with _explained(f"cannot use the folder {self.path}"):
+        with explained(f"cannot use the folder {self.path}"):
             try:
-                _write_durably(aside, b"ping")
-                _move(aside, aside.with_suffix(".pong"))
+                write_durably(aside, b"ping")
+                move(aside, aside.with_suffix(".pong"))
             finally:
-                _remove(aside)
-                _remove(aside.with_suffix(".pong"))
+                remove(aside)
+                remove(aside.with_suffix(".pong"))
 
     def close(self) -> None:
         """Wake whoever waits in `claim` with an error; no file is open between calls."""
@@ -220,7 +218,7 @@ class FileBroker:
             return self._last
 
     def _take(self, limit: int) -> Claim | None:
-        with self._taking, _explained(f"cannot claim from {self.path}"):
+        with self._taking, explained(f"cannot claim from {self.path}"):
             if self._clock() >= self._next_look or self._clock() < self._next_look - self._timeout:
                 self._redeliver()
             while (name := self._next_name()) is not None:
@@ -240,7 +238,7 @@ class FileBroker:
         ids, messages = [claim.id], list(claim.messages)
         while self._listed and len(messages) < limit:
             following = _Name.parse(self._listed[0])
-            if following is None or following.tag != _tag(claim.stream) or len(messages) + following.count > limit:
+            if following is None or following.tag != _tag(claim.stream) or len(messages) + following.messages > limit:
                 break
             more = self._grab(self._listed.popleft())
             if more is not None:
@@ -265,7 +263,7 @@ class FileBroker:
             return Claim(claimed, stream.decode(), messages, parsed.attempts + 1)
         except ValueError as error:
             log.warning("put the damaged block %s aside into %s: %s", name, self._dead, error)
-            _move(self._claimed / claimed, self._dead / name)
+            move(self._claimed / claimed, self._dead / name)
             return None
 
     def _redeliver(self) -> bool:
@@ -285,7 +283,7 @@ class FileBroker:
         spent = self._max_attempts is not None and claimed.attempts >= self._max_attempts
         folder = self._dead if spent else self._ready
         try:
-            _move(self._claimed / name, folder / f"{claimed.base}.{claimed.attempts}")
+            move(self._claimed / name, folder / f"{claimed.base}.{claimed.attempts}")
         except FileNotFoundError:  # acked, or given back, by another
             return False
         if spent:
@@ -297,15 +295,16 @@ class FileBroker:
         for entry in os.scandir(self._new):
             with contextlib.suppress(OSError):  # another process sweeps too
                 if entry.stat().st_mtime < time.time() - _ABANDONED:
-                    _remove(Path(entry.path))
+                    remove(Path(entry.path))
 
 
 class _Name(NamedTuple):
-    """What a file's name says: `<time>-<producer>-<stream tag>-<messages>.<attempts>[.<deadline>.<timeout>.<consumer>]`."""
+    """What a file's name says: `<time>-<producer>-<stream tag>-<messages>.<attempts>`, and when it is claimed
+    `.<deadline>.<claim time-out>.<consumer>` (milliseconds)."""
 
     base: str
     tag: str
-    count: int
+    messages: int
     attempts: int
     deadline: float  # seconds since 1970; 0.0 when not claimed
     timeout: float
@@ -327,7 +326,7 @@ def _tag(stream: str) -> str:
 
 
 def _expired(name: str, now: float) -> bool:
-    """Return whether the claim has ended: past its deadline, or further from it than it ever was (the clock went back)."""
+    """Return whether the claim has ended: past its deadline, or the clock was put back since it began."""
     claim = _Name.parse(name)
     return claim is not None and (now >= claim.deadline or claim.deadline - now > claim.timeout + 1.0)
 
@@ -338,75 +337,4 @@ def _oldest(folder: Path) -> list[str]:
 
 def _count(folder: Path) -> int:
     names = map(_Name.parse, os.listdir(folder))  # noqa: PTH208 - names suffice, and there may be many
-    return sum(name.count for name in names if name is not None)
-
-
-def _write_durably(path: Path, data: bytes) -> None:
-    with open(path, "xb", buffering=0) as file:  # noqa: PTH123
-        view = memoryview(data)
-        while view:  # a write may take less than it was given
-            view = view[file.write(view) :]
-        _sync(file.fileno())
-
-
-def _sync(descriptor: int) -> None:
-    if sys.platform == "darwin":  # fsync there only reaches the drive's cache
-        import fcntl
-
-        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
-    else:
-        os.fsync(descriptor)
-
-
-def _sync_folder(path: Path) -> None:
-    """Make a rename durable; Windows does it with the rename (NTFS journals it) and cannot open a folder."""
-    if sys.platform == "win32":
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _move(source: Path, target: Path) -> None:
-    for pause in _sharing_pauses():
-        try:
-            source.replace(target)
-            return
-        except PermissionError:
-            if pause is None:
-                raise
-            time.sleep(pause)
-
-
-def _remove(path: Path) -> bool:
-    """Delete the file; False when it was not there."""
-    for pause in _sharing_pauses():
-        try:
-            path.unlink()
-            return True
-        except FileNotFoundError:
-            return False
-        except PermissionError:
-            if pause is None:
-                raise
-            time.sleep(pause)
-    return False
-
-
-def _sharing_pauses() -> Iterator[float | None]:
-    """Seconds to wait after a sharing violation: on Windows a virus scanner may hold a fresh file for a moment."""
-    if os.name == "nt":
-        yield from itertools.accumulate([0.001] * 10, lambda pause, _: pause * 2)
-    yield None
-
-
-@contextlib.contextmanager
-def _explained(what: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _NO_ROOM:
-            raise BrokerFull(f"{what}: no room left ({error.strerror}); nothing was published") from error
-        raise BrokerError(f"{what}: {error}") from error
+    return sum(name.messages for name in names if name is not None)

@@ -104,14 +104,15 @@ class Relay:
         while not self._stopping.is_set():
             self._wake.clear()
             try:
-                self.drain()
+                published = self._round()
             except (BrokerError, StoreError) as error:
                 self._note(error)
                 # Not the wake event: commits go on while the queue is down, and must not hurry the next attempt.
                 self._stopping.wait(pause_after(self._failures, *self._pauses))
             else:
                 self._failures = 0
-                self._wake.wait(self._poll)
+                if not published:
+                    self._wake.wait(self._poll)
 
     def start(self) -> None:
         """Run in a thread, woken by each commit that this process makes to the store.
@@ -181,8 +182,6 @@ class Relay:
                     self._broker.publish(together[0].stream, messages)
                     confirmed += [entry.seq for entry in together]
                     published += len(messages)
-                    if self._stopping.is_set() and self._thread is not None:
-                        break
             finally:
                 if confirmed:  # also when a later publish failed: what the queue has is not sent again
                     self._store.mark_published(confirmed)

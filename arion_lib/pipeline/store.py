@@ -31,7 +31,7 @@ from arion_lib.pipeline.exact import (
     greatest,
     least,
 )
-from arion_lib.pipeline.plan import Plan, Refused, admit, by_stream, check_all
+from arion_lib.pipeline.plan import Plan, Refused, admit, by_stream, check_all, checked_limit
 from arion_lib.pipeline.stored import (
     BatchesRefused,
     OutboxEntry,
@@ -75,7 +75,8 @@ _STREAM_BITS = 40
 each stream is appended to and read in order, without a second index."""
 
 _SCHEMA = """
-CREATE TABLE streams (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, rows INTEGER NOT NULL, dead INTEGER NOT NULL);
+CREATE TABLE streams (
+    number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, rows INTEGER NOT NULL, dead INTEGER NOT NULL);
 CREATE TABLE rows (id INTEGER PRIMARY KEY, body TEXT NOT NULL);
 CREATE TABLE dead (id INTEGER PRIMARY KEY, record INTEGER, offset INTEGER, reason TEXT, raw BLOB);
 CREATE TABLE groups (
@@ -245,7 +246,7 @@ class SqliteStore:
             found = db.execute(
                 "SELECT key, count, total, least, greatest FROM groups"
                 " WHERE stream = (SELECT number FROM streams WHERE name = ?) AND key > ? ORDER BY key LIMIT ?",
-                (stream, "" if after is None else encode_key(after), _checked_limit(limit)),
+                (stream, "" if after is None else encode_key(after), checked_limit(limit)),
             ).fetchall()
         return [Result(decode_key(key), count, *map(decode_number, figures)) for key, count, *figures in found]
 
@@ -255,7 +256,7 @@ class SqliteStore:
             first = self._first(db, stream)
             found = db.execute(
                 "SELECT id - ?, CAST(body AS BLOB) FROM rows WHERE id > ? AND id < ? ORDER BY id LIMIT ?",
-                (first, first + after, first + (1 << _STREAM_BITS), _checked_limit(limit)),
+                (first, first + after, first + (1 << _STREAM_BITS), checked_limit(limit)),
             )
             return [StoredRow(seq, body) for seq, body in found]
 
@@ -265,7 +266,7 @@ class SqliteStore:
             first = self._first(db, stream)
             found = db.execute(
                 "SELECT id - ?, record, offset, reason, raw FROM dead WHERE id > ? AND id < ? ORDER BY id LIMIT ?",
-                (first, first + after, first + (1 << _STREAM_BITS), _checked_limit(limit)),
+                (first, first + after, first + (1 << _STREAM_BITS), checked_limit(limit)),
             )
             return [StoredLetter(seq, DeadLetter(*letter)) for seq, *letter in found]
 
@@ -273,7 +274,7 @@ class SqliteStore:
         """Return the oldest unpublished entries, bounded in number and bytes (see `Store.outbox`)."""
         entries: list[OutboxEntry] = []
         with self._reading() as db:
-            for seq, stream, first, count, block in db.execute(_WAITING, (_checked_limit(limit),)):
+            for seq, stream, first, count, block in db.execute(_WAITING, (checked_limit(limit),)):
                 messages = frames.decode(block) if block is not None else self._echoed(db, first, count)
                 entries.append(OutboxEntry(seq, stream, messages))
                 size -= sum(map(len, messages))
@@ -512,9 +513,3 @@ def _joined(join: Callable[[Number, Number], Number]) -> Callable[[Stored, Store
         return encode_number(y if x is None else x if y is None else join(x, y))
 
     return joined
-
-
-def _checked_limit(limit: int) -> int:
-    if limit < 1:
-        raise ValueError(f"limit must be >= 1, got {limit}")
-    return limit
