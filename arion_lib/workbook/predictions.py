@@ -11,6 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from types import EllipsisType
 
+from arion_lib.measure.units import BYTES, SECONDS
+
+_FACTORS = {**BYTES, **SECONDS}
+
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
@@ -26,6 +30,11 @@ class Prediction:
         'peak: 120 MB'
         """
         return f"{self.name}: {_number(self.value)} {self.unit}".rstrip()
+
+    @property
+    def factor(self) -> float:
+        """What one `unit` is in bytes or seconds; 1 for any other unit."""
+        return _FACTORS.get(self.unit, 1.0)
 
 
 _made: dict[str, Prediction] = {}  # the kernel's memory between cells: a notebook has one reader
@@ -55,35 +64,37 @@ def predict(name: str, value: float | EllipsisType | None, unit: str = "") -> No
 
 
 def prediction(name: str) -> float | None:
-    """Return what the reader predicted for `name`, or `None` while that is open.
+    """Return what the reader predicted for `name`, in bytes, seconds or its own unit; `None` while that is open.
+
+    The plots of `arion_lib.measure` take it as it is: `prediction=prediction("peak")`.
 
     >>> predict("peak", 120, "MB")
     you predict  peak: 120 MB
     >>> prediction("peak")
-    120
+    120000000.0
     >>> prediction("something else") is None
     True
     """
     made = _made.get(name)
-    return None if made is None else made.value
+    return None if made is None else made.value * made.factor
 
 
 def compare(name: str, measured: float) -> None:
-    """Print the prediction for `name` beside what was `measured`, with the ratio (a measured line: ignore its output).
+    """Print the prediction beside what was `measured` (bytes, seconds or its own unit); ignore this cell's output.
 
     >>> predict("peak", 120, "MB")
     you predict  peak: 120 MB
-    >>> compare("peak", 480)
+    >>> compare("peak", 480e6)
     peak: you said 120 MB, measured 480 MB, 4.0 times your number
-    >>> compare("time", 3)
-    time: measured 3 (you made no prediction)
+    >>> compare("calls", 3)
+    calls: measured 3 (you made no prediction)
     """
     made = _made.get(name)
     if made is None:
         print(f"{name}: measured {_number(measured)} (you made no prediction)")
         return
-    said, got = (f"{_number(v)} {made.unit}".rstrip() for v in (made.value, measured))
-    times = f", {measured / made.value:.1f} times your number" if made.value else ""
+    said, got = (f"{_number(v)} {made.unit}".rstrip() for v in (made.value, measured / made.factor))
+    times = f", {measured / made.factor / made.value:.1f} times your number" if made.value else ""
     print(f"{name}: you said {said}, measured {got}{times}")
 
 

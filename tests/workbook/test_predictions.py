@@ -9,9 +9,9 @@ from arion_lib.workbook import compare, predict, prediction
 
 def test_a_prediction_is_kept_until_it_is_made_again(capsys: pytest.CaptureFixture[str]) -> None:
     predict("kept", 120, "MB")
-    assert prediction("kept") == 120
+    assert prediction("kept") == 120e6
     predict("kept", 0.5, "MB")
-    assert prediction("kept") == 0.5
+    assert prediction("kept") == 0.5e6
     assert capsys.readouterr().out == "you predict  kept: 120 MB\nyou predict  kept: 0.5 MB\n"
 
 
@@ -33,5 +33,11 @@ def test_a_prediction_must_be_a_number(value: object) -> None:
 
 def test_a_prediction_of_nothing_is_compared_without_a_ratio(capsys: pytest.CaptureFixture[str]) -> None:
     predict("zero", 0, "MB")
-    compare("zero", 7)
+    compare("zero", 7e6)
     assert capsys.readouterr().out.endswith("zero: you said 0 MB, measured 7 MB\n")
+
+
+@pytest.mark.parametrize(("unit", "base"), [("ms", 0.003), ("s", 3), ("kB", 3000), ("", 3), ("calls", 3)])
+def test_a_prediction_comes_back_in_bytes_seconds_or_its_own_unit(unit: str, base: float) -> None:
+    predict("p", 3, unit)
+    assert prediction("p") == pytest.approx(base)
