@@ -57,9 +57,13 @@ class Table:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def measurements(self) -> dict[str, Measurement]:
+        """Give the versions that reached their end."""
+        return {label: result for label, result in self.rows if isinstance(result, Measurement)}
+
     def cells(self) -> tuple[list[str], list[list[str]]]:
         """Give the heading and the rows as texts."""
-        first = next((r for _, r in self.rows if isinstance(r, Measurement)), None)
+        first = next(iter(self.measurements().values()), None)
         return ["version", "peak memory", "seconds", "throughput", "time ratio"], [
             [label, *_figures(result, first)] for label, result in self.rows
         ]

@@ -1,0 +1,337 @@
+"""Measurements as figures, one call each. The only file that imports matplotlib.
+
+Idea        The title states the finding, the axes have units, a series is told apart by line style as well as by colour.
+Invariant   A figure is drawn on its own `Figure` object (never on pyplot's state, so any thread may draw) and is shown
+            together with its description in words.
+When wrong  A chart without a title, or of nothing, is a `ValueError` before anything is drawn.
+See         arion_lib/measure/describe.py · tests/measure/test_plots.py · notebooks/1_streaming_pipeline.ipynb
+
+    from arion_lib.measure import plots
+
+    plots.memory_and_throughput(table, "The naive version holds the whole input", prediction=120e6)   # from measure_each
+    plots.peak_by_size(growth, "Streaming needs the same memory at every size")                       # from measure_growth
+    plots.peak_by_input_and_output(growth_in, growth_out, "Memory follows neither input nor output")
+    plots.ratio_bars({"ours": 0.9, "toolz": 2.5}, "hand-written loop", "Ours keeps up with the loop")  # Comparison.ratios
+    plots.lines({"queue depth": [(0, 0), (1, 40)]}, "The queue is bounded", x="time (s)", y="batches")
+    plots.timeline({"db": [(0, 0.1, "acquire"), (0.1, 2, "hold")]}, "Released in reverse order")
+
+Each returns None. How the words travel, for the test of the notebooks' hygiene: the picture is one `display_data` output
+with `image/png`, the description as `text/plain` and again as `metadata["image/png"]["alt"]` (nbconvert's classic
+template writes it into the page; JupyterLab ignores it). Right after it stands a second `display_data` with
+`text/markdown`: the visible one-sentence caption in italics and the same description inside `<details>`, which a screen
+reader finds in JupyterLab too. nbval compares both texts and ignores the PNG: figures of measured data belong into
+cells tagged `nbval-ignore-output`; figures of fixed data may be compared.
+
+With `to=path` the PNG is written there (description in its metadata) instead of being shown.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from arion_lib.measure.describe import Point, bars_text, lines_text, spans_text
+from arion_lib.measure.results import Measurement, Sample, max_sample, thinned
+from arion_lib.measure.tables import Growth, Table
+from arion_lib.measure.units import BYTES, COUNTS, SECONDS, amount_text, bytes_text, rate_text, seconds_text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Okabe and Ito's palette: readers with any colour vision can tell them apart (jfly.uni-koeln.de/color, 2008)."""
+DASHES: tuple[Any, ...] = ("-", "-.", ":", (0, (3, 1, 1, 1, 1, 1)), (0, (1, 2.5)), (0, (6, 2, 1, 2)), (0, (2, 1)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+HATCHES = ("", "///", "...", "xxx", "\\\\\\", "+++", "ooo")
+PREDICTED: Any = (0, (7, 4))
+"""Long dashes belong to the reader's prediction alone."""
+
+_DPI = 80
+_WIDTH = 7.0  # inches
+_MOST_POINTS = 400
+_LOG_FROM = 20  # a range this wide (largest / smallest) is drawn on a logarithmic axis
+_PAGE = 4_096  # bytes: the least that memory grows by, where a logarithmic axis begins
+
+
+def memory_and_throughput(
+    results: Table | Mapping[str, Measurement],
+    title: str,
+    *,
+    prediction: float | None = None,
+    alt: str = "",
+    caption: str = "",
+    to: Path | None = None,
+) -> None:
+    """Draw memory over the baseline and throughput on one time axis, a line for each version.
+
+    `prediction` is the reader's guess of the peak in bytes. Versions that were stopped have no line.
+    """
+    found = results.measurements() if isinstance(results, Table) else dict(results)
+    memory = {name: _memory_points(m) for name, m in found.items()}
+    speed = {name: _speed_points(m.throughput.samples) for name, m in found.items()}
+    unit = next((m.throughput.unit for m in found.values()), "")
+    figure = _figure(title, found, heights=(3, 2))
+    top, bottom = figure.axes
+    _draw(top, memory)
+    _predicted(top, prediction, bytes_text)
+    _y_axis(top, "memory over\nthe baseline", BYTES)
+    _draw(bottom, speed)
+    _y_axis(bottom, f"throughput\n({unit or 'ticks'} per second)", BYTES if unit == "B" else COUNTS)
+    _x_axis(bottom, "time since the start", SECONDS)
+    words = lines_text(title, "time", "memory over the baseline", memory, seconds_text, bytes_text)
+    rates = ", ".join(f"{name} {rate_text(m.rate, unit or 'ticks')}" for name, m in found.items())
+    words += f" Below it throughput on the same time axis, on average: {rates}."
+    caption = caption or "Memory and throughput of fresh processes, from separate runs, sampled every 10 ms."
+    _publish(figure, alt or words + _guess(prediction, bytes_text), caption, to)
+
+
+def peak_by_size(
+    growth: Growth,
+    title: str,
+    *,
+    prediction: float | None = None,
+    alt: str = "",
+    caption: str = "",
+    to: Path | None = None,
+) -> None:
+    """Draw peak memory against input size, a line for each version; logarithmic where the range is wide.
+
+    `prediction` is the reader's guess of a peak in bytes. A peak of less than a page of memory is drawn as a page.
+    """
+    series = {name: [(size, max(peak, _PAGE)) for size, peak in growth.series(name)] for name in growth.versions}
+    caption = caption or "Peak memory over the baseline; each point is one run in a fresh process."
+    _peaks(series, title, f"input size ({growth.unit or 'items'})", growth.unit, prediction, alt, caption, to)
+
+
+def peak_by_input_and_output(
+    by_input: Growth,
+    by_output: Growth,
+    title: str,
+    *,
+    prediction: float | None = None,
+    alt: str = "",
+    caption: str = "",
+    to: Path | None = None,
+) -> None:
+    """Draw peak memory against the size of the input and, on the same axes, against the size of the output.
+
+    `by_input` was measured with growing input and the same output, `by_output` the other way round; same unit.
+    """
+    series = {
+        f"{name}, {what} grows": [(size, max(peak, _PAGE)) for size, peak in growth.series(name)]
+        for what, growth in (("input", by_input), ("output", by_output))
+        for name in growth.versions
+    }
+    caption = caption or "Peak memory over the baseline while either input or output grows; a fresh process a point."
+    _peaks(series, title, f"size ({by_input.unit or 'items'})", by_input.unit, prediction, alt, caption, to)
+
+
+def ratio_bars(
+    ratios: Mapping[str, float],
+    baseline: str,
+    title: str,
+    *,
+    what: str = "time",
+    prediction: float | None = None,
+    alt: str = "",
+    caption: str = "",
+    to: Path | None = None,
+) -> None:
+    """Draw a bar for each contender's ratio to `baseline`, and a line at 1. `what` is being compared ("time", "speed")."""
+    figure = _figure(title, ratios, heights=(0.55 * len(ratios) + 0.6,))
+    (axes,) = figure.axes
+    ordered = sorted(ratios.items(), key=lambda item: item[1], reverse=True)
+    for i, (name, ratio) in enumerate(ordered):
+        place = list(ratios).index(name)
+        bar = axes.barh(i, ratio, color=COLOURS[place % 7], hatch=HATCHES[place % 7], edgecolor="white", height=0.7)
+        axes.bar_label(bar, labels=[f"{ratio:.3g}x"], padding=4)
+    axes.axvline(1, color="black", linewidth=1)
+    axes.set_yticks(range(len(ordered)), [name for name, _ in ordered])
+    axes.set_xlabel(f"{what}, as a multiple of {baseline} (line at 1x)")
+    axes.set_xlim(0, max([*ratios.values(), prediction or 0, 1]) * 1.15)
+    axes.grid(visible=False, axis="y")
+    if prediction is not None:
+        axes.axvline(prediction, color="#444444", linestyle=PREDICTED, label=f"your prediction: {prediction:g}x")
+        axes.legend(frameon=False, loc="lower right")
+    words = bars_text(title, f"{what} ratio", ratios, baseline) + _guess(prediction, "{:g}x".format)
+    _publish(figure, alt or words, caption or "Medians of interleaved rounds.", to)
+
+
+def lines(
+    series: Mapping[str, Sequence[Point]],
+    title: str,
+    *,
+    x: str,
+    y: str,
+    prediction: float | None = None,
+    alt: str = "",
+    caption: str = "",
+    to: Path | None = None,
+) -> None:
+    """Draw any series of points; `x` and `y` name the axes with their units, as in "time (s)"."""
+    figure = _figure(title, series)
+    (axes,) = figure.axes
+    _draw(axes, series, marked=max(map(len, series.values())) <= 20)
+    _predicted(axes, prediction, "{:g}".format)
+    _y_axis(axes, y, None)
+    _x_axis(axes, x, None)
+    words = lines_text(title, x, y, series, "{:g}".format, "{:.3g}".format) + _guess(prediction, "{:g}".format)
+    _publish(figure, alt or words, caption or f"{y} against {x}.", to)
+
+
+def timeline(
+    spans: Mapping[str, Sequence[tuple[float, float, str]]],
+    title: str,
+    *,
+    alt: str = "",
+    caption: str = "",
+    to: Path | None = None,
+) -> None:
+    """Draw a row for each name and a bar for each of its (start, end, kind) in seconds; kinds differ by colour and hatch."""
+    figure = _figure(title, spans, heights=(0.45 * len(spans) + 0.8,))
+    (axes,) = figure.axes
+    kinds = list(dict.fromkeys(kind for row in spans.values() for _, _, kind in row))
+    for i, kind in enumerate(kinds):
+        bars = [(y, start, end) for y, row in enumerate(spans.values()) for start, end, k in row if k == kind]
+        axes.barh(
+            [y for y, _, _ in bars],
+            [end - start for _, start, end in bars],
+            left=[start for _, start, _ in bars],
+            color=COLOURS[i % 7],
+            hatch=HATCHES[i % 7],
+            edgecolor="white",
+            height=0.6,
+            label=kind,
+        )
+    axes.set_yticks(range(len(spans)), list(spans))
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
+    _x_axis(axes, "time", SECONDS)
+    figure.legend(loc="outside lower center", ncols=max(1, len(kinds)), frameon=False)
+    _publish(figure, alt or spans_text(title, spans, seconds_text), caption or "One row a resource, first on top.", to)
+
+
+def _peaks(
+    series: Mapping[str, Sequence[Point]],
+    title: str,
+    x_label: str,
+    unit: str,
+    prediction: float | None,
+    alt: str,
+    caption: str,
+    to: Path | None,
+) -> None:
+    figure = _figure(title, series)
+    (axes,) = figure.axes
+    _draw(axes, series, marked=True)
+    _predicted(axes, prediction, bytes_text)
+    points = [point for row in series.values() for point in row]
+    _x_axis(axes, x_label, BYTES if unit == "B" else COUNTS, log=_wide([x for x, _ in points]))
+    _y_axis(axes, "peak memory over the baseline", BYTES, log=_wide([y for _, y in points]))
+    words = lines_text(title, "input size", "peak memory", series, lambda x: amount_text(x, unit), bytes_text)
+    _publish(figure, alt or words + _guess(prediction, bytes_text), caption, to)
+
+
+def _figure(title: str, data: Iterable[str], heights: tuple[float, ...] = (4.0,)) -> Figure:
+    """Make a white figure with its title and a panel for each height (in inches, beside the title and labels)."""
+    from matplotlib.figure import Figure
+
+    if not title.strip():
+        raise ValueError("title must state what the figure shows, got an empty text")
+    if not list(data):
+        raise ValueError("data must hold at least one series, got none")
+    figure = Figure(figsize=(_WIDTH, sum(heights) + 0.4), dpi=_DPI, facecolor="white", layout="constrained")
+    figure.suptitle(title, fontsize=12, fontweight="bold", x=0.02, ha="left", wrap=True)
+    figure.subplots(len(heights), 1, sharex=True, gridspec_kw={"height_ratios": heights})
+    for axes in figure.axes:
+        axes.grid(visible=True, color="#DDDDDD", linewidth=0.8)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _draw(axes: Axes, series: Mapping[str, Sequence[Point]], marked: bool = False) -> None:
+    for i, (name, points) in enumerate(series.items()):
+        axes.plot(
+            [x for x, _ in points],
+            [y for _, y in points],
+            color=COLOURS[i % 7],
+            linestyle=DASHES[i % 7],
+            marker=MARKERS[i % 7] if marked else "",
+            linewidth=2,
+            label=name,
+        )
+    axes.legend(frameon=False, handlelength=3)
+
+
+def _predicted(axes: Axes, prediction: float | None, text: Callable[[float], str]) -> None:
+    if prediction is not None:
+        label = f"your prediction: {text(prediction)}"
+        axes.axhline(prediction, color="#444444", linestyle=PREDICTED, linewidth=1.5, label=label)
+        axes.legend(frameon=False, handlelength=3)
+
+
+def _guess(prediction: float | None, text: Callable[[float], str]) -> str:
+    return "" if prediction is None else f" A dashed line marks the reader's prediction, {text(prediction)}."
+
+
+def _x_axis(axes: Axes, label: str, units: Mapping[str, float] | None, log: bool = False) -> None:
+    axes.set_xlabel(label)
+    if log:
+        axes.set_xscale("log")
+    if units is not None:
+        axes.xaxis.set_major_formatter(_ticks(units))
+
+
+def _y_axis(axes: Axes, label: str, units: Mapping[str, float] | None, log: bool = False) -> None:
+    axes.set_ylabel(label)
+    if log:
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]) if axes.get_ylim()[0] < 0 else 0.0)
+    if units is not None:
+        axes.yaxis.set_major_formatter(_ticks(units))
+
+
+def _ticks(units: Mapping[str, float]) -> Callable[[float, int], str]:
+    def text(value: float, _: int) -> str:
+        unit, factor = next(
+            ((u, f) for u, f in reversed(list(units.items())) if f <= abs(value) * 1.0000001), ("", 1.0)
+        )
+        return f"{value / factor:.3g} {unit}".rstrip()
+
+    return text
+
+
+def _wide(values: Sequence[float]) -> bool:
+    return bool(values) and min(values) > 0 and max(values) / min(values) >= _LOG_FROM
+
+
+def _memory_points(measured: Measurement) -> list[Point]:
+    return [(0.0, 0.0), *thinned(measured.memory.samples, _MOST_POINTS, max_sample)]
+
+
+def _speed_points(samples: Sequence[Sample]) -> list[Point]:
+    """Turn a growing count into rates: over about a hundredth of the run each, at least five samples."""
+    step = max(5, len(samples) // 100)
+    seen = [(0.0, 0), *samples[step - 1 :: step]]
+    return [((t0 + t1) / 2, (n1 - n0) / (t1 - t0)) for (t0, n0), (t1, n1) in pairwise(seen) if t1 > t0]
+
+
+def _publish(figure: Figure, words: str, caption: str, to: Path | None) -> None:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Description": words, "Software": None})
+    if to is not None:
+        to.write_bytes(buffer.getvalue())
+        return
+    from IPython.display import display
+
+    picture = {"image/png": base64.b64encode(buffer.getvalue()).decode("ascii"), "text/plain": words}
+    display(picture, metadata={"image/png": {"alt": words}}, raw=True)
+    below = f"*{caption}*\n\n<details><summary>The figure in words</summary>{words}</details>"
+    display({"text/markdown": below, "text/plain": caption}, raw=True)
