@@ -1,6 +1,6 @@
 """A figure in words, made from the same data as its lines: the text that a screen reader gets.
 
-Idea        Whoever cannot see the picture needs its finding, its axes with units, and where each series starts and ends.
+Idea        Who cannot see the picture needs its finding, its axes with units, where each series starts and ends.
 Invariant   The same data give the same text, so a figure of deterministic data has a deterministic description.
 When wrong  A series without points is described as empty.
 See         arion_lib/measure/plots.py · tests/measure/test_describe.py

@@ -1,6 +1,6 @@
 """Measurements as figures, one call each. The only file that imports matplotlib.
 
-Idea        The title states the finding, the axes have units, a series is told apart by line style as well as by colour.
+Idea        The title states the finding, axes have units, series are told apart by line style as well as by colour.
 Invariant   A figure is drawn on its own `Figure` object (never on pyplot's state, so any thread may draw) and is shown
             together with its description in words.
 When wrong  A chart without a title, or of nothing, is a `ValueError` before anything is drawn.
@@ -8,15 +8,16 @@ See         arion_lib/measure/describe.py · tests/measure/test_plots.py · note
 
     from arion_lib.measure import plots
 
-    plots.memory_and_throughput(table, "The naive version holds the whole input", prediction=120e6)   # from measure_each
-    plots.peak_by_size(growth, "Streaming needs the same memory at every size")                       # from measure_growth
+    plots.memory_and_throughput(table, "The naive version holds it all", prediction=120e6)  # of measure_each
+    plots.peak_by_size(growth, "Streaming needs the same memory at every size")             # of measure_growth
     plots.peak_by_input_and_output(growth_in, growth_out, "Memory follows neither input nor output")
-    plots.ratio_bars({"ours": 0.9, "toolz": 2.5}, "hand-written loop", "Ours keeps up with the loop")  # Comparison.ratios
+    plots.ratio_bars(comparison.ratios, "loop", "Ours keeps up with the loop")              # of bench.compare
     plots.lines({"queue depth": [(0, 0), (1, 40)]}, "The queue is bounded", x="time (s)", y="batches")
     plots.timeline({"db": [(0, 0.1, "acquire"), (0.1, 2, "hold")]}, "Released in reverse order")
 
-Each returns None. How the words travel, for the test of the notebooks' hygiene: the picture is one `display_data` output
-with `image/png`, the description as `text/plain` and again as `metadata["image/png"]["alt"]` (nbconvert's classic
+Predictions of memory are in bytes: a reader's MB times 1e6. Each call returns None.
+
+How the words travel, for the test of the notebooks' hygiene: the picture is one `display_data` output with `image/png`, the description as `text/plain` and again as `metadata["image/png"]["alt"]` (nbconvert's classic
 template writes it into the page; JupyterLab ignores it). Right after it stands a second `display_data` with
 `text/markdown`: the visible one-sentence caption in italics and the same description inside `<details>`, which a screen
 reader finds in JupyterLab too. nbval compares both texts and ignores the PNG: figures of measured data belong into
@@ -80,8 +81,8 @@ def memory_and_throughput(
     _draw(top, memory)
     _predicted(top, prediction, bytes_text)
     _y_axis(top, "memory over\nthe baseline", BYTES)
-    _draw(bottom, speed)
-    _y_axis(bottom, f"throughput\n({unit or 'ticks'} per second)", BYTES if unit == "B" else COUNTS)
+    _draw(bottom, speed, legend=False)  # the panel above has it
+    _y_axis(bottom, "throughput\n(per second)" if unit == "B" else f"{unit or 'ticks'}\nper second", _units(unit))
     _x_axis(bottom, "time since the start", SECONDS)
     words = lines_text(title, "time", "memory over the baseline", memory, seconds_text, bytes_text)
     rates = ", ".join(f"{name} {rate_text(m.rate, unit or 'ticks')}" for name, m in found.items())
@@ -105,7 +106,7 @@ def peak_by_size(
     """
     series = {name: [(size, max(peak, _PAGE)) for size, peak in growth.series(name)] for name in growth.versions}
     caption = caption or "Peak memory over the baseline; each point is one run in a fresh process."
-    _peaks(series, title, f"input size ({growth.unit or 'items'})", growth.unit, prediction, alt, caption, to)
+    _peaks(series, title, "input size", growth.unit, prediction, alt, caption, to)
 
 
 def peak_by_input_and_output(
@@ -128,7 +129,7 @@ def peak_by_input_and_output(
         for name in growth.versions
     }
     caption = caption or "Peak memory over the baseline while either input or output grows; a fresh process a point."
-    _peaks(series, title, f"size ({by_input.unit or 'items'})", by_input.unit, prediction, alt, caption, to)
+    _peaks(series, title, "size of what grows", by_input.unit, prediction, alt, caption, to, kinds=2)
 
 
 def ratio_bars(
@@ -142,14 +143,15 @@ def ratio_bars(
     caption: str = "",
     to: Path | None = None,
 ) -> None:
-    """Draw a bar for each contender's ratio to `baseline`, and a line at 1. `what` is being compared ("time", "speed")."""
+    """Draw a bar for each contender's ratio to `baseline`, and a line at 1; `what` is compared ("time", "speed")."""
     figure = _figure(title, ratios, heights=(0.55 * len(ratios) + 0.6,))
     (axes,) = figure.axes
     ordered = sorted(ratios.items(), key=lambda item: item[1], reverse=True)
     for i, (name, ratio) in enumerate(ordered):
         place = list(ratios).index(name)
         bar = axes.barh(i, ratio, color=COLOURS[place % 7], hatch=HATCHES[place % 7], edgecolor="white", height=0.7)
-        axes.bar_label(bar, labels=[f"{ratio:.3g}x"], padding=4)
+        (label,) = axes.bar_label(bar, labels=[f"{ratio:.3g}x"], padding=5)
+        label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1})  # over the lines, not crossed by them
     axes.axvline(1, color="black", linewidth=1)
     axes.set_yticks(range(len(ordered)), [name for name, _ in ordered])
     axes.set_xlabel(f"{what}, as a multiple of {baseline} (line at 1x)")
@@ -157,7 +159,7 @@ def ratio_bars(
     axes.grid(visible=False, axis="y")
     if prediction is not None:
         axes.axvline(prediction, color="#444444", linestyle=PREDICTED, label=f"your prediction: {prediction:g}x")
-        axes.legend(frameon=False, loc="lower right")
+        figure.legend(loc="outside lower center", frameon=False, handlelength=3)
     words = bars_text(title, f"{what} ratio", ratios, baseline) + _guess(prediction, "{:g}x".format)
     _publish(figure, alt or words, caption or "Medians of interleaved rounds.", to)
 
@@ -192,7 +194,7 @@ def timeline(
     caption: str = "",
     to: Path | None = None,
 ) -> None:
-    """Draw a row for each name and a bar for each of its (start, end, kind) in seconds; kinds differ by colour and hatch."""
+    """Draw a row for each name with a bar for each (start, end, kind) in seconds; kinds differ by colour and hatch."""
     figure = _figure(title, spans, heights=(0.45 * len(spans) + 0.8,))
     (axes,) = figure.axes
     kinds = list(dict.fromkeys(kind for row in spans.values() for _, _, kind in row))
@@ -225,13 +227,15 @@ def _peaks(
     alt: str,
     caption: str,
     to: Path | None,
+    kinds: int = 1,
 ) -> None:
     figure = _figure(title, series)
     (axes,) = figure.axes
-    _draw(axes, series, marked=True)
+    _draw(axes, series, marked=True, kinds=kinds)
     _predicted(axes, prediction, bytes_text)
     points = [point for row in series.values() for point in row]
-    _x_axis(axes, x_label, BYTES if unit == "B" else COUNTS, log=_wide([x for x, _ in points]))
+    _x_axis(axes, x_label if unit == "B" else f"{x_label} ({unit or 'items'})", _units(unit))
+    _log_x(axes, sorted({x for x, _ in points}))
     _y_axis(axes, "peak memory over the baseline", BYTES, log=_wide([y for _, y in points]))
     words = lines_text(title, "input size", "peak memory", series, lambda x: amount_text(x, unit), bytes_text)
     _publish(figure, alt or words + _guess(prediction, bytes_text), caption, to)
@@ -255,18 +259,25 @@ def _figure(title: str, data: Iterable[str], heights: tuple[float, ...] = (4.0,)
     return figure
 
 
-def _draw(axes: Axes, series: Mapping[str, Sequence[Point]], marked: bool = False) -> None:
+def _draw(
+    axes: Axes, series: Mapping[str, Sequence[Point]], marked: bool = False, kinds: int = 1, legend: bool = True
+) -> None:
+    """Draw each series in its own style; of `kinds` equal halves, the second has the first's colours, hollow."""
+    group = len(series) // kinds
     for i, (name, points) in enumerate(series.items()):
         axes.plot(
             [x for x, _ in points],
             [y for _, y in points],
-            color=COLOURS[i % 7],
+            color=COLOURS[i % group % 7],
             linestyle=DASHES[i % 7],
             marker=MARKERS[i % 7] if marked else "",
+            fillstyle="full" if i < group else "none",
+            markersize=6 if i < group else 11,
             linewidth=2,
             label=name,
         )
-    axes.legend(frameon=False, handlelength=3)
+    if legend:
+        axes.legend(frameon=False, handlelength=3)
 
 
 def _predicted(axes: Axes, prediction: float | None, text: Callable[[float], str]) -> None:
@@ -280,12 +291,21 @@ def _guess(prediction: float | None, text: Callable[[float], str]) -> str:
     return "" if prediction is None else f" A dashed line marks the reader's prediction, {text(prediction)}."
 
 
-def _x_axis(axes: Axes, label: str, units: Mapping[str, float] | None, log: bool = False) -> None:
+def _x_axis(axes: Axes, label: str, units: Mapping[str, float] | None) -> None:
     axes.set_xlabel(label)
-    if log:
-        axes.set_xscale("log")
     if units is not None:
         axes.xaxis.set_major_formatter(_ticks(units))
+
+
+def _log_x(axes: Axes, sizes: Sequence[float]) -> None:
+    """Space the sizes evenly by ratio if they range widely, and write each below the axis while there is room."""
+    form = axes.xaxis.get_major_formatter()
+    if _wide(sizes):
+        axes.set_xscale("log")
+    if len(sizes) <= 6:
+        axes.set_xticks(sizes)
+        axes.set_xticks([], minor=True)
+    axes.xaxis.set_major_formatter(form)
 
 
 def _y_axis(axes: Axes, label: str, units: Mapping[str, float] | None, log: bool = False) -> None:
@@ -293,16 +313,20 @@ def _y_axis(axes: Axes, label: str, units: Mapping[str, float] | None, log: bool
     if log:
         axes.set_yscale("log")
     else:
-        axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]) if axes.get_ylim()[0] < 0 else 0.0)
+        axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
     if units is not None:
         axes.yaxis.set_major_formatter(_ticks(units))
 
 
-def _ticks(units: Mapping[str, float]) -> Callable[[float, int], str]:
-    def text(value: float, _: int) -> str:
-        unit, factor = next(
-            ((u, f) for u, f in reversed(list(units.items())) if f <= abs(value) * 1.0000001), ("", 1.0)
-        )
+def _units(unit: str) -> Mapping[str, float]:
+    return BYTES if unit == "B" else COUNTS
+
+
+def _ticks(units: Mapping[str, float]) -> Callable[[float, float], str]:
+    falling = sorted(units.items(), key=lambda item: -item[1])
+
+    def text(value: float, _: float) -> str:
+        unit, factor = next(((u, f) for u, f in falling if f <= abs(value) * 1.000_001), ("", 1.0))
         return f"{value / factor:.3g} {unit}".rstrip()
 
     return text
@@ -332,6 +356,7 @@ def _publish(figure: Figure, words: str, caption: str, to: Path | None) -> None:
     from IPython.display import display
 
     picture = {"image/png": base64.b64encode(buffer.getvalue()).decode("ascii"), "text/plain": words}
-    display(picture, metadata={"image/png": {"alt": words}}, raw=True)
+    show: Callable[..., None] = display
+    show(picture, metadata={"image/png": {"alt": words}}, raw=True)
     below = f"*{caption}*\n\n<details><summary>The figure in words</summary>{words}</details>"
-    display({"text/markdown": below, "text/plain": caption}, raw=True)
+    show({"text/markdown": below, "text/plain": caption}, raw=True)
