@@ -33,7 +33,7 @@ _MOST_POINTS = 300
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One of the stacked diagrams: the series' name, its unit ("B", "B/s", "records/s", "batches"), perhaps its limit."""
+    """One of the stacked diagrams: its series' name, its unit ("B", "B/s", "tasks/s", "batches"), perhaps a limit."""
 
     name: str
     unit: str = ""
@@ -41,7 +41,7 @@ class Panel:
 
 
 class Recorder:
-    """The last `seconds` of any number of series. Any thread may add; memory is bounded by time and by 10,000 points."""
+    """The last `seconds` of any number of series, at most 10,000 points of each. Any thread may add."""
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         if not seconds > 0:

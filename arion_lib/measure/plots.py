@@ -17,11 +17,12 @@ See         arion_lib/measure/describe.py · tests/measure/test_plots.py · note
 
 Predictions of memory are in bytes: a reader's MB times 1e6. Each call returns None.
 
-How the words travel, for the test of the notebooks' hygiene: the picture is one `display_data` output with `image/png`, the description as `text/plain` and again as `metadata["image/png"]["alt"]` (nbconvert's classic
-template writes it into the page; JupyterLab ignores it). Right after it stands a second `display_data` with
-`text/markdown`: the visible one-sentence caption in italics and the same description inside `<details>`, which a screen
-reader finds in JupyterLab too. nbval compares both texts and ignores the PNG: figures of measured data belong into
-cells tagged `nbval-ignore-output`; figures of fixed data may be compared.
+How the words travel, for the test of the notebooks' hygiene: the picture is one `display_data` output with `image/png`,
+the description as `text/plain` and again as `metadata["image/png"]["alt"]` (nbconvert's classic template writes it into
+the page; JupyterLab ignores it). Right after it stands a second `display_data` with `text/markdown`: the visible
+one-sentence caption in italics and the same description inside `<details>`, which a screen reader finds in JupyterLab
+too. nbval compares both texts and ignores the PNG: figures of measured data belong into cells tagged
+`nbval-ignore-output`; figures of fixed data may be compared.
 
 With `to=path` the PNG is written there (description in its metadata) instead of being shown.
 """
