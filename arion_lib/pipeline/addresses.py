@@ -79,6 +79,16 @@ def local_url(kind: str, path: str | os.PathLike[str]) -> str:
     return f"{kind}:///{text if kind == 'sqlite' and text.startswith('/') else text.lstrip('/')}"
 
 
+def queue_name(url: str) -> tuple[str, str]:
+    """Return the server's address, and the name of the queue there: what stands after `#`, or "arion".
+
+    >>> queue_name("redis://host/0#orders"), queue_name("amqp://host/%2F")
+    (('redis://host/0', 'orders'), ('amqp://host/%2F', 'arion'))
+    """
+    address, _, name = url.partition("#")
+    return address, unquote(name) or "arion"
+
+
 def checked_stream(stream: str) -> str:
     """Return `stream` when it can name a stream everywhere.
 

@@ -46,22 +46,23 @@ _SHORTEST_WAIT, _LONGEST_WAIT = 0.001, 0.05  # seconds between looks for blocks 
 _ABANDONED = 3_600.0  # seconds after which a file that was never finished is taken away
 
 
-def open_broker(url: str | os.PathLike[str]) -> Broker:
-    """Open the queue that `url` names: `file:///folder`, a plain path, `redis://...` or `amqp://...`.
+def open_broker(url: str | os.PathLike[str], *, claim_timeout: float = 30.0, max_attempts: int | None = None) -> Broker:
+    """Open the queue that `url` names: `file:///folder`, a plain path, `redis://host/0#name` or `amqp://host/#name`.
 
-    A fresh process opens the same queue by the same text. Raises `ValueError` for another scheme.
+    A fresh process opens the same queue by the same text; what the parameters mean is said at the three classes.
+    Raises `ValueError` for another scheme.
     """
     kind = scheme(url)
     if kind in ("", "file"):
-        return FileBroker(url)
+        return FileBroker(url, claim_timeout=claim_timeout, max_attempts=max_attempts)
     if kind in ("redis", "rediss"):
         from arion_lib.pipeline.broker_redis import RedisBroker
 
-        return RedisBroker(os.fspath(url))
+        return RedisBroker(os.fspath(url), claim_timeout=claim_timeout, max_attempts=max_attempts)
     if kind in ("amqp", "amqps"):
         from arion_lib.pipeline.broker_rabbitmq import RabbitBroker
 
-        return RabbitBroker(os.fspath(url))
+        return RabbitBroker(os.fspath(url), claim_timeout=claim_timeout, max_attempts=max_attempts)
     raise ValueError(f"a queue's URL must be file:///folder, redis://host or amqp://host, got {masked(os.fspath(url))}")
 
 
@@ -175,9 +176,10 @@ class FileBroker:
         return all(given)
 
     def status(self) -> BrokerStatus:
-        """Count messages by the names of their files; cost: a listing of each folder."""
+        """Count blocks and messages by the names of their files; cost: a listing of each folder."""
         with explained(f"cannot list {self.path}"):
-            return BrokerStatus(*(_count(folder) for folder in (self._ready, self._claimed, self._dead)))
+            ready, claimed, dead = map(_names, (self._ready, self._claimed, self._dead))
+        return BrokerStatus(len(ready), len(claimed), len(dead), sum(name.messages for name in ready + claimed))
 
     def ping(self) -> None:
         """Raise a `BrokerError` unless a file can be written to the disk, renamed and deleted."""
@@ -335,6 +337,6 @@ def _oldest(folder: Path) -> list[str]:
     return heapq.nsmallest(_LISTED, os.listdir(folder))  # noqa: PTH208 - names suffice, and there may be many
 
 
-def _count(folder: Path) -> int:
+def _names(folder: Path) -> list[_Name]:
     names = map(_Name.parse, os.listdir(folder))  # noqa: PTH208 - names suffice, and there may be many
-    return sum(name.messages for name in names if name is not None)
+    return [name for name in names if name is not None]

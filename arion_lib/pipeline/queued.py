@@ -38,11 +38,12 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class BrokerStatus:
-    """Figures for a health page, counted in messages where the queue can tell, otherwise in blocks of messages."""
+    """Figures for a health page, in blocks: the messages of one `publish` are one block."""
 
     ready: int
-    claimed: int
-    dead: int
+    claimed: int  # by anybody; in RabbitMQ, by the object that was asked
+    dead: int  # put aside: damaged, or delivered too often
+    messages: int | None = None  # in the ready and claimed blocks, where the queue can tell
 
 
 class Broker(Protocol):

@@ -1,0 +1,227 @@
+"""The message queue in RabbitMQ: a durable queue, confirmed publishes, manual acks; one message a block.
+
+Idea        RabbitMQ lends a message to a connection; when the connection ends without an ack, it is lent again.
+Invariant   `publish` returns after the broker confirmed that the persistent message is on its disk.
+When wrong  A lost connection is opened anew at the next call; what it had claimed is delivered again.
+See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_broker.py
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from arion_lib.pipeline import frames
+from arion_lib.pipeline.addresses import checked_stream, masked, queue_name
+from arion_lib.pipeline.queued import BrokerDown, BrokerError, BrokerFull, BrokerStatus, Claim
+
+log = logging.getLogger(__name__)
+
+_SHORTEST_WAIT, _LONGEST_WAIT = 0.001, 0.05  # seconds between looks at an empty queue
+_BLOCKED = 10.0  # seconds that RabbitMQ may refuse to take messages (disk or memory alarm) before BrokerFull
+
+
+class RabbitBroker:
+    """A `Broker` in a quorum queue of RabbitMQ 3.8+; connected when first needed, and again after a loss.
+
+    The claim time-out is the connection's heartbeat. RabbitMQ gives the claims of a killed process to others at once,
+    those of a process that hangs, or does not call this object, after one to three times the time-out. As the
+    connection is served only during calls, a consumer that works longer than that on one claim loses it.
+
+    Parameters
+    ----------
+    url
+        `amqp://user:password@host:port/virtual-host#name`; `name` is the queue's, "arion" when it is left out.
+    claim_timeout
+        Seconds; whole ones, rounded up.
+    max_attempts
+        Deliveries after which a block that was never acked goes to the queue `name.dead`; None: never.
+    """
+
+    def __init__(self, url: str, *, claim_timeout: float = 30.0, max_attempts: int | None = None) -> None:
+        if claim_timeout <= 0:
+            raise ValueError(f"claim_timeout must be > 0 seconds, got {claim_timeout}")
+        if max_attempts is not None and max_attempts < 1:
+            raise ValueError(f"max_attempts must be >= 1 or None, got {max_attempts}")
+        self._url = url
+        self._address, self._queue = queue_name(url)
+        self._dead = f"{self._queue}.dead"
+        self._heartbeat = math.ceil(claim_timeout)
+        self._max_attempts = max_attempts
+        self._using = threading.RLock()  # pika's connection is not made for threads: one call at a time
+        self._connection: Any = None
+        self._channel: Any = None
+        self._generation = 0  # delivery tags mean nothing to a later connection
+        self._open_claims: set[str] = set()
+        self._closed = False
+        _pika()
+
+    def __repr__(self) -> str:
+        return f"RabbitBroker({masked(self._url)!r})"
+
+    def publish(self, stream: str, messages: Sequence[bytes]) -> None:
+        """Publish one persistent message that holds all of them, and wait for its confirmation."""
+        block = frames.encode(messages)
+        headers = {"stream": checked_stream(stream)}
+        if messages:
+            try:
+                self._publish(self._queue, block, headers)
+            except BrokerDown:  # the connection may have died while nobody used it: once more, on a fresh one
+                self._publish(self._queue, block, headers)
+
+    def claim(self, limit: int = 1, timeout: float | None = 0.0) -> Claim | None:
+        """Borrow the oldest message (never more than one, whatever `limit`); see `Broker.claim`."""
+        if limit < 1:
+            raise ValueError(f"limit must be >= 1, got {limit}")
+        until = None if timeout is None else time.monotonic() + timeout
+        pause = _SHORTEST_WAIT
+        while True:
+            claim = self._take()
+            if claim is not None:
+                return claim
+            if until is not None:
+                pause = min(pause, until - time.monotonic())
+                if pause <= 0:
+                    return None
+            time.sleep(pause)  # not in pika: another thread may publish meanwhile
+            pause = min(2 * pause, _LONGEST_WAIT)
+
+    def ack(self, claim: Claim) -> bool:
+        """Take the message out of the queue; False when the connection that claimed it was lost."""
+        return self._end(claim, lambda channel, tag: channel.basic_ack(tag))
+
+    def nack(self, claim: Claim) -> bool:
+        """Give the message back; False when the connection that claimed it was lost."""
+        return self._end(claim, lambda channel, tag: channel.basic_nack(tag, requeue=True))
+
+    def status(self) -> BrokerStatus:
+        """Return the figures of a health page; AMQP does not tell what others have claimed."""
+        with self._usable() as channel:
+            ready, dead = (
+                channel.queue_declare(name, passive=True).method.message_count for name in (self._queue, self._dead)
+            )
+            return BrokerStatus(ready, len(self._open_claims), dead)
+
+    def ping(self) -> None:
+        """Raise a `BrokerError` unless RabbitMQ answers and has the queue."""
+        with self._usable() as channel:
+            channel.queue_declare(self._queue, passive=True)
+
+    def close(self) -> None:
+        """Close the connection; a second call does nothing. Open claims are delivered again at once."""
+        with self._using:
+            self._closed = True
+            self._disconnect()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- how
+
+    def _publish(self, queue: str, block: bytes, headers: dict[str, str]) -> None:
+        persistent = _pika().BasicProperties(delivery_mode=2, headers=headers)
+        with self._usable() as channel:
+            channel.basic_publish("", queue, block, persistent, mandatory=True)
+
+    def _take(self) -> Claim | None:
+        with self._usable() as channel:
+            while True:
+                method, properties, block = channel.basic_get(self._queue)
+                if method is None:
+                    return None
+                headers = properties.headers or {}
+                attempt = 1 + int(headers.get("x-delivery-count", 0))
+                if self._max_attempts is None or attempt <= self._max_attempts:
+                    try:
+                        claim = Claim(
+                            f"{self._generation}.{method.delivery_tag}",
+                            headers["stream"],
+                            frames.decode(block),
+                            attempt,
+                        )
+                    except (KeyError, ValueError) as error:
+                        log.warning("put a damaged message aside into %s: %s", self._dead, error)
+                    else:
+                        self._open_claims.add(claim.id)
+                        return claim
+                self._publish(self._dead, block, {"stream": str(headers.get("stream", ""))})
+                channel.basic_ack(method.delivery_tag)
+
+    def _end(self, claim: Claim, how: Any) -> bool:
+        with self._using:
+            if claim.id not in self._open_claims:
+                return False
+            self._open_claims.discard(claim.id)
+            try:
+                with self._usable() as channel:
+                    generation, tag = map(int, claim.id.split("."))
+                    if generation != self._generation:
+                        return False
+                    how(channel, tag)
+                    # The server's answer to this proves that it had our word before: an ack has none of its own.
+                    channel.queue_declare(self._queue, passive=True)
+            except BrokerDown:
+                return False  # so it does not know of our ack, and delivers it again
+            return True
+
+    @contextlib.contextmanager
+    def _usable(self) -> Iterator[Any]:
+        exceptions = _pika().exceptions
+        with self._using:
+            if self._closed:
+                raise BrokerError("the queue is closed; open a new one")
+            try:
+                yield self._connected()
+            except exceptions.ConnectionBlockedTimeout as error:
+                self._disconnect()
+                raise BrokerFull(f"{self!r} takes no messages for want of disk or memory") from error
+            except exceptions.NackError as error:
+                raise BrokerFull(f"{self!r} refused the message") from error
+            except (exceptions.AMQPError, OSError) as error:
+                self._disconnect()
+                raise BrokerDown(f"{self!r} does not answer: {type(error).__name__} {masked(str(error))}") from error
+
+    def _connected(self) -> Any:
+        if self._channel is None or not self._channel.is_open:
+            self._disconnect()
+            pika = _pika()
+            parameters = pika.URLParameters(self._address)
+            parameters.heartbeat = self._heartbeat
+            parameters.blocked_connection_timeout = _BLOCKED
+            parameters.socket_timeout = parameters.stack_timeout = 5.0
+            self._connection = pika.BlockingConnection(parameters)
+            channel = self._connection.channel()
+            channel.confirm_delivery()
+            for name in (self._queue, self._dead):
+                channel.queue_declare(name, durable=True, arguments={"x-queue-type": "quorum"})
+            self._generation += 1
+            self._channel = channel
+        return self._channel
+
+    def _disconnect(self) -> None:
+        self._open_claims.clear()
+        connection, self._connection, self._channel = self._connection, None, None
+        if connection is not None:
+            with contextlib.suppress(_pika().exceptions.AMQPError, OSError):  # it may be gone already
+                connection.close()
+
+
+def _pika() -> Any:
+    """Return pika: imported when a queue is opened, not when the pipeline is."""
+    try:
+        import pika  # type: ignore[import-untyped]
+        import pika.exceptions  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise BrokerError("RabbitMQ needs pika: pip install 'arion-workbook[servers]'") from error
+    return pika
