@@ -8,6 +8,7 @@ See         README.md · tests/test_setup.py
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -61,6 +62,18 @@ def run_quietly(command: list[str]) -> None:
         raise SetupError(f"{said.strip()}\n`{' '.join(command)}` must succeed, got exit code {process.returncode}")
 
 
+def package_of(line: str) -> str | None:
+    """Return the package that a line of pip's output has come to, if it has come to one.
+
+    >>> package_of("Collecting idna==3.10 (from httpx)"), package_of("Processing /wheels/pika-1.3.2-py3-none-any.whl")
+    ('idna', 'pika')
+    >>> package_of("Ignoring appnope: markers 'os_name == 0' don't match your environment")
+    'appnope'
+    """
+    found = re.match(r"(?:Collecting|Ignoring|Processing)\s+(?:\S*/)?([\w.]+(?:-(?=[a-zA-Z])[\w.]+)*)", line)
+    return found.group(1) if found else None
+
+
 def _watch(command: list[str], total: int) -> None:
     """Run pip, showing how many of the `total` packages it has come to."""
     last: deque[str] = deque(maxlen=15)
@@ -68,9 +81,9 @@ def _watch(command: list[str], total: int) -> None:
         seen = 0
         for line in process.stdout or ():
             last.append(line.rstrip())
-            if line.startswith("Collecting "):
+            if (package := package_of(line)) is not None:
                 seen += 1
-                show(seen, total, line.split()[1].partition("==")[0])
+                show(seen, total, package)
             elif line.startswith("Installing collected"):
                 show(total, total, "fetched and checked; installing them")
     if sys.stderr.isatty():

@@ -1,0 +1,193 @@
+"""The word `run`: execute notebooks as the tests do, as HTML to look at or to store their outputs anew.
+
+Idea        nbval runs the cells, here as in the tests; only it compares nothing and what the cells say is kept.
+Invariant   Storing twice writes the same file but for what is measured: times, counters and paths are made uniform.
+When wrong  A notebook with a cell that fails is never stored; the cell and its traceback are shown, the exit code is 1.
+See         tests/workbook/test_notebooks.py · conftest.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from arion_lib.setup.environment import ROOT
+
+if TYPE_CHECKING:
+    import pytest
+    from nbformat import NotebookNode
+
+FOLDER = ROOT / "notebooks"
+VOLATILE = frozenset({"execution", "collapsed", "scrolled", "jupyter", "ExecuteTime", "vscode", "trusted"})
+"""Keys of a cell's metadata that tools write and nobody reads."""
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
+PATH = re.compile(r"(?:~|/|\b[A-Za-z]:\\)[^\s:'\"\x1b]*?[/\\](?=(?:arion_lib|site-packages|python3\.\d+)[/\\])")
+"""The part of a file's path that is this machine's alone."""
+
+
+def select(numbers: Sequence[str], folder: Path = FOLDER) -> list[Path]:
+    """Return the notebooks with these numbers, in the order asked for; all of them without numbers.
+
+    Raises:
+        ValueError: for a number that no notebook has.
+    """
+    there = {path.name.partition("_")[0]: path for path in sorted(folder.glob("[0-9]*_*.ipynb"))}
+    for number in numbers:
+        if number not in there:
+            raise ValueError(f"N must be one of {', '.join(there) or '(no notebooks)'}, got {number!r}")
+    return [there[number] for number in numbers or there]
+
+
+class Recorder:
+    """A pytest plugin: the cells keep what they print, nothing is compared, and a bar shows how far they are."""
+
+    def __init__(self) -> None:
+        from tqdm import tqdm
+
+        self.bar = tqdm(unit="cell", file=sys.stderr)
+        self.notebooks: dict[Path, NotebookNode] = {}
+        self.failed: dict[Path, list[str]] = {}
+
+    def pytest_itemcollected(self, item: Any) -> None:
+        """Take the cell's stored outputs out of the game."""
+        item.options["check"] = False
+        item.cell.outputs, item.cell.execution_count = [], 0
+        self.notebooks[item.path] = item.parent.nb
+        self.bar.reset((self.bar.total or 0) + 1)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Move the bar on, and remember what failed."""
+        path = ROOT / report.nodeid.partition("::")[0]
+        if report.failed:
+            self.failed.setdefault(path, []).append(f"{report.nodeid}\n{report.longreprtext}")
+        if report.when == "teardown":
+            self.bar.set_description(path.stem, refresh=False)
+            self.bar.update()
+
+    def pytest_runtest_teardown(self, item: Any) -> None:
+        """Keep what the cell printed, failed or not."""
+        item.cell.outputs = list(item.test_outputs or [])
+
+
+def execute(paths: Sequence[Path]) -> Recorder:
+    """Run the notebooks, each in a kernel of its own, in its own folder, as the tests run them."""
+    import pytest
+
+    recorder = Recorder()
+    options = [
+        "-q",
+        "-s",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:doctest",
+        f"--rootdir={ROOT}",
+        "-c",
+        f"{ROOT / 'pyproject.toml'}",
+    ]
+    unwanted = ["-o", "addopts=--nbval --nbval-current-env --nbval-cell-timeout=120 --import-mode=importlib"]
+    said = io.StringIO()
+    with contextlib.closing(recorder.bar), contextlib.redirect_stdout(said):
+        code = pytest.main([*options, *unwanted, *map(str, paths)], plugins=[recorder])
+    if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        raise SystemExit(said.getvalue() or int(code))
+    return recorder
+
+
+def uniform(notebook: NotebookNode) -> NotebookNode:
+    """Take out what differs from run to run and machine to machine; count the code cells 1 to n."""
+    notebook.metadata.pop("widgets", None)
+    notebook.metadata["kernelspec"] = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+    notebook.metadata["language_info"] = {"name": "python"}
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for count, cell in enumerate(code, start=1):
+        cell.execution_count = count
+        cell.outputs = [_uniform_output(output, count) for output in cell.outputs]
+    for cell in notebook.cells:
+        for key in VOLATILE & cell.metadata.keys():
+            del cell.metadata[key]
+    return notebook
+
+
+def _uniform_output(output: NotebookNode, count: int) -> NotebookNode:
+    if output.output_type == "execute_result":
+        output.execution_count = count
+    if "data" in output:
+        output.data.pop(WIDGET, None)  # its state is not stored, so a reader would see nothing but an error
+    if output.output_type == "error":
+        output.traceback = [without_machine(line, count) for line in output.traceback]
+    return output
+
+
+def without_machine(line: str, count: int) -> str:
+    r"""Return a line of a traceback without this machine's folders and this kernel's counter.
+
+    >>> without_machine("File ~/work/arion_lib/lazy/page.py:3, Cell In[1], line 1", 7)
+    'File arion_lib/lazy/page.py:3, Cell In[7], line 1'
+    """
+    return re.sub(r"\bIn\[\d+\]", f"In[{count}]", PATH.sub("", line))
+
+
+def store(notebook: NotebookNode, path: Path) -> bool:
+    """Write the notebook, made uniform; return whether the file changed."""
+    import nbformat
+
+    before = path.read_text(encoding="utf-8")
+    after = str(nbformat.writes(uniform(notebook))) + "\n"  # type: ignore[no-untyped-call]
+    path.write_text(after, encoding="utf-8", newline="\n")
+    return after != before
+
+
+def to_html(notebook: NotebookNode, path: Path) -> None:
+    """Write the notebook as one HTML page."""
+    from nbconvert import HTMLExporter
+
+    page, _ = HTMLExporter().from_notebook_node(notebook)  # type: ignore[no-untyped-call]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page, encoding="utf-8")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m arion_lib run",
+        description="Execute notebooks without a browser and write what they show as HTML.",
+        epilog="example: python -m arion_lib run 1 2",
+    )
+    parser.add_argument("numbers", metavar="N", nargs="*", help="the notebooks' numbers (default: all)")
+    parser.add_argument("--out", type=Path, default=ROOT / "work", help="folder of the HTML pages (default: work)")
+    parser.add_argument("--update", action="store_true", help="store the outputs in the notebooks instead")
+    return parser
+
+
+def run(args: list[str]) -> int:
+    """Execute what is asked for; exit code 1 when a cell fails."""
+    parser = _parser()
+    options = parser.parse_args(args)
+    try:
+        paths = select(options.numbers)
+    except ValueError as error:
+        parser.error(str(error))
+    recorder = execute(paths)
+    for path in paths:
+        _finish(path, recorder, options)
+    return 1 if recorder.failed else 0
+
+
+def _finish(path: Path, recorder: Recorder, options: argparse.Namespace) -> None:
+    failures = recorder.failed.get(path, [])
+    for failure in failures:
+        print(failure, file=sys.stderr)
+    if not options.update:
+        to_html(recorder.notebooks[path], page := options.out / f"{path.stem}.html")
+        print(page)
+    elif failures:
+        print(f"{path}: not stored, {len(failures)} cells fail", file=sys.stderr)
+    else:
+        print(f"{path}: {'stored' if store(recorder.notebooks[path], path) else 'unchanged'}")
