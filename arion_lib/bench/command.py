@@ -22,15 +22,12 @@ import difflib
 import importlib
 import json
 import os
-import pkgutil
 import platform
 import sys
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol, cast
-
-_OWN = {"command", "compare"}  # modules of this folder that are no benchmarks
 
 
 class Result(Protocol):
@@ -69,8 +66,8 @@ def run(args: list[str]) -> int:
 
 
 def benchmarks() -> list[str]:
-    """List the names that `python -m arion_lib bench` knows: the modules beside this one."""
-    return sorted(m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)]) if _is_benchmark(m.name))
+    """List the names that `python -m arion_lib bench` knows: the modules beside this one that define `run`."""
+    return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if _is_benchmark(path))
 
 
 def machine(peers: Sequence[str] = ()) -> str:
@@ -116,8 +113,9 @@ def finish(results: Sequence[Result], chosen: argparse.Namespace, peers: Sequenc
     return 1 if chosen.strict and not all(result.ok for result in results) else 0
 
 
-def _is_benchmark(name: str) -> bool:
-    return name not in _OWN and not name.startswith("_")
+def _is_benchmark(path: Path) -> bool:
+    # Read, not imported: listing the names must not cost the import of every peer.
+    return path.stem != "command" and "\ndef run(" in path.read_text(encoding="utf-8")
 
 
 def _version(distribution: str) -> str:

@@ -123,6 +123,11 @@ class Comparison:
         return any(row.name == name for row in self.rows)
 
     @property
+    def ratios(self) -> dict[str, float]:
+        """Time ratio to the baseline by name, as `measure.plots.ratio_bars` draws them."""
+        return {row.name: row.ratio for row in self.rows}
+
+    @property
     def ok(self) -> bool:
         """Whether no target is missed."""
         return all(row.ok for row in self.rows)

@@ -112,13 +112,14 @@ def _panel(panel: Panel, points: Sequence[Point], place: int, span: float, width
 
     heading = f"{panel.name}: {_latest(panel, points)}"
     parts = [
-        f'<text x="{_LEFT}" y="{top - 4}" fill="{colour}" font-weight="bold">{html.escape(heading)}</text>',
+        f'<text x="{_LEFT}" y="{top - 4}" fill="#222" font-weight="bold">{html.escape(heading)}</text>',
         *(_grid(share, ceiling, panel.unit, top, height, right) for share in (0.0, 0.5, 1.0)),
     ]
     if panel.limit is not None:
         y = top + height - panel.limit / ceiling * height
         parts.append(f'<path d="M{_LEFT} {y:.1f}H{right}" stroke="#444" stroke-dasharray="7 4"/>')
-        parts.append(f'<text x="{right - 2}" y="{y + 11:.1f}" text-anchor="end" fill="#444">limit</text>')
+        text = html.escape(f"limit {_value_text(panel.limit, panel.unit)}")
+        parts.append(f'<text x="{_LEFT + 4}" y="{y - 3:.1f}" fill="#444">{text}</text>')
     if points:
         line = " ".join(xy(point) for point in _thin(points))
         parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
@@ -127,7 +128,7 @@ def _panel(panel: Panel, points: Sequence[Point], place: int, span: float, width
 
 def _grid(share: float, ceiling: float, unit: str, top: int, height: int, right: int) -> str:
     y = top + height - share * height
-    text = html.escape(_value_text(share * ceiling, unit))
+    text = html.escape(_value_text(share * ceiling, unit if unit.startswith("B") else ""))  # others: in the heading
     return (
         f'<path d="M{_LEFT} {y:.1f}H{right}" stroke="#ddd"/>'
         f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{text}</text>'
