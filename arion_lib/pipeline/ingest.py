@@ -1,0 +1,262 @@
+"""A body's bytes to batches for the store: decoder, stages, and where to cut.
+
+Idea        No input or output of its own (sans-IO): fed with chunks, it hands out a batch whenever one is due, so the
+            same code serves a file, a socket and a test; `ingest` is the loop around it for the first.
+Invariant   Each batch says which records of the body it holds; live memory is bounded by one batch and one chunk.
+When wrong  A record that cannot be read is a dead letter of its batch. A body that cannot be read on is `broken`: what
+            came before is in the batches, and the place is known.
+See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_ingest.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from arion_lib.pipeline.batch import Aggregate, Batch, DeadLetter, Delivery, Key, Record
+from arion_lib.pipeline.groups import Groups
+from arion_lib.pipeline.projection import getter, projection
+from arion_lib.pipeline.recipe import Recipe
+from arion_lib.pipeline.stored import Store
+from arion_lib.pipeline.verdict import Decoder, dead_letter, encode
+
+OpenDecoder = Callable[[Any, int], Decoder]
+"""Makes the decoder of a body from the records' type and the number of records to skip."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """When a batch is due: after so many bytes of body, rows or groups, whichever comes first.
+
+    A batch ends with a chunk, so it may be larger by one chunk's worth.
+    """
+
+    bytes: int = 8 << 20
+    rows: int = 10_000
+    groups: int = 10_000
+
+    def __post_init__(self) -> None:
+        """Check that each is at least 1. Raises `ValueError`."""
+        if min(self.bytes, self.rows, self.groups) < 1:
+            raise ValueError(f"bytes, rows and groups must be >= 1, got {self.bytes}, {self.rows} and {self.groups}")
+
+
+@dataclass(slots=True)
+class Receipt:
+    """What became of a body's records."""
+
+    accepted: int = 0  # stored, or counted in a group
+    duplicates: int = 0  # of a delivery that was stored before
+    dead: int = 0
+    groups: int = 0  # groups touched, counted once a batch
+
+
+class Intake:
+    """One body on its way in. `feed` it chunks; each call returns the batch that is due, if any; `close` the last one.
+
+    `known` is what the store has of this delivery (None: nothing, or the sender gave no `delivery` id): so many records
+    are skipped. The batches must be committed in order, each before the body is acknowledged.
+    """
+
+    def __init__(
+        self,
+        stream: str,
+        recipe: Recipe,
+        open_decoder: OpenDecoder,
+        *,
+        delivery: str | None = None,
+        known: Delivery | None = None,
+        cut: Cut = Cut(),
+    ) -> None:
+        self.receipt = Receipt()
+        self._stream = stream
+        self._delivery = delivery
+        self._start = self._skip = known.done if known else 0
+        self._decoder = open_decoder(record_type(recipe), self._skip)
+        self._gather: _Rows | _Sums = _Sums(recipe, cut) if recipe.groups else _Rows(recipe, cut)
+        self._dead: list[DeadLetter] = []
+        self._bytes, self._most = 0, cut.bytes
+
+    @property
+    def broken(self) -> DeadLetter | None:
+        """Why the rest of the body cannot be read; what else is fed is ignored."""
+        return self._decoder.broken
+
+    @property
+    def records(self) -> int:
+        """Records of the body seen so far: bad, skipped and stored ones."""
+        return self._decoder.records
+
+    def feed(self, chunk: bytes) -> Batch | None:
+        """Take the next bytes of the body; return the batch that is due, if any."""
+        self._take(self._decoder.feed(chunk))
+        self._bytes += len(chunk)
+        return self.cut() if self._bytes >= self._most or self._gather.full else None
+
+    def close(self) -> Batch | None:
+        """Say that the body has ended; return the last batch. It marks the delivery complete, unless it is broken."""
+        self._take(self._decoder.close())
+        self.receipt.duplicates += min(self._skip, self._decoder.records)
+        return self._batch(complete=self._decoder.broken is None)
+
+    def cut(self) -> Batch | None:
+        """Return what came together since the last batch, due or not."""
+        return self._batch(complete=False)
+
+    def _take(self, records: list[Record]) -> None:
+        dead = self._decoder.take_dead()
+        if records:
+            dead += self._gather.add(records, self._decoder.records, dead)
+        self._dead += dead
+
+    def _batch(self, complete: bool) -> Batch | None:
+        done, dead = self._decoder.records, self._dead
+        if self._gather.empty and not dead and not (self._delivery and (complete or done > self._start)):
+            return None
+        deliveries = [Delivery(self._delivery, done, complete, self._start)] if self._delivery else ()
+        self._start, self._dead, self._bytes = done, [], 0
+        contents = self._gather.take(self._stream, deliveries)
+        self.receipt.accepted += contents.pop("accepted")
+        self.receipt.groups += len(contents.get("groups", ()))
+        self.receipt.dead += len(dead)
+        return Batch(self._stream, dead=dead, deliveries=deliveries, **contents)
+
+
+def record_type(recipe: Recipe) -> Any:
+    """Return what records are decoded into: a type with only the fields that the recipe names, or `dict` for all."""
+    if recipe.groups:
+        return projection(keys=recipe.group_by, numbers=[recipe.sum_field] if recipe.sum_field else ())
+    if not recipe.fields:
+        return dict
+    return projection([*recipe.fields, *([recipe.dedupe] if recipe.dedupe else ())])
+
+
+class _Rows:
+    """Records to rows; the same bytes are row and message."""
+
+    def __init__(self, recipe: Recipe, cut: Cut) -> None:
+        self._id = getter(recipe.dedupe) if recipe.dedupe else None
+        self._most = cut.rows
+        self._rows: list[bytes] = []
+        self._ids: list[str] = []
+
+    @property
+    def full(self) -> bool:
+        return len(self._rows) >= self._most
+
+    @property
+    def empty(self) -> bool:
+        return not self._rows
+
+    def add(self, records: list[Record], seen: int, dead: Sequence[DeadLetter]) -> list[DeadLetter]:
+        refused: list[DeadLetter] = []
+        if self._id is not None:
+            records, refused = self._identified(records, seen, dead)
+        self._rows += map(encode, records)
+        return refused
+
+    def take(self, stream: str, deliveries: Sequence[Delivery]) -> dict[str, Any]:  # noqa: ARG002  as _Sums
+        rows, self._rows = self._rows, []
+        ids, self._ids = self._ids, []
+        return {"accepted": len(rows), "rows": rows, "messages": rows, "ids": ids if self._id is not None else None}
+
+    def _identified(
+        self, records: list[Record], seen: int, dead: Sequence[DeadLetter]
+    ) -> tuple[list[Record], list[DeadLetter]]:
+        """Keep the records that have an id; the others become dead letters."""
+        assert self._id is not None  # noqa: S101
+        kept, refused = [], []
+        for number, record in zip(_numbers(len(records), seen, dead), records, strict=True):
+            name = self._id(record)
+            if isinstance(name, (str, int)) and not isinstance(name, bool) and 0 < len(str(name)) <= 512:
+                kept.append(record)
+                self._ids.append(str(name))
+            else:
+                reason = f"the event's id must be text or an integer of 1 to 512 characters, got {name!r:.60}"
+                refused.append(dead_letter(number, 0, reason, encode(record)))
+        return kept, refused
+
+
+class _Sums:
+    """Records to partial aggregates; a message tells one group's part of a batch."""
+
+    def __init__(self, recipe: Recipe, cut: Cut) -> None:
+        self._groups = Groups(recipe.group_by, recipe.sum_field, max_keys=cut.groups)
+        self._names = recipe.group_by
+        self._accepted = 0
+
+    @property
+    def full(self) -> bool:
+        return self._groups.full
+
+    @property
+    def empty(self) -> bool:
+        return not len(self._groups)
+
+    def add(self, records: list[Record], seen: int, dead: Sequence[DeadLetter]) -> list[DeadLetter]:  # noqa: ARG002
+        self._groups.add(records)
+        refused = self._groups.take_dead()
+        self._accepted += len(records) - len(refused)
+        return refused
+
+    def take(self, stream: str, deliveries: Sequence[Delivery]) -> dict[str, Any]:
+        groups, accepted = self._groups.take(), self._accepted
+        self._accepted = 0
+        origin = {"delivery": deliveries[0].id, "start": deliveries[0].start} if deliveries else {}
+        messages = [_message(stream, self._names, key, part, origin) for key, part in groups.items()]
+        return {"accepted": accepted, "groups": groups, "messages": messages}
+
+
+def _message(stream: str, names: Sequence[str], key: Key, part: Aggregate, origin: Mapping[str, Any]) -> bytes:
+    """Tell what one batch adds to one group; delivery and start make it recognisable when it comes twice."""
+    figures = {"stream": stream, "group": dict(zip(names, key, strict=True)), "count": part.count, "sum": part.sum}
+    return encode({**figures, **origin})
+
+
+def _numbers(count: int, seen: int, dead: Sequence[DeadLetter]) -> list[int]:
+    """Return the numbers of the last `count` good records of `seen`, given the bad ones among them.
+
+    >>> _numbers(2, 10, [DeadLetter(9, 0, "", b"")])
+    [8, 10]
+    """
+    bad = {letter.record for letter in dead}
+    numbers: list[int] = []
+    while len(numbers) < count:
+        if seen not in bad:
+            numbers.append(seen)
+        seen -= 1
+    return numbers[::-1]
+
+
+def ingest(
+    chunks: Iterable[bytes],
+    store: Store,
+    stream: str,
+    recipe: Recipe,
+    open_decoder: OpenDecoder,
+    *,
+    delivery: str | None = None,
+    cut: Cut = Cut(),
+) -> Receipt:
+    """Take a body in: decode, shape, and commit batch by batch; return what became of its records.
+
+    With a `delivery` id a body that was taken in before changes nothing, and one that broke off goes on where it did.
+    Raises `ValueError` for a body that cannot be read to its end (what came before the error is stored), and the
+    store's errors. Cost: holds one batch and one chunk.
+    """
+    known = store.done(stream, delivery) if delivery else None
+    if known and known.complete:
+        return Receipt(duplicates=known.done)
+    intake = Intake(stream, recipe, open_decoder, delivery=delivery, known=known, cut=cut)
+    for chunk in chunks:
+        if (batch := intake.feed(chunk)) is not None:
+            store.commit(batch)
+        if intake.broken:
+            break
+    if (batch := intake.close()) is not None:
+        store.commit(batch)
+    if intake.broken:
+        letter = intake.broken
+        raise ValueError(f"the body must be readable to its end, got {letter.reason} at byte {letter.offset}")
+    return intake.receipt

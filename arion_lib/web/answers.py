@@ -1,0 +1,56 @@
+"""The webhook's answers as ASGI messages.
+
+Idea        Two messages an answer, with the length known, so the connection can be used again.
+Invariant   A refusal of a body that has not been read to its end closes the connection, after the sender had a moment
+            to read the answer: a server that closed at once would make the sender's system throw the answer away.
+When wrong  A sender that goes on sending is listened to for `LINGER` seconds at most.
+See         notebooks/1_streaming_pipeline.ipynb · tests/web/test_answers.py
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from arion_lib.pipeline.ingest import Receipt
+from arion_lib.web.problems import MEDIA_TYPE, Problem
+
+LINGER = 1.0
+"""Seconds that a refused sender is listened to, so that it comes to read why."""
+
+
+async def answer(send: Any, receipt: Receipt) -> None:
+    """Say what became of the body's records."""
+    body = b'{"accepted":%d,"duplicates":%d,"dead":%d,"groups":%d}' % (
+        receipt.accepted,
+        receipt.duplicates,
+        receipt.dead,
+        receipt.groups,
+    )
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def refuse(send: Any, receive: Any, problem: Problem, *, unread: bool) -> None:
+    """Send the problem. With `unread` bytes of a body to come, close the connection afterwards."""
+    body = problem.body()
+    headers = [(name.encode(), value.encode()) for name, value in problem.headers.items()]
+    headers += [(b"content-type", MEDIA_TYPE), (b"content-length", b"%d" % len(body))]
+    if unread:
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": unread})
+    if unread:
+        await _linger(receive)
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def _linger(receive: Any) -> None:
+    try:
+        async with asyncio.timeout(LINGER):
+            message = await receive()
+            while message["type"] == "http.request" and message.get("more_body", False):
+                message = await receive()
+    except TimeoutError:
+        return

@@ -1,0 +1,66 @@
+"""One web application: FastAPI for the typed pages, and in front of it the hot routes, dispatched by path.
+
+Idea        What is called twenty thousand times a second is reached by one comparison, past the framework's routing
+            and middleware; the framework still knows the route, so the interactive docs show it.
+Invariant   A hot route answers the same whether it is reached the short way or through the framework.
+When wrong  A service that cannot start fails the server's start-up with its reason.
+See         notebooks/1_streaming_pipeline.ipynb · tests/web/test_application.py
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+
+from arion_lib import __version__
+from arion_lib.web.pipeline_pages import pipeline_pages
+from arion_lib.web.requests import PREFIX
+from arion_lib.web.service import PipelineService
+
+log = logging.getLogger(__name__)
+
+DESCRIPTION = """Events in by webhook, durable before the answer; results and messages out.
+
+Past one post: `python -m arion_lib serve --help`, and notebook 1 of the workbook for how it works."""
+
+
+class Application:
+    """The ASGI application: `service` behind its hot route, `api` for all else."""
+
+    def __init__(self, service: PipelineService, api: FastAPI) -> None:
+        self.service, self.api = service, api
+        self._webhook = service.webhook
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one connection's request, or the server's start and end."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "http" and scope["path"].startswith(PREFIX):
+            await self._webhook(scope, receive, send)
+        else:
+            await self.api(scope, receive, send)
+
+    async def _live(self, receive: Any, send: Any) -> None:
+        await receive()
+        try:
+            await self.service.start()
+        except Exception as error:
+            log.exception("the service did not start")
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.service.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def create_app(service: PipelineService) -> Application:
+    """Make the application: the pages of each challenge that has some, and docs that need no other machine."""
+    api = FastAPIOffline(
+        title="Arion workbook", version=__version__, description=DESCRIPTION, redoc_url=None, docs_url="/docs"
+    )
+    api.include_router(pipeline_pages(service))
+    return Application(service, api)

@@ -1,0 +1,132 @@
+"""The bytes of one post: all at once when there are few, otherwise block by block.
+
+Idea        A server hands bodies over in the pieces the network made; decoders like blocks, and most bodies are small.
+Invariant   At most one block is held; nothing is read while a block is being worked on.
+When wrong  Too many bytes are a `Problem` 413, what is not gzip a 400; a sender that hangs up raises `Disconnected`.
+See         notebooks/1_streaming_pipeline.ipynb · tests/web/test_bodies.py
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from typing import IO
+
+from arion_lib.pipeline.inflate import BadGzip, BodyTooLarge, GzipBody
+from arion_lib.web.patience import Waiter
+from arion_lib.web.problems import Problem
+from arion_lib.web.requests import Limits, Post
+from arion_lib.web.signatures import Verification
+
+SMALL = 1 << 16
+"""Bytes up to which a body is gathered and committed as one batch."""
+
+BLOCK = 1 << 18
+"""Bytes that are gathered for the decoder: fewer, larger steps."""
+
+FLUSH = 1.0
+"""Seconds after which a block goes on though it is not full."""
+
+_BREATH = 16  # pieces of inflated body between two looks of the event loop at everything else
+
+
+class Disconnected(Exception):
+    """The sender hung up before the body's end."""
+
+
+class Body:
+    """The body of `post`, received through `waiter`."""
+
+    def __init__(self, post: Post, waiter: Waiter, limits: Limits) -> None:
+        self._post, self._waiter, self._limits = post, waiter, limits
+        self._held: list[bytes] = []
+        self.finished = False  # the last byte was received
+
+    @property
+    def received(self) -> int:
+        """Bytes received so far, as sent."""
+        return self._waiter.received
+
+    async def gather(self) -> bytes | None:
+        """Receive the whole body and return it when it is small; otherwise return None: it comes through `blocks`."""
+        await self._receive()
+        while not self.finished:
+            if self.received > SMALL:
+                return None
+            await self._receive()
+        return self._take()
+
+    async def blocks(self) -> AsyncIterator[bytes]:
+        """Yield the body as it was sent in blocks of about `BLOCK` bytes, or fewer when the sender is slow."""
+        clock = self._waiter.clock
+        since, size = clock(), sum(map(len, self._held))
+        while not self.finished:
+            size += await self._receive()
+            if size >= BLOCK or clock() - since > FLUSH:
+                yield self._take()
+                since, size = clock(), 0
+        if self._held:
+            yield self._take()
+
+    async def _receive(self) -> int:
+        message = await self._waiter.receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        chunk: bytes = message.get("body", b"")
+        self.finished = not message.get("more_body", False)
+        if chunk:
+            self._held.append(chunk)
+        if self.received > self._limits.max_body:
+            most = self._limits.max_body
+            raise Problem(413, f"the body must be <= {most} bytes", "more", "send it in several posts")
+        return len(chunk)
+
+    def _take(self) -> bytes:
+        held = self._held
+        whole = held[0] if len(held) == 1 else b"".join(held)
+        held.clear()
+        return whole
+
+
+async def inflated(blocks: AsyncIterator[bytes], limits: Limits) -> AsyncIterator[bytes]:
+    """Yield what gzip blocks inflate to, in small pieces. Raises `Problem` 400 and 413."""
+    body = GzipBody(limits.max_inflated)
+    pieces = 0
+    try:
+        async for block in blocks:
+            for piece in body.feed(block):
+                yield piece
+                pieces += 1
+                if pieces % _BREATH == 0:
+                    await asyncio.sleep(0)
+        body.close()
+    except BadGzip as error:
+        raise Problem(400, "a gzip body must be intact", str(error), "compress it again, or send it plain") from error
+    except BodyTooLarge as error:
+        raise Problem(413, f"the inflated body must be <= {limits.max_inflated} bytes", "more", "send less") from error
+
+
+async def spool(body: Body, verification: Verification) -> IO[bytes]:
+    """Write the body to a temporary file while it is verified; return the file at its start.
+
+    Raises `SignatureError` when the signature is not the sender's; the file is gone then.
+    """
+    file = tempfile.TemporaryFile(prefix="arion-spool-")  # noqa: SIM115  handed to the caller
+    try:
+        async for block in body.blocks():
+            verification.update(block)
+            file.write(block)
+        verification.verify()
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+async def unspooled(file: IO[bytes]) -> AsyncIterator[bytes]:
+    """Yield a spooled body's blocks, letting others run in between."""
+    while block := file.read(BLOCK):
+        yield block
+        await asyncio.sleep(0)

@@ -1,0 +1,139 @@
+"""Group commit: one thread writes, and whatever waits when it is free shares its next transaction.
+
+Idea        A commit costs one flush of the disk, however many posts are in it; so nobody waits for a batch to fill,
+            and nobody commits alone while others wait.
+Invariant   A future is resolved after its batch is durable, never before; at most `waiting` batches wait in all.
+When wrong  A full queue refuses at once (`QueueFull`); a store that fails hands each waiting batch its error.
+See         notebooks/1_streaming_pipeline.ipynb · tests/web/test_commits.py
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from queue import SimpleQueue
+
+from arion_lib.pipeline.batch import Batch
+from arion_lib.pipeline.stored import BatchesRefused, Store
+
+Waiting = tuple[Batch, "asyncio.Future[None]"]
+Outcome = tuple["asyncio.Future[None]", BaseException | None]
+
+
+class QueueFull(Exception):
+    """As many batches wait for their commit as may wait. Nothing was queued; try again when some are durable."""
+
+
+class CommitsClosed(Exception):
+    """The queue has been closed and everything in it is durable; nothing more is taken."""
+
+
+@dataclass(slots=True)
+class CommitFigures:
+    """What the writer did so far. Written by its thread, read by anybody."""
+
+    commits: int = 0
+    batches: int = 0
+    failures: int = 0
+    largest: int = 0  # batches in one transaction
+
+
+class GroupCommit:
+    """A bounded queue of batches in front of a store, and the one thread that commits them.
+
+    `waiting` bounds the queue and `together` the batches of one transaction. Call `submit` on the event loop's thread;
+    make it on any. A future's exception is the store's (`StaleDelivery`, `StoreBusy`, ...). Close it in the end: what
+    was submitted before is committed first.
+    """
+
+    def __init__(self, store: Store, *, waiting: int = 4_096, together: int = 512) -> None:
+        if waiting < 1 or together < 1:
+            raise ValueError(f"waiting and together must be >= 1, got {waiting} and {together}")
+        self.figures = CommitFigures()
+        self._store = store
+        self._limit, self._together = waiting, together
+        self._queue: deque[Waiting] = deque()
+        self._wake: SimpleQueue[None] = SimpleQueue()
+        self._closed = False
+        self._thread = threading.Thread(target=self._write, name="group-commit", daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """Batches that wait for a transaction."""
+        return len(self._queue)
+
+    def submit(self, batch: Batch) -> asyncio.Future[None]:
+        """Queue a batch; the future is done once it is durable, or carries the store's error.
+
+        Raises `QueueFull` or `CommitsClosed` and queues nothing. Cost: constant; call it on the loop's thread.
+        """
+        if self._closed:
+            raise CommitsClosed("the queue of commits is closed; start a new server")
+        if len(self._queue) >= self._limit:
+            raise QueueFull(f"at most {self._limit} batches may wait for their commit")
+        future = asyncio.get_running_loop().create_future()
+        self._queue.append((batch, future))
+        # The writer empties the queue before it sleeps, so it needs waking only for the first entry.
+        if len(self._queue) == 1:
+            self._wake.put(None)
+        return future
+
+    def close(self) -> None:
+        """Commit what waits and end the thread. A second call does nothing."""
+        self._closed = True
+        self._wake.put(None)
+        self._thread.join()
+
+    def _write(self) -> None:
+        while not (self._closed and not self._queue):
+            self._wake.get()
+            while self._queue:
+                self._commit([self._queue.popleft() for _ in range(min(len(self._queue), self._together))])
+
+    def _commit(self, group: Sequence[Waiting]) -> None:
+        errors: dict[int, BaseException] = {}
+        try:
+            self._store.commit_all([batch for batch, _ in group])
+        except BatchesRefused as refused:
+            errors.update(refused.refused)
+        except Exception as error:  # noqa: BLE001  the worker's boundary: whatever it is, those who wait must hear of it
+            errors = dict.fromkeys(range(len(group)), error)
+        self._count(len(group), len(errors))
+        _resolve([(future, errors.get(index)) for index, (_, future) in enumerate(group)])
+
+    def _count(self, batches: int, failures: int) -> None:
+        self.figures.commits += failures < batches
+        self.figures.batches += batches - failures
+        self.figures.failures += failures
+        self.figures.largest = max(self.figures.largest, batches)
+
+
+def _resolve(outcomes: Sequence[Outcome]) -> None:
+    """Wake everybody whose batch was in the transaction, with one crossing into the loop's thread."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[Outcome]] = {}
+    for outcome in outcomes:
+        by_loop.setdefault(outcome[0].get_loop(), []).append(outcome)
+    for loop, group in by_loop.items():
+        _call(loop, lambda group=group: _set(group))  # type: ignore[misc]
+
+
+def _call(loop: asyncio.AbstractEventLoop, settle: Callable[[], None]) -> None:
+    try:
+        loop.call_soon_threadsafe(settle)
+    except RuntimeError:
+        # The loop was closed under us (a server torn down hard): the batches are durable, nobody is left to be told.
+        return
+
+
+def _set(outcomes: Sequence[Outcome]) -> None:
+    for future, error in outcomes:
+        if future.done():  # its request was cancelled meanwhile
+            continue
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(error)

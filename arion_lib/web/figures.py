@@ -1,0 +1,41 @@
+"""What the webhook counts while it works: plain integers, read by `/status` and `/metrics`.
+
+Idea        The hot route adds to integers of one thread; whoever wants them in another form converts them when asked.
+Invariant   Written on the event loop's thread only.
+When wrong  A refusal is counted by its status.
+See         arion_lib/web/metrics.py · tests/web/test_webhook.py
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from arion_lib.pipeline.ingest import Receipt
+
+
+@dataclass(slots=True)
+class Figures:
+    """Totals since the server started, and how many posts are in flight now."""
+
+    in_flight: int = 0
+    accepted: int = 0
+    duplicates: int = 0
+    dead: int = 0
+    groups: int = 0
+    bytes: int = 0
+    answers: Counter[int] = field(default_factory=Counter)
+
+    def count(self, receipt: Receipt) -> None:
+        """Add what became of one body."""
+        self.accepted += receipt.accepted
+        self.duplicates += receipt.duplicates
+        self.dead += receipt.dead
+        self.groups += receipt.groups
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the figures as JSON-ready values."""
+        names = ("in_flight", "accepted", "duplicates", "dead", "groups", "bytes")
+        answers = {str(status): count for status, count in sorted(self.answers.items())}
+        return {name: getattr(self, name) for name in names} | {"answers": answers}

@@ -1,0 +1,270 @@
+"""The pages of challenge 1: what became of the events, and how the server is doing.
+
+Idea        Typed, paged and read from the store each time; a page names the address of the next one.
+Invariant   Following `next` from the first page shows every entry that was there at the start, once.
+When wrong  `/health` answers 503 when events cannot be taken, and says what is wrong; it asks, it does not remember.
+See         notebooks/1_streaming_pipeline.ipynb · tests/web/test_pipeline_pages.py
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
+
+import psutil
+from fastapi import APIRouter, HTTPException, Query, Response
+from pydantic import BaseModel
+
+from arion_lib.pipeline.batch import Number
+from arion_lib.pipeline.queued import BrokerError
+from arion_lib.pipeline.stored import StoreError
+from arion_lib.web import metrics
+from arion_lib.web.service import PipelineService
+
+LAG = 30.0
+"""Seconds that a message may wait in the outbox before `/health` calls the relay late."""
+
+Limit = Annotated[int, Query(ge=1, le=1_000, description="entries a page")]
+Stream = Annotated[str, Query(description="name of the stream")]
+After = Annotated[int, Query(ge=0, description="number of the last entry seen")]
+
+
+class Group(BaseModel):
+    """What is known of one group."""
+
+    group: list[str | int | float | bool | None]
+    count: int
+    sum: Number | None
+    min: Number | None
+    max: Number | None
+    mean: Number | None
+
+
+class Groups(BaseModel):
+    """A page of groups."""
+
+    items: list[Group]
+    next: str | None
+
+
+class Row(BaseModel):
+    """One stored event."""
+
+    seq: int
+    record: Any
+
+
+class Rows(BaseModel):
+    """A page of events."""
+
+    items: list[Row]
+    next: str | None
+
+
+class Letter(BaseModel):
+    """A record that could not be read."""
+
+    seq: int
+    record: int
+    offset: int
+    reason: str
+    raw: str
+
+
+class Letters(BaseModel):
+    """A page of dead letters."""
+
+    items: list[Letter]
+    next: str | None
+
+
+class Message(BaseModel):
+    """A message that waits for the queue."""
+
+    seq: int
+    stream: str
+    message: Any
+
+
+class Messages(BaseModel):
+    """A page of messages."""
+
+    items: list[Message]
+    next: str | None
+    ready: int | None
+    claimed: int | None
+
+
+class Check(BaseModel):
+    """One thing that was tried."""
+
+    ok: bool
+    detail: str
+
+
+class Health(BaseModel):
+    """Whether events can be taken (`ok`, `degraded`: taken but not sent on) or not (`down`)."""
+
+    status: Literal["ok", "degraded", "down"]
+    store: Check
+    broker: Check
+    relay: Check
+
+
+class _Handover(Response):
+    """Gives the request to the hot route as it is: the body has not been touched."""
+
+    def __init__(self, app: Any) -> None:
+        super().__init__()
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self._app(scope, receive, send)
+
+
+def pipeline_pages(service: PipelineService) -> APIRouter:
+    """Make the router of the pages, which read from `service`."""
+    router = APIRouter(tags=["pipeline"])
+    _webhook(router, service)
+    _contents(router, service)
+    _state(router, service)
+    return router
+
+
+def _webhook(router: APIRouter, service: PipelineService) -> None:
+    event = {"schema": {"type": "object"}, "example": {"id": "e1", "type": "order.created", "amount": 7}}
+    lines = {"schema": {"type": "string"}, "example": '{"id": "e1", "amount": 7}\n{"id": "e2", "amount": 5}\n'}
+    names = {
+        "fields": "fields a row keeps, with commas (all when left out)",
+        "group_by": "fields whose values name a group: groups are summed instead of rows kept",
+        "sum_field": "field that is summed",
+        "path": "where the array is in a JSON document, such as events.item",
+        "dedupe": "field whose value makes an event unique in its stream",
+        "config": "`body`: the body's first line is a JSON object with these parameters",
+    }
+    query = [{"name": k, "in": "query", "description": v, "schema": {"type": "string"}} for k, v in names.items()]
+    headers = [
+        {"name": name, "in": "header", "schema": {"type": "string"}}
+        for name in ("webhook-id", "webhook-timestamp", "webhook-signature")
+    ]
+    extra = {
+        "parameters": [*query, *headers],
+        "requestBody": {"required": True, "content": {"application/json": event, "application/x-ndjson": lines}},
+    }
+
+    @router.post("/webhook/{stream:path}", openapi_extra=extra, summary="Take one event, lines or an array")
+    async def webhook(stream: str) -> Response:  # noqa: ARG001  the docs show it
+        """Answer once all of it is durable: accepted, duplicates, dead, groups. Refusals are problem documents."""
+        return _Handover(service.webhook)
+
+
+def _contents(router: APIRouter, service: PipelineService) -> None:
+    store = service.store
+
+    @router.get("/results")
+    def results(stream: Stream, after: str | None = None, limit: Limit = 100) -> Groups:
+        """Show the groups of a stream; `after` is the last group of the page before, as JSON."""
+        try:
+            key = None if after is None else tuple(json.loads(after))
+        except (ValueError, TypeError):
+            raise HTTPException(422, f"after must be a group as JSON, got {after!r:.80}") from None
+        found = store.results(stream, key, limit)
+        items = [
+            Group(group=list(one.key), count=one.count, sum=one.sum, min=one.min, max=one.max, mean=one.mean)
+            for one in found
+        ]
+        last = json.dumps(items[-1].group) if items else ""
+        return Groups(items=items, next=_next("/results", stream, last, limit, len(items)))
+
+    @router.get("/rows")
+    def rows(stream: Stream, after: After = 0, limit: Limit = 100) -> Rows:
+        """Show the events of a stream in the order of their commits."""
+        items = [Row(seq=row.seq, record=json.loads(row.body)) for row in store.rows(stream, after, limit)]
+        return Rows(items=items, next=_next("/rows", stream, items[-1].seq if items else 0, limit, len(items)))
+
+    @router.get("/dead-letters")
+    def dead_letters(stream: Stream, after: After = 0, limit: Limit = 100) -> Letters:
+        """Show the records of a stream that could not be read, each with its place and reason."""
+        items = [
+            Letter(
+                seq=one.seq,
+                record=one.letter.record,
+                offset=one.letter.offset,
+                reason=one.letter.reason,
+                raw=one.letter.raw.decode(errors="replace"),
+            )
+            for one in store.dead_letters(stream, after, limit)
+        ]
+        return Letters(
+            items=items, next=_next("/dead-letters", stream, items[-1].seq if items else 0, limit, len(items))
+        )
+
+
+def _state(router: APIRouter, service: PipelineService) -> None:
+    @router.get("/status")
+    def status() -> dict[str, Any]:
+        """Show the figures of the webhook, its commits, the store, the relay and the queue."""
+        commits = service.webhook.commits
+        return {
+            "webhook": service.webhook.figures.as_dict(),
+            "commits": {**asdict(commits.figures), "waiting": commits.waiting} if commits else None,
+            "store": _or_error(lambda: asdict(service.store.status())),
+            "relay": _or_error(lambda: asdict(service.relay.status()) if service.relay else None),
+            "broker": _or_error(lambda: asdict(service.broker.status()) if service.broker else None),
+            "process": {"pid": os.getpid(), "rss_bytes": psutil.Process().memory_info().rss},
+        }
+
+    @router.get("/health", responses={503: {"model": Health}})
+    def health(response: Response) -> Health:
+        """Try the store, the queue and the relay, now."""
+        store, broker, relay = _check(service.store.ping), _broker(service), _relay(service)
+        state: Literal["ok", "degraded", "down"] = "ok" if broker.ok and relay.ok else "degraded"
+        if not store.ok:
+            state, response.status_code = "down", 503
+        return Health(status=state, store=store, broker=broker, relay=relay)
+
+    @router.get("/metrics", response_class=Response)
+    def prometheus() -> Response:
+        """Show the figures as Prometheus reads them."""
+        return Response(metrics.exposition(service), media_type=metrics.CONTENT_TYPE)
+
+
+def _next(path: str, stream: str, after: object, limit: int, found: int) -> str | None:
+    """Return the address of the next page; a page that is not full is the last."""
+    if found < limit:
+        return None
+    return f"{path}?{urlencode({'stream': stream, 'after': after, 'limit': limit})}"
+
+
+def _or_error(read: Callable[[], Any]) -> Any:
+    try:
+        return read()
+    except (StoreError, BrokerError) as error:
+        return {"error": str(error)}
+
+
+def _check(attempt: Callable[[], object]) -> Check:
+    try:
+        attempt()
+    except (StoreError, BrokerError) as error:
+        return Check(ok=False, detail=str(error))
+    return Check(ok=True, detail="tried")
+
+
+def _broker(service: PipelineService) -> Check:
+    return _check(service.broker.ping) if service.broker else Check(ok=True, detail="no queue is used here")
+
+
+def _relay(service: PipelineService) -> Check:
+    if not service.relay:
+        return Check(ok=True, detail="no relay runs here")
+    try:
+        status = service.relay.status()
+    except StoreError as error:
+        return Check(ok=False, detail=str(error))
+    detail = f"{status.waiting_messages} messages wait, the oldest for {status.waiting_seconds:.1f} s"
+    return Check(ok=status.running and status.waiting_seconds < LAG, detail=detail)

@@ -1,0 +1,161 @@
+"""What one post asks for, read from its head: the only place that knows header and query names.
+
+Idea        Everything that can be refused early is refused here, before a byte of the body is read.
+Invariant   A `Post` that exists has a stream's name, a recipe that makes sense and a length that the limits allow.
+When wrong  A `Problem`: 400 for a query or header that makes no sense, 405, 413, 415, each with what to send instead.
+See         notebooks/1_streaming_pipeline.ipynb · tests/web/test_requests.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+from urllib.parse import parse_qs
+
+from arion_lib.pipeline.addresses import checked_stream
+from arion_lib.pipeline.recipe import Recipe, read_recipe
+from arion_lib.pipeline.records import LINE_TYPES, SNIFFED_TYPES
+from arion_lib.web.problems import Problem
+
+PREFIX = "/webhook/"
+
+_ID_LIMIT = 256  # characters of a webhook-id: what the Standard Webhooks senders keep to, with room
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one post, and all posts together, may take of the server. Sizes are bytes, times are seconds."""
+
+    max_body: int = 16 << 30  # as sent
+    max_inflated: int = 64 << 30  # of a compressed body
+    max_record: int = 1 << 20
+    max_in_flight: int = 1_024  # posts being received or committed
+    max_waiting: int = 4_096  # batches that wait for a transaction
+    idle: float = 30.0
+    slowest: float = 100.0  # bytes a second of waiting
+
+    def __post_init__(self) -> None:
+        """Check that each is positive. Raises `ValueError`."""
+        for name in self.__slots__:
+            if getattr(self, name) <= 0 and name != "slowest":
+                raise ValueError(f"{name} must be > 0, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """The head of one post, understood."""
+
+    stream: str
+    recipe: Recipe | None  # None: the body's first line is the recipe
+    content_type: str  # without parameters, in lower case; "" when the sender did not say
+    gzip: bool
+    length: int | None  # bytes as sent, where the sender said
+    delivery: str | None  # the webhook-id
+    headers: Mapping[bytes, bytes]
+
+
+def read_post(scope: Mapping[str, Any], limits: Limits) -> Post:
+    """Understand the head of a post to `/webhook/{stream}`. Raises `Problem`. Cost: microseconds, no waiting."""
+    if scope["method"] != "POST":
+        raise Problem(405, "the method must be POST", scope["method"], "post the event", headers={"allow": "POST"})
+    headers = dict(scope["headers"])
+    length = headers.get(b"content-length")
+    encoding = headers.get(b"content-encoding")
+    delivery = headers.get(b"webhook-id")
+    return Post(
+        _stream(scope["path"]),
+        _recipe(scope["query_string"]),
+        _content_type(headers.get(b"content-type", b"")),
+        encoding is not None and _gzip(encoding),
+        None if length is None else _length(length, limits.max_body),
+        None if delivery is None else _delivery(delivery),
+        headers,
+    )
+
+
+@lru_cache(maxsize=512)
+def _stream(path: str) -> str:
+    try:
+        return checked_stream(path.removeprefix(PREFIX))
+    except ValueError as error:
+        raise Problem(
+            400, "the path must be /webhook/{stream}", repr(path[:100]), f"name the stream ({error})"
+        ) from error
+
+
+@lru_cache(maxsize=512)
+def _recipe(query: bytes) -> Recipe | None:
+    wishes = parse_qs(query.decode("latin-1"), keep_blank_values=True)
+    if wishes.pop("config", None) == ["body"]:
+        if wishes:
+            raise Problem(
+                400, "config=body must stand alone", ", ".join(wishes), "move them into the body's first line"
+            )
+        return None
+    return recipe_of(wishes)
+
+
+def recipe_of(wishes: Mapping[str, Any]) -> Recipe:
+    """Make the recipe that a query or a body's first line wishes for. Raises `Problem` 400."""
+    try:
+        return read_recipe(wishes)
+    except ValueError as error:
+        raise Problem(
+            400, "the configuration must be understood", str(error), "see /docs for the parameters of this webhook"
+        ) from error
+
+
+@lru_cache(maxsize=128)
+def _content_type(value: bytes) -> str:
+    media_type, _, parameters = value.decode("latin-1").partition(";")
+    name, parameter = media_type.strip().lower(), parameters.strip().lower()
+    charset = parameter.removeprefix("charset=").strip('"')
+    if parameter.startswith("charset=") and charset not in ("utf-8", "utf8", "us-ascii"):
+        raise Problem(415, "the charset must be utf-8", repr(charset[:40]), "encode the body as UTF-8")
+    if name in LINE_TYPES or name in SNIFFED_TYPES or name.endswith("+json"):
+        return name
+    raise Problem(
+        415,
+        "content-type must be application/json or application/x-ndjson",
+        repr(name[:100]),
+        "say what the body is, or leave the header out and let its first bytes tell",
+        headers={"accept-post": "application/json, application/x-ndjson"},
+    )
+
+
+def _gzip(encoding: bytes) -> bool:
+    name = encoding.strip().lower()
+    if name in (b"gzip", b"x-gzip"):
+        return True
+    if name in (b"identity", b""):
+        return False
+    raise Problem(
+        415,
+        "content-encoding must be gzip or identity",
+        repr(name[:40].decode("latin-1")),
+        "compress with gzip, or not at all",
+        headers={"accept-encoding": "gzip, identity"},
+    )
+
+
+def _length(value: bytes, most: int) -> int:
+    # uvicorn's parser has refused what is not a number already; h11 and other servers may not.
+    if not value.isdigit():
+        raise Problem(
+            400, "content-length must be digits", repr(value[:40].decode("latin-1")), "send the body's length"
+        )
+    length = int(value[:20])
+    if length > most:
+        raise Problem(413, f"the body must be <= {most} bytes", f"{length} bytes", "send it in several posts")
+    return length
+
+
+def _delivery(value: bytes) -> str:
+    name = value.decode("latin-1")
+    if not name.isascii() or not name.isprintable() or not 0 < len(name) <= _ID_LIMIT:
+        raise Problem(
+            400, f"webhook-id must be 1 to {_ID_LIMIT} printable ASCII characters", repr(name[:80]), "use a UUID, say"
+        )
+    return name
