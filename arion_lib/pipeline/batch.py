@@ -65,7 +65,8 @@ class Batch:
     `rows` are JSON objects, already encoded (encode once: the same bytes serve the row and the message).
     `messages` are what the outbox hands to the message queue; `ids`, where given, run parallel to `rows` and
     make the store skip each row (and its message of the same index) whose id it has seen before in this stream.
-    `ids` with `groups` is refused when the batch is made: a partial aggregate cannot leave a row out.
+    `ids` with `groups` is refused when the batch is made, with a `ValueError`: a partial aggregate cannot leave a row
+    out; so are `ids` or, beside them, `messages` that do not run parallel to `rows`.
     """
 
     stream: str
@@ -75,3 +76,20 @@ class Batch:
     dead: Sequence[DeadLetter] = ()
     deliveries: Sequence[Delivery] = ()
     ids: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        """Check what the docstring demands of `ids`. Raises ValueError."""
+        if self.ids is None:
+            return
+        if self.groups:
+            raise ValueError(
+                f"ids must be None where there are groups, got {len(self.ids)} ids and {len(self.groups)} groups; "
+                "a partial aggregate cannot leave a row out: store rows and aggregate them later"
+            )
+        if len(self.ids) != len(self.rows):
+            raise ValueError(f"ids must be as many as rows, got {len(self.ids)} ids and {len(self.rows)} rows")
+        if self.messages and len(self.messages) != len(self.rows):
+            raise ValueError(
+                f"messages must be none or as many as rows where there are ids, got {len(self.messages)} messages "
+                f"and {len(self.rows)} rows"
+            )

@@ -13,13 +13,11 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from arion_lib.pipeline.batch import RAW_LIMIT, DeadLetter, Record
-from arion_lib.pipeline.verdict import BAD_RECORD, MAX_RECORD, dead_letter, is_utf8, parser, strictly, too_long
-
-BOM = b"\xef\xbb\xbf"
+from arion_lib.pipeline.batch import RAW_LIMIT, Record
+from arion_lib.pipeline.verdict import BAD_RECORD, BOM, MAX_RECORD, Ledger, is_utf8, parser, strictly, too_long
 
 
-class NdjsonDecoder:
+class NdjsonDecoder(Ledger):
     r"""Decode newline-delimited JSON, fed in chunks.
 
     `kind` is a `projection` or `dict`; `max_record` limits a line, in bytes; the first `skip` records are passed over
@@ -34,28 +32,17 @@ class NdjsonDecoder:
     (4, [DeadLetter(record=3, offset=18, reason='JSON is malformed: invalid character (byte 4)', raw=b'nonsense')])
     """
 
-    broken: DeadLetter | None = None  # lines always go on
-
     def __init__(self, kind: Any = dict, *, max_record: int = MAX_RECORD, skip: int = 0) -> None:
-        if max_record < 64:
-            raise ValueError(f"max_record must be >= 64 bytes, got {max_record}")
-        if skip < 0:
-            raise ValueError(f"skip must be >= 0, got {skip}")
-        self.records = 0
-        self.dead: list[DeadLetter] = []
+        super().__init__(max_record, skip)
         self._parse = parser(kind)
         self._parse_strictly = strictly(self._parse, max_record)
-        self._max_record = max_record
-        self._skip = skip
         self._offset = 0  # of the first byte of `_line` in the body
         self._line = bytearray()  # the line that has not ended yet, or its head when it is too long
-        self._overlong = 0  # bytes of a too long line beyond its kept head
-        self._closed = False
+        self._overlong = 0  # bytes of a too long line so far
 
     def feed(self, chunk: bytes) -> list[Record]:
         """Take the next bytes and give the records of the lines that end in them. Raises ValueError once closed."""
-        if self._closed:
-            raise ValueError("the decoder is closed; make a new one for the next body")
+        self._check_open()
         end = chunk.rfind(b"\n") + 1
         if not end:
             self._hold(chunk)
@@ -75,11 +62,6 @@ class NdjsonDecoder:
         self._closed = True
         return tail
 
-    def take_dead(self) -> list[DeadLetter]:
-        """Hand over the dead letters since the last call."""
-        dead, self.dead = self.dead, []
-        return dead
-
     def _hold(self, part: bytes) -> None:
         if self._overlong:
             self._overlong += len(part)
@@ -95,9 +77,7 @@ class NdjsonDecoder:
     def _finish_overlong(self, chunk: bytes) -> int:
         """Write off the too long line that ends in `chunk`; give the index behind it."""
         end = chunk.find(b"\n") + 1
-        self.records += 1
-        if self.records > self._skip:
-            self.dead.append(dead_letter(self.records, self._offset, too_long(self._max_record), bytes(self._line)))
+        self._refuse(self._offset, too_long(self._max_record), bytes(self._line))
         self._offset += self._overlong + end
         self._overlong = 0
         self._line.clear()
@@ -110,28 +90,23 @@ class NdjsonDecoder:
         exact = len(block) <= self._max_record and is_utf8(block)
         lines = io.BytesIO(block)
         parsed = map(self._parse if exact else self._parse_strictly, lines)
-        good: list[Record] = []
-        skipped = max(0, self._skip - self.records)  # of the records in this block, at most
+        records: list[Record] = []
         while True:
+            good: list[Record] = []
             try:
                 # `extend` keeps what it got before an exception, and `parsed` goes on behind the line that raised it.
                 good.extend(parsed)
-                break
             except BAD_RECORD as error:
-                seen = self.records + len(good) + 1
-                if self._refuse(block, lines.tell(), seen, error):
-                    self.records += 1
-                    skipped -= seen <= self._skip
-        self.records += len(good)
-        self._offset += len(block)
-        return good[skipped:] if skipped > 0 else good
+                records += self._accept(good)
+                self._refuse_line(block, lines.tell(), error)
+            else:
+                records += self._accept(good)
+                self._offset += len(block)
+                return records
 
-    def _refuse(self, block: bytes, end: int, number: int, error: BaseException) -> bool:
-        """Make the line that ends at `end` a dead letter, and say so, unless it is only blank."""
+    def _refuse_line(self, block: bytes, end: int, error: BaseException) -> None:
+        """Make the line that ends at `end` a dead letter, unless it is only blank."""
         start = block.rfind(b"\n", 0, end - 1) + 1
         line = block[start:end].removesuffix(b"\n")
-        if len(line) <= self._max_record and not line.strip(b" \t\r"):
-            return False
-        if number > self._skip:
-            self.dead.append(dead_letter(number, self._offset + start, error, line))
-        return True
+        if len(line) > self._max_record or line.strip(b" \t\r"):
+            self._refuse(self._offset + start, error, line)

@@ -19,6 +19,9 @@ from arion_lib.pipeline.batch import RAW_LIMIT, DeadLetter, Record
 MAX_RECORD = 1 << 20
 """Bytes of the longest record that is read unless told otherwise; a longer one becomes a dead letter."""
 
+BOM = b"\xef\xbb\xbf"
+"""The byte-order mark that some programs put before UTF-8."""
+
 BAD_RECORD = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What parsing raises for bytes that are not a record of the wanted type."""
 
@@ -26,12 +29,13 @@ BAD_RECORD = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 class Decoder(Protocol):
     """Bytes in, records out, no input or output of its own (sans-IO): feed it from a file, a socket or a test."""
 
-    records: int
-    """Records seen so far, the bad and the skipped ones included."""
+    @property
+    def records(self) -> int:
+        """Records seen so far, the bad and the skipped ones included."""
 
-    dead: list[DeadLetter]
-    broken: DeadLetter | None
-    """Why the rest of the body cannot be read; set, the decoder ignores what else it is fed."""
+    @property
+    def broken(self) -> DeadLetter | None:
+        """Why the rest of the body cannot be read (a dead letter too); once set, what else is fed is ignored."""
 
     def feed(self, chunk: bytes) -> list[Record]:
         """Take the next bytes, cut anywhere, and give the records that they complete."""
@@ -43,6 +47,51 @@ class Decoder(Protocol):
         """Hand over the dead letters since the last call."""
 
 
+class Ledger:
+    """What every decoder keeps of its body: how many records there were, which were bad, whether it goes on.
+
+    Records up to number `skip` are counted and otherwise passed over, the bad ones too.
+    """
+
+    def __init__(self, max_record: int, skip: int) -> None:
+        if max_record < 64:
+            raise ValueError(f"max_record must be >= 64 bytes, got {max_record}")
+        if skip < 0:
+            raise ValueError(f"skip must be >= 0, got {skip}")
+        self.records = 0
+        self.dead: list[DeadLetter] = []
+        self.broken: DeadLetter | None = None
+        self._max_record = max_record
+        self._skip = skip
+        self._closed = False
+
+    def take_dead(self) -> list[DeadLetter]:
+        """Hand over the dead letters since the last call."""
+        dead, self.dead = self.dead, []
+        return dead
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ValueError("the decoder is closed; make a new one for the next body")
+
+    def _accept(self, good: list[Record]) -> list[Record]:
+        """Count records; give those that are not to be skipped."""
+        passed = self._skip - self.records
+        self.records += len(good)
+        return good[passed:] if passed > 0 else good
+
+    def _refuse(self, offset: int, error: BaseException | str, raw: bytes) -> None:
+        """Count a bad record and write its dead letter."""
+        self.records += 1
+        if self.records > self._skip:
+            self.dead.append(dead_letter(self.records, offset, error, raw))
+
+    def _break(self, offset: int, error: BaseException | str, raw: bytes = b"") -> None:
+        """Give the body up: nothing behind `offset` can be read."""
+        self.broken = dead_letter(self.records + 1, offset, error, raw)
+        self.dead.append(self.broken)
+
+
 def parser(kind: Any) -> Callable[[bytes], Record]:
     """Make the function that parses one record into `kind`: a `projection`, or `dict` for the whole record.
 
@@ -50,6 +99,16 @@ def parser(kind: Any) -> Callable[[bytes], Record]:
     {'amount': 5}
     """
     return msgspec.json.Decoder(dict[str, Any] if kind is dict else kind).decode
+
+
+def block_parser(kind: Any) -> Callable[[bytes], list[Record]]:
+    """Make the function that parses a JSON array of such records.
+
+    >>> block_parser(dict)(b'[{"amount": 5}, {}]')
+    [{'amount': 5}, {}]
+    """
+    element: Any = dict[str, Any] if kind is dict else kind
+    return msgspec.json.Decoder(list[element]).decode
 
 
 def is_utf8(block: bytes) -> bool:

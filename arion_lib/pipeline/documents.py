@@ -1,0 +1,200 @@
+"""Records that lie somewhere inside one JSON document, and a document that is one record.
+
+Idea        `ijson` turns a document into events; they tell where the array at a path begins. Its elements are then read
+            as those of any array, and ijson goes on behind it.
+Invariant   The same records and places for any cutting into chunks; live memory is one chunk and one record.
+When wrong  What is at the path but is not a record becomes a dead letter; where the document is no JSON, what came
+            before is kept and `broken` says where.
+See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_documents.py
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import ijson  # type: ignore[import-untyped]
+
+from arion_lib.pipeline.arrays import ArrayDecoder, Place
+from arion_lib.pipeline.batch import Record
+from arion_lib.pipeline.projection import split_path
+from arion_lib.pipeline.verdict import BAD_RECORD, BOM, MAX_RECORD, Ledger, parser, strictly
+
+SLICE = 1 << 12
+"""Bytes that ijson is given at a time."""
+
+MAX_DEPTH = 256
+"""Brackets that may be open around the records of a document."""
+
+
+def slow_backend() -> str | None:
+    """Say what is wrong with ijson's backend on this machine, or None when it is the one in C.
+
+    >>> slow_backend() is None or "yajl2_c" in slow_backend()
+    True
+    """
+    if ijson.backend == "yajl2_c":
+        return None
+    return f"ijson runs its {ijson.backend!r} backend, many times slower than 'yajl2_c': install a wheel of ijson"
+
+
+class PathFinder:
+    """Find the arrays at a path of a document: `a.b.item` are the elements of the array `b` of the object `a`.
+
+    `feed` it text; it says behind which byte an array at the path begins, and goes on behind that array once it is
+    told that it `passed` it. Cost: ijson's, in C, but a call for each byte of the slices that may hold the beginning.
+
+    >>> finder = PathFinder("events.item")
+    >>> finder.feed(b'{"source": [1], "events": [{"a": 1}]}')
+    27
+    """
+
+    def __init__(self, path: str) -> None:
+        *self._target, last = split_path(path)
+        if last != "item":
+            raise ValueError(f"path must end in .item, the elements of an array, got {path!r}")
+        self._key = json.dumps(self._target[-1]).encode() if self._target and self._target[-1] != "item" else b""
+        self._events: list[tuple[str, Any]] = ijson.sendable_list()
+        self._parse = ijson.basic_parse_coro(self._events)
+        self._names: list[str] = []  # of the members we are in: a key for each open object, "item" for each open array
+        self._tail = b""  # the end of the last slice, where the key may have begun
+        self.seen = False  # whether an array was found at all
+
+    def feed(self, text: bytes) -> int:
+        """Take the next bytes; give the index behind the `[` of an array at the path, or -1.
+
+        Raises ValueError where the document is no JSON or nested more than MAX_DEPTH deep.
+        """
+        for start in range(0, len(text), SLICE):
+            piece = text[start : start + SLICE]
+            if not self._may_begin(piece):
+                self._send(piece)
+            else:
+                for index in range(len(piece)):
+                    if self._send(piece[index : index + 1]):
+                        self._tail = b""
+                        return start + index + 1
+            self._tail = (self._tail + piece)[-len(self._key) :]
+        return -1
+
+    def passed(self) -> None:
+        """Go on behind the array that was found: its elements and its `]` were read by somebody else."""
+        self._send(b"]")
+
+    def close(self) -> None:
+        """Say that the document has ended. Raises ValueError when it may not end here."""
+        try:
+            self._parse.close()
+        except (ijson.JSONError, UnicodeDecodeError) as error:
+            raise ValueError(_one_line(error)) from error
+
+    def _may_begin(self, piece: bytes) -> bool:
+        """Say whether an array at the path may begin in the piece: its key is here, or is waiting for its value."""
+        if b"[" not in piece:
+            return False
+        text = self._tail + piece
+        return self._names == self._target or self._key in text or b"\\" in text
+
+    def _send(self, piece: bytes) -> bool:
+        try:
+            self._parse.send(piece)
+        except (ijson.JSONError, UnicodeDecodeError) as error:
+            raise ValueError(_one_line(error)) from error
+        found = [self._step(*event) for event in self._events]
+        self._events.clear()
+        return any(found)
+
+    def _step(self, event: str, value: Any) -> bool:
+        if event == "map_key":
+            self._names[-1] = value
+        elif event.startswith("end_"):
+            self._names.pop()
+        elif event.startswith("start_"):
+            found = event == "start_array" and self._names == self._target
+            self.seen = self.seen or found
+            self._names.append("item" if event == "start_array" else "")
+            if len(self._names) > MAX_DEPTH:
+                raise ValueError(f"a document must be nested at most {MAX_DEPTH} deep around its records")
+            return found
+        return False
+
+
+class PathDecoder(ArrayDecoder):
+    """Decode the elements of the arrays at a path of a JSON document, fed in chunks.
+
+    The other parameters are those of `NdjsonDecoder`. What stands around the arrays is read by ijson and forgotten, the
+    elements are read as an `ArrayDecoder` reads them, and as fast. A document without such an array is `broken`.
+
+    >>> decoder = PathDecoder("events.item", dict)
+    >>> decoder.feed(b'{"source": "shop", "events": [{"a": 1}, {"a"'), decoder.feed(b': 2}, 3]}'), decoder.close()
+    ([{'a': 1}], [], [{'a': 2}])
+    >>> decoder.take_dead()
+    [DeadLetter(record=3, offset=50, reason='Expected `object`, got `int`', raw=b'3')]
+    """
+
+    def __init__(self, path: str, kind: Any = dict, *, max_record: int = MAX_RECORD, skip: int = 0) -> None:
+        super().__init__(kind, max_record=max_record, skip=skip)
+        self._path = path
+        self._finder = PathFinder(path)
+
+    def _enter(self, final: bool) -> bool:
+        if not self._skip_bom(final):
+            return False
+        try:
+            self._find_array(final)
+        except ValueError as error:
+            self._break(self._offset, str(error), bytes(self._text[:SLICE]))
+        return self._place is Place.INSIDE
+
+    def _find_array(self, final: bool) -> None:
+        if self._place is Place.BEHIND:
+            self._place = Place.BEFORE
+            self._finder.passed()
+        behind = self._finder.feed(bytes(self._text))
+        if behind >= 0:
+            self._go_inside(behind)
+            return
+        self._consume(len(self._text))
+        if final and self._offset:
+            self._finder.close()
+            if not self._finder.seen:
+                raise ValueError(f"the document has no array at {self._path.removesuffix('.item')!r}")
+
+
+class ObjectDecoder(Ledger):
+    r"""Decode a body that is one JSON object, printed over as many lines as it likes, up to `max_record` bytes.
+
+    >>> decoder = ObjectDecoder(dict)
+    >>> decoder.feed(b'{\n  "a": 1'), decoder.feed(b'\n}\n'), decoder.close()
+    ([], [], [{'a': 1}])
+    """
+
+    def __init__(self, kind: Any = dict, *, max_record: int = MAX_RECORD, skip: int = 0) -> None:
+        super().__init__(max_record, skip)
+        self._parse = strictly(parser(kind), max_record)
+        self._text = bytearray()
+
+    def feed(self, chunk: bytes) -> list[Record]:
+        """Take the next bytes; the record comes at the end."""
+        self._check_open()
+        if len(self._text) <= self._max_record:
+            self._text += chunk
+        return []
+
+    def close(self) -> list[Record]:
+        """End the body and give its record."""
+        if self._closed:
+            return []
+        self._closed = True
+        raw = bytes(self._text.removeprefix(BOM)).rstrip(b" \t\r\n")
+        if not raw:
+            return []
+        try:
+            return self._accept([self._parse(raw)])
+        except BAD_RECORD as error:
+            self._refuse(0, error, raw)
+            return []
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
