@@ -25,7 +25,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO
+from typing import IO
 
 from arion_lib.measure.fresh import EVERY, command
 from arion_lib.measure.results import Memory, Sample
@@ -77,7 +77,7 @@ def watch() -> Iterator[Seen]:
             seen._memory = _memory(*_report(watcher.stdout), seconds, before, after)
 
 
-def _report(pipe: BinaryIO) -> tuple[int, tuple[Sample, ...]]:
+def _report(pipe: IO[bytes]) -> tuple[int, tuple[Sample, ...]]:
     try:
         baseline, samples = pickle.load(pipe)
     except EOFError:
