@@ -55,18 +55,24 @@ class ChildDied(RuntimeError):
 
 
 class TimeLimit(TimeoutError):
-    """The measured function did not end in time and was stopped. `samples` show how far it got."""
+    """The measured function took longer than `timeout` seconds and was stopped. `samples` show how far it got."""
 
-    def __init__(self, message: str, samples: tuple[Sample, ...]) -> None:
-        super().__init__(message)
+    def __init__(self, timeout: float, samples: tuple[Sample, ...]) -> None:
+        super().__init__(f"the measured function must end within timeout={seconds_text(timeout)}; it was stopped")
+        self.timeout = timeout
         self.samples = samples
 
 
 class MemoryLimit(MemoryError):
     """The measured process grew past `limit` bytes over its baseline and was stopped. `samples` show how."""
 
-    def __init__(self, message: str, samples: tuple[Sample, ...]) -> None:
-        super().__init__(message)
+    def __init__(self, limit: float, samples: tuple[Sample, ...]) -> None:
+        at, growth = samples[-1]
+        super().__init__(
+            f"growth must stay <= limit={bytes_text(limit)}, got {bytes_text(growth)} after {seconds_text(at)}; "
+            "the process was stopped"
+        )
+        self.limit = limit
         self.samples = samples
 
 
@@ -178,19 +184,12 @@ class _Watch:
         self.samples.append((at, growth))
         limit = self._bounds.limit
         if limit is not None and growth > limit:
-            raise MemoryLimit(
-                f"growth must stay <= limit={bytes_text(limit)}, got {bytes_text(growth)} after {seconds_text(at)}; "
-                "the process was stopped",
-                tuple(self.samples),
-            )
+            raise MemoryLimit(limit, tuple(self.samples))
 
     def _check_time(self, now: float) -> None:
         timeout = self._bounds.timeout
         if timeout is not None and now - self._called > timeout:
-            raise TimeLimit(
-                f"the measured function must end within timeout={seconds_text(timeout)}; it was stopped",
-                tuple(self.samples),
-            )
+            raise TimeLimit(timeout, tuple(self.samples))
         if self._child.poll() is not None and self._inbox.empty():
             _kill_group(self._child)  # forked grandchildren may hold the pipe open, and its end would never come
 

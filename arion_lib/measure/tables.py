@@ -35,6 +35,7 @@ class Stopped:
     """A version that did not reach its end; `reason` says whether its bounds or the system stopped it."""
 
     reason: str
+    short: str = "stopped"  # the reason in the width of a table's cell
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -205,17 +206,21 @@ def _padded(line: Sequence[str], widths: Sequence[int]) -> list[str]:
 def _unless_stopped(attempt: Callable[[], T]) -> T | Stopped:
     try:
         return attempt()
-    except (TimeLimit, MemoryLimit, ChildDied) as error:
-        return Stopped(str(error))
+    except MemoryLimit as error:
+        return Stopped(str(error), f"stopped past {bytes_text(error.limit)}")
+    except TimeLimit as error:
+        return Stopped(str(error), f"stopped after {seconds_text(error.timeout)}")
+    except ChildDied as error:
+        return Stopped(str(error), f"killed by {error.signal}" if error.signal else f"exit code {error.exitcode}")
 
 
 def _figures(result: Measurement | Stopped, first: Measurement | None) -> list[str]:
     if isinstance(result, Stopped):
-        return [result.reason, "", "", ""]
+        return [result.short, "", "", ""]
     rate = rate_text(result.rate, result.throughput.unit) if result.throughput.count else ""
     ratio = f"{result.seconds / first.seconds:.3g}x" if first is not None else ""
     return [f"+{bytes_text(result.peak)}", seconds_text(result.seconds), rate, ratio]
 
 
 def _peak(result: Memory | Stopped) -> str:
-    return "stopped" if isinstance(result, Stopped) else f"+{bytes_text(result.peak)}"
+    return result.short if isinstance(result, Stopped) else f"+{bytes_text(result.peak)}"

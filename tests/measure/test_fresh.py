@@ -8,7 +8,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from pathlib import Path
 
 import psutil
@@ -94,7 +93,7 @@ def test_an_exit_in_the_child_is_a_system_exit_here():
 
 @posix
 def test_a_killed_child_is_an_error_that_names_the_signal():
-    with pytest.raises(ChildDied, match="SIGKILL.*memory") as caught:
+    with pytest.raises(ChildDied, match=r"SIGKILL.*memory") as caught:
         measure_memory(lambda: os.kill(os.getpid(), signal.SIGKILL))
     assert caught.value.signal == "SIGKILL"
     assert caught.value.exitcode == -signal.SIGKILL
@@ -175,8 +174,9 @@ def test_exit_handlers_of_a_child_that_reported_run(tmp_path):
 
 def test_what_the_function_prints_does_not_disturb_the_conversation(capfd):
     def prints():
-        print("from the child")
-        print("spelled b'\\x80'", file=sys.stderr)
+        sys.stdout.write("from the child\n")
+        sys.stdout.flush()
+        os.write(1, b"\x80\x04N.")  # a whole pickle, past the Python layer
         return 1
 
     assert measure_memory(prints).value == 1
@@ -244,17 +244,17 @@ def test_a_script_without_a_main_guard_works_with_warnings_as_errors(script, tmp
     assert (done.stdout, done.stderr) == ("from a script\n7\n", "")
 
 
-def started(path: Path) -> int:
-    """Wait for the measured function to write its process id."""
-    while not (path.exists() and path.read_text()):
-        time.sleep(0.005)
-    return int(path.read_text())
+@pytest.fixture
+def pid_pipe(tmp_path) -> Path:
+    """A named pipe: reading it waits for the measured function to write its process id."""
+    os.mkfifo(tmp_path / "pipe")
+    return tmp_path / "pipe"
 
 
 @posix
-def test_ctrl_c_leaves_no_process(script, tmp_path):
-    with subprocess.Popen([sys.executable, script, tmp_path / "pid", "wait"], stderr=subprocess.PIPE) as process:
-        child = psutil.Process(started(tmp_path / "pid"))
+def test_ctrl_c_leaves_no_process(script, pid_pipe):
+    with subprocess.Popen([sys.executable, script, pid_pipe, "wait"], stderr=subprocess.PIPE) as process:
+        child = psutil.Process(int(pid_pipe.read_text()))
         process.send_signal(signal.SIGINT)
         assert b"KeyboardInterrupt" in process.stderr.read()
     gone, _ = psutil.wait_procs([child], timeout=10)
@@ -262,9 +262,9 @@ def test_ctrl_c_leaves_no_process(script, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the child looks once a second")
-def test_a_parent_that_is_killed_takes_the_child_with_it(script, tmp_path):
-    with subprocess.Popen([sys.executable, script, tmp_path / "pid", "wait"]) as process:
-        child = psutil.Process(started(tmp_path / "pid"))
+def test_a_parent_that_is_killed_takes_the_child_with_it(script, pid_pipe):
+    with subprocess.Popen([sys.executable, script, pid_pipe, "wait"]) as process:
+        child = psutil.Process(int(pid_pipe.read_text()))
         process.kill()
     gone, _ = psutil.wait_procs([child], timeout=10)
     assert gone
