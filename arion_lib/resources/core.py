@@ -1,0 +1,179 @@
+"""What the synchronous and the asynchronous manager share: one entry's open resources, and their accounts.
+
+Idea        An entry is a table of leases; a lease is one resource that is open, with the way to close it.
+Invariant   A lease is in the table from the moment its resource is open until its release begins, and only then.
+When wrong  A lookup that finds nothing says why: never defined, not opened yet, absent, or closed.
+See         notebooks/2_resource_manager.ipynb · tests/resources/test_manager.py
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from arion_lib.resources.events import Journal, Step, log, masked
+from arion_lib.resources.graph import did_you_mean
+from arion_lib.resources.metrics import Meter
+from arion_lib.resources.plan import Plan
+from arion_lib.resources.recipe import Recipe
+from arion_lib.resources.settle import Phase, Unwinding
+
+clock = time.perf_counter
+ACQUIRED, RELEASED = Step.ACQUIRED, Step.RELEASED  # looked up once: an enum's members are slow to reach on the hot path
+
+
+class ResourceError(RuntimeError):
+    """The manager is used in a way that cannot work; the message says what to call instead."""
+
+
+class AbsentError(ResourceError):
+    """An optional resource was asked for that could not be opened; its error is the cause."""
+
+
+class Lease:
+    """One open resource."""
+
+    __slots__ = ("asynchronous", "carrier", "cm", "limit", "name", "opened", "value")
+
+    def __init__(self, name: str, cm: Any, value: Any, asynchronous: bool = False) -> None:
+        self.name, self.cm, self.value, self.asynchronous = name, cm, value, asynchronous
+        self.opened = clock()
+        self.carrier: Any = None  # the thread or task it lives in, where that is not the caller's
+        self.limit: float | None = None  # seconds for its release
+
+
+class Entry:
+    """One `with` block of a manager: its plan, its leases, its accounts."""
+
+    def __init__(
+        self, plan: Plan, meters: dict[str, Meter], journal: Journal, number: int, outer: Entry | None = None
+    ) -> None:
+        self.plan, self.meters, self.journal, self.number, self.outer = plan, meters, journal, number, outer
+        self.leases: dict[str, Lease] = {}
+        self.values: dict[str, Any] = {}
+        self.absent: dict[str, BaseException] = {}
+        self.extra: dict[str, Recipe[Any]] = {}
+        self.logged = log.isEnabledFor(logging.INFO)
+
+    def recipe(self, name: str) -> Recipe[Any] | None:
+        return self.extra.get(name) or self.plan.recipes.get(name)
+
+    def given(self, recipe: Recipe[Any]) -> dict[str, Any]:
+        """The open resources that a recipe's function takes; an absent optional one is None."""
+        return {name: self.value(name, None) for name in recipe.takes}
+
+    def value(self, name: str, default: Any) -> Any:
+        """The open resource of that name, here or in an enclosing entry."""
+        entry: Entry | None = self
+        while entry is not None:
+            if name in entry.values:
+                return entry.values[name]
+            if name in entry.plan.recipes:  # it overrides the enclosing one, open or not
+                return default
+            entry = entry.outer
+        return default
+
+    def opened(self, lease: Lease, began: float, attempt: int) -> Lease:
+        """Enter a lease into the table and the accounts."""
+        name, at = lease.name, lease.opened
+        self.leases[name] = lease
+        self.values[name] = lease.value
+        self.meters[name].acquired(at - began)
+        self.journal.note((at, self.number, ACQUIRED, name, attempt, at - began, ""))
+        if self.logged:
+            self.journal.log(ACQUIRED, name, at - began, attempt)
+        return lease
+
+    def note(self, step: Step, name: str, seconds: float = 0.0, attempt: int = 1, error: str = "") -> None:
+        """Enter a step that is off the hot path into the journal and the log."""
+        self.journal.note((clock(), self.number, step, name, attempt, seconds, error))
+        self.journal.log(step, name, seconds, attempt, error)
+
+    def retrying(self, name: str, attempt: int, error: BaseException, seconds: float) -> None:
+        """Account for a failed attempt that will be followed by another, `seconds` later."""
+        self.meters[name].failed("attempt")
+        self.note(Step.RETRYING, name, seconds, attempt, _told(error))
+
+    def not_opened(self, name: str, recipe: Recipe[Any], error: BaseException) -> bool:
+        """Account for a failed acquisition; returns whether the entry can do without it."""
+        self.meters[name].failed("acquire")
+        spared = recipe.optional and isinstance(error, Exception)
+        self.note(Step.ABSENT if spared else Step.FAILED, name, error=_told(error))
+        if spared:
+            self.absent[name] = error
+        return spared
+
+    def take(self, name: str) -> Lease:
+        """Strike a lease off the table, to release it."""
+        self.values.pop(name, None)
+        return self.leases.pop(name)
+
+    def closing(self, lease: Lease, began: float, unwinding: Unwinding, error: BaseException | None) -> None:
+        """Account for a release that has ended, in an error or not."""
+        name, at = lease.name, clock()
+        meter = self.meters[name]
+        meter.released(began - lease.opened, at - began)
+        if error is not None:
+            meter.failed("release")
+            self.note(Step.FAILED, name, at - began, error=_told(error))
+            unwinding.failed(Phase.RELEASE, name, error)
+            return
+        self.journal.note((at, self.number, RELEASED, name, 1, at - began, ""))
+        if self.logged:
+            self.journal.log(RELEASED, name, at - began)
+
+    def users(self) -> dict[str, list[str]]:
+        """Each open resource with the open ones that need it."""
+        users: dict[str, list[str]] = {name: [] for name in self.leases}
+        for name in self.leases:
+            for need in self._needs(name):
+                if need in users:
+                    users[need].append(name)
+        return users
+
+    def _needs(self, name: str) -> tuple[str, ...]:
+        recipe = self.recipe(name)
+        return recipe.needs if recipe else ()
+
+    def refuse_used(self, name: str) -> None:
+        """Raise ResourceError when another open resource still needs this one."""
+        if users := self.users().get(name):
+            raise ResourceError(f"{name!r} is still used by {', '.join(users)}: release that first")
+
+    def lazily(self, name: str) -> Iterator[tuple[str, Recipe[Any]]]:
+        """What to open, in order, before this one can be used."""
+        recipe = self.recipe(name)
+        if recipe is not None and name not in self.leases and name not in self.absent:
+            for need in recipe.needs:
+                yield from self.lazily(need)
+            yield name, recipe
+
+    def why_missing(self, name: str) -> Exception:
+        """The error that says why a name gives no open resource."""
+        if name in self.absent:
+            return _caused(
+                AbsentError(f"{name!r} is optional and absent: ask `{name!r} in manager` first"), self.absent[name]
+            )
+        if self.recipe(name) is not None:
+            return ResourceError(f"{name!r} is not open: call acquire({name!r}) (aacquire in async code) first")
+        known = dict.fromkeys((*self.plan.recipes, *self.extra))
+        return ResourceError(f"there is no resource {name!r} here{did_you_mean(name, known)}")
+
+
+def _told(error: BaseException) -> str:
+    return masked(f"{type(error).__name__}: {error}")
+
+
+def _caused(error: Exception, cause: BaseException) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+def acquisition_note(name: str, entry: Entry, error: BaseException) -> None:
+    """Say on the error which acquisition it was, and what is released because of it."""
+    eager = [step for step, _ in entry.plan.eager]
+    place = f" ({eager.index(name) + 1} of {len(eager)})" if name in eager else ""
+    undone = f"; released again: {', '.join(reversed(entry.leases))}" if entry.leases else ""
+    error.add_note(f"while acquiring {name!r}{place}{undone}")

@@ -1,0 +1,85 @@
+"""Ctrl-C must not fall between opening a resource and remembering that it is open.
+
+Idea        While a manager acquires or releases, the first Ctrl-C waits for the end of that step; the second does not.
+Invariant   Whether to wait is read off the interrupted frame and its callers, so no instruction is unguarded.
+When wrong  A handler that somebody installs in between is left alone; the deferred Ctrl-C is still delivered.
+See         notebooks/2_resource_manager.ipynb · tests/resources/test_interrupts.py
+"""
+
+from __future__ import annotations
+
+import _signal  # type: ignore[import-not-found]  # what `signal` wraps: without its conversions to enums, a tenth of the time
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from types import CodeType, FrameType
+from typing import Any, TypeVar
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_SIGINT = int(signal.SIGINT)
+_critical: set[CodeType] = set()
+
+
+def _main() -> int | None:
+    return threading.main_thread().ident
+
+
+def uninterrupted(function: Function) -> Function:
+    """Mark a function: a first Ctrl-C that falls into it, or into what it calls, is deferred."""
+    _critical.add(function.__code__)
+    return function
+
+
+def _inside(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code in _critical:
+            return True
+        frame = frame.f_back
+    return False
+
+
+class Interrupts:
+    """The one SIGINT handler of all open managers of the main thread (a process has only one, so this is one too)."""
+
+    def __init__(self) -> None:
+        self._managers = 0
+        self._previous: Any = None
+        self._deferred = False
+        self._handler = self._on_interrupt  # one object, to recognise it by
+        self.arrived = threading.Event()  # wakes a retry that is waiting for its next attempt
+
+    def hold(self) -> bool:
+        """Start deferring for one more manager. Returns whether `free` must be called: in the main thread only."""
+        if threading.get_ident() != _main():
+            return False  # Python runs signal handlers in the main thread alone
+        self._managers += 1
+        if self._managers == 1:
+            self._previous = _signal.getsignal(_SIGINT)
+            if callable(self._previous):
+                _signal.signal(_SIGINT, self._handler)
+        return True
+
+    def free(self) -> None:
+        """Stop deferring for one manager; the last one restores the handler that was there."""
+        self._managers -= 1
+        if self._managers == 0 and _signal.getsignal(_SIGINT) is self._handler:
+            _signal.signal(_SIGINT, self._previous)
+
+    def deliver(self) -> None:
+        """Act on a deferred Ctrl-C now, as the handler that was there before would have."""
+        if self._deferred and threading.get_ident() == _main():
+            self._deferred = False
+            self.arrived.clear()
+            self._previous(_SIGINT, sys._getframe())
+
+    def _on_interrupt(self, signum: int, frame: FrameType | None) -> None:
+        if self._deferred or not _inside(frame):
+            self._previous(signum, frame)
+        else:
+            self._deferred = True
+            self.arrived.set()
+
+
+interrupts = Interrupts()

@@ -1,0 +1,70 @@
+"""A manager's definition, checked: which resources, in which order, by which protocol.
+
+Idea        Everything that can be wrong with a definition is wrong before anything is opened.
+Invariant   A plan never changes; every entry of the manager reads the same one.
+When wrong  A `GraphError` or `TypeError` names the resource, the rule and what to write instead.
+See         notebooks/2_resource_manager.ipynb · tests/resources/test_plan.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from arion_lib.resources.graph import order
+from arion_lib.resources.recipe import Kind, Recipe, resource
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Recipes by name, in the order in which one after the other they can be opened."""
+
+    recipes: Mapping[str, Recipe[Any]]
+    eager: tuple[tuple[str, Recipe[Any]], ...]  # those opened on entry, in order
+    users: Mapping[str, tuple[str, ...]]  # who needs this one
+
+    def refuse_async(self) -> None:
+        """Raise TypeError when something here can only be opened with `async with`."""
+        for name, recipe in self.recipes.items():
+            if recipe.kind == Kind.ASYNC:
+                raise TypeError(
+                    f"{name} must be a synchronous resource in a `with` block, got the asynchronous {recipe.label}:"
+                    " enter the manager with `async with`"
+                )
+
+
+def plan(targets: Mapping[str, Any], outer: Collection[str] = ()) -> Plan:
+    """Make recipes of all targets and put them in order; `outer` names what an enclosing manager provides.
+
+    >>> from contextlib import nullcontext
+    >>> [name for name, _ in plan({"api": resource(nullcontext(), after=["db"]), "db": nullcontext()}).eager]
+    ['db', 'api']
+    """
+    recipes = {name: target if isinstance(target, Recipe) else resource(target) for name, target in targets.items()}
+    _refuse_twice(targets)
+    inside: dict[str, tuple[str, ...]] = {name: () for name in outer if name not in recipes}
+    inside |= {name: recipe.needs for name, recipe in recipes.items()}
+    ordered = tuple((name, recipes[name]) for name in order(inside) if name in recipes)
+    wanted = _wanted_on_entry(recipes)
+    users = {name: tuple(n for n, r in recipes.items() if name in r.needs) for name in inside}
+    return Plan(recipes, tuple(step for step in ordered if step[0] in wanted), users)
+
+
+def _refuse_twice(targets: Mapping[str, Any]) -> None:
+    seen: dict[int, str] = {}
+    for name, target in targets.items():
+        if (first := seen.setdefault(id(target), name)) != name:
+            raise ValueError(f"a resource must be listed once, got the same object as {first!r} and {name!r}")
+
+
+def _wanted_on_entry(recipes: Mapping[str, Recipe[Any]]) -> set[str]:
+    """All that are not lazy, and the lazy ones that these need."""
+    wanted: set[str] = set()
+    waiting = [name for name, recipe in recipes.items() if not recipe.lazy]
+    while waiting:
+        name = waiting.pop()
+        if name not in wanted and name in recipes:
+            wanted.add(name)
+            waiting.extend(recipes[name].needs)
+    return wanted

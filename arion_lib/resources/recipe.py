@@ -1,0 +1,182 @@
+"""How one resource is made: what it is, what it needs, how long it may take.
+
+Idea        A recipe says how to open a resource; opening happens elsewhere, any number of times.
+Invariant   A recipe never changes and owns nothing, so managers, threads and tests may share it.
+When wrong  What cannot be opened and closed is refused here, when it is written, not when it runs.
+See         notebooks/2_resource_manager.ipynb · tests/resources/test_recipe.py
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+
+from arion_lib.resources.retry import Retry
+
+if TYPE_CHECKING:
+    from arion_lib.resources.manager import Resources
+
+T = TypeVar("T", covariant=True)
+
+RELEASE_TIMEOUT = 30.0
+"""Seconds that a release may take where nothing else is said and where it can be left behind."""
+
+
+class Kind(enum.Flag):
+    """Which of the two protocols a resource speaks; `UNKNOWN` when only calling its factory can tell."""
+
+    SYNC = enum.auto()
+    ASYNC = enum.auto()
+    UNKNOWN = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recipe(Generic[T]):
+    """One resource of a manager; make it with `resource(...)`. As a class attribute it reads as the open resource."""
+
+    make: Callable[..., Any]
+    kind: Kind
+    after: tuple[str, ...] = ()
+    takes: tuple[str, ...] = ()  # parameters of `make` that receive open resources
+    timeout: float | None = None
+    release_timeout: float | None = None  # None: RELEASE_TIMEOUT where a release can be left behind
+    retry: Retry | None = None
+    optional: bool = False
+    lazy: bool = False
+    thread_bound: bool = False
+    check: Callable[[Any], object] | None = None
+    label: str = ""
+    name: list[str] = field(default_factory=list, repr=False)  # filled by __set_name__, as a class attribute only
+
+    @property
+    def carried(self) -> bool:
+        """Whether a synchronous manager must give it a thread of its own: only a thread can be left behind."""
+        return not self.thread_bound and (self.timeout is not None or self.release_timeout is not None)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The names that must be open before this one, each once."""
+        return tuple(dict.fromkeys((*self.after, *self.takes)))
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name.append(name)
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Recipe[T]: ...
+    @overload
+    def __get__(self, instance: Resources, owner: type) -> T: ...
+    def __get__(self, instance: Resources | None, owner: type) -> Any:
+        return self if instance is None else instance[self.name[0]]
+
+
+@overload
+def resource(target: AbstractContextManager[T], /, **options: Any) -> Recipe[T]: ...
+@overload
+def resource(target: AbstractAsyncContextManager[T], /, **options: Any) -> Recipe[T]: ...
+@overload
+def resource(target: Callable[..., AbstractContextManager[T]], /, **options: Any) -> Recipe[T]: ...
+@overload
+def resource(target: Callable[..., AbstractAsyncContextManager[T]], /, **options: Any) -> Recipe[T]: ...
+@overload
+def resource(target: Callable[..., Iterator[T]], /, **options: Any) -> Recipe[T]: ...
+@overload
+def resource(target: Callable[..., AsyncIterator[T]], /, **options: Any) -> Recipe[T]: ...
+def resource(target: Any, /, **options: Any) -> Recipe[Any]:
+    """Describe a resource: a context manager, a function that returns one, or a generator function with one `yield`.
+
+    A function's parameters without defaults name the resources it needs and receives, open:
+
+    >>> def session(db):
+    ...     yield f"session on {db}"
+    >>> resource(session).needs
+    ('db',)
+
+    Options: `after` (names that must be open first), `timeout` and `release_timeout` (seconds), `retry` (a `Retry`),
+    `optional` (its failure leaves it absent), `lazy` (opened at its first use), `thread_bound` (never leaves the
+    caller's thread, as sqlite3 demands), `check` (a health check: called with the open value, raises when it is ill).
+    The class of `target` may declare the same names; what is written here wins.
+
+    Raises TypeError for what is not a resource, ValueError for an option out of range.
+    """
+    if isinstance(target, Recipe):
+        raise TypeError(f"target must be a resource, not a recipe of one: pass {target.label} itself")
+    options = {**_declared(target), **options}
+    _refuse_bad_options(options)
+    if isinstance(options.get("after"), str):
+        options["after"] = (options["after"],)
+    options["after"] = tuple(options.get("after", ()))
+    make, kind, takes = _opener(target)
+    return Recipe(make=make, kind=kind, takes=takes, label=_label(target), **options)
+
+
+OPTIONS = ("after", "timeout", "release_timeout", "retry", "optional", "lazy", "thread_bound", "check")
+
+
+def _declared(target: Any) -> dict[str, Any]:
+    """The options that the target's class declares under `resource_options`."""
+    declared = getattr(target, "resource_options", {})
+    return dict(declared() if callable(declared) else declared)
+
+
+def _refuse_bad_options(options: dict[str, Any]) -> None:
+    for name in options:
+        if name not in OPTIONS:
+            raise TypeError(f"option must be one of {', '.join(OPTIONS)}, got {name!r}")
+    for name in ("timeout", "release_timeout"):
+        seconds = options.get(name)
+        if seconds is not None and not seconds > 0:
+            raise ValueError(f"{name} must be > 0 seconds (or None for no limit), got {seconds!r}")
+        if seconds is not None and options.get("thread_bound"):
+            raise ValueError(
+                f"{name} must be None for a thread_bound resource: the caller's thread cannot be left behind"
+            )
+    if options.get("retry") is not None and not isinstance(options["retry"], Retry):
+        raise TypeError(f"retry must be a Retry, got {options['retry']!r}: write Retry(attempts=3)")
+
+
+def _opener(target: Any) -> tuple[Callable[..., Any], Kind, tuple[str, ...]]:
+    """What to call for a context manager, which protocol it will speak, and what it must be given."""
+    if not isinstance(target, type) and (kind := kind_of(type(target))):
+        return (lambda: target), kind, ()
+    if inspect.isgeneratorfunction(target):
+        return contextlib.contextmanager(target), Kind.SYNC, _required(target)
+    if inspect.isasyncgenfunction(target):
+        return contextlib.asynccontextmanager(target), Kind.ASYNC, _required(target)
+    if callable(target):
+        return target, kind_of(target) if isinstance(target, type) else Kind.UNKNOWN, _required(target)
+    raise TypeError(
+        f"a resource must be a context manager, a function returning one, or a generator function, got {target!r}:"
+        " give it __enter__ and __exit__, or wrap it in contextlib.closing"
+    )
+
+
+def kind_of(cls: type) -> Kind:
+    """Which context manager protocols a class speaks.
+
+    >>> kind_of(contextlib.ExitStack)
+    <Kind.SYNC: 1>
+    """
+    kind = Kind.UNKNOWN
+    if hasattr(cls, "__enter__") and hasattr(cls, "__exit__"):
+        kind |= Kind.SYNC
+    if hasattr(cls, "__aenter__") and hasattr(cls, "__aexit__"):
+        kind |= Kind.ASYNC
+    return kind
+
+
+def _required(function: Callable[..., Any]) -> tuple[str, ...]:
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # some built-ins tell nothing of their signature: they get nothing
+        return ()
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return tuple(p.name for p in parameters if p.default is p.empty and p.kind in named)
+
+
+def _label(target: Any) -> str:
+    return getattr(target, "__qualname__", None) or type(target).__qualname__

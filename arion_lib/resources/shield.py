@@ -1,0 +1,156 @@
+"""Let an asynchronous release finish: cancelled from outside later, stopped by its deadline in time.
+
+Idea        A release runs in the task that acquired, so cancellation is sorted by who asks: a time-out that the release
+            set itself was scheduled inside the release's context and goes through; any other request waits.
+Invariant   Every request that was held back is delivered once the releases are over.
+When wrong  A release that ignores its deadline is cancelled, then closed, then reported; the others go on.
+See         notebooks/2_resource_manager.ipynb · tests/resources/test_shield.py
+"""
+
+from __future__ import annotations
+
+import asyncio
+import types
+from collections.abc import Coroutine, Generator
+from contextvars import ContextVar
+from typing import Any
+
+_shield: ContextVar[Shield | None] = ContextVar("arion_lib.resources.shield", default=None)
+
+
+class ReleaseTimeout(TimeoutError):
+    """A release was still running at its deadline and was left behind."""
+
+
+class Shield:
+    """Hold back the cancellation of the current task while a `with` block of releases runs in it."""
+
+    __slots__ = ("_cancel", "_held", "_outer", "_task", "_token")
+
+    def __enter__(self) -> Shield:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a shield must be entered in a task, got none: use it inside a coroutine")
+        self._task, self._cancel = task, task.cancel
+        self._held: list[tuple[Any, Shield | None]] = []
+        self._outer = _shield.get()
+        self._token = _shield.set(self)
+        # An attribute of this one task object, found before the method of its class by every caller, C code included.
+        task.cancel = self._sort  # type: ignore[method-assign]
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        outer_sorts = self._outer is not None and self._cancel == self._outer._sort
+        if outer_sorts:
+            self._task.cancel = self._cancel  # type: ignore[method-assign]
+        else:
+            del self._task.cancel
+        _shield.reset(self._token)
+        for message, asker in self._held:
+            if outer_sorts and self._outer is not None and asker is not self._outer:
+                self._outer._held.append((message, asker))
+            else:
+                type(self._task).cancel(self._task, message)
+
+    def _sort(self, msg: Any = None) -> bool:
+        """Stands in for `task.cancel`: a timer's callback runs in the context in which the timer was set."""
+        asker = _shield.get()
+        if asker is self:
+            return type(self._task).cancel(self._task, msg)
+        self._held.append((msg, asker))
+        return True
+
+    @property
+    def held(self) -> bool:
+        """Whether somebody outside has asked for cancellation meanwhile."""
+        return bool(self._held)
+
+
+@types.coroutine
+def finish_within(release: Coroutine[Any, Any, Any], seconds: float | None) -> Generator[Any, Any, Any]:
+    """Await a release for at most `seconds`; then cancel it, and after as long again close it.
+
+    The timer is set only when the release first waits: one that never does pays nothing for its deadline.
+    Raises ReleaseTimeout when the deadline passed.
+    """
+    try:
+        waiting = release.send(None)
+    except StopIteration as stop:
+        return stop.value
+    if seconds is None:
+        return (yield from _onwards(release, waiting))
+    return (yield from _supervised(release, waiting, seconds))
+
+
+def _onwards(release: Coroutine[Any, Any, Any], waiting: Any) -> Generator[Any, Any, Any]:
+    """Go on with a coroutine that was started by hand: what `yield from` does, from its second step on."""
+    while True:
+        try:
+            try:
+                sent = yield waiting
+            except GeneratorExit:
+                release.close()
+                raise
+            except BaseException as error:  # noqa: BLE001  the event loop throws whatever ends the wait: the release must see it
+                waiting = release.throw(error)
+            else:
+                waiting = release.send(sent)
+        except StopIteration as stop:
+            return stop.value
+
+
+class _Deadline:
+    """A timer that cancels its task again and again, and counts how often."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.strikes = seconds, 0
+        self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
+        self._timer = self._loop.call_later(seconds, self._strike)
+
+    def _strike(self) -> None:
+        self.strikes += 1
+        self._timer = self._loop.call_later(self.seconds, self._strike)
+        if self._task is not None:
+            type(self._task).cancel(self._task)
+
+    def stop(self) -> None:
+        self._timer.cancel()
+        for _ in range(self.strikes):
+            if self._task is not None:
+                self._task.uncancel()
+
+
+def _supervised(release: Coroutine[Any, Any, Any], waiting: Any, seconds: float) -> Generator[Any, Any, Any]:
+    deadline = _Deadline(seconds)
+    steps = _onwards(release, waiting)
+    try:
+        result = yield from _until(deadline, steps)
+    except asyncio.CancelledError:
+        if not deadline.strikes:
+            raise
+    else:
+        if not deadline.strikes:
+            return result
+    finally:
+        deadline.stop()
+    raise ReleaseTimeout(f"took longer than release_timeout={seconds:g} s and was cancelled")
+
+
+def _until(deadline: _Deadline, steps: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    """Pass everything on to the release; at the deadline's second strike close it instead."""
+    waiting = steps.send(None)
+    while True:
+        try:
+            try:
+                sent = yield waiting
+            except asyncio.CancelledError as error:
+                if deadline.strikes > 1:
+                    steps.close()
+                    raise
+                waiting = steps.throw(error)
+            except BaseException as error:  # noqa: BLE001  as in `_onwards`
+                waiting = steps.throw(error)
+            else:
+                waiting = steps.send(sent)
+        except StopIteration as stop:
+            return stop.value

@@ -1,0 +1,256 @@
+"""The asynchronous half: open and close in the caller's task, or each resource in a task of its own.
+
+Idea        The same two ways as in `threads`, with tasks; a synchronous resource is opened in between, without waiting.
+Invariant   Acquire and release of one resource happen in one task and in one context; releases are shielded.
+When wrong  The first failure cancels what is being opened; when all of it has ended, everything open is released.
+See         notebooks/2_resource_manager.ipynb · tests/resources/test_tasks.py
+"""
+
+from __future__ import annotations
+
+import asyncio
+from graphlib import TopologicalSorter
+from typing import Any
+
+from arion_lib.resources.core import Entry, Lease, acquisition_note, clock
+from arion_lib.resources.events import Step
+from arion_lib.resources.recipe import RELEASE_TIMEOUT, Recipe
+from arion_lib.resources.settle import Phase, Unwinding
+from arion_lib.resources.shield import Shield, finish_within
+from arion_lib.resources.threads import AcquireTimeout, close
+
+
+class TaskCarrier:
+    """One task in which one resource is opened, held and closed."""
+
+    def __init__(self, entry: TaskEntry, name: str, recipe: Recipe[Any], report: asyncio.Queue[Any]) -> None:
+        loop = asyncio.get_running_loop()
+        self.name, self.recipe = name, recipe
+        self._entry, self._report = entry, report
+        self._orders: asyncio.Queue[tuple[BaseException | None, asyncio.Queue[Any]]] = asyncio.Queue()
+        self.told = False
+        self.task = loop.create_task(self._live(), name=f"resource {name}")
+        self.task.add_done_callback(self._ended)
+
+    def _tell(self, error: BaseException | None) -> None:
+        self.told = True
+        self._report.put_nowait((self, error))
+
+    def _ended(self, _: asyncio.Task[None]) -> None:
+        """A task that is cancelled before its first step never runs any of its code: this still tells the caller."""
+        if not self.told:
+            self._tell(asyncio.CancelledError())
+
+    async def _live(self) -> None:
+        try:
+            lease = await self._entry.open(self.name, self.recipe, self)
+        except BaseException as error:  # noqa: BLE001  a task's boundary: any error becomes the caller's
+            self._tell(error)
+            return
+        self._tell(None)
+        told, done = await self._ordered()
+        with Shield():
+            began = clock()
+            try:
+                suppressed = await aclose(lease, told)
+            except BaseException as error:  # noqa: BLE001  likewise
+                done.put_nowait((lease, began, False, error))
+            else:
+                done.put_nowait((lease, began, suppressed, None))
+
+    async def _ordered(self) -> tuple[BaseException | None, asyncio.Queue[Any]]:
+        """Wait for the order to release. A loop that shuts down cancels the owner too, which then gives it."""
+        while True:
+            try:
+                return await self._orders.get()
+            except asyncio.CancelledError as error:
+                if self._entry.owner is None or self._entry.owner.done():
+                    return error, asyncio.Queue()
+
+    def close(self, told: BaseException | None, done: asyncio.Queue[Any]) -> None:
+        self._orders.put_nowait((told, done))
+
+
+async def aclose(lease: Lease, told: BaseException | None) -> bool:
+    """Leave the resource's context within its deadline; returns whether it dealt with the error it was told."""
+    if not lease.asynchronous:
+        return close(lease, told)
+    limit = lease.limit or RELEASE_TIMEOUT
+    if told is None:
+        await finish_within(lease.cm.__aexit__(None, None, None), limit)
+        return False
+    return bool(await finish_within(lease.cm.__aexit__(type(told), told, told.__traceback__), limit))
+
+
+class TaskEntry(Entry):
+    """One `async with` block."""
+
+    owner: asyncio.Task[Any] | None = None
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.opening: dict[str, asyncio.Task[None]] = {}
+
+    async def acquire_all(self, parallel: bool) -> None:
+        """Open everything that is not lazy, or raise; what was opened stays in the table for the unwinding."""
+        self.owner = asyncio.current_task()
+        if parallel:
+            await self.acquire_beside(dict(self.plan.eager))
+        else:
+            for name, recipe in self.plan.eager:
+                await self.acquire(name, recipe)
+
+    async def acquire(self, name: str, recipe: Recipe[Any]) -> None:
+        """Open one resource in the caller's task."""
+        try:
+            await self.open(name, recipe)
+        except BaseException as error:
+            if not self.not_opened(name, recipe, error):
+                acquisition_note(name, self, error)
+                raise
+
+    async def acquire_once(self, name: str, recipe: Recipe[Any]) -> None:
+        """Open one resource in a task of its own, however many tasks ask; the wait of each can be cancelled alone."""
+        if name not in self.opening:
+            self.opening[name] = asyncio.get_running_loop().create_task(self.acquire_beside({name: recipe}))
+        opening = self.opening[name]
+        try:
+            await asyncio.shield(opening)
+        finally:
+            if opening.done():
+                self.opening.pop(name, None)
+
+    async def open(self, name: str, recipe: Recipe[Any], carrier: TaskCarrier | None = None) -> Lease:
+        """Open one resource, trying again as its recipe says."""
+        if recipe.retry is None:
+            return await self._attempt(name, recipe, carrier, 1)
+        attempt, waits = 1, recipe.retry.waits()
+        while True:
+            try:
+                return await self._attempt(name, recipe, carrier, attempt)
+            except recipe.retry.on as error:
+                wait = next(waits, None)
+                if wait is None:
+                    error.add_note(f"attempt {attempt} of {recipe.retry.attempts} was the last")
+                    raise
+                self.retrying(name, attempt, error, wait)
+            await asyncio.sleep(wait)
+            attempt += 1
+
+    async def _attempt(self, name: str, recipe: Recipe[Any], carrier: TaskCarrier | None, attempt: int) -> Lease:
+        began = clock()
+        if self.logged:
+            self.journal.log(Step.ACQUIRING, name, attempt=attempt)
+        cm = recipe.make(**self.given(recipe)) if recipe.takes else recipe.make()
+        if not hasattr(type(cm), "__aenter__"):
+            lease = Lease(name, cm, _enter(name, cm))
+        elif recipe.timeout is None:
+            lease = Lease(name, cm, await cm.__aenter__(), True)
+        else:
+            lease = Lease(name, cm, await _within(name, cm, recipe.timeout), True)
+        lease.carrier, lease.limit = carrier, recipe.release_timeout
+        return self.opened(lease, began, attempt)
+
+    async def acquire_beside(self, recipes: dict[str, Recipe[Any]]) -> None:
+        """Open resources each in its own task, as soon as what it needs is open."""
+        sorter = TopologicalSorter({name: [n for n in r.needs if n in recipes] for name, r in recipes.items()})
+        sorter.prepare()
+        report: asyncio.Queue[Any] = asyncio.Queue()
+        running: dict[str, TaskCarrier] = {}
+        try:
+            while sorter.is_active():
+                for name in sorter.get_ready():
+                    running[name] = TaskCarrier(self, name, recipes[name], report)
+                carrier, error = await report.get()
+                del running[carrier.name]
+                if error is not None and not self.not_opened(carrier.name, carrier.recipe, error):
+                    acquisition_note(carrier.name, self, error)
+                    raise error  # noqa: TRY301  it takes the same way as a cancellation of the wait
+                sorter.done(carrier.name)
+        except BaseException as error:  # noqa: BLE001  cancellation too: what is being opened is called off first
+            unwinding = Unwinding()
+            unwinding.failed(Phase.ACQUIRE, getattr(error, "resource", None), error)
+            await self._call_off(running, report, unwinding)
+            raise unwinding.outcome() or error  # noqa: B904  the same error, with the others noted on it
+
+    async def _call_off(
+        self, running: dict[str, TaskCarrier], report: asyncio.Queue[Any], unwinding: Unwinding
+    ) -> None:
+        """Cancel what is being opened and wait until all of it has ended, one way or the other."""
+        with Shield():
+            for carrier in running.values():
+                if not carrier.told:
+                    carrier.task.cancel()
+            while running:
+                carrier, error = await report.get()
+                del running[carrier.name]
+                if isinstance(error, Exception) and not self.not_opened(carrier.name, carrier.recipe, error):
+                    acquisition_note(carrier.name, self, error)
+                    unwinding.failed(Phase.ACQUIRE, carrier.name, error)
+
+    async def unwind(self, unwinding: Unwinding, parallel: bool) -> None:
+        """Release everything that is open, users before what they use; neither an error nor cancellation stops it."""
+        with Shield():
+            if parallel:
+                await self._unwind_beside(unwinding)
+            else:
+                while self.leases:
+                    await self.release(next(reversed(self.leases)), unwinding)
+
+    async def release(self, name: str, unwinding: Unwinding) -> None:
+        """Release one resource; its error goes to the unwinding."""
+        lease, told = self.take(name), unwinding.told()
+        if lease.carrier is not None:
+            done: asyncio.Queue[Any] = asyncio.Queue()
+            lease.carrier.close(told, done)
+            await self._finish(done, told, unwinding)
+            return
+        began = clock()
+        try:
+            if await aclose(lease, told) and told is not None:
+                unwinding.suppress(told)
+        except BaseException as error:  # noqa: BLE001  every other resource is still released; the unwinding keeps this
+            self.closing(lease, began, unwinding, error)
+        else:
+            self.closing(lease, began, unwinding, None)
+
+    async def _unwind_beside(self, unwinding: Unwinding) -> None:
+        """Order each resource's release as soon as its users are released, all that are ready at once."""
+        sorter = TopologicalSorter(self.users())
+        sorter.prepare()
+        done: asyncio.Queue[Any] = asyncio.Queue()
+        while sorter.is_active():
+            told = unwinding.told()
+            for name in sorter.get_ready():
+                if self.leases[name].carrier is None:
+                    await self.release(name, unwinding)
+                    sorter.done(name)
+                else:
+                    self.take(name).carrier.close(told, done)
+            if sorter.is_active():
+                sorter.done(await self._finish(done, told, unwinding))
+
+    async def _finish(self, done: asyncio.Queue[Any], told: BaseException | None, unwinding: Unwinding) -> str:
+        lease, began, suppressed, error = await done.get()
+        if suppressed and told is not None:
+            unwinding.suppress(told)
+        self.closing(lease, began, unwinding, error)
+        return str(lease.name)
+
+
+async def _within(name: str, cm: Any, seconds: float) -> Any:
+    try:
+        async with asyncio.timeout(seconds) as limit:
+            return await cm.__aenter__()
+    except TimeoutError as error:
+        if limit.expired():
+            raise AcquireTimeout(f"acquiring {name!r} took longer than timeout={seconds:g} s") from error
+        raise
+
+
+def _enter(name: str, cm: Any) -> Any:
+    if not hasattr(type(cm), "__enter__"):
+        raise TypeError(
+            f"{name} must open as a context manager, got {type(cm).__qualname__}: return one from its function"
+        )
+    return cm.__enter__()

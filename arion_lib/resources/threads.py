@@ -1,0 +1,291 @@
+"""The synchronous half: open and close in the caller's thread, or each resource in a thread of its own.
+
+Idea        A resource that may run beside others, or be left behind at a deadline, lives in its own thread from
+            acquire to release; the others are opened one after the other, as nested `with` blocks would.
+Invariant   Acquire and release of one resource happen in one thread and in one context.
+When wrong  The first failure stops what has not begun; what is running is waited for, then everything is released.
+See         notebooks/2_resource_manager.ipynb · tests/resources/test_threads.py
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from contextvars import copy_context
+from graphlib import TopologicalSorter
+from typing import Any
+
+from arion_lib.resources.core import Entry, Lease, acquisition_note, clock
+from arion_lib.resources.events import Step
+from arion_lib.resources.interrupts import interrupts
+from arion_lib.resources.recipe import RELEASE_TIMEOUT, Recipe
+from arion_lib.resources.settle import Phase, Unwinding
+from arion_lib.resources.shield import ReleaseTimeout
+
+
+class AcquireTimeout(TimeoutError):
+    """An acquisition took longer than its `timeout`; should it still succeed, it is released at once."""
+
+
+class Carrier:
+    """One daemon thread in which one resource is opened, held and closed."""
+
+    def __init__(self, entry: ThreadEntry, name: str, recipe: Recipe[Any], report: queue.SimpleQueue[Any]) -> None:
+        self.name, self.recipe, self.deadline = name, recipe, clock() + (recipe.timeout or float("inf"))
+        self._entry, self._report = entry, report
+        self._orders: queue.SimpleQueue[tuple[BaseException | None, queue.SimpleQueue[Any]]] = queue.SimpleQueue()
+        self._given_up = threading.Lock()  # taken by whoever is first: the thread that opened, or the caller that left
+        threading.Thread(target=copy_context().run, args=(self._live,), name=f"resource {name}", daemon=True).start()
+
+    def _live(self) -> None:
+        try:
+            lease = self._entry.open(self.name, self.recipe, self)
+        except BaseException as error:  # noqa: BLE001  a thread's boundary: any error becomes the caller's
+            self._report.put((self, error))
+            return
+        if lease is None:
+            return
+        self._report.put((self, None))
+        told, done = self._orders.get()
+        began = clock()
+        try:
+            done.put((lease, began, close(lease, told), None))
+        except BaseException as error:  # noqa: BLE001  likewise
+            done.put((lease, began, False, error))
+
+    def keep(self) -> bool:
+        """Called by the thread when its resource is open: False when the caller has left it behind."""
+        return self._given_up.acquire(blocking=False)
+
+    def give_up(self) -> bool:
+        """Called by the caller at the deadline: False when the resource has just been opened."""
+        return self._given_up.acquire(blocking=False)
+
+    def close(self, told: BaseException | None, done: queue.SimpleQueue[Any]) -> None:
+        self._orders.put((told, done))
+
+
+def close(lease: Lease, told: BaseException | None) -> bool:
+    """Leave the resource's context; returns whether it dealt with the error it was told."""
+    if told is None:
+        lease.cm.__exit__(None, None, None)
+        return False
+    return bool(lease.cm.__exit__(type(told), told, told.__traceback__))
+
+
+class ThreadEntry(Entry):
+    """One `with` block."""
+
+    stop: threading.Event | None = None
+    owner: int = 0
+    guarded: bool = False  # in the main thread, where a Ctrl-C may have been deferred
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a Ctrl-C waits for this entry to come to an end."""
+        return self.guarded and interrupts.arrived.is_set()
+
+    def acquire_all(self, parallel: bool) -> None:
+        """Open everything that is not lazy, or raise; what was opened stays in the table for the unwinding."""
+        self.owner = threading.get_ident()
+        if parallel:
+            self.acquire_beside(dict(self.plan.eager))
+        else:
+            for name, recipe in self.plan.eager:
+                if self.interrupted:
+                    break
+                self.acquire(name, recipe)
+
+    def acquire(self, name: str, recipe: Recipe[Any]) -> None:
+        """Open one resource in the caller's thread, or in its own when it has a deadline."""
+        if recipe.carried or threading.get_ident() != self.owner:
+            self.acquire_beside({name: recipe})
+            return
+        try:
+            self.open(name, recipe)
+        except BaseException as error:
+            if not self.not_opened(name, recipe, error):
+                acquisition_note(name, self, error)
+                raise
+
+    def open(self, name: str, recipe: Recipe[Any], carrier: Carrier | None = None) -> Lease | None:
+        """Open one resource, trying again as its recipe says."""
+        if recipe.retry is None:
+            return self._attempt(name, recipe, carrier, 1)
+        attempt, waits = 1, recipe.retry.waits()
+        while True:
+            try:
+                return self._attempt(name, recipe, carrier, attempt)
+            except recipe.retry.on as error:
+                wait = next(waits, None)
+                if wait is None or self._stopped(wait):
+                    error.add_note(f"attempt {attempt} of {recipe.retry.attempts} was the last")
+                    raise
+                self.retrying(name, attempt, error, wait)
+            attempt += 1
+
+    def _stopped(self, wait: float) -> bool:
+        """Wait before the next attempt, unless there will be none."""
+        if self.guarded and threading.get_ident() == self.owner:
+            return interrupts.arrived.wait(wait)
+        self.stop = self.stop or threading.Event()
+        return self.stop.wait(wait)
+
+    def _attempt(self, name: str, recipe: Recipe[Any], carrier: Carrier | None, attempt: int) -> Lease | None:
+        began = clock()
+        if self.logged:
+            self.journal.log(Step.ACQUIRING, name, attempt=attempt)
+        cm = recipe.make(**self.given(recipe)) if recipe.takes else recipe.make()
+        lease = Lease(name, cm, _enter(name, cm))
+        lease.carrier = carrier
+        if carrier is not None and not carrier.keep():
+            close(lease, None)
+            return None
+        return self.opened(lease, began, attempt)
+
+    def acquire_beside(self, recipes: dict[str, Recipe[Any]]) -> None:
+        """Open resources each in its own thread, as soon as what it needs is open."""
+        self.stop = self.stop or threading.Event()
+        sorter = TopologicalSorter({name: [n for n in r.needs if n in recipes] for name, r in recipes.items()})
+        sorter.prepare()
+        report: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        running: dict[str, Carrier] = {}
+        unwinding = Unwinding()
+        while sorter.is_active():
+            if not unwinding.failures and not self.interrupted:
+                self._start(recipes, sorter, report, running, unwinding)
+            elif not running:
+                break
+            if not running:
+                continue
+            carrier, error = self._next(report, running)
+            running.pop(carrier.name, None)
+            if error is None or self.not_opened(carrier.name, carrier.recipe, error):
+                sorter.done(carrier.name)
+            else:
+                acquisition_note(carrier.name, self, error)
+                unwinding.failed(Phase.ACQUIRE, carrier.name, error)
+                self.stop.set()
+        if (outcome := unwinding.outcome()) is not None:
+            raise outcome
+
+    def _start(
+        self,
+        recipes: dict[str, Recipe[Any]],
+        sorter: TopologicalSorter[str],
+        report: queue.SimpleQueue[Any],
+        running: dict[str, Carrier],
+        unwinding: Unwinding,
+    ) -> None:
+        """Start a thread for each resource whose needs are open; thread-bound ones are opened here, last."""
+        ready = sorted(sorter.get_ready(), key=lambda name: recipes[name].thread_bound)
+        for name in ready:
+            if not recipes[name].thread_bound:
+                running[name] = Carrier(self, name, recipes[name], report)
+            elif not unwinding.failures:
+                try:
+                    self.acquire(name, recipes[name])
+                    sorter.done(name)
+                except BaseException as error:  # noqa: BLE001  raised by `acquire_beside` when what runs has ended
+                    unwinding.failed(Phase.ACQUIRE, name, error)
+
+    def _next(
+        self, report: queue.SimpleQueue[Any], running: dict[str, Carrier]
+    ) -> tuple[Carrier, BaseException | None]:
+        """The next carrier that opened, failed, or ran out of time."""
+        while True:
+            soonest = min(running.values(), key=lambda carrier: carrier.deadline)
+            left = None if soonest.deadline == float("inf") else max(0.0, soonest.deadline - clock())
+            try:
+                carrier, error = report.get(timeout=left)
+            except queue.Empty:
+                if not soonest.give_up():
+                    continue
+                seconds = soonest.recipe.timeout
+                return soonest, AcquireTimeout(f"acquiring {soonest.name!r} took longer than timeout={seconds:g} s")
+            return carrier, error
+
+    def unwind(self, unwinding: Unwinding, parallel: bool) -> None:
+        """Release everything that is open, users before what they use; no error stops it."""
+        if parallel:
+            self._unwind_beside(unwinding)
+            return
+        while self.leases:
+            self.release(next(reversed(self.leases)), unwinding)
+
+    def release(self, name: str, unwinding: Unwinding) -> None:
+        """Release one resource; its error goes to the unwinding."""
+        lease = self.take(name)
+        told = unwinding.told()
+        if lease.carrier is not None:
+            done: queue.SimpleQueue[Any] = queue.SimpleQueue()
+            lease.carrier.close(told, done)
+            self._finish(done, {name: (lease, clock() + _limit(lease))}, told, unwinding)
+            return
+        began = clock()
+        try:
+            if close(lease, told) and told is not None:
+                unwinding.suppress(told)
+        except BaseException as error:  # noqa: BLE001  every other resource is still released; the unwinding keeps this
+            self.closing(lease, began, unwinding, error)
+        else:
+            self.closing(lease, began, unwinding, None)
+
+    def _unwind_beside(self, unwinding: Unwinding) -> None:
+        """Order each resource's release as soon as its users are released, all that are ready at once."""
+        sorter = TopologicalSorter(self.users())
+        sorter.prepare()
+        done: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        waiting: dict[str, tuple[Lease, float]] = {}
+        while sorter.is_active():
+            told = unwinding.told()
+            ready = sorted(sorter.get_ready(), key=lambda name: self.leases[name].carrier is None)
+            for name in ready:
+                lease = self.leases[name]
+                if lease.carrier is None:
+                    self.release(name, unwinding)
+                    sorter.done(name)
+                else:
+                    self.take(name).carrier.close(told, done)
+                    waiting[name] = (lease, clock() + _limit(lease))
+            if waiting:
+                sorter.done(self._finish(done, waiting, told, unwinding))
+
+    def _finish(
+        self,
+        done: queue.SimpleQueue[Any],
+        waiting: dict[str, tuple[Lease, float]],
+        told: BaseException | None,
+        unwinding: Unwinding,
+    ) -> str:
+        """Wait for one of the releases that run, or for its deadline; returns its name."""
+        while True:
+            name, (lease, deadline) = min(waiting.items(), key=lambda item: item[1][1])
+            try:
+                lease, began, suppressed, error = done.get(timeout=max(0.0, deadline - clock()))
+            except queue.Empty:
+                began, suppressed, limit = deadline - _limit(lease), False, _limit(lease)
+                error = ReleaseTimeout(f"releasing {name!r} took longer than release_timeout={limit:g} s; left behind")
+            if waiting.pop(lease.name, None):  # else: it was left behind, and ended after all
+                break
+        if suppressed and told is not None:
+            unwinding.suppress(told)
+        self.closing(lease, began, unwinding, error)
+        return lease.name
+
+
+def _limit(lease: Lease) -> float:
+    return lease.carrier.recipe.release_timeout or RELEASE_TIMEOUT
+
+
+def _enter(name: str, cm: Any) -> Any:
+    try:
+        enter = type(cm).__enter__
+    except AttributeError:
+        hint = (
+            ": enter the manager with `async with`" if hasattr(type(cm), "__aenter__") else ": return a context manager"
+        )
+        raise TypeError(
+            f"{name} must open as a synchronous context manager, got {type(cm).__qualname__}{hint}"
+        ) from None
+    return enter(cm)
