@@ -1,0 +1,213 @@
+"""Annotations made ready to judge: strings resolved, type variables substituted, shown in short.
+
+Idea        An annotation is data. Resolve it once, where the names it uses are in reach; what cannot be resolved is
+            unknown, and unknown fits everything.
+Invariant   Nothing here raises on account of an annotation.
+When wrong  A name that does not exist yet (a forward reference) stays a string and is tried again at the first call.
+See         tests/contracts/test_hints.py
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, ForwardRef, Generic, Protocol, TypeVar
+
+Hint = Any
+"""An annotation: a class, a typing construct, a string or nothing (`inspect.Parameter.empty`)."""
+
+EMPTY = inspect.Parameter.empty
+UNIONS = (typing.Union, types.UnionType)
+
+
+def origin_of(hint: Hint) -> Any:
+    """Return what `hint` parametrises: `list` for `list[int]`, `None` for a plain class."""
+    return typing.get_origin(hint)
+
+
+def is_unknown(hint: Hint) -> bool:
+    """Tell whether `hint` says nothing: absent, `Any`, or a name that could not be resolved.
+
+    >>> is_unknown(EMPTY), is_unknown(Any), is_unknown("Later"), is_unknown(int)
+    (True, True, True, False)
+    """
+    return hint is EMPTY or hint is Any or isinstance(hint, str | ForwardRef)
+
+
+def resolve(hint: Hint, names: Mapping[str, Any], local: Mapping[str, Any] | None = None) -> Hint:
+    """Return `hint` with the strings in it evaluated in `names` and `local`; the hint itself where that fails.
+
+    >>> resolve("list[int]", {}), resolve("Nowhere", {})
+    (list[int], 'Nowhere')
+    """
+    if not _holds_strings(hint):
+        return hint
+    holder = types.new_class("Holder", (), {}, lambda space: space.update(__annotations__={"hint": hint}))
+    try:
+        found = typing.get_type_hints(holder, dict(names), dict(local or {}), include_extras=True)
+    except Exception:  # noqa: BLE001 - evaluating a string may raise anything; it then says nothing
+        return hint
+    return type(None) if found["hint"] is None else found["hint"]
+
+
+def _holds_strings(hint: Hint) -> bool:
+    if isinstance(hint, str | ForwardRef):
+        return True
+    if origin_of(hint) is typing.Literal:
+        return False
+    parts = getattr(hint, "__args__", ())
+    return isinstance(parts, tuple) and any(_holds_strings(part) for part in parts)
+
+
+def bare(hint: Hint) -> Hint:
+    """Strip what does not change the values that fit: `Annotated`, `ClassVar`, `Final`, `type X = ...`, `NewType`.
+
+    >>> bare(typing.Annotated[int, "metres"]), bare(None)
+    (<class 'int'>, <class 'NoneType'>)
+    """
+    for _ in range(20):
+        inner = _stripped(hint)
+        if inner is hint:
+            break
+        hint = inner
+    return hint
+
+
+_WRAPPERS = (typing.Annotated, typing.ClassVar, typing.Final, typing.Required, typing.NotRequired)
+
+
+def _stripped(hint: Hint) -> Hint:
+    if hint is None:
+        return type(None)
+    if hint is typing.LiteralString:
+        return str
+    if hint is typing.ClassVar or hint is typing.Final:
+        return Any
+    if origin_of(hint) in _WRAPPERS:
+        return hint.__origin__ if hasattr(hint, "__metadata__") else hint.__args__[0]
+    return _alias_value(hint)
+
+
+def _alias_value(hint: Hint) -> Hint:
+    """Return what a `type X[T] = ...` alias stands for (Python 3.12), or the hint itself."""
+    alias_type = getattr(typing, "TypeAliasType", None)
+    if alias_type is None:
+        return hint
+    if isinstance(hint, alias_type):
+        return hint.__value__
+    origin = origin_of(hint)
+    if isinstance(origin, alias_type):
+        return substitute(origin.__value__, dict(zip(origin.__type_params__, hint.__args__, strict=False)))
+    return hint
+
+
+Arguments = Mapping[Any, Hint]
+"""What each type variable stands for."""
+
+
+def substitute(hint: Hint, arguments: Arguments) -> Hint:
+    """Return `hint` with its type variables replaced.
+
+    >>> T = TypeVar("T")
+    >>> substitute(list[T], {T: int}), substitute(dict[str, T], {T: bytes})
+    (list[int], dict[str, bytes])
+    """
+    if not arguments:
+        return hint
+    if isinstance(hint, TypeVar):
+        return arguments.get(hint, hint)
+    parameters = getattr(hint, "__parameters__", ())
+    if origin_of(hint) is None or not isinstance(parameters, tuple) or not any(p in arguments for p in parameters):
+        return hint
+    try:
+        return hint[tuple(arguments.get(p, p) for p in parameters)]
+    except TypeError:  # a parameter specification or a tuple of variables: unknown is right
+        return Any
+
+
+def type_arguments(cls: type) -> dict[type, dict[Any, Hint]]:
+    """Return, for `cls` and each generic class it inherits from, what their type variables stand for in `cls`.
+
+    >>> T = TypeVar("T")
+    >>> class Reader(Generic[T]): ...
+    >>> class IntReader(Reader[int]): ...
+    >>> type_arguments(IntReader)[Reader]
+    {~T: <class 'int'>}
+    """
+    found: dict[type, dict[Any, Hint]] = {}
+    _collect(cls, {}, found)
+    return found
+
+
+def _collect(cls: type, known: dict[Any, Hint], found: dict[type, dict[Any, Hint]]) -> None:
+    found.setdefault(cls, {}).update(known)
+    for base in vars(cls).get("__orig_bases__", cls.__bases__):
+        origin = origin_of(base) or base
+        if origin in (Generic, Protocol, object) or not isinstance(origin, type):
+            continue
+        parameters = getattr(origin, "__parameters__", ())
+        given = typing.get_args(base)
+        arguments = given if given and len(given) == len(parameters) else (Any,) * len(parameters)
+        _collect(origin, {p: substitute(a, known) for p, a in zip(parameters, arguments, strict=True)}, found)
+
+
+def local_names(function: object, owner: type | None, frame_locals: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the names that annotations of `function` may use besides its module's: locals, class, type parameters."""
+    names: dict[str, Any] = dict(frame_locals or {})
+    for thing in (owner, function):
+        names.update({p.__name__: p for p in getattr(thing, "__type_params__", ())})
+    if owner is not None:
+        names.setdefault(owner.__name__, owner)
+    return names
+
+
+def module_names(thing: object) -> dict[str, Any]:
+    """Return the globals that an annotation of `thing` (a function or a class) was written among."""
+    own = getattr(thing, "__globals__", None)
+    if isinstance(own, dict):
+        return own
+    module = sys.modules.get(getattr(thing, "__module__", None) or "")
+    return vars(module) if module is not None else {}
+
+
+def text(hint: Hint) -> str:
+    """Return `hint` as one would write it, without module names.
+
+    >>> from collections.abc import Callable, Sequence
+    >>> text(Sequence[int] | None), text(Callable[[int], str]), text(EMPTY)
+    ('Sequence[int] | None', 'Callable[[int], str]', 'anything')
+    """
+    if hint is EMPTY:
+        return "anything"
+    if hint is None or hint is type(None):
+        return "None"
+    if isinstance(hint, str | ForwardRef):
+        return hint if isinstance(hint, str) else hint.__forward_arg__
+    if hint is Ellipsis:
+        return "..."
+    if isinstance(hint, list):
+        return f"[{', '.join(map(text, hint))}]"
+    return _text_of_type(hint)
+
+
+def _text_of_type(hint: Hint) -> str:
+    origin, args = origin_of(hint), typing.get_args(hint)
+    if origin is None:
+        return name_of(hint) if isinstance(hint, type) else str(hint).replace("typing.", "").lstrip("~+-")
+    if origin in UNIONS:
+        return " | ".join(map(text, args))
+    if origin is typing.Literal:
+        return f"Literal[{', '.join(map(repr, args))}]"
+    if origin is typing.Annotated:
+        return text(args[0])
+    shown = ", ".join(map(text, args)) or "()"
+    return f"{name_of(origin)}[{shown}]"
+
+
+def name_of(cls: Any) -> str:
+    """Return the name of a class as its module knows it: `Outer.Inner`, without the function it was made in."""
+    name = getattr(cls, "__qualname__", None) or getattr(cls, "__name__", None) or str(cls).replace("typing.", "")
+    return str(name).rpartition("<locals>.")[2]

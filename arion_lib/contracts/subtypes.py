@@ -1,0 +1,234 @@
+"""Does every value that fits one annotation fit the other?
+
+Idea        Compare annotations as sets of values: a union is its members, a literal its values, a callable takes more
+            and returns less, a container is compared element by element.
+Invariant   No false alarm: `False` only where a value of the first can be told not to fit the second. Containers are
+            covariant, for a contract speaks of the values that pass at a call, not of what is put into them later.
+When wrong  What is unknown (`Any`, a missing annotation, an unresolved name, a form not handled) fits everything.
+See         arion_lib/contracts/generics.py · tests/contracts/test_subtypes.py
+"""
+
+from __future__ import annotations
+
+import collections.abc as abc
+import enum
+import inspect
+import typing
+from typing import Any
+
+from arion_lib.contracts.generics import arguments_as, elements_of_tuple, is_contravariant
+from arion_lib.contracts.hints import UNIONS, Hint, bare, is_unknown, origin_of
+
+DEPTH = 30
+"""How deep nested and recursive annotations are followed; below that they count as unknown."""
+
+
+def is_subtype(narrow: Hint, wide: Hint, depth: int = 0) -> bool:
+    """Tell whether whatever fits `narrow` fits `wide`.
+
+    >>> is_subtype(bool, int), is_subtype(int, float), is_subtype(int, bool), is_subtype(list[int], abc.Sequence[float])
+    (True, True, False, True)
+    >>> is_subtype(abc.Callable[[object], int], abc.Callable[[str], float]), is_subtype(int, str | None)
+    (True, False)
+    """
+    narrow, wide = bare(narrow), bare(wide)
+    if depth > DEPTH or narrow is wide or is_unknown(narrow) or is_unknown(wide) or wide is object:
+        return True
+    if _says_nothing(narrow) or _says_nothing(wide):
+        return True
+    if narrow in (typing.Never, typing.NoReturn):
+        return True
+    if _is_new_type(narrow) or _is_new_type(wide):
+        return _new_type(narrow, wide, depth)
+    return _by_members(narrow, wide, depth + 1)
+
+
+def _says_nothing(hint: Hint) -> bool:
+    """Tell whether `hint` is a form whose values are not judged: a type variable, a parameter specification, ..."""
+    return isinstance(hint, typing.TypeVar | typing.ParamSpec | typing.TypeVarTuple) or hint is typing.Self
+
+
+def _is_new_type(hint: Hint) -> bool:
+    return isinstance(hint, typing.NewType)
+
+
+def _new_type(narrow: Hint, wide: Hint, depth: int) -> bool:
+    if origin_of(wide) in UNIONS:
+        return any(is_subtype(narrow, member, depth + 1) for member in typing.get_args(wide))
+    while _is_new_type(narrow):
+        if narrow is wide:
+            return True
+        narrow = narrow.__supertype__
+    return not _is_new_type(wide) and is_subtype(narrow, wide, depth + 1)
+
+
+def _by_members(narrow: Hint, wide: Hint, depth: int) -> bool:
+    """Split unions and literals on both sides, then compare single types."""
+    if origin_of(narrow) in UNIONS:
+        return all(is_subtype(member, wide, depth) for member in typing.get_args(narrow))
+    if origin_of(narrow) is typing.Literal:
+        return all(_value_fits(value, wide, depth) for value in typing.get_args(narrow))
+    values = _all_values(narrow)
+    if values and _mentions_literals(wide):
+        return all(_value_fits(value, wide, depth) for value in values)
+    if origin_of(wide) in UNIONS:
+        return any(is_subtype(narrow, member, depth) for member in typing.get_args(wide))
+    if origin_of(wide) is typing.Literal or wide in (typing.Never, typing.NoReturn):
+        return False
+    return _single(narrow, wide, depth)
+
+
+def _all_values(hint: Hint) -> list[object]:
+    if hint is bool:
+        return [True, False]
+    if not isinstance(hint, enum.EnumMeta) or issubclass(hint, enum.Flag):
+        return []
+    members: dict[str, object] = getattr(hint, "__members__", {})
+    return list(members.values())
+
+
+def _mentions_literals(hint: Hint) -> bool:
+    members = typing.get_args(hint) if origin_of(hint) in UNIONS else (hint,)
+    return any(origin_of(bare(member)) is typing.Literal for member in members)
+
+
+def _value_fits(value: object, wide: Hint, depth: int) -> bool:
+    for member in typing.get_args(wide) if origin_of(wide) in UNIONS else (wide,):
+        member = bare(member)
+        if origin_of(member) is typing.Literal:
+            if any(type(v) is type(value) and v == value for v in typing.get_args(member)):
+                return True
+        elif is_subtype(type(value), member, depth):
+            return True
+    return False
+
+
+def _single(narrow: Hint, wide: Hint, depth: int) -> bool:
+    narrow_class, wide_class = origin_of(narrow) or narrow, origin_of(wide) or wide
+    if wide_class is abc.Callable:
+        return _callable(narrow, wide, depth)
+    if narrow_class is type and wide_class is type:
+        return _arguments_fit(typing.get_args(narrow) or None, typing.get_args(wide), type, depth)
+    if wide_class is tuple:
+        return _tuple(narrow, wide, depth)
+    if not isinstance(narrow_class, type) or not isinstance(wide_class, type):
+        return True
+    if typing.is_typeddict(narrow_class) or typing.is_typeddict(wide_class):
+        return _typed_dict(narrow_class, wide_class)
+    if not derives(narrow_class, wide_class):
+        return False
+    wanted = typing.get_args(wide)
+    return not wanted or _arguments_fit(arguments_as(narrow, wide_class), wanted, wide_class, depth)
+
+
+def _arguments_fit(given: tuple[Hint, ...] | None, wanted: tuple[Hint, ...], base: type, depth: int) -> bool:
+    if given is None:
+        return True
+    for index, (have, want) in enumerate(zip(given, wanted, strict=False)):
+        pair = (want, have) if is_contravariant(base, index) else (have, want)
+        if not is_subtype(*pair, depth):
+            return False
+    return True
+
+
+_PROMOTED: dict[type, tuple[type, ...]] = {float: (int,), complex: (int, float)}
+"""What PEP 484 lets stand for a number type, beyond its subclasses."""
+
+
+def derives(narrow: type, wide: type) -> bool:
+    """Tell whether instances of `narrow` are instances of `wide`: by inheritance, promotion, hook or structure.
+
+    >>> derives(bool, float), derives(str, abc.Sequence), derives(list, abc.Hashable)
+    (True, True, False)
+    """
+    if wide in narrow.__mro__ or any(issubclass(narrow, number) for number in _PROMOTED.get(wide, ())):
+        return True
+    if getattr(wide, "_is_protocol", False):
+        return _has_members(narrow, wide)
+    try:
+        return issubclass(narrow, wide)
+    except Exception:  # noqa: BLE001 - a class hook is foreign code; what it cannot judge is unknown
+        return True
+
+
+def protocol_members(protocol: type) -> set[str]:
+    """Return the names that a Protocol asks for.
+
+    >>> sorted(protocol_members(typing.SupportsInt))
+    ['__int__']
+    """
+    names: set[str] = set()
+    for base in protocol.__mro__:
+        if getattr(base, "_is_protocol", False) and base is not typing.Protocol:
+            space = vars(base)
+            annotated = inspect.get_annotations(base) if "__annotations__" in space else {}
+            names |= {n for n in (*space, *annotated) if n not in _PROTOCOL_MACHINERY and not n.startswith("_abc_")}
+    return names
+
+
+_PROTOCOL_MACHINERY = {*vars(typing.Generic), *dir(object)} - {"__hash__", "__eq__"} | {
+    "__abstractmethods__", "__annotations__", "__annotate__", "__annotate_func__", "__annotations_cache__", "__dict__",
+    "__doc__", "__firstlineno__", "__init__", "__match_args__", "__module__", "__non_callable_proto_members__",
+    "__orig_bases__", "__parameters__", "__protocol_attrs__", "__slots__", "__static_attributes__", "__type_params__",
+    "__weakref__", "_is_protocol", "_is_runtime_protocol", "__eq__", "__hash__",
+}  # fmt: skip
+
+
+def _has_members(cls: type, protocol: type) -> bool:
+    annotated = {name for base in cls.__mro__ for name in vars(base).get("__annotations__", ())}
+    return all(name in annotated or _has(cls, name) for name in protocol_members(protocol))
+
+
+def _has(cls: type, name: str) -> bool:
+    return any(vars(base).get(name) is not None for base in cls.__mro__)
+
+
+def _tuple(narrow: Hint, wide: Hint, depth: int) -> bool:
+    wanted = typing.get_args(wide)
+    narrow_class = origin_of(narrow) or narrow
+    if not isinstance(narrow_class, type) or not issubclass(narrow_class, tuple):
+        return False
+    given = typing.get_args(narrow) if narrow_class is tuple else _named_tuple(narrow_class)
+    if not given and narrow is not tuple[()]:
+        return True
+    if not wanted and wide is not tuple[()]:
+        return True
+    if len(wanted) == 2 and wanted[1] is Ellipsis:
+        return is_subtype(elements_of_tuple(given), wanted[0], depth)
+    if len(given) == 2 and given[1] is Ellipsis:
+        return False
+    return len(given) == len(wanted) and all(is_subtype(a, b, depth) for a, b in zip(given, wanted, strict=True))
+
+
+def _named_tuple(cls: type) -> tuple[Hint, ...]:
+    fields: tuple[str, ...] = getattr(cls, "_fields", ())
+    hints = inspect.get_annotations(cls) if fields else {}
+    return tuple(hints.get(field, Any) for field in fields)
+
+
+def _typed_dict(narrow: type, wide: type) -> bool:
+    if not typing.is_typeddict(narrow):
+        return False
+    if not typing.is_typeddict(wide):
+        return issubclass(dict, wide)
+    fields, wanted = typing.get_type_hints(narrow), typing.get_type_hints(wide)
+    required: frozenset[str] = getattr(wide, "__required_keys__", frozenset())
+    if not required <= getattr(narrow, "__required_keys__", frozenset()):
+        return False
+    return all(is_subtype(fields[key], wanted[key], 1) for key in wanted if key in fields)
+
+
+def _callable(narrow: Hint, wide: Hint, depth: int) -> bool:
+    """Parameters the other way round: the narrower callable must take whatever the wider one is given."""
+    narrow_class = origin_of(narrow) or narrow
+    if narrow_class is not abc.Callable:
+        return not isinstance(narrow_class, type) or callable(getattr(narrow_class, "__call__", None))  # noqa: B004
+    given, wanted = typing.get_args(narrow), typing.get_args(wide)
+    if not given or not wanted:
+        return True
+    if not is_subtype(given[-1], wanted[-1], depth):
+        return False
+    takes, handed = given[0], wanted[0]
+    if not isinstance(takes, list) or not isinstance(handed, list):
+        return True
+    return len(takes) == len(handed) and all(is_subtype(h, t, depth) for h, t in zip(handed, takes, strict=True))
