@@ -17,6 +17,7 @@ See         tests/measure/test_live.py Â· notebooks/1_streaming_pipeline.ipynb Â
 from __future__ import annotations
 
 import html
+import math
 import threading
 import time
 from collections import deque
@@ -86,7 +87,7 @@ def live_svg(
     '<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="Load. queue: 4'
     """
     span = series.seconds if isinstance(series, Recorder) else seconds
-    found = {p.name: series.points(p.name) if isinstance(series, Recorder) else series.get(p.name, ()) for p in panels}
+    found = {p.name: _finite(series, p.name) for p in panels}
     total = _TOP + len(panels) * (height + _GAP) + 14
     label = " ".join([f"{title}.", *(f"{p.name}: {_latest(p, found[p.name])}." for p in panels)])
     parts = [_panel(p, found[p.name], i, span, width, height) for i, p in enumerate(panels)]
@@ -97,6 +98,11 @@ def live_svg(
         f'<text x="6" y="17" font-size="13" font-weight="bold">{html.escape(title)}</text>'
         f"{''.join(parts)}{_time_axis(span, width, total)}</svg>"
     )
+
+
+def _finite(series: Recorder | Mapping[str, Sequence[Point]], name: str) -> list[Point]:
+    points = series.points(name) if isinstance(series, Recorder) else series.get(name, ())
+    return [(at, value) for at, value in points if math.isfinite(value)]  # the others have no place on an axis
 
 
 def _panel(panel: Panel, points: Sequence[Point], place: int, span: float, width: int, height: int) -> str:
@@ -160,11 +166,9 @@ def _ceiling(values: Sequence[float]) -> float:
     [1.0, 0.5, 10.0, 20.0, 5000000.0]
     """
     most = max(values, default=0.0)
-    if most <= 0:
+    if most < 1e-9:  # nothing, as far as an axis can show
         return 1.0
-    power = 10.0 ** len(str(int(most))) / 10 if most >= 1 else 0.1
-    while power > most:
-        power /= 10
+    power = 10.0 ** math.floor(math.log10(most))
     return next(step * power for step in (1.0, 2.0, 5.0, 10.0) if step * power >= most)
 
 
