@@ -1,0 +1,14 @@
+"""Challenge 4: a collection that does its work when, and only when, a result is asked for.
+
+Idea        Describe first, run later, as one loop: `lazy(source).map(f).filter(g).sum()` costs what a hand-written loop
+            costs.
+Invariant   Nothing runs before a terminal operation or an iteration; `take(n)` pulls n elements; memory does not follow
+            the input.
+When wrong  An error names its stage and its element; a second pass over a one-shot source raises instead of finding
+            nothing.
+See         notebooks/4_lazy_collection.ipynb · tests/lazy/ · read in this order: collection, stages, code, fuse, engine
+"""
+
+from arion_lib.lazy.collection import LazyCollection, lazy
+
+__all__ = ["LazyCollection", "lazy"]

@@ -1,0 +1,92 @@
+"""Refuse misuse where the call is written, not where the pipeline runs.
+
+Idea        A pipeline runs later and elsewhere; an error there points at the wrong line. So look at arguments at once.
+Invariant   Whatever passes a check can be run; a check never calls what it is given.
+When wrong  `name must be rule, got value`.
+See         tests/lazy/test_checks.py
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable
+from concurrent.futures import Executor
+from typing import SupportsIndex
+
+
+def function(name: str, value: object) -> None:
+    """Require something that can be called."""
+    if not callable(value):
+        raise TypeError(f"{name} must be a function, got {value!r}")
+
+
+def key(value: object) -> None:
+    """Require a function, or None."""
+    if value is not None and not callable(value):
+        raise TypeError(f"key must be a function or None, got {value!r}")
+
+
+def at_least(name: str, lowest: int, value: SupportsIndex) -> int:
+    """Require a whole number that is not below `lowest`, and return it as an int.
+
+    >>> at_least("size", 1, 0)
+    Traceback (most recent call last):
+    ValueError: size must be >= 1, got 0
+    """
+    number = whole(name, value)
+    if number < lowest:
+        raise ValueError(f"{name} must be >= {lowest}, got {number}")
+    return number
+
+
+def whole(name: str, value: SupportsIndex) -> int:
+    """Require a whole number; `True` is none, and neither is `2.0`."""
+    if isinstance(value, bool):
+        raise TypeError(f"{name} must be a whole number, got {value!r}")
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be a whole number, got {value!r}") from None
+
+
+def iterable(name: str, value: object) -> None:
+    """Require something to iterate over."""
+    if not isinstance(value, Iterable):
+        raise TypeError(f"{name} must be iterable, got {value!r}")
+
+
+def bounds(index: slice) -> tuple[int, int | None, int]:
+    """Return (start, stop, step) of a slice whose meaning does not need the length.
+
+    >>> bounds(slice(None, 10))
+    (0, 10, 1)
+    """
+    start = 0 if index.start is None else whole("slice start", index.start)
+    stop = None if index.stop is None else whole("slice stop", index.stop)
+    step = 1 if index.step is None else whole("slice step", index.step)
+    if start < 0 or (stop is not None and stop < 0):
+        raise ValueError(
+            f"slice bounds must be >= 0, got {start if start < 0 else stop}: "
+            "a lazy collection does not know its length; slice .to_list() instead"
+        )
+    if step < 1:
+        raise ValueError(f"slice step must be >= 1, got {step}; reverse .to_list() instead")
+    return start, stop, step
+
+
+def workers(threads: object, processes: object, executor: object, window: object) -> None:
+    """Require exactly one kind of worker, and numbers of at least 1."""
+    given = [
+        name
+        for name, value in (("threads", threads), ("processes", processes), ("executor", executor))
+        if value is not None
+    ]
+    if len(given) != 1:
+        raise ValueError(
+            f"map() must be given one of threads, processes and executor, got {' and '.join(given) or 'none'}"
+        )
+    for name, value in (("threads", threads), ("processes", processes), ("window", window)):
+        if value is not None:
+            at_least(name, 1, value)  # type: ignore[arg-type]
+    if executor is not None and not isinstance(executor, Executor):
+        raise TypeError(f"executor must be a concurrent.futures.Executor, got {executor!r}")

@@ -1,0 +1,368 @@
+"""The lazy collection: a source and a tuple of stages. Describing it costs next to nothing; running it is one loop.
+
+Idea        `lazy(source).map(f).filter(g)` is a value that says what to do. The work happens in a terminal operation or
+            a `for`.
+Invariant   A collection never changes: each transformation returns a new one that shares the source and the stages so
+            far.
+When wrong  Misuse raises where it is written. `bool()` and `len()` would have to run the pipeline, so they name the
+            method that does.
+See         notebooks/4_lazy_collection.ipynb · tests/lazy/test_collection.py · arion_lib/lazy/terminal.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable
+from concurrent.futures import Executor
+from typing import Any, NoReturn, TypeGuard, TypeVar, overload
+
+from arion_lib.lazy import checks, stages
+from arion_lib.lazy.barriers import Batch, Progress, Sort
+from arion_lib.lazy.parallel import ParallelMap
+from arion_lib.lazy.paste import paste
+from arion_lib.lazy.pushdown import push_down
+from arion_lib.lazy.replay import Replay
+from arion_lib.lazy.show import explained, html, written_out
+from arion_lib.lazy.source import as_source, describe, length
+from arion_lib.lazy.stages import END, Cut, Stage
+from arion_lib.lazy.terminal import Ordered, Terminal
+from arion_lib.lazy.turns import taking_turns
+
+T_co = TypeVar("T_co", covariant=True)
+T = TypeVar("T")
+U = TypeVar("U")
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+
+
+class LazyCollection(Terminal[T_co]):
+    """An immutable description of a computation over the elements of `source`.
+
+    `source` is any iterable, or a function without arguments that makes one for each pass. A one-shot iterator may be
+    read once; a second pass raises `SpentError`.
+
+    Raises `TypeError` for any other source.
+
+    >>> LazyCollection(range(10)).map(lambda x: x * x).filter(lambda x: x % 2).take(3).to_list()
+    [1, 9, 25]
+    """
+
+    __slots__ = ()
+
+    def __init__(self, source: Iterable[T_co] | Callable[[], Iterable[T_co]]) -> None:
+        self.source = as_source(source)
+        self.stages = ()
+        self.plain = True
+
+    # -- transformations, an element at a time -------------------------------------------------------------------------
+
+    def map(
+        self,
+        fn: Callable[[T_co], U],
+        *,
+        threads: int | None = None,
+        processes: int | None = None,
+        executor: Executor | None = None,
+        window: int | None = None,
+    ) -> LazyCollection[U]:
+        """Call `fn` on each element.
+
+        `threads=16` overlaps calls that wait, `processes=2` those that compute, `executor=` those that another machine
+        makes; one of the three. Results keep their order; at most `window` calls (chunks of calls, for processes) are
+        under way, by default two for each worker, so that much is read ahead.
+
+        >>> lazy("ab").map(str.upper).to_list()
+        ['A', 'B']
+        """
+        checks.function("fn", fn)
+        if threads is None and processes is None and executor is None and window is None:
+            return self._with(stages.Map(fn))
+        checks.workers(threads, processes, executor, window)
+        return self._with(ParallelMap(fn, threads, processes, executor, window))
+
+    @overload
+    def filter(self, fn: Callable[[T_co], TypeGuard[U]]) -> LazyCollection[U]: ...
+    @overload
+    def filter(self, fn: Callable[[T_co], object]) -> LazyCollection[T_co]: ...
+    def filter(self, fn: Callable[[T_co], object]) -> LazyCollection[Any]:
+        """Keep elements for which `fn` is true.
+
+        >>> lazy(range(5)).filter(lambda x: x > 2).to_list()
+        [3, 4]
+        """
+        checks.function("fn", fn)
+        return self._with(stages.Filter(fn))
+
+    def reject(self, fn: Callable[[T_co], object]) -> LazyCollection[T_co]:
+        """Keep elements for which `fn` is false.
+
+        >>> lazy(range(5)).reject(lambda x: x > 2).to_list()
+        [0, 1, 2]
+        """
+        checks.function("fn", fn)
+        return self._with(stages.Reject(fn))
+
+    filter_false = reject
+
+    def flat_map(self, fn: Callable[[T_co], Iterable[U]]) -> LazyCollection[U]:
+        """Give the elements of `fn(element)`, one after the other.
+
+        >>> lazy(["ab", "c"]).flat_map(list).to_list()
+        ['a', 'b', 'c']
+        """
+        checks.function("fn", fn)
+        return self._with(stages.FlatMap(fn))
+
+    def tap(self, fn: Callable[[T_co], object]) -> LazyCollection[T_co]:
+        """Call `fn` with each element that passes, and pass it on.
+
+        >>> lazy("a").tap(print).to_list()
+        a
+        ['a']
+        """
+        checks.function("fn", fn)
+        return self._with(stages.Tap(fn))
+
+    @overload
+    def scan(self: LazyCollection[A], fn: Callable[[A, A], A]) -> LazyCollection[A]: ...
+    @overload
+    def scan(self, fn: Callable[[A, T_co], A], initial: A) -> LazyCollection[A]: ...
+    def scan(self, fn: Callable[[Any, Any], Any], initial: Any = END) -> LazyCollection[Any]:
+        """Give the running result of `reduce(fn, initial)` after each element: as many results as elements.
+
+        >>> lazy([1, 2, 3]).scan(lambda total, x: total + x).to_list()
+        [1, 3, 6]
+        """
+        checks.function("fn", fn)
+        return self._with(stages.Scan(fn, initial))
+
+    def enumerate(self, start: int = 0) -> LazyCollection[tuple[int, T_co]]:
+        """Give (number, element), counted from `start`.
+
+        >>> lazy("ab").enumerate(1).to_list()
+        [(1, 'a'), (2, 'b')]
+        """
+        return self._with(stages.Enumerate(checks.whole("start", start)))
+
+    @overload
+    def zip(self, a: Iterable[A], /) -> LazyCollection[tuple[T_co, A]]: ...
+    @overload
+    def zip(self, a: Iterable[A], b: Iterable[B], /) -> LazyCollection[tuple[T_co, A, B]]: ...
+    @overload
+    def zip(self, a: Iterable[A], b: Iterable[B], c: Iterable[C], /) -> LazyCollection[tuple[T_co, A, B, C]]: ...
+    @overload
+    def zip(self, *others: Iterable[object]) -> LazyCollection[tuple[Any, ...]]: ...
+    def zip(self, *others: Iterable[Any]) -> LazyCollection[Any]:
+        """Give tuples of an element and one of each other iterable, up to the end of the shortest.
+
+        >>> lazy("ab").zip([1, 2, 3]).to_list()
+        [('a', 1), ('b', 2)]
+        """
+        for other in others:
+            checks.iterable("others", other)
+        return self._with(stages.Zip(stages.Others(tuple(as_source(other) for other in others))))
+
+    # -- transformations, by position ----------------------------------------------------------------------------------
+
+    def skip(self, n: int) -> LazyCollection[T_co]:
+        """Leave out the first `n` elements; maps below never run for them.
+
+        >>> lazy("abc").skip(1).to_list()
+        ['b', 'c']
+        """
+        n = checks.at_least("n", 0, n)
+        return self._with(Cut(n, None, f"skip({n})"))
+
+    def take(self, n: int) -> LazyCollection[T_co]:
+        """Keep the first `n` elements; the source is asked for no more than that.
+
+        >>> lazy("abc").take(2).to_list()
+        ['a', 'b']
+        """
+        n = checks.at_least("n", 0, n)
+        return self._with(Cut(0, n, f"take({n})"))
+
+    def page(self, number: int, size: int) -> LazyCollection[T_co]:
+        """Keep page `number` (the first is 1) of `size` elements; on a `Sequence` that costs the page alone.
+
+        >>> lazy(range(10**12)).map(str).page(3, 2).to_list()
+        ['4', '5']
+        """
+        number, size = checks.at_least("number", 1, number), checks.at_least("size", 1, size)
+        return self._with(Cut((number - 1) * size, number * size, f"page({number}, {size})"))
+
+    @overload
+    def __getitem__(self, index: int) -> T_co: ...
+    @overload
+    def __getitem__(self, index: slice) -> LazyCollection[T_co]: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        """Return a lazy slice, or run for the one element at a position. Neither may be negative."""
+        if not isinstance(index, slice):
+            return self._at(checks.at_least("index", 0, index))
+        start, stop, step = checks.bounds(index)
+        text = f"[{start or ''}:{'' if stop is None else stop}]"
+        cut = self._with(Cut(start, stop, text)) if start or stop is not None else self
+        return cut if step == 1 else cut._with(stages.Every(step))
+
+    def _at(self, position: int) -> Any:
+        for found in self._with(Cut(position, position + 1, f"[{position}]")):
+            return found
+        raise IndexError(f"index must be below the number of elements, got {position}")
+
+    def skip_while(self, fn: Callable[[T_co], object]) -> LazyCollection[T_co]:
+        """Leave out elements up to the first one for which `fn` is false.
+
+        >>> lazy([1, 5, 2]).skip_while(lambda x: x < 3).to_list()
+        [5, 2]
+        """
+        checks.function("fn", fn)
+        return self._with(stages.SkipWhile(fn))
+
+    def take_while(self, fn: Callable[[T_co], object]) -> LazyCollection[T_co]:
+        """Keep elements up to the first one for which `fn` is false, and end there.
+
+        >>> lazy([1, 5, 2]).take_while(lambda x: x < 3).to_list()
+        [1]
+        """
+        checks.function("fn", fn)
+        return self._with(stages.TakeWhile(fn))
+
+    # -- transformations of more than one element ----------------------------------------------------------------------
+
+    def batch(self, size: int) -> LazyCollection[list[T_co]]:
+        """Give lists of `size` elements; the last one may be shorter.
+
+        >>> lazy("abc").batch(2).to_list()
+        [['a', 'b'], ['c']]
+        """
+        return self._with(Batch(checks.at_least("size", 1, size)))
+
+    def window(self, size: int) -> LazyCollection[tuple[T_co, ...]]:
+        """Give each `size` consecutive elements as a tuple; nothing when there are fewer.
+
+        >>> lazy("abc").window(2).to_list()
+        [('a', 'b'), ('b', 'c')]
+        """
+        return self._with(stages.Window(checks.at_least("size", 1, size)))
+
+    def distinct(self, key: Callable[[T_co], Hashable] | None = None) -> LazyCollection[T_co]:
+        """Keep the first element of each key (each value, without one). Holds the keys seen so far.
+
+        >>> lazy("abba").distinct().to_list()
+        ['a', 'b']
+        """
+        checks.key(key)
+        return self._with(stages.Distinct() if key is None else stages.DistinctBy(key))
+
+    @overload
+    def sort(self: LazyCollection[O], *, reverse: bool = False) -> LazyCollection[O]: ...
+    @overload
+    def sort(self, key: Callable[[T_co], Ordered], *, reverse: bool = False) -> LazyCollection[T_co]: ...
+    def sort(self, key: Callable[[Any], Any] | None = None, *, reverse: bool = False) -> LazyCollection[Any]:
+        """Give the elements in order (of `key`), equal ones as they came.
+
+        Materialises: the first pull reads the whole source and holds it.
+
+        >>> lazy([3, 1, 2]).sort().to_list()
+        [1, 2, 3]
+        """
+        checks.key(key)
+        return self._with(Sort(key, reverse))
+
+    # -- the run itself ------------------------------------------------------------------------------------------------
+
+    def cache(self) -> LazyCollection[T_co]:
+        """Keep what is pulled, for all readers of the result and of what is derived from it; pulls nothing itself.
+
+        >>> cached = lazy(iter("abc")).cache()
+        >>> cached.first(), cached.to_list()
+        ('a', ['a', 'b', 'c'])
+        """
+        return LazyCollection(Replay(self, repr(self)))
+
+    def progress(self, title: str | None = None) -> LazyCollection[T_co]:
+        """Draw a bar of the elements that pass here, with a total where the source knows its length."""
+        pushed = push_down(self.stages)
+        known = all(stage.one_to_one for stage in pushed.stages)
+        size = length(self.source) if known else None
+        start, stop = pushed.cut
+        total = None if size is None else max(0, min(size, size if stop is None else stop) - start)
+        return self._with(Progress(title, total))
+
+    def compile(self) -> LazyCollection[T_co]:
+        """Paste the lambdas of maps and filters so far into the loop, where they are verified to be pure expressions.
+
+        What cannot be pasted stays a call; `explain()` says why. Default values are read now.
+        Raises `ValueError` when there is nothing that can be pasted.
+
+        >>> lazy(range(3)).map(len).compile()
+        Traceback (most recent call last):
+        ValueError: compile() must find a lambda that it can paste, got none: map(len) stays a call: it is not a lambda
+        """
+        pasted, reasons = paste(self.stages)
+        if all(new is old for new, old in zip(pasted, self.stages, strict=True)):
+            raise ValueError(
+                f"compile() must find a lambda that it can paste, got none: {'; '.join(reasons) or repr(self)}"
+            )
+        return made(self.source, tuple(pasted), False)
+
+    def __aiter__(self) -> AsyncIterator[T_co]:
+        """Iterate in a coroutine; the event loop gets its turn every few milliseconds."""
+        return taking_turns(self)
+
+    # -- seeing it -----------------------------------------------------------------------------------------------------
+
+    def explain(self, *, code: bool = False) -> str:
+        """Return the plan as written and as run; with `code=True` also the generated functions. Runs nothing.
+
+        >>> print(lazy(range(100)).map(str).skip(10).explain())
+        as written              as run
+        range(0, 100)           range(0, 100)[10:]
+        map(str)                map(str)
+        skip(10)
+        """
+        return explained(self, code)
+
+    @property
+    def source_label(self) -> str:
+        """The source in a few words."""
+        return describe(self.source)
+
+    def written(self, number: int) -> int:
+        """Return where stage `number` of the plan as run stands in the plan as written."""
+        places = push_down(self.stages).written
+        return places[number] if number < len(places) else len(self.stages)
+
+    def __repr__(self) -> str:
+        return written_out(self)
+
+    def _repr_html_(self) -> str:
+        return html(self)
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError("bool() of a lazy collection would have to run it; call .is_empty(), or compare with None")
+
+    def __len__(self) -> NoReturn:
+        raise TypeError("len() of a lazy collection would have to run it; call .count()")
+
+    def _with(self, stage: Stage) -> LazyCollection[Any]:
+        return made(self.source, (*self.stages, stage), self.plain and stage.plain)
+
+
+O = TypeVar("O", bound=Ordered)  # noqa: E741 - the letter for "ordered"
+
+
+def lazy(source: Iterable[T] | Callable[[], Iterable[T]]) -> LazyCollection[T]:
+    """Return a `LazyCollection` over `source`; a collection is returned as it is.
+
+    >>> lazy(lambda: iter("ab")).to_list()
+    ['a', 'b']
+    """
+    return source if isinstance(source, LazyCollection) else LazyCollection(source)
+
+
+def made(source: Iterable[Any], described: tuple[Stage, ...], plain: bool) -> LazyCollection[Any]:
+    """Return a collection of checked parts; `plain` says whether all stages are."""
+    collection: LazyCollection[Any] = object.__new__(LazyCollection)
+    collection.source, collection.stages, collection.plain = source, described, plain
+    return collection

@@ -1,0 +1,133 @@
+"""Run a pipeline: choose the loops, give them their arguments, join them.
+
+Idea        Most pipelines are one loop, started in a few microseconds. Cuts are pushed down first; barriers split the
+            rest.
+Invariant   Nothing is opened or pulled before the first element is asked for (iteration) or the terminal operation is
+            called.
+When wrong  Each loop names the errors of its own stages; a barrier those of its own.
+See         notebooks/4_lazy_collection.ipynb · tests/lazy/test_engine.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol
+
+from arion_lib.lazy.failure import Plan, note
+from arion_lib.lazy.fuse import Fused, fuse
+from arion_lib.lazy.paste import names_of
+from arion_lib.lazy.pushdown import WHOLE, push_down
+from arion_lib.lazy.sinks import Each, Sink
+from arion_lib.lazy.source import cut
+from arion_lib.lazy.stages import END, Barrier, Blame, FlatMap, Stage, Take
+from arion_lib.lazy.stop import refuse_stop
+
+LOOPS = 10
+"""Loops nested in one generated function, at most: Python allows 20 blocks."""
+
+BELOW_TAKE = 40
+"""Stages below a counted take in one function, at most: they are indented, and Python allows 100 levels."""
+
+
+class Runnable(Plan, Protocol):
+    """What the engine needs of a collection."""
+
+    @property
+    def source(self) -> Iterable[Any]:
+        """Where the elements come from."""
+
+    @property
+    def plain(self) -> bool:
+        """Whether all stages need nothing but their lines."""
+
+
+EACH = Each()
+
+
+def start(plan: Runnable, sink: Sink) -> Any:
+    """Run `plan` into `sink` and return its result; for `Each`, an iterator that has not pulled anything yet."""
+    stages = plan.stages
+    if plan.plain and len(stages) <= LOOPS:  # the short way for the usual case
+        run = fuse(tuple([stage.shape for stage in stages]), type(sink)).run  # type: ignore[arg-type]  # a class is hashable
+        return run(plan.source, plan, 0, sink, *[a for stage in stages for a in stage.args], *sink.args)
+    pushed = push_down(stages)
+    elements = plan.source if pushed.cut == WHOLE else Cropped(plan.source, *pushed.cut)
+    at = 0
+    for end in ends(pushed.stages):
+        elements = _loop(plan, pushed.stages[at:end], EACH, elements, at) if end > at else elements
+        at = end
+        stage = pushed.stages[end]
+        if isinstance(stage, Barrier):
+            elements = stage.attach(elements, _blame(plan, end, sink))
+            at += 1
+    return _loop(plan, pushed.stages[at:], sink, elements, at)
+
+
+def function_of(plan: Runnable, sink: Sink) -> list[Fused]:
+    """Return the compiled functions that run `plan`, the last one ending in `sink`; runs nothing."""
+    stages = push_down(plan.stages).stages
+    found, at = [], 0
+    for end in ends(stages):
+        found += [_fused(stages[at:end], EACH)] if end > at else []
+        at = end + isinstance(stages[end], Barrier)
+    return [*found, _fused(stages[at:], sink)]
+
+
+def ends(stages: Sequence[Stage]) -> Iterator[int]:
+    """Yield the places where a loop has to end: at each barrier, and where it would nest deeper than Python allows."""
+    loops = below = 0
+    for number, stage in enumerate(stages):
+        loops += isinstance(stage, FlatMap)
+        below += 1 if below or isinstance(stage, Take) else 0
+        if isinstance(stage, Barrier) or loops > LOOPS or below > BELOW_TAKE:
+            yield number
+            loops, below = int(isinstance(stage, FlatMap)), int(isinstance(stage, Take))
+
+
+class Cropped:
+    """A source from `start` up to `stop`, opened when it is iterated over."""
+
+    __slots__ = ("_bounds", "_source")
+
+    def __init__(self, source: Iterable[Any], start: int, stop: int | None) -> None:
+        self._source, self._bounds = source, (start, stop)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(cut(self._source, *self._bounds))
+
+
+def _loop(plan: Runnable, stages: Sequence[Stage], sink: Sink, source: Iterable[Any], offset: int) -> Any:
+    if not stages and isinstance(sink, Each) and offset:
+        return iter(source)
+    fused = _fused(stages, sink)
+    module, cells = names_of(stages)
+    run = fused.bound_to(module, cells) if module or cells else fused.run
+    return run(source, plan, offset, sink, *[a for stage in stages for a in stage.args], *sink.args)
+
+
+def _fused(stages: Sequence[Stage], sink: Sink) -> Fused:
+    return fuse(tuple([stage.shape for stage in stages]), type(sink))  # type: ignore[arg-type]  # a class is hashable
+
+
+def _blame(plan: Plan, number: int, sink: Sink) -> Blame:
+    def blame(error: BaseException, element: object = END) -> None:
+        note(error, plan, plan.written(number), sink, element)
+
+    return blame
+
+
+def consume(plan: Runnable, sink: Sink, each: Sink, into: Callable[[Iterator[Any]], Any]) -> Any:
+    """Return `into(elements)`, where C code like `sum` or `Counter` beats a line in the loop; name `sink` if it fails.
+
+    When `into` itself fails (adding, hashing), the generator is suspended at the element it handed out last.
+    """
+    elements = start(plan, each)
+    try:
+        return into(elements)
+    except Exception as error:
+        frame = getattr(elements, "gi_frame", None)
+        if frame is not None:
+            place = frame.f_locals["places"].get(frame.f_lineno)
+            note(error, plan, len(plan.stages), sink, frame.f_locals.get(place.element, END) if place else END)
+        refuse_stop(error)
+        raise

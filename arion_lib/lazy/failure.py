@@ -1,0 +1,116 @@
+"""Say where it happened: the stage and the element, added to the exception as a note.
+
+Idea        Python already knows: the traceback holds the line of the generated function, and its frame holds the
+            element. A table from line to stage turns both into a sentence. Nothing is recorded while all goes well.
+Invariant   The exception stays what it is, with its type and traceback. Only a leaking `StopIteration` is replaced, by
+            a `RuntimeError`: left alone, it would end the loop as if the source had run out.
+When wrong  An element whose `repr` raises is named by its type.
+See         notebooks/4_lazy_collection.ipynb · tests/lazy/test_failure.py · PEP 678 (notes), PEP 479 (StopIteration)
+"""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Mapping, Sequence
+from types import FrameType, TracebackType
+from typing import Protocol
+
+from arion_lib.lazy.code import SOURCE, Place
+from arion_lib.lazy.stages import END, Stage
+from arion_lib.lazy.stop import refuse_stop
+
+AROUND = 4
+"""Stages shown before and after the failing one in the note."""
+
+
+class Plan(Protocol):
+    """What the note needs to know of a pipeline."""
+
+    @property
+    def source_label(self) -> str:
+        """The source in a few words."""
+
+    @property
+    def stages(self) -> Sequence[Stage]:
+        """The transformations as they were written."""
+
+    def written(self, number: int) -> int:
+        """Return the place of a stage as it was written, for its place as it was run."""
+
+
+def fail(error: BaseException, plan: Plan, offset: int, sink: Stage, places: Mapping[int, Place]) -> None:
+    """Add the note to `error`, which the calling frame has just caught; raise `RuntimeError` for a `StopIteration`."""
+    frame, line = _innermost_own(error.__traceback__)
+    place = places.get(line)
+    if place is not None and not (place.stage == SOURCE and offset):  # there, the loop before has said it all
+        element = frame.f_locals.get(place.element, END)
+        number = SOURCE if place.stage == SOURCE else plan.written(offset + place.stage)
+        note(error, plan, number, sink, element)
+    refuse_stop(error)
+
+
+def note(error: BaseException, plan: Plan, number: int, sink: Stage | None, element: object = END) -> None:
+    """Add to `error` the stage `number` (0-based; `SOURCE`, or past the last for the terminal) and the element."""
+    total = len(plan.stages)
+    if number == SOURCE:
+        where, on = f"in the source, {plan.source_label}", "after element"
+    elif number >= total:
+        where, on = f"in the terminal operation {sink.label if sink else ''}", "on element"
+    else:
+        where, on = f"in stage {number + 1} of {total}, {plan.stages[number].label}", "on element"
+    error.add_note(where if element is END else f"{where}, {on} {shown(element)}")
+    error.add_note("\n".join(_marked(plan, number, sink)))
+
+
+def shown(element: object) -> str:
+    """Return a short `repr` that does not fail.
+
+    >>> shown({"cost": 2}), shown("x" * 1000)[:12]
+    ("{'cost': 2}", "'xxxxxxxxxxx")
+    """
+    try:
+        return _repr.repr(element)
+    except Exception as e:  # noqa: BLE001 - a user's __repr__ may do anything; the error being reported matters more
+        return f"<{type(element).__name__} whose repr raises {type(e).__name__}>"
+
+
+class _Repr(reprlib.Repr):
+    """A `repr` of bounded length that shows a few fields more than the standard one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxdict = self.maxlist = self.maxtuple = self.maxset = 8
+        self.maxstring = self.maxother = 120
+        self.maxlong = 60
+
+    def repr_instance(self, x: object, level: int) -> str:  # noqa: ARG002 - reprlib's signature
+        """Cut the object's own `repr`; unlike the standard library let its errors through."""
+        text = repr(x)
+        return text if len(text) <= self.maxother else f"{text[: self.maxother - 3]}..."
+
+
+_repr = _Repr()
+
+
+def _innermost_own(trace: TracebackType | None) -> tuple[FrameType, int]:
+    """Return the last frame of the generated function (a comprehension has its own) and the line it was at."""
+    assert trace is not None  # noqa: S101 - called from an except clause
+    inner = trace.tb_next
+    if inner is not None and inner.tb_frame.f_code.co_name == "<listcomp>" and _same_file(trace, inner):
+        trace = inner
+    return trace.tb_frame, trace.tb_lineno
+
+
+def _same_file(a: TracebackType, b: TracebackType) -> bool:
+    return a.tb_frame.f_code.co_filename == b.tb_frame.f_code.co_filename
+
+
+def _marked(plan: Plan, number: int, sink: Stage | None) -> list[str]:
+    """Lay out the pipeline with an arrow at the failing stage, leaving out what is far from it."""
+    labels = [plan.source_label, *(stage.label for stage in plan.stages), *([sink.label] if sink else [])]
+    at = min(number + 1, len(labels) - 1)
+    low, high = max(0, at - AROUND), min(len(labels), at + AROUND + 1)
+    lines = [f"{'  > ' if i == at else '    '}{labels[i]}" for i in range(low, high)]
+    before = [f"    ... {low} more"] if low else []
+    after = [f"    ... {len(labels) - high} more"] if high < len(labels) else []
+    return [*before, *lines, *after]

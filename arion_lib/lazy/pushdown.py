@@ -1,0 +1,117 @@
+"""Move cuts (skip, take, slices, pages) towards the source, so that what is cut off is never computed.
+
+Idea        Element 5,000,000 of `map(f)` is f of element 5,000,000: a cut may change places with a map, and at the
+            source it is a slice.
+Invariant   The elements that come out are the same. A cut never passes a stage that drops, adds or reorders elements.
+When wrong  Where a cut must stay, it counts in the loop, and pulls exactly as much as it needs.
+See         notebooks/4_lazy_collection.ipynb · tests/lazy/test_pushdown.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from arion_lib.lazy.stages import Cut, Enumerate, Every, Skip, Stage, Take
+
+WHOLE: tuple[int, int | None] = (0, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What is run: the cut of the source, the stages, and where each of them was written."""
+
+    cut: tuple[int, int | None]
+    stages: tuple[Stage, ...]
+    written: tuple[int, ...]
+
+
+def push_down(stages: Sequence[Stage]) -> Pushed:
+    """Return `stages` with every cut as near to the source as it may stand. Costs a pass over them.
+
+    >>> from arion_lib.lazy.stages import Map
+    >>> pushed = push_down([Map(str), Cut(100, 150, "page(3, 50)")])
+    >>> pushed.cut, [s.label for s in pushed.stages]
+    ((100, 150), ['map(str)'])
+    """
+    done = _Done()
+    for number, stage in enumerate(stages):
+        if isinstance(stage, Cut):
+            done.place(*stage.bounds, number)
+        else:
+            done.add(stage, number)
+    return Pushed(done.cut, tuple(done.stages), tuple(done.written))
+
+
+def inside(outer: tuple[int, int | None], inner: tuple[int, int | None]) -> tuple[int, int | None]:
+    """Return the cut that does what `outer` and then `inner` do.
+
+    >>> inside((10, 20), (5, 50)), inside((10, None), (5, 7))
+    ((15, 20), (15, 17))
+    """
+    start = outer[0] + inner[0]
+    ends = [end for end in (outer[1], None if inner[1] is None else outer[0] + inner[1]) if end is not None]
+    return start, min(ends) if ends else None
+
+
+class _Done:
+    """The stages placed so far, and where they were written."""
+
+    def __init__(self) -> None:
+        self.cut = WHOLE
+        self.stages: list[Stage] = []
+        self.written: list[int] = []
+
+    def add(self, stage: Stage, number: int) -> None:
+        """Put a stage at the end; one that picks by position goes below maps, which then run for what it keeps."""
+        self._insert(self._lowest(_element_wise) if isinstance(stage, Every) else len(self.stages), stage, number)
+
+    def place(self, start: int, stop: int | None, number: int) -> None:
+        """Put a cut as far down as it goes: "the first `stop`", which passes more stages, then "all but `start`"."""
+        if stop is not None:
+            at = self._lowest(_one_to_one)
+            if at == 0:
+                self.cut = inside(self.cut, (0, stop))
+            else:
+                self._insert(at, Take(stop), number)
+        if start:
+            self._skip(start, number)
+
+    def _skip(self, start: int, number: int) -> None:
+        at = self._lowest(_renumbered)
+        for i in range(at, len(self.stages)):
+            if isinstance(self.stages[i], Enumerate):
+                self.stages[i] = _from(self.stages[i], start)
+        if at == 0:
+            self.cut = inside(self.cut, (start, None))
+        else:
+            self._insert(at, Skip(start), number)
+
+    def _lowest(self, passes: Callable[[Stage], bool]) -> int:
+        at = len(self.stages)
+        while at and passes(self.stages[at - 1]):
+            at -= 1
+        return at
+
+    def _insert(self, at: int, stage: Stage, number: int) -> None:
+        self.stages.insert(at, stage)
+        self.written.insert(at, number)
+
+
+def _one_to_one(stage: Stage) -> bool:
+    return stage.one_to_one
+
+
+def _element_wise(stage: Stage) -> bool:
+    return stage.element_wise
+
+
+def _renumbered(stage: Stage) -> bool:
+    return stage.element_wise or isinstance(stage, Enumerate)
+
+
+def _from(stage: Stage, skipped: int) -> Enumerate:
+    """Return the numbering that gives the elements behind `skipped` ones the numbers they had."""
+    (first,) = stage.args
+    assert isinstance(first, int)  # noqa: S101 - checked when it was made
+    return Enumerate(first + skipped)

@@ -1,0 +1,205 @@
+"""Where the elements come from: anything iterable, a function that makes a fresh iterator, a one-shot iterator.
+
+Idea        Everything becomes an iterable; only two things need a class of their own: what is made, and what is read
+            once.
+Invariant   A pass over a source starts at its first element, or it raises. It never quietly starts in the middle or
+            finds nothing.
+When wrong  A second pass over a one-shot iterator raises `SpentError`, which says what to do instead.
+See         notebooks/4_lazy_collection.ipynb · tests/lazy/test_source.py
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from itertools import islice
+from typing import Generic, TypeVar
+
+from arion_lib.lazy.stop import refuse_stop
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+_PLAIN = frozenset({list, tuple, range, dict, set, frozenset, str, bytes})
+
+
+class SpentError(RuntimeError):
+    """A one-shot source was asked for a second pass."""
+
+
+class OneShot(Generic[T_co]):
+    """An iterator, guarded: the first pass gets it, a second one raises `SpentError`."""
+
+    __slots__ = ("_box", "what")
+
+    def __init__(self, iterator: Iterator[T_co]) -> None:
+        self._box = [iterator]
+        self.what = type(iterator).__name__
+
+    def __iter__(self) -> Iterator[T_co]:
+        try:
+            return self._box.pop()  # atomic: of two threads only one gets it
+        except IndexError:
+            raise SpentError(
+                f"a one-shot source must be read once, got a second pass over {self.what}; "
+                "call .cache() before the first pass, or pass a function that makes a fresh iterator"
+            ) from None
+
+
+class Factory(Generic[T_co]):
+    """A function without arguments, called for each pass."""
+
+    __slots__ = ("_last", "make")
+
+    def __init__(self, make: Callable[[], Iterable[T_co]]) -> None:
+        self.make = make
+        self._last: Callable[[], object] = _nothing
+
+    def __iter__(self) -> Iterator[T_co]:
+        try:
+            made = self.make()
+        except StopIteration as error:
+            refuse_stop(error)
+            raise
+        if not isinstance(made, Iterable):
+            raise TypeError(f"source must make an iterable, got {made!r} from {name_of(self.make)}")
+        if made is self._last():
+            raise SpentError(
+                f"source must make a fresh iterator for each pass, got the same one from {name_of(self.make)}"
+            )
+        iterator = iter(made)
+        if iterator is made:
+            self._last = _weakly(made)
+        return iterator
+
+
+def as_source(source: Iterable[T] | Callable[[], Iterable[T]]) -> Iterable[T]:
+    """Return `source` as an iterable that keeps the promise of this module.
+
+    Raises `TypeError` for what is neither iterable nor a function without arguments.
+
+    >>> list(as_source(lambda: iter("ab")))
+    ['a', 'b']
+    """
+    if type(source) in _PLAIN:
+        return source  # type: ignore[return-value]  # the usual case, kept short: a type in _PLAIN is iterable
+    if isinstance(source, Iterator):
+        return OneShot(source)
+    if isinstance(source, Iterable):
+        return source
+    if callable(source) and not inspect.iscoroutinefunction(source) and not inspect.isasyncgenfunction(source):
+        _check_needs_no_argument(source)
+        return Factory(source)
+    raise TypeError(f"source must be an iterable or a function that makes one, got {source!r}")
+
+
+def cut(source: Iterable[T], start: int, stop: int | None) -> Iterable[T]:
+    """Return the elements `start` up to `stop` of `source` in the cheapest way it offers.
+
+    Costs nothing per skipped element for a range, list, tuple, string, `Sequence` or cache; one pull each elsewhere.
+
+    >>> list(cut(range(10**15), 10**14, 10**14 + 2))
+    [100000000000000, 100000000000001]
+    """
+    start, stop = min(start, sys.maxsize), None if stop is None else min(stop, sys.maxsize)
+    if stop is not None and stop <= start:
+        return ()
+    if isinstance(source, Windowed):
+        return source.window(start, stop)
+    if isinstance(source, range | str | bytes):
+        return source[start:stop]  # type: ignore[return-value]
+    if type(source) is list or type(source) is tuple:
+        iterator = iter(source)
+        iterator.__setstate__(min(start, len(source)))  # type: ignore[attr-defined]  # a jump; a slice would copy
+        return iterator if stop is None else islice(iterator, stop - start)
+    if isinstance(source, Sequence):
+        return _indexed(source, start, stop)
+    return islice(source, start, stop)
+
+
+class Windowed(Generic[T_co]):
+    """A source that can start anywhere by itself; `what` says what it holds."""
+
+    __slots__ = ()
+    what: str
+
+    def window(self, start: int, stop: int | None) -> Iterator[T_co]:
+        """Iterate over the elements from `start` up to `stop`."""
+        raise NotImplementedError
+
+
+def describe(source: object) -> str:
+    """Say in a few words what a source is, without reading it.
+
+    >>> describe([1, 2, 3]), describe(OneShot(iter([1])))
+    ('list of 3', 'one-shot list_iterator')
+    """
+    if isinstance(source, OneShot):
+        return f"one-shot {source.what}"
+    if isinstance(source, Factory):
+        return f"{name_of(source.make)}()"
+    if isinstance(source, range):
+        return repr(source)
+    if isinstance(source, Windowed):
+        return f"cache of {source.what}"
+    size = length(source)
+    return type(source).__name__ if size is None else f"{type(source).__name__} of {size:,}"
+
+
+def length(source: object) -> int | None:
+    """Return how many elements a source holds where it knows without reading, else `None`.
+
+    >>> length({1, 2}), length(OneShot(iter([1])))
+    (2, None)
+    """
+    try:
+        return len(source) if isinstance(source, Sized) else None
+    except TypeError:  # another lazy collection: it has a __len__ that says what to call
+        return None
+
+
+def name_of(function: object) -> str:
+    """Return what a person would call a function: its name, `lambda`, or the type of a callable object.
+
+    >>> name_of(len), name_of(lambda x: x)
+    ('len', 'lambda')
+    """
+    inner = getattr(function, "func", None)  # functools.partial
+    if inner is not None and callable(inner):
+        return f"partial({name_of(inner)})"
+    name = getattr(function, "__qualname__", None) or getattr(function, "__name__", None)
+    if not isinstance(name, str):
+        return type(function).__name__
+    return name.rpartition("<locals>.")[2].replace("<lambda>", "lambda")
+
+
+def _indexed(source: Sequence[T], start: int, stop: int | None) -> Iterator[T]:
+    """By index, which is all that a `Sequence` promises; a slice of one may copy, or not exist at all."""
+    size = len(source)
+    for i in range(start, size if stop is None else min(stop, size)):
+        yield source[i]
+
+
+def _check_needs_no_argument(function: Callable[[], object]) -> None:
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # some built-in functions have none
+        return
+    try:
+        signature.bind()
+    except TypeError as e:
+        raise TypeError(f"source must be a function without arguments, got {name_of(function)}{signature}") from e
+
+
+def _weakly(made: object) -> Callable[[], object]:
+    """Remember `made` without keeping it alive, where its type allows."""
+    try:
+        return weakref.ref(made)
+    except TypeError:
+        return _nothing
+
+
+def _nothing() -> object:
+    return _nothing
