@@ -120,7 +120,7 @@ class ArrayDecoder(Ledger):
         elif self._text:
             before = self._place is Place.BEFORE
             reason = "the body must be a JSON array, which begins with [" if before else "nothing may follow the array"
-            self._break(self._offset, reason, bytes(self._text))
+            self._break(self._offset, reason, bytes(self._text[:1]))
         return self._place is Place.INSIDE
 
     def _skip_bom(self, final: bool) -> bool:
@@ -214,12 +214,11 @@ class ArrayDecoder(Ledger):
 
     def _drop_middle(self) -> None:
         """Keep only the head of an element that is already too long."""
-        if len(self._text) > self._max_record:
-            gone = len(self._text) - RAW_LIMIT
-            if gone > 0:
-                del self._text[RAW_LIMIT:]
-                self._dropped += gone
-                self._scanner.position -= gone
+        gone = len(self._text) - RAW_LIMIT
+        if len(self._text) > max(self._max_record, RAW_LIMIT):
+            del self._text[RAW_LIMIT:]
+            self._dropped += gone
+            self._scanner.position -= gone
 
     def _break_off(self) -> list[Record]:
         """The body has ended inside the array: keep a last element that is whole, and say where it broke off."""

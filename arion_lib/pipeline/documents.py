@@ -4,7 +4,7 @@ Idea        `ijson` turns a document into events; they tell where the array at a
             as those of any array, and ijson goes on behind it.
 Invariant   The same records and places for any cutting into chunks; live memory is one chunk and one record.
 When wrong  What is at the path but is not a record becomes a dead letter; where the document is no JSON, what came
-            before is kept and `broken` says where.
+            before is kept and `broken` says where (around the records: in which piece of what was fed).
 See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_documents.py
 """
 

@@ -17,7 +17,7 @@ from itertools import islice, repeat
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from arion_lib.pipeline.batch import Aggregate, DeadLetter, Key, Number, Record
-from arion_lib.pipeline.exact import add, encode_number, greatest, least, merge
+from arion_lib.pipeline.exact import add, check_number, greatest, least, merge
 from arion_lib.pipeline.projection import fast_getter, getter
 from arion_lib.pipeline.verdict import dead_letter, encode
 from arion_lib.pipeline.windows import Window
@@ -31,7 +31,7 @@ BLOCK = 512
 
 _PLAIN_KEYS = {str, int, type(None)}
 _LOOSE_KEYS = {bool, float}
-_NUMBERS = {int, float, type(None)}
+_NUMBERS = {int, float, Decimal, type(None)}
 _Read: TypeAlias = Callable[[Record], Any]
 _K = TypeVar("_K")
 _Buckets: TypeAlias = dict[Key, list[Any]]
@@ -152,9 +152,9 @@ class Groups:
             if type(part) not in _PLAIN_KEYS | _LOOSE_KEYS:
                 raise ValueError(f"{name} must be a string, a number, a boolean or null, got {part!r:.80}")
         value = read(record) if read else None
-        if type(value) not in _NUMBERS and type(value) is not Decimal:
+        if type(value) not in _NUMBERS:
             raise ValueError(f"{self.field} must be a number or null, got {value!r:.80}")
-        encode_number(value)  # refuses what no sum could hold: Decimal("NaN"), a million digits
+        check_number(value)  # refuses what no sum could hold: Decimal("NaN"), a million digits
         return key, value
 
     def _readers(self, make: Callable[[str], _Read]) -> tuple[list[_Read], _Read | None]:
@@ -177,8 +177,12 @@ def _collect(records: Sequence[Record], parts: list[_Read], read: _Read | None) 
     """Sort the values into buckets by key, in C but for one line; None when a record needs a closer look."""
     columns = [list(map(part, records)) for part in parts]
     values = repeat(None) if read is None else list(map(read, records))
-    if isinstance(values, list) and not set(map(type, values)) <= _NUMBERS:
-        return None
+    if isinstance(values, list):
+        kinds = set(map(type, values))
+        if not kinds <= _NUMBERS:
+            return None
+        if Decimal in kinds:
+            any(map(check_number, values))  # raises for what no sum could hold
     kinds = {kind for column in columns for kind in set(map(type, column))}
     if not kinds <= _PLAIN_KEYS | _LOOSE_KEYS:
         return None

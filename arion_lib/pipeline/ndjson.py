@@ -70,7 +70,7 @@ class NdjsonDecoder(Ledger):
         if self._offset == 0 and self._line.startswith(BOM):
             self._offset = len(BOM)
             del self._line[: len(BOM)]
-        if len(self._line) > self._max_record:
+        if len(self._line) > max(self._max_record, RAW_LIMIT):
             self._overlong = len(self._line)
             del self._line[RAW_LIMIT:]
 

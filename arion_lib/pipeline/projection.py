@@ -9,7 +9,6 @@ See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_projecti
 
 from __future__ import annotations
 
-import keyword
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -69,6 +68,8 @@ def projection(
 
 def _plant(tree: _Tree, path: str, kind: Any) -> None:
     *parents, leaf = split_path(path)
+    if re.search(r'[\\"\x00-\x1f]', path):
+        raise ValueError(f"a projected field must not hold a quote, a backslash or a control character, got {path!r}")
     for name in parents:
         branch = tree.setdefault(name, {})
         if not isinstance(branch, dict):
@@ -99,10 +100,11 @@ def attribute(name: str) -> str:
     """Say under which attribute a projected record holds the field `name`: itself when Python allows it.
 
     >>> attribute("amount"), attribute("event-type"), attribute("2fa"), attribute("class")
-    ('amount', 'event_x2d_type', 'x_2fa', 'class')
+    ('amount', 'x_event_2d_type', 'x_2fa', 'class')
     """
-    plain = re.sub(r"\W", lambda found: f"_x{ord(found[0]):x}_", name)
-    return plain if plain.isidentifier() and (plain == name or not keyword.iskeyword(plain)) else f"x_{plain}"
+    if re.fullmatch(r"(?!x_)[A-Za-z_][A-Za-z0-9_]*", name):
+        return name
+    return "x_" + re.sub(r"[^A-Za-z0-9]", lambda found: f"_{ord(found[0]):x}_", name)
 
 
 def _struct(tree: _Tree) -> type[msgspec.Struct]:

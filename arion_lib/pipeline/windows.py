@@ -9,7 +9,7 @@ See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_windows.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from fractions import Fraction
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -61,11 +61,19 @@ class Window:
                 time = datetime.fromisoformat(time)
             if isinstance(time, datetime):
                 return ((time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH) // _MICROSECOND
-            # A float times a million would round across a window's edge; a fraction does not.
-            return Fraction(str(time) if isinstance(time, bool) else time) * 1_000_000 // self._per_second
+            if isinstance(time, int) and not isinstance(time, bool):
+                return time * 1_000_000 // self._per_second
+            # To the microsecond first: 0.3 is a little less than three tenths, and belongs to the window they start.
+            return round(_number(time) * 1_000_000 / self._per_second)
         except (TypeError, ValueError, OverflowError) as error:
             rule = "an ISO 8601 date-time or a number of seconds"
             raise ValueError(f"{self.field} must be {rule}, got {str(time)[:80]!r}") from error
+
+
+def _number(time: Any) -> float | Decimal:
+    if isinstance(time, float | Decimal):
+        return time
+    raise TypeError(f"{type(time).__name__} is no time")
 
 
 @lru_cache(maxsize=1_024)

@@ -1,0 +1,145 @@
+"""Records inside a document are found by their path, with their places, whatever stands around them."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import ijson  # type: ignore[import-untyped]
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from arion_lib.pipeline.documents import MAX_DEPTH, ObjectDecoder, PathDecoder, PathFinder, slow_backend
+from tests.pipeline.bodies import cuts, decode, read_whole, records, single_bytes
+
+_around = st.dictionaries(st.sampled_from(["a", "b", "events", "ev[ents", "ü", 'q"']), st.none() | records, max_size=3)
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> bytes:
+    """Documents with events at the top, deeper, several times, or not at all; perhaps cut short."""
+    events = draw(st.lists(records, max_size=4))
+    document: dict[str, Any] = draw(_around) | {"events": events} | {"behind": draw(_around)}
+    if draw(st.booleans()):
+        document = {"events": document}  # the same key at another depth
+    text = json.dumps(document, ensure_ascii=draw(st.booleans()), indent=draw(st.sampled_from([None, 1])))
+    body = text.encode(errors="surrogatepass")
+    return body[: draw(st.integers(0, len(body)))] if draw(st.booleans()) else body
+
+
+@given(
+    documents(), st.sampled_from(["events.item", "events.events.item"]), st.lists(st.integers(0, 10_000), max_size=6)
+)
+@settings(max_examples=200, deadline=None)
+def test_any_cutting_gives_the_records_and_dead_letters_of_the_whole_body(
+    body: bytes, path: str, points: list[int]
+) -> None:
+    found, dead, count, broken = decode(PathDecoder(path), [body])
+    for chunks in (cuts(body, points), single_bytes(body)):
+        again, letters, number, gave_up = decode(PathDecoder(path), chunks)
+        assert (again, number) == (found, count)
+        assert (gave_up is None) == (broken is None)
+        ours = [letter for letter in letters if letter != gave_up]
+        assert ours == [letter for letter in dead if letter != broken]
+
+
+@given(documents(), st.sampled_from(["events.item", "events.events.item"]))
+@settings(max_examples=200, deadline=None)
+def test_records_are_those_of_ijson(body: bytes, path: str) -> None:
+    found, dead, count, broken = decode(PathDecoder(path), [body])
+    if body and broken is None and not dead:
+        ours = [json.loads(json.dumps(record)) for record in found]
+        assert ours == _by_ijson(body, path)
+        assert count == len(ours)
+
+
+def _by_ijson(body: bytes, path: str) -> list[Any]:
+    return [json.loads(json.dumps(item, default=float)) for item in ijson.items(io.BytesIO(body), path)]
+
+
+def test_several_arrays_at_one_path_are_all_read_with_running_numbers() -> None:
+    orders = [{"id": order, "lines": [{"n": order * 10 + line} for line in range(3)]} for order in range(4)]
+    body = json.dumps({"orders": orders, "lines": [{"n": 99}]}).encode()
+    for chunks in ([body], single_bytes(body)):
+        found, dead, count, broken = decode(PathDecoder("orders.item.lines.item"), chunks)
+        assert [record["n"] for record in found] == [order * 10 + line for order in range(4) for line in range(3)]
+        assert (dead, count, broken) == ([], 12, None)
+
+
+def test_a_bad_record_is_one_dead_letter_with_its_place() -> None:
+    body = b'{"source": "shop", "events": [{"n": 1}, {"n": nope}, 7, {"n": 2}], "more": [1]}'
+    found, dead, count, broken = decode(PathDecoder("events.item"), [body])
+    assert found == [{"n": 1}, {"n": 2}]
+    assert [body[letter.offset :].startswith(letter.raw) for letter in dead] == [True, True]
+    assert [letter.record for letter in dead] == [2, 3]
+    assert (count, broken) == (4, None)
+
+
+def test_a_document_that_breaks_off_keeps_what_came_before() -> None:
+    found, _, _, broken = decode(PathDecoder("events.item"), [b'{"events": [{"n": 1}, {"n": '])
+    assert found == [{"n": 1}]
+    assert broken is not None
+    assert broken.offset == 22
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b'{"events": [{"n": 1}]', "premature"),
+        (b'{"events": [{"n": 1}], nope}', "invalid"),
+        (b'{"event": [{"n": 1}]}', "no array at 'events'"),
+        (b"nope", "invalid"),
+    ],
+)
+def test_a_document_that_is_wrong_around_the_records_is_broken(body: bytes, reason: str) -> None:
+    _, _, _, broken = decode(PathDecoder("events.item"), [body])
+    assert broken is not None
+    assert reason in broken.reason
+
+
+def test_an_empty_body_holds_no_records() -> None:
+    assert decode(PathDecoder("events.item"), []) == ([], [], 0, None)
+
+
+@pytest.mark.parametrize("place", ["around", "inside"])
+def test_nesting_of_a_hundred_thousand_is_refused(place: str) -> None:
+    deep = b"[" * 100_000 + b"]" * 100_000
+    body = b'{"x": %b, "events": [{"n": 1}, {"n": %b}, {"n": 2}]}' % (
+        (deep, b"1") if place == "around" else (b"1", deep)
+    )
+    found, dead, _, broken = decode(PathDecoder("events.item"), cuts(body, range(0, len(body), 4_000)))
+    if place == "around":
+        assert broken is not None
+        assert f"at most {MAX_DEPTH} deep" in broken.reason
+    else:
+        assert found == [{"n": 1}, {"n": 2}]
+        assert [letter.reason for letter in dead] == ["nested too deeply"]
+
+
+def test_a_path_that_does_not_end_in_elements_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"must end in \.item"):
+        PathFinder("events")
+
+
+def test_this_machine_reads_documents_with_the_backend_in_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert slow_backend() is None
+    monkeypatch.setattr(ijson, "backend", "python")
+    assert "yajl2_c" in str(slow_backend())
+
+
+@given(records, st.integers(0, 10_000))
+def test_an_object_printed_over_lines_is_one_record(record: Any, point: int) -> None:
+    body = json.dumps(record, indent=2).encode()
+    found, dead, count, _ = decode(ObjectDecoder(), cuts(b"\xef\xbb\xbf" + body + b"\r\n", [point]))
+    expected = read_whole(body)
+    assert (found, len(dead), count) == (([], 1, 1) if expected is None else ([expected], 0, 1))
+
+
+def test_an_object_over_the_limit_is_one_dead_letter() -> None:
+    body = b'{"a": "' + b"x" * 1_000 + b'"}'
+    for chunks in ([body], single_bytes(body)):
+        found, dead, _, _ = decode(ObjectDecoder(max_record=100), chunks)
+        assert (found, len(dead)) == ([], 1)
+        assert "at most 100 bytes" in dead[0].reason

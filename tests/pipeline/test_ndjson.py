@@ -1,0 +1,175 @@
+"""Lines of JSON: any cutting gives the same, bad lines are told with their place, memory is bounded."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from arion_lib.pipeline.batch import RAW_LIMIT
+from arion_lib.pipeline.ndjson import NdjsonDecoder
+from arion_lib.pipeline.projection import projection
+from tests.pipeline.bodies import (
+    BAD_TEXTS,
+    cuts,
+    decode,
+    line_bodies,
+    naive_lines,
+    read_lines_whole,
+    records,
+    single_bytes,
+)
+
+BOM = b"\xef\xbb\xbf"
+
+
+@given(line_bodies(), st.lists(st.integers(0, 10_000), max_size=8))
+@settings(max_examples=250, deadline=None)
+def test_any_cutting_gives_the_records_and_dead_letters_of_the_whole_body(body: bytes, points: list[int]) -> None:
+    whole = decode(NdjsonDecoder(), [body])
+    assert decode(NdjsonDecoder(), cuts(body, points)) == whole
+    assert decode(NdjsonDecoder(), single_bytes(body)) == whole
+
+
+@given(line_bodies(), st.lists(st.integers(0, 10_000), max_size=8))
+@settings(max_examples=100, deadline=None)
+def test_any_cutting_gives_the_same_when_lines_are_too_long(body: bytes, points: list[int]) -> None:
+    whole = decode(NdjsonDecoder(max_record=64), [body])
+    assert decode(NdjsonDecoder(max_record=64), cuts(body, points)) == whole
+    assert decode(NdjsonDecoder(max_record=64), single_bytes(body)) == whole
+
+
+@given(line_bodies())
+@settings(max_examples=250, deadline=None)
+def test_records_and_places_are_those_of_json_loads_line_by_line(body: bytes) -> None:
+    found, dead, count, broken = decode(NdjsonDecoder(), [body])
+    good, bad = read_lines_whole(body)
+    assert found == good
+    assert [(letter.record, letter.offset) for letter in dead] == bad
+    assert count == len(good) + len(bad)
+    assert broken is None
+
+
+@given(st.lists(records, min_size=1))
+def test_what_was_written_is_read(written: list[dict[str, Any]]) -> None:
+    body = "\n".join(json.dumps(record) for record in written).encode()
+    found, dead, count, _ = decode(NdjsonDecoder(), [body])
+    good = [record for record in written if _has_no_lone_surrogate(record)]
+    assert found == good
+    assert count == len(written)
+    assert len(dead) == len(written) - len(good)
+
+
+def _has_no_lone_surrogate(record: dict[str, Any]) -> bool:
+    try:
+        json.dumps(record, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def test_a_chunk_may_end_inside_a_character_a_string_a_line_end_and_a_bom() -> None:
+    body = BOM + '{"name": "Jördis"}\r\n{"name": "😀 a, b"}\r\n'.encode()
+    expected = [{"name": "Jördis"}, {"name": "😀 a, b"}]
+    for point in range(len(body)):
+        assert decode(NdjsonDecoder(), cuts(body, [point]))[:2] == (expected, [])
+
+
+def test_reading_each_chunk_as_whole_lines_would_lose_records() -> None:
+    body = b'{"a": 1}\n{"a": 2}\n'
+    assert naive_lines([body]) == [{"a": 1}, {"a": 2}]
+    assert naive_lines(cuts(body, [12])) == [{"a": 1}]  # the control
+    assert decode(NdjsonDecoder(), cuts(body, [12]))[0] == [{"a": 1}, {"a": 2}]
+
+
+@pytest.mark.parametrize("bad", BAD_TEXTS)
+def test_a_bad_line_is_one_dead_letter_and_its_neighbours_are_read(bad: bytes) -> None:
+    body = b'{"n": 1}\n' + bad + b'\n{"n": 2}\n'
+    found, dead, count, _ = decode(NdjsonDecoder(), [body])
+    assert found == [{"n": 1}, {"n": 2}]
+    assert [(letter.record, letter.offset, letter.raw) for letter in dead] == [(2, 9, bad[:RAW_LIMIT])]
+    assert count == 3
+
+
+def test_an_object_over_two_lines_is_not_read_even_where_its_neighbours_would_make_up_the_count() -> None:
+    body = b'{"a": 1} {"b": 2}\n{"c":\n3}\n'
+    found, dead, count, _ = decode(NdjsonDecoder(), [body])
+    assert (found, len(dead), count) == ([], 3, 3)
+
+
+def test_an_empty_body_and_blank_lines_hold_no_records() -> None:
+    for body in (b"", b"\n", b"\r\n\r\n", b"  \n\t\n", BOM, BOM + b"\n"):
+        assert decode(NdjsonDecoder(), [body]) == ([], [], 0, None)
+
+
+def test_only_the_first_byte_order_mark_is_passed_over() -> None:
+    found, dead, _, _ = decode(NdjsonDecoder(), [BOM + b'{"a": 1}\n' + BOM + b'{"a": 2}\n'])
+    assert found == [{"a": 1}]
+    assert dead[0].offset == 12
+
+
+def test_the_last_record_needs_no_newline_but_a_truncated_one_is_a_dead_letter() -> None:
+    assert decode(NdjsonDecoder(), [b'{"a": 1}'])[0] == [{"a": 1}]
+    found, dead, count, _ = decode(NdjsonDecoder(), [b'{"a": 1}\n{"a": 2'])
+    assert (found, count) == ([{"a": 1}], 2)
+    assert "truncated" in dead[0].reason
+
+
+def test_of_duplicate_keys_the_last_one_counts() -> None:
+    body = b'{"a": 1, "a": 2}'
+    assert decode(NdjsonDecoder(), [body])[0] == [{"a": 2}]
+    (record,) = decode(NdjsonDecoder(projection(["a"])), [body])[0]
+    assert record.a == 2
+
+
+def test_nesting_of_a_hundred_thousand_is_a_dead_letter() -> None:
+    deep = b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    for kind in (dict, projection(["b"])):
+        found, dead, count, _ = decode(NdjsonDecoder(kind), [deep + b'\n{"b": 1}\n'])
+        assert len(found) == 1
+        assert (count, dead[0].record, dead[0].reason) == (2, 1, "nested too deeply")
+        assert len(dead[0].raw) == RAW_LIMIT
+
+
+def test_a_line_over_the_limit_is_one_dead_letter_and_reading_goes_on_behind_it() -> None:
+    body = b'{"a": 1}\n' + b"x" * 1_000 + b'\n{"a": 2}\n'
+    for chunks in ([body], cuts(body, range(0, len(body), 100)), single_bytes(body)):
+        found, dead, count, _ = decode(NdjsonDecoder(max_record=100), chunks)
+        assert (found, count) == ([{"a": 1}, {"a": 2}], 3)
+        assert [(letter.record, letter.offset) for letter in dead] == [(2, 9)]
+        assert "at most 100 bytes" in dead[0].reason
+
+
+@given(line_bodies(), st.integers(0, 15), st.lists(st.integers(0, 10_000), max_size=4))
+@settings(deadline=None)
+def test_skipping_gives_what_comes_behind_the_first_records(body: bytes, skip: int, points: list[int]) -> None:
+    good, dead, count, _ = decode(NdjsonDecoder(), [body])
+    found, letters, again, _ = decode(NdjsonDecoder(skip=skip), cuts(body, points))
+    bad_before = sum(letter.record <= skip for letter in dead)
+    assert found == good[max(0, skip - bad_before) :]
+    assert letters == [letter for letter in dead if letter.record > skip]
+    assert again == count
+
+
+def test_dead_letters_are_handed_over_once() -> None:
+    decoder = NdjsonDecoder()
+    decoder.feed(b"nope\n")
+    assert len(decoder.take_dead()) == 1
+    assert decoder.take_dead() == []
+
+
+def test_a_closed_decoder_says_so() -> None:
+    decoder = NdjsonDecoder()
+    decoder.close()
+    assert decoder.close() == []
+    with pytest.raises(ValueError, match="make a new one"):
+        decoder.feed(b"{}")
+
+
+@pytest.mark.parametrize("options", [{"max_record": 63}, {"skip": -1}])
+def test_wrong_arguments_are_refused_when_it_is_built(options: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="must be >="):
+        NdjsonDecoder(**options)

@@ -1,0 +1,56 @@
+"""A record gets the same verdict whichever of its fields are wanted."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from arion_lib.pipeline.ndjson import NdjsonDecoder
+from arion_lib.pipeline.projection import projection
+from arion_lib.pipeline.verdict import block_parser, encode, parser
+from tests.pipeline.bodies import BAD_TEXTS, decode, read_whole, records, texts
+
+OUT_OF_RANGE = [text for text in BAD_TEXTS if b"e400" in text or len(text) > 4_300]
+"""What is only refused where it is read: numbers that Python has no value for."""
+
+
+def verdict(kind: Any, text: bytes) -> bool:
+    found, dead, count, _ = decode(NdjsonDecoder(kind), [b"\n" + text])
+    assert len(found) + len(dead) == count <= 1
+    return bool(found)
+
+
+@pytest.mark.parametrize("text", BAD_TEXTS)
+def test_a_bad_record_is_refused_even_where_nobody_reads_the_bad_field(text: bytes) -> None:
+    assert verdict(dict, text) is False
+    assert verdict(projection(["a"]), text) is False
+    assert verdict(projection(["other"]), text) is (text in OUT_OF_RANGE)
+
+
+@given(texts, st.binary(max_size=1), st.integers(0, 10_000))
+@settings(max_examples=300, deadline=None)
+def test_a_damaged_record_gets_the_same_verdict_with_and_without_a_projection(
+    text: bytes, byte: bytes, place: int
+) -> None:
+    at = place % (len(text) + 1)
+    text = (text[:at] + byte + text[at + 1 :]).replace(b"\n", b" ")
+    if b"e" not in text.lower():  # an exponent may be out of range
+        assert verdict(projection(["other"]), text) == verdict(dict, text)
+    assert verdict(dict, text) == (read_whole(text) is not None)
+
+
+@given(st.lists(records))
+def test_a_block_is_parsed_as_its_records_are(written: list[Any]) -> None:
+    written = [record for record in written if read_whole(json.dumps(record).encode()) is not None]
+    assert block_parser(dict)(json.dumps(written).encode()) == written
+    assert [parser(dict)(json.dumps(record).encode()) for record in written] == written
+
+
+def test_what_is_encoded_keeps_its_digits() -> None:
+    record = {"a": Decimal("0.10"), "b": 2**70, "c": "ü"}
+    assert encode(record) == '{"a":0.10,"b":1180591620717411303424,"c":"ü"}'.encode()
