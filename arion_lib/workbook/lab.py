@@ -20,6 +20,8 @@ from arion_lib.workbook import notebooks
 SETTINGS = notebooks.FOLDER / ".jupyter"
 QUIET = (
     "--ServerApp.answer_yes=True",  # Ctrl-C once, and everything ends
+    "--Application.log_level=WARN",  # still prints the address
+    "--LabApp.extension_manager=readonly",  # asks no package host what else could be installed
     "--KernelManager.transport_encryption=auto",  # silences ipykernel's warning about its own default
 )
 
@@ -27,7 +29,9 @@ QUIET = (
 def command(root: Path, notebook: str | None, extra: Sequence[str]) -> list[str]:
     """Return the command line of a JupyterLab that shows the folder `root`, opened at `notebook`."""
     page = [f"--LabApp.default_url=/lab/tree/{notebook}"] if notebook else []
-    return [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={root}", *QUIET, *page, *extra]
+    administrator = hasattr(os, "geteuid") and os.geteuid() == 0  # as in most containers: JupyterLab wants to be told
+    allowed = ["--ServerApp.allow_root=True"] if administrator else []
+    return [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={root}", *QUIET, *allowed, *page, *extra]
 
 
 def _parser() -> argparse.ArgumentParser:

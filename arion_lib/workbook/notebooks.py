@@ -54,17 +54,19 @@ class Recorder:
         self.bar = tqdm(unit="cell", file=sys.stderr)
         self.notebooks: dict[Path, NotebookNode] = {}
         self.failed: dict[Path, list[str]] = {}
+        self.paths: dict[str, Path] = {}
 
     def pytest_itemcollected(self, item: Any) -> None:
         """Take the cell's stored outputs out of the game."""
         item.options["check"] = False
         item.cell.outputs, item.cell.execution_count = [], 0
         self.notebooks[item.path] = item.parent.nb
+        self.paths[item.nodeid] = item.path
         self.bar.reset((self.bar.total or 0) + 1)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Move the bar on, and remember what failed."""
-        path = ROOT / report.nodeid.partition("::")[0]
+        path = self.paths[report.nodeid]
         if report.failed:
             self.failed.setdefault(path, []).append(f"{report.nodeid}\n{report.longreprtext}")
         if report.when == "teardown":

@@ -1,7 +1,7 @@
 """Real servers for the tests that need one: reachable, or skipped with the reason.
 
 With ARION_REQUIRE_SERVICES=1 (CI) a server that does not answer fails its tests instead of skipping them. Addresses:
-ARION_POSTGRES, ARION_REDIS, ARION_RABBITMQ, each a URL.
+ARION_POSTGRES, ARION_REDIS, ARION_RABBITMQ, each a URL; `python -m arion_lib doctor` looks at the same.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from urllib.parse import quote
 
 import pytest
 
-POSTGRES = os.environ.get("ARION_POSTGRES", "postgresql://postgres:postgres@127.0.0.1:5432/test")
-REDIS = os.environ.get("ARION_REDIS", "redis://127.0.0.1:6379/0")
-RABBITMQ = os.environ.get("ARION_RABBITMQ", "amqp://guest:guest@127.0.0.1:5672/%2F")
+from arion_lib.workbook.doctor import SERVERS
+
+POSTGRES, REDIS, RABBITMQ = (server.url for server in SERVERS)
 
 
 def _ping_postgres() -> None:
