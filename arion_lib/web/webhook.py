@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from arion_lib.pipeline.batch import Batch, Delivery
-from arion_lib.pipeline.ingest import Cut, Intake, Receipt
+from arion_lib.pipeline.ingest import Cut, Intake, Receipt, event_batch
 from arion_lib.pipeline.recipe import Recipe
 from arion_lib.pipeline.records import open_decoder
 from arion_lib.pipeline.stored import StaleDelivery, Store, StoreError
@@ -132,18 +132,28 @@ class Webhook:
 
     async def _take_whole(self, post: Post, whole: bytes, known: Delivery | None = None) -> Receipt:
         recipe, rest = (post.recipe, whole) if post.recipe else first_line(whole)
-        intake = self._intake(post, recipe, known)
-        batches = [intake.feed(rest), intake.close()]
         try:
-            # All of them are queued before any is waited for, so they share a transaction and stay in order.
-            for waiting in [self._queue.submit(batch) for batch in batches if batch is not None]:
-                await waiting
+            if known is None:
+                batch = event_batch(
+                    post.stream, recipe, rest, delivery=post.delivery, max_record=self._limits.max_record
+                )
+                if batch is not None:
+                    await self._queue.submit(batch)
+                    return Receipt(accepted=1)
+            return await self._take_records(self._intake(post, recipe, known), rest)
         except StaleDelivery as stale:
             if stale.known is None or known is not None:
                 raise
             if stale.known.complete:
                 return Receipt(duplicates=stale.known.done)
             return await self._take_whole(post, whole, stale.known)
+
+    async def _take_records(self, intake: Intake, whole: bytes) -> Receipt:
+        batches = [intake.feed(whole), intake.close()]
+        # All of them are queued before any is waited for, so they share a transaction and stay in order.
+        waiting = [self._queue.submit(batch) for batch in batches if batch is not None]
+        for one in waiting:
+            await one
         return judged(intake)
 
     # -- a long one
