@@ -1,0 +1,94 @@
+"""The webhook with a sender beside it: real, bounded, and gone afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from arion_lib.pipeline.batch import Batch
+from arion_lib.web.load import LoadGenerator, new_loop_run
+from arion_lib.web.playground import BURSTS, CONNECTIONS, Playground, SlowStore, playground
+
+
+def until(read: Callable[[], Mapping[str, float]], true: Callable[[Mapping[str, float]], bool]) -> Mapping[str, float]:
+    """Read until it is true; a bound only so that a broken test ends."""
+    for _ in range(3_000):
+        figures = read()
+        if true(figures):
+            return figures
+        time.sleep(0.01)
+    raise AssertionError(f"never came true, last {figures}")
+
+
+@pytest.fixture
+def warm() -> None:
+    """Have what a process opens once and keeps: libuv's signal pipe, multiprocessing's shared heap."""
+    new_loop_run(asyncio.sleep(0))
+    LoadGenerator("http://127.0.0.1:1")
+
+
+@pytest.mark.usefixtures("warm", "no_leaks")
+def test_a_slow_sink_bounds_the_queue_and_holds_the_sender_back_and_nothing_is_lost(tmp_path: Path) -> None:
+    with playground(tmp_path) as play:
+        play.turn("rate", 3_000)
+        until(play.read, lambda f: f["throughput"] > 0)
+        assert play.counts()["refused"] == play.counts()["failed"] == 0
+        play.turn("delay", 200)
+        slow = until(play.read, lambda f: f["late"] > 0 and f["queue depth"] > 0)
+        assert slow["queue depth"] <= CONNECTIONS
+        play.turn("rate", 0)
+        play.turn("delay", 0)
+        until(play.read, lambda f: f["queue depth"] == 0 and play.counts()["accepted"] == play.counts()["sent"])
+        accepted = play.counts()["accepted"]
+    with SlowStore(tmp_path / "playground.db") as store:
+        assert store.status().rows == accepted
+
+
+class Load:
+    """A sender that sends nothing, to look at the rate alone."""
+
+    rate = 0.0
+
+    def counts(self) -> dict[str, int]:
+        return {"sent": 0, "accepted": 0, "refused": 0, "failed": 0, "late": 0}
+
+
+class Service:
+    class webhook:  # noqa: N801
+        class figures:  # noqa: N801
+            in_flight = 0
+
+
+def test_bursts_are_twice_the_rate_and_then_nothing(tmp_path: Path) -> None:
+    now = [100.0]
+    load = Load()
+    with SlowStore(tmp_path / "x.db") as store:
+        play = Playground(Service(), store, load, clock=lambda: now[0])  # type: ignore[arg-type]
+        play.turn("rate", 1_000)
+        assert load.rate == 1_000
+        play.turn("pattern", BURSTS)
+        rates = []
+        for now[0] in (101.0, 103.0, 105.0, 107.0):
+            play.read()
+            rates.append(load.rate)
+    assert rates == [2_000, 0, 2_000, 0]
+
+
+def test_a_slow_store_is_slow_and_still_a_store(tmp_path: Path) -> None:
+    with SlowStore(tmp_path / "x.db") as store:
+        store.delay = 0.05
+        began = time.monotonic()
+        store.commit(Batch("s", rows=[b"{}"]))
+        assert time.monotonic() - began >= 0.05
+        assert store.status().rows == 1
+
+
+def test_an_unknown_knob_is_refused(tmp_path: Path) -> None:
+    with SlowStore(tmp_path / "x.db") as store:
+        play = Playground(Service(), store, Load())  # type: ignore[arg-type]
+        with pytest.raises(KeyError, match="rate, pattern or delay"):
+            play.turn("volume", 11)
