@@ -22,6 +22,7 @@ from arion_lib.pipeline.stored import OutboxEntry, Store, StoreError
 
 log = logging.getLogger(__name__)
 
+_SMALL = 2_000  # messages of a round after which it pays to wait for more
 _PRUNE_EVERY = 64  # rounds: published entries are cleared away now and then, and whenever nothing is left to publish
 
 
@@ -54,6 +55,9 @@ class Relay:
         relays do not come back at the same moment.
     keep_published
         Seconds that published entries stay in the store; None: for ever.
+    linger
+        Seconds to wait after a small round, so that many small commits go out together: each round costs the database
+        a transaction and the queue a flush of the disk.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class Relay:
         first_pause: float = 0.05,
         longest_pause: float = 5.0,
         keep_published: float | None = 0.0,
+        linger: float = 0.0,
     ) -> None:
         if limit < 1 or poll <= 0 or not 0 < first_pause <= longest_pause:
             raise ValueError(
@@ -78,6 +83,7 @@ class Relay:
         self._poll = poll
         self._pauses = (first_pause, longest_pause)
         self._keep_published = keep_published
+        self._linger = linger
         self._working = threading.Lock()  # one round at a time: entries leave in order
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -113,6 +119,8 @@ class Relay:
                 self._failures = 0
                 if not published:
                     self._wake.wait(self._poll)
+                elif published < _SMALL:
+                    self._stopping.wait(self._linger)
 
     def start(self) -> None:
         """Run in a thread, woken by each commit that this process makes to the store.

@@ -25,6 +25,9 @@ from arion_lib.web.webhook import Webhook
 
 log = logging.getLogger(__name__)
 
+LINGER = 0.05
+"""Seconds that the relay waits after a small round: posts come by the thousand, and each round costs them a little."""
+
 FLUSH_PATIENCE = 5.0
 """Seconds that the relay gets to send the outbox on once the server stops."""
 
@@ -46,7 +49,7 @@ class PipelineService:
     ) -> None:
         self.store, self.broker, self.limits = store, broker, limits
         self.patience = Patience(idle=limits.idle, slowest=limits.slowest)
-        self.relay = Relay(store, broker) if broker else None
+        self.relay = Relay(store, broker, linger=LINGER) if broker else None
         self.webhook = Webhook(
             store, self.patience, verifier=Verifier(secrets) if secrets else None, limits=limits, cut=cut
         )
