@@ -20,6 +20,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any, BinaryIO
 
 from arion_lib.measure.counter import Page, connect
@@ -91,6 +92,7 @@ def _measured(job: Job, inbox: BinaryIO, outbox: BinaryIO) -> Outcome:
         connect(None)
         return _failure(error)
     connect(None)
+    sys.stdout.flush()  # what it printed comes before what it returned
     _send(outbox, done)
     return _success(value)
 
@@ -121,11 +123,18 @@ def _success(value: object) -> Outcome:
 def _failure(error: BaseException) -> Outcome:
     import cloudpickle
 
-    text = "".join(traceback.format_exception(error))
+    text = "".join(traceback.format_exception(error.with_traceback(_users_part(error.__traceback__))))
     try:
         return Outcome(error=cloudpickle.dumps(error), traceback=text)
     except Exception:  # noqa: BLE001  an exception that does not pickle is told by its text
         return Outcome(lost=f"{type(error).__name__}: {error}", traceback=text)
+
+
+def _users_part(trace: TracebackType | None) -> TracebackType | None:
+    """Leave out the frames of this file."""
+    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+        trace = trace.tb_next
+    return trace
 
 
 class _TooLargeError(Exception):
@@ -140,12 +149,18 @@ class _Bounded(io.BytesIO):
 
 
 def _channels() -> tuple[BinaryIO, BinaryIO]:
-    """Keep the two pipes to ourselves: what the function prints goes to the standard error, and it reads nothing."""
+    """Keep the two pipes to ourselves; the function prints where our parent does, and reads nothing.
+
+    On Windows, where no further descriptor is inherited, what it prints goes to the standard error.
+    """
     inbox, outbox = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
-    os.dup2(2, 1)
+    printed = int(sys.argv[1]) if len(sys.argv) > 1 else 2
+    os.dup2(printed, 1)
+    if printed > 2:
+        os.close(printed)
     return inbox, outbox
 
 

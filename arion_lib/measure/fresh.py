@@ -281,13 +281,15 @@ def _counter_page() -> Iterator[tuple[Path, Page]]:
 @contextmanager
 def _child() -> Iterator[tuple[subprocess.Popen[bytes], queue.SimpleQueue[object]]]:
     """Start a child and a thread that moves its messages into a queue; see that both end."""
-    child = subprocess.Popen(
-        command("arion_lib.measure.child"),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        start_new_session=os.name == "posix",  # Ctrl-C reaches this process alone, which then ends the child
-        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
-    )
+    with _printing() as printed:
+        child = subprocess.Popen(
+            [*command("arion_lib.measure.child"), *map(str, printed)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            pass_fds=printed,
+            start_new_session=os.name == "posix",  # Ctrl-C reaches this process alone, which then ends the child
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+        )
     assert child.stdin is not None  # noqa: S101  both are pipes
     assert child.stdout is not None  # noqa: S101
     inbox: queue.SimpleQueue[object] = queue.SimpleQueue()
@@ -305,6 +307,20 @@ def _child() -> Iterator[tuple[subprocess.Popen[bytes], queue.SimpleQueue[object
         _kill_group(child)
         child.wait()
         reader.join()
+
+
+@contextmanager
+def _printing() -> Iterator[tuple[int, ...]]:
+    """Duplicate the standard output for the child to print on: its own standard output is the pipe it reports on."""
+    try:
+        printed = (os.dup(1),) if os.name == "posix" else ()
+    except OSError:  # this process has none
+        printed = ()
+    try:
+        yield printed
+    finally:
+        for descriptor in printed:
+            os.close(descriptor)
 
 
 def command(module: str) -> list[str]:

@@ -236,8 +236,9 @@ def _peaks(
     _predicted(axes, prediction, bytes_text)
     points = [point for row in series.values() for point in row]
     _x_axis(axes, x_label if unit == "B" else f"{x_label} ({unit or 'items'})", _units(unit))
-    _log_x(axes, sorted({x for x, _ in points}))
-    _y_axis(axes, "peak memory over the baseline", BYTES, log=_wide([y for _, y in points]))
+    log = _wide([y for _, y in points])  # then the sizes as well: growth with the input is a straight line
+    _x_sizes(axes, sorted({x for x, _ in points}), log)
+    _y_axis(axes, "peak memory over the baseline", BYTES, log)
     words = lines_text(title, "input size", "peak memory", series, lambda x: amount_text(x, unit), bytes_text)
     _publish(figure, alt or words + _guess(prediction, bytes_text), caption, to)
 
@@ -298,10 +299,10 @@ def _x_axis(axes: Axes, label: str, units: Mapping[str, float] | None) -> None:
         axes.xaxis.set_major_formatter(_ticks(units))
 
 
-def _log_x(axes: Axes, sizes: Sequence[float]) -> None:
-    """Space the sizes evenly by ratio if they range widely, and write each below the axis while there is room."""
+def _x_sizes(axes: Axes, sizes: Sequence[float], log: bool) -> None:
+    """Space the sizes by ratio if `log` or if they range widely; write each below the axis while there is room."""
     form = axes.xaxis.get_major_formatter()
-    if _wide(sizes):
+    if _wide(sizes) or (log and min(sizes) > 0):
         axes.set_xscale("log")
     if len(sizes) <= 6:
         axes.set_xticks(sizes)

@@ -56,6 +56,7 @@ def test_an_exception_is_raised_here_with_its_type_and_the_childs_traceback():
     (note,) = caught.value.__notes__
     assert note.startswith("in the measured process:")
     assert 'raise Odd("spilled")' in note
+    assert "child.py" not in note  # the user's frames alone
     with pytest.raises(Odd) as plain:
         breaks()
     assert not hasattr(plain.value, "__notes__")  # control: called here, no note
@@ -172,15 +173,22 @@ def test_exit_handlers_of_a_child_that_reported_run(tmp_path):
     assert (tmp_path / "trace").read_text() == "ran"
 
 
-def test_what_the_function_prints_does_not_disturb_the_conversation(capfd):
+@posix
+def test_what_the_function_prints_comes_out_here_and_does_not_disturb_the_conversation(capfd):
     def prints():
-        sys.stdout.write("from the child\n")
-        sys.stdout.flush()
         os.write(1, b"\x80\x04N.")  # a whole pickle, past the Python layer
+        sys.stdout.write("from the child\n")
+        sys.stderr.write("and an error\n")
         return 1
 
     assert measure_memory(prints).value == 1
-    assert "from the child" in capfd.readouterr().err
+    out, err = capfd.readouterr()
+    assert out.endswith("from the child\n")
+    assert err == "and an error\n"
+
+
+def test_the_function_reads_nothing_from_the_standard_input():
+    assert measure_memory(lambda: sys.stdin.read()).value == ""
 
 
 def test_a_value_too_large_to_send_back_costs_its_value_not_the_measurement():
