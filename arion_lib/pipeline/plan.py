@@ -22,6 +22,9 @@ ID_LIMIT = 512
 
 _INT64_MAX = (1 << 63) - 1
 
+Place: TypeAlias = tuple[str, str]
+"""A stream and the id of a delivery into it."""
+
 Refused: TypeAlias = dict[int, ValueError | StaleDelivery]
 
 
@@ -87,8 +90,8 @@ def check(batch: Batch) -> Checked:
     rows = _check_rows(batch.rows)
     if not set(map(type, batch.messages)) <= {bytes}:
         raise ValueError("messages must be bytes")
-    if batch.ids is not None:
-        _check_ids(batch, batch.ids)
+    for name in batch.ids or ():
+        _check_id("an event id", name)
     for delivery in batch.deliveries:
         _check_delivery(batch, delivery)
     for letter in batch.dead:
@@ -104,25 +107,29 @@ def admit(
     `known(stream, id)` reads the store inside the transaction; what an earlier batch of the group advances
     counts for the later ones. All deliveries of a batch must fit, or none of the batch is taken.
     """
-    reached: dict[tuple[str, str], Delivery] = {}
+    reached: dict[Place, Delivery] = {}
     admitted = []
     for index, one in checked.items():
-        stream = one.batch.stream
-        stale = None
-        steps = dict(reached) if len(one.batch.deliveries) > 1 else reached
-        for delivery in one.batch.deliveries:
-            place = (stream, delivery.id)
-            before = steps.get(place) or known(stream, delivery.id)
-            if not follows(before, delivery):
-                stale = StaleDelivery(stream, delivery, before)
-                break
-            steps[place] = delivery
-        if stale is not None:
+        try:
+            reached |= _steps(one.batch, reached, known)
+        except StaleDelivery as stale:
             refused[index] = stale
-            continue
-        reached = steps
-        admitted.append(one)
+        else:
+            admitted.append(one)
     return admitted
+
+
+def _steps(
+    batch: Batch, reached: Mapping[Place, Delivery], known: Callable[[str, str], Delivery | None]
+) -> dict[Place, Delivery]:
+    steps: dict[Place, Delivery] = {}
+    for delivery in batch.deliveries:
+        place = (batch.stream, delivery.id)
+        before = steps.get(place) or reached.get(place) or known(*place)
+        if not follows(before, delivery):
+            raise StaleDelivery(batch.stream, delivery, before)
+        steps[place] = delivery
+    return steps
 
 
 def follows(known: Delivery | None, delivery: Delivery) -> bool:
@@ -192,18 +199,6 @@ def _check_rows(rows: Sequence[bytes]) -> list[str]:
     if any("\0" in text for text in texts):
         raise ValueError("rows must be JSON text, got a row with a NUL byte")
     return texts
-
-
-def _check_ids(batch: Batch, ids: Sequence[str]) -> None:
-    if batch.groups:
-        raise ValueError("ids must be None where groups are given: a partial aggregate cannot leave a row out")
-    if len(ids) != len(batch.rows) or (batch.messages and len(batch.messages) != len(ids)):
-        raise ValueError(
-            f"ids must be one a row and one a message, got {len(ids)} ids, {len(batch.rows)} rows, "
-            f"{len(batch.messages)} messages"
-        )
-    for name in ids:
-        _check_id("an event id", name)
 
 
 def _check_id(what: str, name: str) -> None:

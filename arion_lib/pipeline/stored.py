@@ -46,10 +46,10 @@ class StaleDelivery(StoreError):
     """
 
     def __init__(self, stream: str, delivery: Delivery, known: Delivery | None) -> None:
-        there = "nothing" if known is None else f"{known.done} records{' and its end' if known.complete else ''}"
+        there = "nothing is" if known is None else f"{known.done} records{' and the end' if known.complete else ''} are"
         super().__init__(
             f"delivery must go on from what is stored, got records {delivery.start} to {delivery.done} of "
-            f"{delivery.id!r} in {stream!r} where {there} is stored; read done() and go on from there"
+            f"{delivery.id!r} in {stream!r} where {there} stored; read done() and go on from there"
         )
         self.stream = stream
         self.delivery = delivery

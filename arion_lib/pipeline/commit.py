@@ -1,0 +1,87 @@
+"""The group commit, the same for every database: check, begin, compare, write, tell.
+
+Idea        Many batches share one transaction, for it is the wait for the disk that costs.
+Invariant   A batch is committed whole or refused whole; a refused one does not touch the others.
+When wrong  Any other error rolls the whole group back; each batch may be committed again.
+See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_store.py
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Protocol, Self
+
+from arion_lib.pipeline.batch import Batch, Delivery
+from arion_lib.pipeline.plan import Plan, Refused, admit, by_stream, check_all
+from arion_lib.pipeline.stored import BatchesRefused
+
+
+class Writing(Protocol):
+    """A transaction that has begun: what it reads nobody else can change before it ends."""
+
+    def done(self, stream: str, delivery_id: str) -> Delivery | None:
+        """Return how far a delivery has come."""
+        ...
+
+    def seen(self, stream: str, ids: Sequence[str]) -> set[str]:
+        """Return those of the event ids that the stream has had."""
+        ...
+
+    def write(self, stream: str, plan: Plan) -> None:
+        """Write all of the plan."""
+        ...
+
+
+class GroupCommit(ABC):
+    """What stores have in common; one of them says how a transaction begins, and how everything is closed."""
+
+    def __init__(self) -> None:
+        self._listeners: list[Callable[[], None]] = []
+
+    @abstractmethod
+    def _begin(self, streams: Sequence[str]) -> AbstractContextManager[Writing]:
+        """Begin a transaction that is alone in these streams, and commit it at the end of the block."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of connections and files; a second call does nothing."""
+
+    def commit(self, batch: Batch) -> None:
+        """Make all of `batch` durable, or raise and leave nothing of it (see `Store.commit`)."""
+        try:
+            self.commit_all((batch,))
+        except BatchesRefused as refused:
+            raise refused.refused[0] from None
+
+    def commit_all(self, batches: Iterable[Batch]) -> None:
+        """Make several batches durable in one transaction; see `Store.commit_all` for what is refused."""
+        refused: Refused = {}
+        checked = check_all(batches, refused)
+        total = len(checked) + len(refused)
+        plans: dict[str, Plan] = {}
+        if checked:
+            with self._begin(sorted({one.batch.stream for one in checked.values()})) as writing:
+                plans = by_stream(admit(checked, writing.done, refused), writing.seen)
+                for stream, plan in plans.items():
+                    writing.write(stream, plan)
+        if any(plan.messages for plan in plans.values()):
+            for committed in tuple(self._listeners):
+                committed()
+        if refused:
+            raise BatchesRefused(refused, total)
+
+    def listen(self, committed: Callable[[], None]) -> Callable[[], None]:
+        """Call `committed` after each commit of this object that left messages; the returned function ends that."""
+        self._listeners.append(committed)
+        return lambda: self._listeners.remove(committed)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

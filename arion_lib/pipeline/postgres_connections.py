@@ -1,0 +1,120 @@
+"""One PostgreSQL database, one connection that writes, a few that read, and errors that say what to do.
+
+Idea        The server keeps order among servers; inside a process one guarded connection writes, others read.
+Invariant   A transaction is committed and on the server's disk, or as if it had never begun.
+When wrong  psycopg's errors become the same `StoreError`s as SQLite's; a lost connection is opened anew.
+See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_store.py
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from arion_lib.pipeline.addresses import masked
+from arion_lib.pipeline.stored import StoreBusy, StoreDown, StoreError, StoreFull
+
+if TYPE_CHECKING:
+    import psycopg
+
+_READERS = 4
+"""Read connections that are kept open; more are opened for a moment when more threads read at once."""
+
+
+class PostgresConnections:
+    """The connections to one database, each made when it is first needed.
+
+    `busy_timeout` is in seconds: how long to wait for a lock, and for the server to answer.
+    """
+
+    def __init__(self, url: str, busy_timeout: float) -> None:
+        self._url = url
+        self._busy_timeout = busy_timeout
+        self._writing = threading.Lock()
+        self._writer: psycopg.Connection[Any] | None = None
+        self.idle: list[psycopg.Connection[Any]] = []  # read connections that nobody uses
+        self._closed = False
+
+    def __str__(self) -> str:
+        return masked(self._url)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[psycopg.Connection[Any]]:
+        """Lend the writing connection for one transaction; it is on the server's disk afterwards."""
+        if not self._writing.acquire(timeout=self._busy_timeout):
+            raise StoreBusy(f"{self} was written by other threads for {self._busy_timeout} s: try again later")
+        try:
+            self._must_be_open()
+            with self._translated():
+                if self._writer is None or self._writer.closed:
+                    self._writer = self._connect()
+                with self._writer.transaction():
+                    yield self._writer
+        finally:
+            self._writing.release()
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[psycopg.Connection[Any]]:
+        """Lend a reading connection."""
+        self._must_be_open()
+        with self._translated():
+            try:
+                db = self.idle.pop()
+            except IndexError:
+                db = self._connect()
+            try:
+                yield db
+            finally:
+                if self._closed or db.closed or len(self.idle) >= _READERS:
+                    db.close()
+                else:
+                    self.idle.append(db)
+
+    def close(self) -> None:
+        """Close the connections; a second call does nothing."""
+        self._closed = True
+        with self._writing:
+            while self.idle:
+                self.idle.pop().close()
+            if self._writer is not None:
+                self._writer.close()
+                self._writer = None
+
+    # -- how
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        db: psycopg.Connection[Any] = _client().connect(
+            self._url, autocommit=True, connect_timeout=max(2, round(self._busy_timeout))
+        )
+        db.execute("SELECT set_config('lock_timeout', %s, false)", (f"{max(1, round(self._busy_timeout * 1_000))}ms",))
+        db.execute("SET synchronous_commit = on")
+        return db
+
+    def _must_be_open(self) -> None:
+        if self._closed:
+            raise StoreError("the store is closed; open a new one")
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        client = _client()
+        try:
+            yield
+        except (client.errors.LockNotAvailable, client.errors.DeadlockDetected) as error:
+            raise StoreBusy(f"{self} was locked for {self._busy_timeout} s: try again later") from error
+        except client.errors.InsufficientResources as error:
+            raise StoreFull(f"no room for {self}: nothing was written; make room and commit again") from error
+        except (client.OperationalError, client.InterfaceError) as error:
+            raise StoreDown(f"{self} does not answer: {masked(str(error))}") from error
+        except client.Error as error:
+            raise StoreError(f"{self}: {masked(str(error))}") from error
+
+
+def _client() -> Any:
+    """Return psycopg: imported when a store is opened, not when the pipeline is."""
+    try:
+        import psycopg
+    except ImportError as error:
+        raise StoreError("PostgreSQL needs psycopg: pip install 'arion-workbook[servers]'") from error
+    return psycopg

@@ -1,0 +1,37 @@
+"""The two databases behind one seam, each fresh for a test and gone after it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from arion_lib.pipeline.addresses import local_url, scheme
+from arion_lib.pipeline.store import SqliteStore
+from arion_lib.pipeline.store_postgres import PostgresStore
+
+
+@dataclass(frozen=True)
+class Database:
+    """Where a database is."""
+
+    url: str
+
+    def open(self, *, busy_timeout: float = 5.0, clock: Callable[[], float] = time.time) -> SqliteStore | PostgresStore:
+        kind = SqliteStore if scheme(self.url) == "sqlite" else PostgresStore
+        return kind(self.url, busy_timeout=busy_timeout, clock=clock)
+
+
+KINDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
+
+
+@pytest.fixture(params=KINDS)
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A database of each kind that nobody else uses."""
+    if request.param == "sqlite":
+        yield Database(local_url("sqlite", tmp_path / "store.db"))
+    else:
+        yield Database(request.getfixturevalue("postgres_schema"))
