@@ -1,0 +1,329 @@
+"""From a fresh clone to a running word: made once, hash-checked, and never left half-made.
+
+The clones here are small ones: our own code, and a lock of one wheel that the test writes, with a `pytest` in it that
+only says where it runs. Python, `venv`, pip, signals and processes are the real ones; nothing leaves this machine.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from arion_lib.setup import environment, installer, interrupts, words
+from arion_lib.setup.environment import ROOT
+
+BASE = str(getattr(sys, "_base_executable", None) or sys.executable)
+posix = pytest.mark.skipif(sys.platform == "win32", reason="signals to a process group are POSIX")
+
+PROJECT = """
+[project]
+name = "small"
+dependencies = ["arion-marker>=1"]
+[project.optional-dependencies]
+web = []
+dask = []
+servers = []
+notebooks = []
+peers = []
+dev = []
+"""
+SAYS_WHERE = "import sys; print('prefix', sys.prefix, *sys.argv[1:]); sys.exit(len(sys.argv) - 1)"
+
+
+class Clone:
+    """A small clone and the environment variables of somebody who runs it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "a clone"  # a blank in the path: quoting must hold
+        self.wheels = folder / "wheels"
+        self.bin = folder / "bin"
+        for made in (self.root, self.wheels, self.bin):
+            made.mkdir()
+        shutil.copytree(ROOT / "arion_lib", self.root / "arion_lib", ignore=shutil.ignore_patterns("__pycache__"))
+        (self.root / "pyproject.toml").write_text(PROJECT)
+        self.lock("1.0")
+        self.variables = {
+            **{key: value for key, value in os.environ.items() if not key.startswith(("PIP_", "PYTHON", "ARION_"))},
+            "PATH": os.pathsep.join([str(self.bin), "/usr/bin", "/bin"]) if os.name != "nt" else os.environ["PATH"],
+            "PIP_NO_INDEX": "1",
+            "PIP_FIND_LINKS": self.wheels.as_uri(),
+            "PIP_CONFIG_FILE": os.devnull,
+        }
+
+    @property
+    def venv(self) -> Path:
+        return self.root / ".venv"
+
+    def lock(self, version: str, *, broken: bool = False) -> None:
+        """Write the wheel of a `pytest` that says where it runs, and the lock that holds its hash."""
+        info = f"arion_marker-{version}.dist-info"
+        files = {
+            "pytest/__main__.py": SAYS_WHERE,
+            f"{info}/METADATA": f"Metadata-Version: 2.1\nName: arion-marker\nVersion: {version}\n",
+            f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        }
+        files[f"{info}/RECORD"] = "".join(f"{name},,\n" for name in [*files, f"{info}/RECORD"])
+        wheel = self.wheels / f"arion_marker-{version}-py3-none-any.whl"
+        with zipfile.ZipFile(wheel, "w") as archive:
+            for name, text in files.items():
+                archive.writestr(name, text)
+        digest = "0" * 64 if broken else hashlib.sha256(wheel.read_bytes()).hexdigest()
+        (self.root / "requirements.lock").write_text(f"arion-marker=={version} \\\n    --hash=sha256:{digest}\n")
+
+    def uv(self, script: str) -> None:
+        """Put a `uv` on the path: pip is then only what comes after it."""
+        path = self.bin / "uv"
+        path.write_text(f"#!{BASE}\n{script}\n")
+        path.chmod(0o755)
+
+    def command(self, *words: str, python: str = BASE) -> list[str]:
+        return [python, "-m", "arion_lib", *words]
+
+    def run(self, *words: str, python: str = BASE) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*words, python=python),
+            cwd=self.root,
+            env=self.variables,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    @contextmanager
+    def running(self, *words: str) -> Iterator[subprocess.Popen[str]]:
+        """Start it as a terminal would: the leader of a process group, Ctrl-C not ignored."""
+        process = subprocess.Popen(
+            self.command(*words),
+            cwd=self.root,
+            env=self.variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        with process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A clone whose environment the first test makes and the next ones use."""
+    return Clone(tmp_path_factory.mktemp("shared"))
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Clone:
+    return Clone(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def made(shared: Clone) -> subprocess.CompletedProcess[str]:
+    return shared.run("test", "--one", "--two")
+
+
+def test_a_fresh_clone_makes_its_environment_and_goes_on_inside(
+    shared: Clone, made: subprocess.CompletedProcess[str]
+) -> None:
+    assert "prefix " + str(shared.venv) + " --one --two" in made.stdout, made.stderr
+    assert made.returncode == 2  # what the word's own command exited with
+    assert "making" in made.stderr
+    assert "1/1" in made.stderr
+
+
+@pytest.mark.usefixtures("made")
+def test_the_second_time_nothing_is_made_or_installed(shared: Clone) -> None:
+    again = shared.run("test", "--one")
+    assert (again.returncode, again.stderr) == (1, "")
+    assert str(shared.venv) in again.stdout
+
+
+@pytest.mark.usefixtures("made")
+def test_inside_the_environment_everything_imports_the_clone_from_any_folder(shared: Clone, tmp_path: Path) -> None:
+    command = [environment.python_of(shared.venv), "-c", "import arion_lib; print(arion_lib.__file__)"]
+    done = subprocess.run(command, cwd=tmp_path, env=shared.variables, capture_output=True, text=True, check=True)
+    assert Path(done.stdout.strip()) == shared.root / "arion_lib" / "__init__.py"
+
+
+@pytest.mark.usefixtures("made")
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_changed_lock_is_installed_before_the_word_runs(shared: Clone, inside: bool) -> None:
+    shared.lock("2.0" if inside else "3.0")
+    done = shared.run("test", python=str(environment.python_of(shared.venv)) if inside else BASE)
+    assert done.returncode == 0, done.stderr
+    assert "ready" in done.stderr
+    assert list(shared.venv.glob(f"**/arion_marker-{'2.0' if inside else '3.0'}.dist-info"))
+
+
+def test_a_wrong_hash_is_refused_and_leaves_no_environment(clone: Clone) -> None:
+    clone.lock("1.0", broken=True)
+    done = clone.run("test")
+    assert done.returncode == 1
+    assert "HASHES" in done.stderr
+    assert "pip must succeed" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not clone.venv.exists()
+
+
+HANGS = """import os, subprocess, sys, time
+child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])
+print('hanging', flush=True)
+child.wait()"""
+
+
+@posix
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminated"])
+def test_an_interrupted_set_up_leaves_no_process_and_no_environment(clone: Clone, number: signal.Signals) -> None:
+    clone.uv(HANGS)
+    with clone.running("test") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "hanging\n"
+        family = psutil.Process(process.pid).children(recursive=True)
+        assert len(family) == 2  # the installer, and what it started
+        assert clone.venv.exists()
+        os.killpg(process.pid, number)
+        assert process.wait(timeout=30) == (130 if number == signal.SIGINT else 128 + number)
+        _, alive = psutil.wait_procs(family, timeout=10)
+    assert not alive
+    assert not clone.venv.exists()
+
+
+@posix
+def test_ctrl_c_while_pip_waits_for_the_network_leaves_nothing(clone: Clone) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        clone.variables["PIP_INDEX_URL"] = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
+        del clone.variables["PIP_NO_INDEX"], clone.variables["PIP_FIND_LINKS"]
+        with clone.running("test") as process:
+            silent.settimeout(30)
+            connection, _ = silent.accept()  # pip asks, and gets no answer
+            with connection:
+                family = psutil.Process(process.pid).children(recursive=True)
+                os.killpg(process.pid, signal.SIGINT)
+                assert process.wait(timeout=30) == 130
+                _, alive = psutil.wait_procs(family, timeout=10)
+    assert family
+    assert not alive
+    assert not clone.venv.exists()
+
+
+@posix
+def test_a_killed_set_up_is_made_again_and_where_uv_fails_pip_installs(clone: Clone) -> None:
+    clone.uv(HANGS)
+    with clone.running("test") as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        family = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+        process.wait()
+        for orphan in family:
+            orphan.kill()
+        psutil.wait_procs(family, timeout=10)
+    assert (clone.venv / environment.MARK.name).read_text() == environment.UNFINISHED
+    assert environment.python_of(clone.venv).exists()  # it looks whole: only the mark tells
+    clone.uv("import sys; sys.exit(f'uv cannot {sys.argv}')")
+    done = clone.run("test")
+    assert done.returncode == 0, done.stderr
+    assert "'--require-hashes'" in done.stderr
+    assert "pip tries" in done.stderr
+    assert str(clone.venv) in done.stdout
+
+
+def test_an_environment_made_by_hand_is_filled_and_never_removed(clone: Clone) -> None:
+    subprocess.run([BASE, "-m", "venv", "--without-pip", str(clone.venv)], check=True)
+    clone.lock("1.0", broken=True)
+    assert clone.run("test").returncode == 1
+    assert environment.python_of(clone.venv).exists()
+    clone.lock("1.0")
+    done = clone.run("test")
+    assert (done.returncode, str(clone.venv) in done.stdout) == (0, True), done.stderr
+
+
+def test_a_prepared_environment_just_runs(clone: Clone) -> None:
+    (clone.root / "pyproject.toml").write_text(PROJECT.replace("arion-marker", "pytest"))
+    done = clone.run("test", "--version", python=sys.executable)  # the one these tests run in has everything
+    assert (done.returncode, done.stdout.startswith("pytest ")) == (0, True), done.stderr
+    assert not clone.venv.exists()
+
+
+@pytest.mark.parametrize("word", [word for word in words.WORDS if word != "doctor"])
+def test_help_installs_nothing_and_shows_an_example(clone: Clone, word: str) -> None:
+    done = clone.run(word, "--help")
+    assert done.returncode == 0, done.stderr
+    assert f"python -m arion_lib {word}" in done.stdout
+    assert "example: python -m arion_lib" in done.stdout
+    assert not clone.venv.exists()
+
+
+def test_the_doctor_installs_nothing_and_says_what_is_missing(clone: Clone) -> None:
+    done = clone.run("doctor")
+    assert done.returncode == 1, done.stderr
+    assert "missing: arion-marker" in done.stdout
+    assert "python -m arion_lib lab" in done.stdout
+    assert not clone.venv.exists()
+
+
+def test_a_wrong_word_exits_with_2_and_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert words.main(["lerner"]) == 2
+    assert "did you mean `learner`?" in capsys.readouterr().err
+    assert words.main([]) == 2
+    assert words.main(["--help"]) == 0
+    said = capsys.readouterr().out
+    assert all(f"  {name} " in said for name in words.WORDS)
+
+
+def test_every_word_of_the_command_line_leads_to_a_run_function() -> None:
+    for word in words.WORDS.values():
+        spec = importlib.util.find_spec(word.module)
+        assert spec is not None, word.module
+        assert spec.origin is not None
+        tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+        assert any(isinstance(node, ast.FunctionDef) and node.name == "run" for node in tree.body), word.module
+
+
+@pytest.mark.parametrize("version", [(2, 7, 18), (3, 8, 18), (3, 10, 13)])
+def test_an_old_python_gets_one_sentence(version: tuple[int, int, int]) -> None:
+    code = f"import runpy, sys; sys.version_info = {version}; runpy.run_module('arion_lib', run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert f"needs Python 3.11 or newer, got {version[0]}.{version[1]}" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["__init__.py", "__main__.py"])
+def test_what_an_old_python_reads_is_old_syntax(name: str) -> None:
+    source = (ROOT / "arion_lib" / name).read_text(encoding="utf-8")
+    source.encode("ascii")  # Python 2 reads nothing else without being told
+    tree = ast.parse(source, feature_version=(3, 7))
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr | ast.AnnAssign | ast.FunctionDef)]
+
+
+def test_debian_without_venv_gets_the_command_that_repairs_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setattr(environment, "VENV", tmp_path / ".venv")
+    with pytest.raises(interrupts.SetupError, match=r"sudo apt install python3\.\d+-venv"):
+        environment._create()
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_progress_outside_a_terminal_is_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
+    for seen in range(1, 51):
+        installer.show(seen, 50, "some")
+    assert capsys.readouterr().err.splitlines() == ["  20/50 some", "  40/50 some", "  50/50 some"]
