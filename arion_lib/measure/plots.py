@@ -1,10 +1,10 @@
-"""Measurements as figures, one call each. The only file that imports matplotlib.
+"""Measurements as figures, one call each.
 
 Idea        The title states the finding, axes have units, series are told apart by line style as well as by colour.
 Invariant   A figure is drawn on its own `Figure` object (never on pyplot's state, so any thread may draw) and is shown
             together with its description in words.
 When wrong  A chart without a title, or of nothing, is a `ValueError` before anything is drawn.
-See         arion_lib/measure/describe.py · tests/measure/test_plots.py · notebooks/1_streaming_pipeline.ipynb
+See         arion_lib/measure/canvas.py (style) · tests/measure/test_plots.py · notebooks/1_streaming_pipeline.ipynb
 
     from arion_lib.measure import plots
 
@@ -17,46 +17,35 @@ See         arion_lib/measure/describe.py · tests/measure/test_plots.py · note
 
 Predictions of memory are in bytes: a reader's MB times 1e6. Each call returns None.
 
-How the words travel, for the test of the notebooks' hygiene: the picture is one `display_data` output with `image/png`,
-the description as `text/plain` and again as `metadata["image/png"]["alt"]` (nbconvert's classic template writes it into
-the page; JupyterLab ignores it). Right after it stands a second `display_data` with `text/markdown`: the visible
-one-sentence caption in italics and the same description inside `<details>`, which a screen reader finds in JupyterLab
-too. nbval compares both texts and ignores the PNG: figures of measured data belong into cells tagged
-`nbval-ignore-output`; figures of fixed data may be compared.
-
-With `to=path` the PNG is written there (description in its metadata) instead of being shown.
+With `to=path` the PNG is written there instead of being shown. How the words travel: arion_lib/measure/canvas.py.
 """
 
 from __future__ import annotations
 
-import base64
-import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+from arion_lib.measure.canvas import (
+    COLOURS,
+    HATCHES,
+    PREDICTED,
+    draw_lines,
+    draw_prediction,
+    new_figure,
+    publish,
+    units_of,
+    wide,
+    x_axis,
+    x_sizes,
+    y_axis,
+)
 from arion_lib.measure.describe import Point, bars_text, lines_text, spans_text
 from arion_lib.measure.results import Measurement, Sample, max_sample, thinned
 from arion_lib.measure.tables import Growth, Table
-from arion_lib.measure.units import BYTES, COUNTS, SECONDS, amount_text, bytes_text, rate_text, seconds_text
+from arion_lib.measure.units import BYTES, SECONDS, amount_text, bytes_text, rate_text, seconds_text
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe and Ito's palette: readers with any colour vision can tell them apart (jfly.uni-koeln.de/color, 2008)."""
-DASHES: tuple[Any, ...] = ("-", "-.", ":", (0, (3, 1, 1, 1, 1, 1)), (0, (1, 2.5)), (0, (6, 2, 1, 2)), (0, (2, 1)))
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-HATCHES = ("", "///", "...", "xxx", "\\\\\\", "+++", "ooo")
-PREDICTED: Any = (0, (7, 4))
-"""Long dashes belong to the reader's prediction alone."""
-
-_DPI = 80
-_WIDTH = 7.0  # inches
 _MOST_POINTS = 400
-_LOG_FROM = 20  # a range this wide (largest / smallest) is drawn on a logarithmic axis
 _PAGE = 4_096  # bytes: the least that memory grows by, where a logarithmic axis begins
 
 
@@ -77,19 +66,19 @@ def memory_and_throughput(
     memory = {name: _memory_points(m) for name, m in found.items()}
     speed = {name: _speed_points(m.throughput.samples) for name, m in found.items()}
     unit = next((m.throughput.unit for m in found.values()), "")
-    figure = _figure(title, found, heights=(3, 2))
+    figure = new_figure(title, found, heights=(3, 2))
     top, bottom = figure.axes
-    _draw(top, memory)
-    _predicted(top, prediction, bytes_text)
-    _y_axis(top, "memory over\nthe baseline", BYTES)
-    _draw(bottom, speed, legend=False)  # the panel above has it
-    _y_axis(bottom, "throughput\n(per second)" if unit == "B" else f"{unit or 'ticks'}\nper second", _units(unit))
-    _x_axis(bottom, "time since the start", SECONDS)
+    draw_lines(top, memory)
+    draw_prediction(top, prediction, bytes_text)
+    y_axis(top, "memory over\nthe baseline", BYTES)
+    draw_lines(bottom, speed, legend=False)  # the panel above has it
+    y_axis(bottom, "throughput\n(per second)" if unit == "B" else f"{unit or 'ticks'}\nper second", units_of(unit))
+    x_axis(bottom, "time since the start", SECONDS)
     words = lines_text(title, "time", "memory over the baseline", memory, seconds_text, bytes_text)
     rates = ", ".join(f"{name} {rate_text(m.rate, unit or 'ticks')}" for name, m in found.items())
     words += f" Below it throughput on the same time axis, on average: {rates}."
     caption = caption or "Memory and throughput of fresh processes, from separate runs, sampled every 10 ms."
-    _publish(figure, alt or words + _guess(prediction, bytes_text), caption, to)
+    publish(figure, alt or words + _guess(prediction, bytes_text), caption, to)
 
 
 def peak_by_size(
@@ -145,7 +134,7 @@ def ratio_bars(
     to: Path | None = None,
 ) -> None:
     """Draw a bar for each contender's ratio to `baseline`, and a line at 1; `what` is compared ("time", "speed")."""
-    figure = _figure(title, ratios, heights=(0.55 * len(ratios) + 0.6,))
+    figure = new_figure(title, ratios, heights=(0.55 * len(ratios) + 0.6,))
     (axes,) = figure.axes
     ordered = sorted(ratios.items(), key=lambda item: item[1], reverse=True)
     for i, (name, ratio) in enumerate(ordered):
@@ -162,7 +151,7 @@ def ratio_bars(
         axes.axvline(prediction, color="#444444", linestyle=PREDICTED, label=f"your prediction: {prediction:g}x")
         figure.legend(loc="outside lower center", frameon=False, handlelength=3)
     words = bars_text(title, f"{what} ratio", ratios, baseline) + _guess(prediction, "{:g}x".format)
-    _publish(figure, alt or words, caption or "Medians of interleaved rounds.", to)
+    publish(figure, alt or words, caption or "Medians of interleaved rounds.", to)
 
 
 def lines(
@@ -177,14 +166,14 @@ def lines(
     to: Path | None = None,
 ) -> None:
     """Draw any series of points; `x` and `y` name the axes with their units, as in "time (s)"."""
-    figure = _figure(title, series)
+    figure = new_figure(title, series)
     (axes,) = figure.axes
-    _draw(axes, series, marked=max(map(len, series.values())) <= 20)
-    _predicted(axes, prediction, "{:g}".format)
-    _y_axis(axes, y, None)
-    _x_axis(axes, x, None)
+    draw_lines(axes, series, marked=max(map(len, series.values())) <= 20)
+    draw_prediction(axes, prediction, "{:g}".format)
+    y_axis(axes, y, None)
+    x_axis(axes, x, None)
     words = lines_text(title, x, y, series, "{:g}".format, "{:.3g}".format) + _guess(prediction, "{:g}".format)
-    _publish(figure, alt or words, caption or f"{y} against {x}.", to)
+    publish(figure, alt or words, caption or f"{y} against {x}.", to)
 
 
 def timeline(
@@ -196,7 +185,7 @@ def timeline(
     to: Path | None = None,
 ) -> None:
     """Draw a row for each name with a bar for each (start, end, kind) in seconds; kinds differ by colour and hatch."""
-    figure = _figure(title, spans, heights=(0.45 * len(spans) + 0.8,))
+    figure = new_figure(title, spans, heights=(0.45 * len(spans) + 0.8,))
     (axes,) = figure.axes
     kinds = list(dict.fromkeys(kind for row in spans.values() for _, _, kind in row))
     for i, kind in enumerate(kinds):
@@ -214,9 +203,9 @@ def timeline(
     axes.set_yticks(range(len(spans)), list(spans))
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
-    _x_axis(axes, "time", SECONDS)
+    x_axis(axes, "time", SECONDS)
     figure.legend(loc="outside lower center", ncols=max(1, len(kinds)), frameon=False)
-    _publish(figure, alt or spans_text(title, spans, seconds_text), caption or "One row a resource, first on top.", to)
+    publish(figure, alt or spans_text(title, spans, seconds_text), caption or "One row a resource, first on top.", to)
 
 
 def _peaks(
@@ -230,112 +219,17 @@ def _peaks(
     to: Path | None,
     kinds: int = 1,
 ) -> None:
-    figure = _figure(title, series)
+    figure = new_figure(title, series)
     (axes,) = figure.axes
-    _draw(axes, series, marked=True, kinds=kinds)
-    _predicted(axes, prediction, bytes_text)
+    draw_lines(axes, series, marked=True, kinds=kinds)
+    draw_prediction(axes, prediction, bytes_text)
     points = [point for row in series.values() for point in row]
-    _x_axis(axes, x_label if unit == "B" else f"{x_label} ({unit or 'items'})", _units(unit))
-    log = _wide([y for _, y in points])  # then the sizes as well: growth with the input is a straight line
-    _x_sizes(axes, sorted({x for x, _ in points}), log)
-    _y_axis(axes, "peak memory over the baseline", BYTES, log)
+    x_axis(axes, x_label if unit == "B" else f"{x_label} ({unit or 'items'})", units_of(unit))
+    log = wide([y for _, y in points])  # then the sizes as well: growth with the input is a straight line
+    x_sizes(axes, sorted({x for x, _ in points}), log)
+    y_axis(axes, "peak memory over the baseline", BYTES, log)
     words = lines_text(title, "input size", "peak memory", series, lambda x: amount_text(x, unit), bytes_text)
-    _publish(figure, alt or words + _guess(prediction, bytes_text), caption, to)
-
-
-def _figure(title: str, data: Iterable[str], heights: tuple[float, ...] = (4.0,)) -> Figure:
-    """Make a white figure with its title and a panel for each height (in inches, beside the title and labels)."""
-    from matplotlib.figure import Figure
-
-    if not title.strip():
-        raise ValueError("title must state what the figure shows, got an empty text")
-    if not list(data):
-        raise ValueError("data must hold at least one series, got none")
-    figure = Figure(figsize=(_WIDTH, sum(heights) + 0.4), dpi=_DPI, facecolor="white", layout="constrained")
-    figure.suptitle(title, fontsize=12, fontweight="bold", x=0.02, ha="left", wrap=True)
-    figure.subplots(len(heights), 1, sharex=True, gridspec_kw={"height_ratios": heights})
-    for axes in figure.axes:
-        axes.grid(visible=True, color="#DDDDDD", linewidth=0.8)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
-    return figure
-
-
-def _draw(
-    axes: Axes, series: Mapping[str, Sequence[Point]], marked: bool = False, kinds: int = 1, legend: bool = True
-) -> None:
-    """Draw each series in its own style; of `kinds` equal halves, the second has the first's colours, hollow."""
-    group = len(series) // kinds
-    for i, (name, points) in enumerate(series.items()):
-        axes.plot(
-            [x for x, _ in points],
-            [y for _, y in points],
-            color=COLOURS[i % group % 7],
-            linestyle=DASHES[i % 7],
-            marker=MARKERS[i % 7] if marked else "",
-            fillstyle="full" if i < group else "none",
-            markersize=6 if i < group else 11,
-            linewidth=2,
-            label=name,
-        )
-    if legend:
-        axes.legend(frameon=False, handlelength=3)
-
-
-def _predicted(axes: Axes, prediction: float | None, text: Callable[[float], str]) -> None:
-    if prediction is not None:
-        label = f"your prediction: {text(prediction)}"
-        axes.axhline(prediction, color="#444444", linestyle=PREDICTED, linewidth=1.5, label=label)
-        axes.legend(frameon=False, handlelength=3)
-
-
-def _guess(prediction: float | None, text: Callable[[float], str]) -> str:
-    return "" if prediction is None else f" A dashed line marks the reader's prediction, {text(prediction)}."
-
-
-def _x_axis(axes: Axes, label: str, units: Mapping[str, float] | None) -> None:
-    axes.set_xlabel(label)
-    if units is not None:
-        axes.xaxis.set_major_formatter(_ticks(units))
-
-
-def _x_sizes(axes: Axes, sizes: Sequence[float], log: bool) -> None:
-    """Space the sizes by ratio if `log` or if they range widely; write each below the axis while there is room."""
-    form = axes.xaxis.get_major_formatter()
-    if _wide(sizes) or (log and min(sizes) > 0):
-        axes.set_xscale("log")
-    if len(sizes) <= 6:
-        axes.set_xticks(sizes)
-        axes.set_xticks([], minor=True)
-    axes.xaxis.set_major_formatter(form)
-
-
-def _y_axis(axes: Axes, label: str, units: Mapping[str, float] | None, log: bool = False) -> None:
-    axes.set_ylabel(label)
-    if log:
-        axes.set_yscale("log")
-    else:
-        axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
-    if units is not None:
-        axes.yaxis.set_major_formatter(_ticks(units))
-
-
-def _units(unit: str) -> Mapping[str, float]:
-    return BYTES if unit == "B" else COUNTS
-
-
-def _ticks(units: Mapping[str, float]) -> Callable[[float, float], str]:
-    falling = sorted(units.items(), key=lambda item: -item[1])
-
-    def text(value: float, _: float) -> str:
-        unit, factor = next(((u, f) for u, f in falling if f <= abs(value) * 1.000_001), ("", 1.0))
-        return f"{value / factor:.3g} {unit}".rstrip()
-
-    return text
-
-
-def _wide(values: Sequence[float]) -> bool:
-    return bool(values) and min(values) > 0 and max(values) / min(values) >= _LOG_FROM
+    publish(figure, alt or words + _guess(prediction, bytes_text), caption, to)
 
 
 def _memory_points(measured: Measurement) -> list[Point]:
@@ -349,16 +243,5 @@ def _speed_points(samples: Sequence[Sample]) -> list[Point]:
     return [((t0 + t1) / 2, (n1 - n0) / (t1 - t0)) for (t0, n0), (t1, n1) in pairwise(seen) if t1 > t0]
 
 
-def _publish(figure: Figure, words: str, caption: str, to: Path | None) -> None:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Description": words, "Software": None})
-    if to is not None:
-        to.write_bytes(buffer.getvalue())
-        return
-    from IPython.display import display
-
-    picture = {"image/png": base64.b64encode(buffer.getvalue()).decode("ascii"), "text/plain": words}
-    show: Callable[..., None] = display
-    show(picture, metadata={"image/png": {"alt": words}}, raw=True)
-    below = f"*{caption}*\n\n<details><summary>The figure in words</summary>{words}</details>"
-    show({"text/markdown": below, "text/plain": caption}, raw=True)
+def _guess(prediction: float | None, text: Callable[[float], str]) -> str:
+    return "" if prediction is None else f" A dashed line marks the reader's prediction, {text(prediction)}."

@@ -22,7 +22,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from arion_lib.measure.fresh import Bounds, Run, run
+from arion_lib.measure.fresh import Run, run
+from arion_lib.measure.limits import Bounds
 from arion_lib.measure.results import Measurement, Memory, Throughput
 
 Measured = Callable[..., object] | str

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from arion_lib.measure.fresh import ChildDied, MemoryLimit, TimeLimit
+from arion_lib.measure.limits import ChildDied, MemoryLimit, TimeLimit
 from arion_lib.measure.results import Measurement, Memory
 from arion_lib.measure.run import Measured, measure, measure_memory
 from arion_lib.measure.units import amount_text, bytes_text, rate_text, seconds_text

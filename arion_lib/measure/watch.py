@@ -27,7 +27,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
-from arion_lib.measure.fresh import EVERY, command
+from arion_lib.measure.fresh import EVERY
+from arion_lib.measure.launch import command
 from arion_lib.measure.results import Memory, Sample
 from arion_lib.measure.rss import Tree, high_water_mark, reset_high_water_mark
 

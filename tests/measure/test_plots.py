@@ -12,7 +12,7 @@ import threading
 import nbformat
 import pytest
 
-from arion_lib.measure import plots
+from arion_lib.measure import canvas, plots
 from arion_lib.measure.results import Measurement, Memory, Throughput
 from arion_lib.measure.tables import Growth, Stopped, Table
 
@@ -59,7 +59,7 @@ def shown(monkeypatch):
 def drawn(monkeypatch, draw):
     """Return the `Figure` that a call drew."""
     kept = []
-    monkeypatch.setattr(plots, "_publish", lambda figure, *_: kept.append(figure))
+    monkeypatch.setattr(plots, "publish", lambda figure, *_: kept.append(figure))
     draw()
     return kept[0]
 
@@ -106,7 +106,7 @@ def test_no_series_looks_like_the_prediction(monkeypatch):
     *series, guess = figure.axes[0].lines
     assert guess.get_label() == "your prediction: 5.00 MB"
     assert guess._dash_pattern not in [line._dash_pattern for line in series]
-    assert plots.PREDICTED not in plots.DASHES
+    assert canvas.PREDICTED not in canvas.DASHES
 
 
 def test_a_figure_without_a_prediction_has_no_dashed_line(monkeypatch):
