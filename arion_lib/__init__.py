@@ -7,7 +7,8 @@ arion_lib.lazy        When does the work happen?
 arion_lib.scheduler   Who runs the task, and what if the worker dies?
 
 Beside them: `measure` (seconds, bytes and throughput of a fresh process), `workbook` (predict, check, learner view),
-`web` (one application, a router a challenge) and `bench` (ours and the peers in one run). Importing `arion_lib` imports none of them.
+`web` (one application, a router a challenge), `bench` (ours and the peers in one run) and `setup` (from a fresh clone
+to all of that). Importing `arion_lib` imports none of them.
 """
 
 __version__ = "0.1.0"

@@ -1,0 +1,196 @@
+"""The rules of the house as functions: each takes a text or a notebook and returns what is wrong with it."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+PARTS = frozenset({"pipeline", "resources", "contracts", "lazy", "scheduler"})
+MAY_IMPORT = {
+    **{part: {part} for part in PARTS},
+    "measure": {"measure"},
+    "setup": {"setup"},
+    "workbook": {"workbook", "measure", "setup"},
+    "web": {"web", *PARTS},
+    "bench": {"bench", "measure", *PARTS},
+    "": {"setup"},  # __main__.py
+}
+"""Which of our folders the files of a folder may import."""
+
+HOMES = {
+    "matplotlib": {"measure/canvas.py"},
+    "ipywidgets": {"workbook/monitor.py"},
+    "nbval": {"workbook/strict.py"},
+    "nbconvert": {"workbook/notebooks.py"},
+    "uvicorn": {"web/server.py", "web/protocol.py"},
+    "prometheus_client": {"web/metrics.py"},
+    "redis": {"pipeline/broker_redis.py"},
+    "pika": {"pipeline/broker_rabbitmq.py"},
+    "psycopg": {"pipeline/postgres_tables.py", "pipeline/postgres_connections.py"},
+    "psycopg_pool": {"pipeline/postgres_connections.py"},
+    "beartype": {"contracts/predicates.py"},
+    "ijson": {"pipeline/documents.py"},
+}
+"""The files that may import a heavy library; `bench` may measure against any."""
+
+HEAVY = {*HOMES, "pandas", "numpy", "polars", "duckdb", "dask", "distributed", "fastapi", "IPython", "pytest"} - {
+    "ijson"
+}
+"""What no import of a part brings along: it is imported where it is used."""
+
+LABELS = ("Idea", "Invariant", "When wrong", "See")
+MOST_LINES = 15
+MOST_SET_UP_LINES = 6
+MOST_BYTES = 400_000
+MACHINE = re.compile(r"(?:/home/|/Users/|/root/|/work/|/tmp/|/private/var/|[A-Z]:\\\\?Users|/opt/)[^\s\"']*")
+
+
+def imports(source: str) -> Iterator[str]:
+    """Yield the full name of each module that a source imports, but for those that only a type checker reads."""
+    for node in _executed(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names if module == "arion_lib")
+
+
+def _executed(node: ast.AST) -> Iterator[ast.AST]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            continue
+        yield child
+        yield from _executed(child)
+
+
+def forbidden_imports(path: str, source: str) -> list[str]:
+    """Check who imports whom; `path` is relative to the package, as in `lazy/engine.py`."""
+    folder = PurePosixPath(path).parts[0] if "/" in path else ""
+    allowed, found = MAY_IMPORT.get(folder, set()), []
+    for name in imports(source):
+        top, _, rest = name.partition(".")
+        if name.startswith("."):
+            found.append(f"{path}: relative import of {name}: write the full name, it is the map")
+        elif top == "arion_lib" and rest not in ("", "__version__") and rest.split(".")[0] not in allowed:
+            found.append(f"{path}: {folder or 'the top'} must not import {name}")
+        elif top in HOMES and folder != "bench" and path not in HOMES[top]:
+            found.append(f"{path}: {top} may be imported in {', '.join(sorted(HOMES[top]))} only")
+        elif top in ("fastapi", "starlette", "uvicorn") and folder not in ("web", "bench"):
+            found.append(f"{path}: the web framework belongs into web")
+    return found
+
+
+def missing_labels(path: str, source: str) -> list[str]:
+    """Check the module docstring: a first line, then the four labels in order, each with words of its own."""
+    text = ast.get_docstring(ast.parse(source)) or ""
+    starts = [re.search(rf"^{label}\s+\S", text, re.MULTILINE) for label in LABELS]
+    places = [start.start() for start in starts if start]
+    if len(places) < len(LABELS) or places != sorted(places) or places[0] == 0:
+        return [f"{path}: the docstring must have a first line, then {', '.join(LABELS)}"]
+    return []
+
+
+def prints(path: str, source: str) -> list[str]:
+    """Check that a module of the library does not print."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    lines = [node.lineno for node in calls if isinstance(node.func, ast.Name) and node.func.id == "print"]
+    return [f"{path}:{line}: only bench, workbook and the command line print" for line in lines]
+
+
+def text_of(value: str | list[str]) -> str:
+    """Join what a notebook file may hold as a list of lines."""
+    return value if isinstance(value, str) else "".join(value)
+
+
+def notebook_complaints(notebook: dict[str, Any]) -> list[str]:
+    """Check a notebook's hygiene: everything that reads one cell at a time."""
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    found = []
+    if [cell["execution_count"] for cell in code] != list(range(1, len(code) + 1)):
+        found.append("code cells must be counted 1 to n: python -m arion_lib run --update")
+    if code and _lines(code[0]) > MOST_SET_UP_LINES:
+        found.append(f"the set-up cell must have at most {MOST_SET_UP_LINES} lines, got {_lines(code[0])}")
+    for cell in code:
+        found += [f"cell {cell['execution_count']}: {what}" for what in cell_complaints(cell)]
+    for number, cell in enumerate(notebook["cells"]):
+        if cell["cell_type"] == "markdown" and re.search(r"!\[\s*\]\(|<img(?![^>]*alt=.\w)", text_of(cell["source"])):
+            found.append(f"markdown cell {number}: a picture without alt text")
+    return found
+
+
+def _lines(cell: dict[str, Any]) -> int:
+    return sum(bool(line.strip()) for line in text_of(cell["source"]).splitlines())
+
+
+def cell_complaints(cell: dict[str, Any]) -> Iterator[str]:
+    """Check one code cell and what it shows."""
+    source = text_of(cell["source"])
+    if not source.strip():
+        yield "an empty cell"
+    if source.rstrip().endswith(";"):
+        yield "a trailing `;` hides nothing from nbval: end the cell with a call that returns None"
+    if _lines(cell) > MOST_LINES:
+        yield f"at most {MOST_LINES} lines, got {_lines(cell)}"
+    for output in cell["outputs"]:
+        yield from output_complaints(output)
+
+
+def output_complaints(output: dict[str, Any]) -> Iterator[str]:
+    """Check one output: alt text on figures, no folders of the machine that made it."""
+    data = output.get("data", {})
+    alt = output.get("metadata", {}).get("image/png", {}).get("alt", "")
+    html = text_of(data.get("text/html", ""))
+    if "image/png" in data and len(alt.split()) < 3 and len(text_of(data.get("text/plain", "")).split()) < 3:
+        yield "a figure without alt text"
+    if re.search(r"<img(?![^>]*\balt=[\"'][^\"']{5,})", html):
+        yield "an <img> without alt text"
+    if re.search(r"<svg(?![^>]*\baria-label=[\"'][^\"']{5,})", html) and "<title" not in html:
+        yield "an <svg> without a label"
+    readable = [text_of(value) for mime, value in data.items() if mime.startswith("text/")]
+    readable += [text_of(output.get("text", "")), text_of(output.get("evalue", "")), *output.get("traceback", [])]
+    for text in readable:
+        yield from (f"a path of this machine: {match.group()}" for match in MACHINE.finditer(text))
+
+
+def lock_complaints(lock: str, project: str) -> list[str]:
+    """Check the lock: a hash for every file, no host, every dependency of every list of pyproject."""
+    table = tomllib.loads(project)["project"]
+    wanted = [line for group in [table["dependencies"], *table["optional-dependencies"].values()] for line in group]
+    locked = {_canonical(line.split("==")[0]) for line in lock.splitlines() if re.match(r"[\w.-]+(\[.*\])?==", line)}
+    found = [f"{name} is not in the lock" for name in sorted(_names(wanted) - locked)]
+    if re.search(r"https?://|--(?:extra-)?index-url|--find-links|file:", lock):
+        found.append("the lock must name no host")
+    blocks = re.split(r"\n(?=\S)", lock.strip())
+    found += [
+        f"no hash: {block.splitlines()[0]}" for block in blocks if "==" in block and "--hash=sha256:" not in block
+    ]
+    return found
+
+
+def _names(requirements: Iterable[str]) -> set[str]:
+    return {_canonical(re.split(r"[\s\[<>=!~;]", line)[0]) for line in requirements}
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name.partition("[")[0]).lower()
+
+
+def conda_complaints(environment: str, project: str) -> list[str]:
+    """Check that conda's environment is Python as pyproject wants it, pip, and the lock: nothing of its own."""
+    lines = [line.strip() for line in environment.splitlines() if line.strip().startswith("- ")]
+    table = tomllib.loads(project)["project"]
+    python = f"- python{table['requires-python']}"
+    expected = ["- conda-forge", "- nodefaults", python, "- pip", "- pip:", "- -r requirements.lock"]
+    got = [line.partition(",")[0] for line in lines]
+    return [] if got == expected else [f"environment.yml must list {expected}, got {got}"]
+
+
+def modules(package: Path) -> list[tuple[str, str]]:
+    """Return each module of the package: its path inside, with slashes, and its source."""
+    files = sorted(path for path in package.rglob("*.py") if "__pycache__" not in path.parts)
+    return [(path.relative_to(package).as_posix(), path.read_text(encoding="utf-8")) for path in files]
