@@ -13,9 +13,9 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from arion_lib.pipeline import frames
 from arion_lib.pipeline.addresses import checked_stream, masked, queue_name
@@ -24,7 +24,10 @@ from arion_lib.pipeline.queued import BrokerDown, BrokerError, BrokerFull, Broke
 log = logging.getLogger(__name__)
 
 _SHORTEST_WAIT, _LONGEST_WAIT = 0.001, 0.05  # seconds between looks at an empty queue
+_REBIRTH = 0.2  # seconds before the one repetition on a fresh connection
 _BLOCKED = 10.0  # seconds that RabbitMQ may refuse to take messages (disk or memory alarm) before BrokerFull
+
+T = TypeVar("T")
 
 
 class RabbitBroker:
@@ -70,10 +73,7 @@ class RabbitBroker:
         block = frames.encode(messages)
         headers = {"stream": checked_stream(stream)}
         if messages:
-            try:
-                self._publish(self._queue, block, headers)
-            except BrokerDown:  # the connection may have died while nobody used it: once more, on a fresh one
-                self._publish(self._queue, block, headers)
+            self._once_more(lambda: self._publish(self._queue, block, headers))
 
     def claim(self, limit: int = 1, timeout: float | None = 0.0) -> Claim | None:
         """Borrow the oldest message (never more than one, whatever `limit`); see `Broker.claim`."""
@@ -82,7 +82,7 @@ class RabbitBroker:
         until = None if timeout is None else time.monotonic() + timeout
         pause = _SHORTEST_WAIT
         while True:
-            claim = self._take()
+            claim = self._once_more(self._take)
             if claim is not None:
                 return claim
             if until is not None:
@@ -128,6 +128,14 @@ class RabbitBroker:
         self.close()
 
     # -- how
+
+    def _once_more(self, call: Callable[[], T]) -> T:
+        """Call again on a fresh connection: the old one may have died while nobody used it, or a queue just be born."""
+        try:
+            return call()
+        except BrokerDown:
+            time.sleep(_REBIRTH)
+            return call()
 
     def _publish(self, queue: str, block: bytes, headers: dict[str, str]) -> None:
         persistent = _pika().BasicProperties(delivery_mode=2, headers=headers)

@@ -19,8 +19,6 @@ from tests.pipeline.queue_child import messages_of
 from tests.pipeline.queues import Queue, queue
 
 __all__ = ["queue"]  # the fixture
-pytestmark = pytest.mark.usefixtures("no_leaks")
-
 PATIENCE = 30.0  # seconds that a claim waits for what must come
 ROUNDS = int(os.environ.get("ARION_KILL_ROUNDS", "4"))
 
@@ -39,7 +37,7 @@ def drain(broker: Broker, wait: float = 0.0) -> list[bytes]:
     return messages
 
 
-def test_what_is_published_arrives_once_in_order_and_byte_for_byte(queue: Queue) -> None:
+def test_what_is_published_arrives_once_in_order_and_byte_for_byte(no_leaks: None, queue: Queue) -> None:
     blocks = [[b"a", b"", b"two\nlines", bytes(range(256))], [b"x" * 100_000], [b"%d" % n for n in range(1_000)]]
     with queue.open() as broker:
         for messages in blocks:
@@ -82,7 +80,7 @@ def test_what_is_given_back_is_delivered_again(queue: Queue) -> None:
         assert not one.ack(first)
 
 
-def test_a_claim_that_takes_too_long_goes_to_somebody_else_and_is_lost(queue: Queue) -> None:
+def test_a_claim_that_takes_too_long_goes_to_somebody_else_and_is_lost(no_leaks: None, queue: Queue) -> None:
     with queue.open() as slow, queue.open() as other:
         slow.publish("orders", [b"1"])
         late = claimed(slow)
@@ -109,14 +107,14 @@ def test_poison_is_put_aside_after_the_last_attempt(queue: Queue) -> None:
         assert broker.status().dead == 1
 
 
-def test_a_publish_wakes_the_consumer_that_waits(queue: Queue) -> None:
+def test_a_publish_wakes_the_consumer_that_waits(no_leaks: None, queue: Queue) -> None:
     with queue.open() as broker, ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(claimed, broker)
         broker.publish("orders", [b"1"])
         assert waiting.result(PATIENCE).messages == [b"1"]
 
 
-def test_several_producers_and_consumers_share_a_queue(queue: Queue) -> None:
+def test_several_producers_and_consumers_share_a_queue(no_leaks: None, queue: Queue) -> None:
     received: Counter[bytes] = Counter()
     counting = threading.Lock()
 
@@ -132,6 +130,8 @@ def test_several_producers_and_consumers_share_a_queue(queue: Queue) -> None:
                     with counting:
                         received.update(claim.messages)
 
+    with queue.open() as broker:
+        broker.ping()  # the queue is there before six connections want it at once
     with ThreadPoolExecutor(6) as pool:
         jobs = [pool.submit(produce, first) for first in (0, 10, 20)] + [pool.submit(consume) for _ in range(3)]
         for job in jobs:
@@ -151,7 +151,7 @@ def test_nothing_is_published_by_no_messages_and_nonsense_is_refused(queue: Queu
         assert broker.status().ready == 0
 
 
-def test_a_closed_queue_says_so_and_closes_twice(queue: Queue) -> None:
+def test_a_closed_queue_says_so_and_closes_twice(no_leaks: None, queue: Queue) -> None:
     broker = queue.open()
     broker.ping()
     broker.close()
@@ -171,7 +171,7 @@ def survives_a_killed_consumer(url: str, claim_timeout: float, broker: Broker) -
     assert claimed(broker).messages == messages_of(7)
 
 
-def test_a_killed_consumers_messages_are_delivered_again(queue: Queue) -> None:
+def test_a_killed_consumers_messages_are_delivered_again(no_leaks: None, queue: Queue) -> None:
     with queue.open() as broker:
         survives_a_killed_consumer(queue.url, queue.claim_timeout, broker)
 

@@ -22,8 +22,6 @@ from arion_lib.pipeline import durable, frames
 from arion_lib.pipeline.broker import FileBroker
 from arion_lib.pipeline.queued import BrokerError, BrokerFull, BrokerStatus, Claim
 
-pytestmark = pytest.mark.usefixtures("no_leaks")
-
 
 @dataclass
 class Clock:
@@ -64,7 +62,7 @@ def test_a_publish_writes_aside_forces_to_disk_renames_and_forces_the_folder(
 
 
 def test_a_full_disk_publishes_nothing_leaves_nothing_and_is_over_when_there_is_room(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    no_leaks: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_room(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -80,7 +78,7 @@ def test_a_full_disk_publishes_nothing_leaves_nothing_and_is_over_when_there_is_
 
 
 @pytest.mark.parametrize("cut", [0, 1, 11, 12, 20, -1])
-def test_a_torn_file_goes_aside_and_the_rest_is_delivered(tmp_path: Path, cut: int) -> None:
+def test_a_torn_file_goes_aside_and_the_rest_is_delivered(no_leaks: None, tmp_path: Path, cut: int) -> None:
     queue = FileBroker(tmp_path)
     for number in range(3):
         queue.publish("orders", [b"message %d" % number])
@@ -113,7 +111,7 @@ def test_a_note_that_somebody_left_in_the_folder_is_left_alone(tmp_path: Path) -
     assert note.exists()
 
 
-def test_small_blocks_of_one_stream_are_joined_up_to_the_limit(tmp_path: Path) -> None:
+def test_small_blocks_of_one_stream_are_joined_up_to_the_limit(no_leaks: None, tmp_path: Path) -> None:
     queue = FileBroker(tmp_path)
     for stream, messages in [("a", [b"1", b"2"]), ("a", [b"3"]), ("a", [b"4", b"5"]), ("b", [b"6"]), ("a", [b"7"])]:
         queue.publish(stream, messages)
@@ -191,7 +189,7 @@ def test_waiting_for_another_process_looks_seldom(tmp_path: Path, monkeypatch: p
     assert seen.count("ready") <= 20, "a loop without pauses looks thousands of times"
 
 
-def test_closing_wakes_the_consumer_that_waits_for_ever(tmp_path: Path) -> None:
+def test_closing_wakes_the_consumer_that_waits_for_ever(no_leaks: None, tmp_path: Path) -> None:
     queue = FileBroker(tmp_path)
     errors: list[Exception] = []
 

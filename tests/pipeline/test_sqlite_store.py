@@ -14,8 +14,6 @@ from arion_lib.pipeline.batch import Aggregate, Batch, DeadLetter, Delivery
 from arion_lib.pipeline.store import SqliteStore, open_store
 from arion_lib.pipeline.stored import StoreBroken, StoreError, StoreFull
 
-pytestmark = pytest.mark.usefixtures("no_leaks")
-
 ROWS = [b'{"event":%d,"text":"%s"}' % (number, b"x" * 500) for number in range(1_000)]
 
 
@@ -39,7 +37,7 @@ def test_each_commit_waits_for_the_disk_in_wal_mode_with_a_small_cache(tmp_path:
         )
 
 
-def test_a_full_disk_leaves_nothing_half_written_and_is_over_when_there_is_room(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_nothing_half_written_and_is_over_when_there_is_room(no_leaks: None, tmp_path: Path) -> None:
     batch = Batch(
         "s",
         ROWS,
@@ -101,7 +99,7 @@ with SqliteStore(sys.argv[1]) as store:
     subprocess.run([sys.executable, "-c", script, str(tmp_path / "s.db")], check=True, timeout=60)
 
 
-def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_is_refused_and_left_alone(no_leaks: None, tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("dear diary\n" * 200)
     with pytest.raises(StoreBroken, match="is not a whole SQLite database"):
@@ -121,7 +119,7 @@ def test_somebody_elses_database_is_refused_and_left_alone(tmp_path: Path) -> No
     assert path.read_bytes() == before
 
 
-def test_a_damaged_file_is_a_clear_error(tmp_path: Path) -> None:
+def test_a_damaged_file_is_a_clear_error(no_leaks: None, tmp_path: Path) -> None:
     path = tmp_path / "s.db"
     with SqliteStore(path) as store:
         store.commit(Batch("s", ROWS))
@@ -137,7 +135,7 @@ def test_a_missing_folder_is_a_clear_error(tmp_path: Path) -> None:
         SqliteStore(tmp_path / "missing" / "s.db")
 
 
-def test_closing_folds_the_log_into_one_file(tmp_path: Path) -> None:
+def test_closing_folds_the_log_into_one_file(no_leaks: None, tmp_path: Path) -> None:
     with SqliteStore(tmp_path / "s.db") as store:
         store.commit(Batch("s", ROWS))
     assert [path.name for path in tmp_path.iterdir()] == ["s.db"]
@@ -200,7 +198,7 @@ def test_memory_does_not_follow_the_number_of_groups(tmp_path: Path) -> None:
     assert growth(60_000) - growth(10) < 12 * 1024, "KiB: two caches of 4 MiB, and the map of the write-ahead log"
 
 
-def test_a_hundred_reading_threads_leave_at_most_four_connections(tmp_path: Path) -> None:
+def test_a_hundred_reading_threads_leave_at_most_four_connections(no_leaks: None, tmp_path: Path) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     with SqliteStore(tmp_path / "s.db") as store:

@@ -1,0 +1,261 @@
+"""The relay loses nothing: not when the queue is down, not when it is killed, not when a publish fails half-way."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from arion_lib.pipeline.addresses import local_url
+from arion_lib.pipeline.batch import Batch
+from arion_lib.pipeline.broker import FileBroker, open_broker
+from arion_lib.pipeline.outbox import Relay, pause_after
+from arion_lib.pipeline.queued import Broker, BrokerDown
+from arion_lib.pipeline.store import SqliteStore
+from arion_lib.pipeline.stored import StoreBusy
+from tests.pipeline.children import running
+from tests.pipeline.databases import Database, database
+from tests.pipeline.queues import Queue, queue
+
+__all__ = ["database", "queue"]  # the fixtures
+
+PATIENCE = 30.0
+ROUNDS = int(os.environ.get("ARION_KILL_ROUNDS", "6"))
+
+
+class Flaky(FileBroker):
+    """A queue that can be taken down; it tells when somebody tried in vain."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.down = threading.Event()
+        self.refused = threading.Semaphore(0)
+        self.accept = 10**9  # publishes before it goes down by itself
+
+    def publish(self, stream: str, messages: Sequence[bytes]) -> None:
+        if self.accept == 0:
+            self.down.set()
+        if self.down.is_set():
+            self.refused.release()
+            raise BrokerDown("the queue is down")
+        self.accept -= 1
+        super().publish(stream, messages)
+
+
+def fill(store: SqliteStore, first: int, count: int, stream: str = "orders") -> list[bytes]:
+    """Commit `count` entries of two messages."""
+    messages = []
+    for number in range(first, first + count):
+        pair = [b"%d a" % number, b"%d b" % number]
+        store.commit(Batch(stream, messages=pair))
+        messages += pair
+    return messages
+
+
+def received(queue: Broker, count: int) -> list[bytes]:
+    """Claim and ack until `count` messages came."""
+    messages: list[bytes] = []
+    while len(messages) < count:
+        claim = queue.claim(limit=1_000, timeout=PATIENCE)
+        assert claim is not None, f"only {len(messages)} of {count} messages came"
+        messages += claim.messages
+        queue.ack(claim)
+    return messages
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    with SqliteStore(tmp_path / "store.db") as store:
+        yield store
+
+
+@pytest.fixture
+def flaky(tmp_path: Path) -> Iterator[Flaky]:
+    with Flaky(tmp_path / "queue") as queue:
+        yield queue
+
+
+def test_what_a_transaction_left_is_in_the_queue_in_order_and_gone_from_the_outbox(
+    no_leaks: None, database: Database, queue: Queue
+) -> None:
+    with database.open() as store, queue.open() as broker:
+        relay = Relay(store, broker)
+        expected = fill(store, 0, 5)  # type: ignore[arg-type]
+        assert relay.drain() == 10
+        assert relay.drain() == 0
+        assert received(broker, 10) == expected
+        assert store.outbox() == []
+        assert broker.claim() is None
+
+
+def test_small_commits_of_a_stream_leave_as_one_block_and_streams_stay_apart(store: SqliteStore, flaky: Flaky) -> None:
+    for stream in ("a", "a", "a", "b", "a"):
+        fill(store, 0, 1, stream)
+    Relay(store, flaky).drain()
+    claims = [flaky.claim() for _ in range(3)]
+    assert [(claim.stream, len(claim.messages)) for claim in claims if claim] == [("a", 6), ("b", 2), ("a", 2)]
+
+
+def test_a_commit_wakes_the_relay_that_sleeps(no_leaks: None, store: SqliteStore, flaky: Flaky) -> None:
+    with Relay(store, flaky, poll=3_600.0):
+        for number in range(5):
+            expected = fill(store, number, 1)
+            assert received(flaky, 2) == expected
+
+
+def test_commits_of_another_process_are_found_by_looking(tmp_path: Path, store: SqliteStore, flaky: Flaky) -> None:
+    with Relay(store, flaky, poll=0.01), SqliteStore(tmp_path / "store.db") as other:
+        expected = fill(other, 0, 1)
+        assert received(flaky, 2) == expected
+
+
+def test_a_queue_that_is_down_at_the_start_gets_everything_when_it_is_up(
+    no_leaks: None, store: SqliteStore, flaky: Flaky
+) -> None:
+    flaky.down.set()
+    expected = fill(store, 0, 3)
+    with Relay(store, flaky, first_pause=0.001, longest_pause=0.01) as relay:
+        for _ in range(3):
+            assert flaky.refused.acquire(timeout=PATIENCE)
+        status = relay.status()
+        assert (status.running, status.published, status.waiting_messages) == (True, 0, 6)
+        assert status.last_error == "BrokerDown: the queue is down"
+        assert status.failures >= 2
+        expected += fill(store, 3, 2)  # the store goes on meanwhile
+        flaky.down.clear()
+        assert received(flaky, 10) == expected
+    assert relay.status().failures == 0
+    assert relay.status().waiting_seconds == 0.0
+
+
+def test_a_queue_that_goes_down_half_way_gets_the_rest_later_and_nothing_twice(
+    store: SqliteStore, flaky: Flaky
+) -> None:
+    expected = []
+    for number in range(6):
+        expected += fill(store, number, 1, stream=f"s{number % 2}")
+    flaky.accept = 2
+    with pytest.raises(BrokerDown):
+        Relay(store, flaky).drain()
+    assert len(store.outbox()) == 4, "what the queue has is marked, the rest waits"
+    flaky.down.clear()
+    flaky.accept = 100
+    Relay(store, flaky).drain()
+    assert received(flaky, 12) == expected
+    assert flaky.claim() is None
+
+
+def test_a_naive_relay_that_marks_first_loses_what_was_not_published(store: SqliteStore, flaky: Flaky) -> None:
+    expected = fill(store, 0, 4)
+    flaky.accept = 0
+    with contextlib.suppress(BrokerDown):
+        for entry in store.outbox():
+            store.mark_published([entry.seq])
+            flaky.publish(entry.stream, entry.messages)
+    flaky.down.clear()
+    flaky.accept = 100
+    Relay(store, flaky).drain()
+    status = flaky.status()
+    assert status.messages != len(expected)
+
+
+def test_commits_do_not_hurry_the_attempts_while_the_queue_is_down(store: SqliteStore, flaky: Flaky) -> None:
+    flaky.down.set()
+    with Relay(store, flaky, first_pause=3_600.0, longest_pause=3_600.0) as relay:
+        fill(store, 0, 1)
+        assert flaky.refused.acquire(timeout=PATIENCE)
+        fill(store, 1, 20)
+        assert not flaky.refused.acquire(timeout=0.05)
+        assert relay.stop(PATIENCE), "stopping does not wait for the pause"
+
+
+def test_a_store_that_is_busy_for_a_moment_does_not_end_the_relay(
+    store: SqliteStore, flaky: Flaky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = fill(store, 0, 2)
+    real, busy = store.mark_published, iter([StoreBusy("locked"), StoreBusy("locked")])
+
+    def mark(seqs: Iterable[int]) -> None:
+        for error in busy:
+            raise error
+        real(seqs)
+
+    monkeypatch.setattr(store, "mark_published", mark)
+    with Relay(store, flaky, first_pause=0.001, longest_pause=0.01):
+        came = received(flaky, 12)
+    assert came == expected * 3, "published again: at least once, and in order each time"
+    assert store.outbox() == []
+
+
+def test_published_entries_are_cleared_away_unless_they_are_kept(store: SqliteStore, flaky: Flaky) -> None:
+    def entries() -> int:
+        with store._connections.reading() as db:
+            return int(db.execute("SELECT count(*) FROM outbox").fetchone()[0])
+
+    fill(store, 0, 3)
+    Relay(store, flaky, keep_published=None).drain()
+    assert entries() == 3
+    fill(store, 3, 3)
+    Relay(store, flaky, keep_published=3_600.0).drain()
+    assert entries() == 6
+    fill(store, 6, 1)
+    Relay(store, flaky).drain()
+    assert entries() == 0
+
+
+def test_kill_9_of_the_relay_at_random_moments_publishes_every_message_at_least_once(
+    no_leaks: None, tmp_path: Path, store: SqliteStore
+) -> None:
+    draw = random.Random(99)
+    queue_url = local_url("file", tmp_path / "queue")
+    expected: list[bytes] = []
+    total = repeated = 0
+    for number in range(ROUNDS):
+        expected += fill(store, number * 40, 40)
+        with running("relay_child.py", local_url("sqlite", tmp_path / "store.db"), queue_url) as child:
+            for _ in range(draw.randint(1, 20)):
+                child.line()
+            child.kill()
+    with open_broker(queue_url) as broker:
+        Relay(store, broker).drain()
+        counts: Counter[bytes] = Counter()
+        while claim := broker.claim(limit=1_000):
+            counts.update(claim.messages)
+            broker.ack(claim)
+    total, repeated = sum(counts.values()), sum(counts.values()) - len(counts)
+    assert set(counts) == set(expected)
+    assert total == len(expected) + repeated
+    assert repeated <= ROUNDS * 4, "a crash repeats one reading of the outbox at most: 2 entries of 2 messages"
+
+
+def test_a_relay_starts_once_and_stops_twice(no_leaks: None, store: SqliteStore, flaky: Flaky) -> None:
+    relay = Relay(store, flaky)
+    relay.start()
+    with pytest.raises(RuntimeError, match="the relay is running; stop it before it is started again"):
+        relay.start()
+    assert relay.stop()
+    assert relay.stop()
+    assert not relay.status().running
+    expected = fill(store, 0, 1)
+    relay.start()
+    assert received(flaky, 2) == expected
+    assert relay.stop()
+
+
+@pytest.mark.parametrize("wrong", [{"limit": 0}, {"poll": 0}, {"first_pause": 0}, {"first_pause": 9.0}])
+def test_nonsense_is_refused_when_the_relay_is_made(store: SqliteStore, flaky: Flaky, wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="limit must be >= 1, poll > 0 and 0 < first_pause <= longest_pause"):
+        Relay(store, flaky, **wrong)  # type: ignore[arg-type]
+
+
+def test_pauses_grow_are_bounded_and_differ_between_relays() -> None:
+    pauses = [[pause_after(n, 0.05, 5.0, random.Random(seed).random) for n in range(1, 2_000)] for seed in range(5)]
+    for one in pauses:
+        assert all(0.0 < pause <= 5.0 for pause in one)
+    assert len({one[10] for one in pauses}) == 5
