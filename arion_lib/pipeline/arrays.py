@@ -25,7 +25,6 @@ from arion_lib.pipeline.verdict import (
     MAX_RECORD,
     Ledger,
     block_parser,
-    is_utf8,
     parser,
     strictly,
     too_long,
@@ -157,7 +156,7 @@ class ArrayDecoder(Ledger):
         """
         for _ in range(GUESSES):
             block = b"[" + self._text[: end + 1] + b"]"
-            if len(block) > self._max_record or not is_utf8(block):
+            if len(block) > self._max_record:
                 return self._read_pieces(end)
             try:
                 records = self._parse_block(block)

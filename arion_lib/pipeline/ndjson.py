@@ -14,7 +14,7 @@ import io
 from typing import Any
 
 from arion_lib.pipeline.batch import RAW_LIMIT, Record
-from arion_lib.pipeline.verdict import BAD_RECORD, BOM, MAX_RECORD, Ledger, is_utf8, parser, strictly, too_long
+from arion_lib.pipeline.verdict import BAD_RECORD, BOM, MAX_RECORD, Ledger, parser, strictly, too_long
 
 
 class NdjsonDecoder(Ledger):
@@ -87,9 +87,8 @@ class NdjsonDecoder(Ledger):
         """Decode whole lines; the loop over them runs in C and is left only for a line that is not a record."""
         if self._offset == 0 and block.startswith(BOM):
             block, self._offset = block[len(BOM) :], len(BOM)
-        exact = len(block) <= self._max_record and is_utf8(block)
         lines = io.BytesIO(block)
-        parsed = map(self._parse if exact else self._parse_strictly, lines)
+        parsed = map(self._parse if len(block) <= self._max_record else self._parse_strictly, lines)
         records: list[Record] = []
         while True:
             good: list[Record] = []

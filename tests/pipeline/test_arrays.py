@@ -172,13 +172,6 @@ def test_nesting_of_a_hundred_thousand_is_a_dead_letter() -> None:
     assert dead[0].reason == "nested too deeply"
 
 
-def test_broken_utf8_in_a_field_that_nobody_reads_is_refused_all_the_same() -> None:
-    body = b'[{"a": 1, "x": "\xff"}, {"a": 2, "x": ""}]'
-    found, dead, _, _ = decode(ArrayDecoder(projection(["a"])), [body])
-    assert [record.a for record in found] == [2]
-    assert "utf-8" in dead[0].reason
-
-
 @given(array_bodies(), st.integers(0, 15), st.lists(st.integers(0, 10_000), max_size=4))
 @settings(deadline=None)
 def test_skipping_gives_what_comes_behind_the_first_records(body: bytes, skip: int, points: list[int]) -> None:
