@@ -56,7 +56,7 @@ def run(args: list[str]) -> int:
     if options.learner:
         from arion_lib.workbook import learner
 
-        if code := learner.run([options.number] if options.number else []):
+        if code := learner.run([*([options.number] if options.number else []), "--to", str(ROOT / "work")]):
             return code
         folder = ROOT / "work"
     try:
