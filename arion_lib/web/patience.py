@@ -51,7 +51,8 @@ class Waiter:
             if not self._late or self._task is None:
                 raise
             self._task.uncancel()
-            raise TooSlow(f"{self.received} bytes in {self.waited:.0f} s of waiting") from None
+            waited = self.waited + patience.clock() - self._since
+            raise TooSlow(f"{self.received} bytes in {waited:.0f} s of waiting") from None
         finally:
             patience.waiting.discard(self)
             self.waited += patience.clock() - self._since

@@ -8,7 +8,9 @@ See         notebooks/1_streaming_pipeline.ipynb · tests/web/test_server.py
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import itertools
 import logging
 import signal
 import socket
@@ -30,6 +32,7 @@ DRAIN_PATIENCE = 30
 """Seconds that requests in flight get to end once the server was asked to stop."""
 
 TICKS_A_SECOND = 10  # uvicorn calls `on_tick` so often
+TICKS_A_DAY = 864_000
 
 
 class ServerFailed(RuntimeError):
@@ -43,6 +46,22 @@ class DrainingServer(uvicorn.Server):
         super().__init__(config)
         self.clock = clock
         self.on_started: Callable[[], None] = lambda: None
+        self._asked: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def stop(self) -> None:
+        """Ask the server to drain, from any thread."""
+        self.should_exit = True
+        if self._loop and self._asked:
+            self._loop.call_soon_threadsafe(self._asked.set)
+
+    async def main_loop(self) -> None:
+        """Tick ten times a second, and go on at once when asked to stop."""
+        self._loop, self._asked = asyncio.get_running_loop(), asyncio.Event()
+        ticks = itertools.count()
+        while not await self.on_tick(next(ticks) % TICKS_A_DAY):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._asked.wait(), 1 / TICKS_A_SECOND)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, then say so."""
@@ -77,7 +96,7 @@ class DrainingServer(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Ask the server to drain; a second Ctrl-C, to stop at once."""
         self.force_exit = self.should_exit and sig == signal.SIGINT
-        self.should_exit = True
+        self.stop()
 
 
 def configured(app: Any, *, drain: int = DRAIN_PATIENCE, backlog: int = 2_048) -> uvicorn.Config:
@@ -163,7 +182,7 @@ def running(app: Any, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[str
             raise ServerFailed("the application must start, got an error; see the log")
         yield url_of(sock)
     finally:
-        server.should_exit = True
+        server.stop()
         thread.join()
         sock.close()
 

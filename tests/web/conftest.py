@@ -1,0 +1,70 @@
+"""A webhook server for each test that asks for one: its own folder, its own port, nothing left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from arion_lib.pipeline.broker import FileBroker
+from arion_lib.pipeline.queued import Broker
+from arion_lib.pipeline.store import SqliteStore
+from arion_lib.pipeline.stored import Store
+from arion_lib.web.application import Application, create_app
+from arion_lib.web.server import running
+from arion_lib.web.service import PipelineService
+
+
+@dataclass(frozen=True)
+class Served:
+    """A running server and what is behind it."""
+
+    url: str
+    store: Store
+    broker: Broker | None
+    service: PipelineService
+    app: Application
+
+    @property
+    def orders(self) -> str:
+        """The address that most tests post to."""
+        return f"{self.url}/webhook/orders"
+
+
+Serve = Callable[..., contextlib.AbstractContextManager[Served]]
+
+
+@contextlib.contextmanager
+def serving(folder: Path, store: Store | None = None, broker: Broker | None = None, **options: Any) -> Iterator[Served]:
+    """Run a server whose store and queue lie in `folder` unless they are given."""
+    with contextlib.ExitStack() as stack:
+        store = store or stack.enter_context(SqliteStore(folder / "arion.db"))
+        broker = broker or stack.enter_context(FileBroker(folder / "queue"))
+        service = PipelineService(store, broker, **options)
+        app = create_app(service)
+        yield Served(stack.enter_context(running(app)), store, broker, service, app)
+
+
+@pytest.fixture
+def serve(no_leaks: None, tmp_path: Path) -> Serve:
+    """Run a server: `with serve(limits=...) as served`."""
+    return functools.partial(serving, tmp_path)
+
+
+@pytest.fixture
+def served(serve: Serve) -> Iterator[Served]:
+    """A server with nothing special."""
+    with serve() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One server for all tests of a module that leave nothing behind in it."""
+    with serving(tmp_path_factory.mktemp("shared")) as one:
+        yield one

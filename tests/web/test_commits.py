@@ -1,0 +1,215 @@
+"""Group commit: durable before told, shared, bounded, and fair to the one that fails."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from arion_lib.pipeline.batch import Aggregate, Batch, Delivery
+from arion_lib.pipeline.stored import BatchesRefused, StaleDelivery, Store, StoreBusy
+from arion_lib.web.commits import CommitsClosed, GroupCommit, QueueFull, join
+
+pytestmark = pytest.mark.usefixtures("no_leaks")
+
+
+class GatedStore:
+    """Commits only while the gate is open, and remembers each transaction."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.entered = threading.Event()
+        self.transactions: list[list[Batch]] = []
+        self.failure: Exception | None = None
+
+    def commit_all(self, batches: Iterable[Batch]) -> None:
+        self.entered.set()
+        assert self.gate.wait(20)
+        together = list(batches)
+        if self.failure:
+            raise self.failure
+        stale = {
+            index: StaleDelivery(batch.stream, batch.deliveries[0], None)
+            for index, batch in enumerate(together)
+            if any(delivery.start for delivery in batch.deliveries)
+        }
+        self.transactions.append([batch for index, batch in enumerate(together) if index not in stale])
+        if stale:
+            raise BatchesRefused(stale, len(together))
+
+    @property
+    def rows(self) -> list[bytes]:
+        return [row for together in self.transactions for batch in together for row in batch.rows]
+
+
+@contextmanager
+def writing(store: GatedStore, **options: Any) -> Iterator[GroupCommit]:
+    commits = GroupCommit(cast(Store, store), **options)
+    try:
+        yield commits
+    finally:
+        store.gate.set()
+        commits.close()
+
+
+def row(text: bytes, stream: str = "s", deliveries: tuple[Delivery, ...] = ()) -> Batch:
+    rows = [text]
+    return Batch(stream, rows, messages=rows, deliveries=deliveries)
+
+
+async def in_commit(store: GatedStore) -> None:
+    assert await asyncio.to_thread(store.entered.wait, 20)
+
+
+def test_nobody_is_told_before_the_commit_returned() -> None:
+    async def scenario(commits: GroupCommit) -> None:
+        future = commits.submit(row(b"1"))
+        await in_commit(store)
+        assert not future.done()
+        store.gate.set()
+        await future
+        assert store.rows == [b"1"]
+
+    store = GatedStore()
+    with writing(store) as commits:
+        asyncio.run(scenario(commits))
+
+
+def test_posts_that_wait_share_the_next_transaction_and_one_alone_does_not_wait() -> None:
+    async def scenario(commits: GroupCommit) -> None:
+        first = commits.submit(row(b"0"))  # goes at once, alone
+        await in_commit(store)
+        waiting = [commits.submit(row(b"%d" % n)) for n in range(1, 11)]
+        store.gate.set()
+        await asyncio.gather(first, *waiting)
+
+    store = GatedStore()
+    with writing(store) as commits:
+        asyncio.run(scenario(commits))
+        assert [sum(len(batch.rows) for batch in together) for together in store.transactions] == [1, 10]
+        assert commits.figures.commits == 2 < commits.figures.batches == 11
+
+
+def test_the_queue_is_bounded_and_the_refused_batch_is_not_in_it() -> None:
+    async def scenario(commits: GroupCommit) -> None:
+        futures = [commits.submit(row(b"0"))]
+        await in_commit(store)
+        futures += [commits.submit(row(b"1")), commits.submit(row(b"2"))]
+        with pytest.raises(QueueFull, match="at most 2"):
+            commits.submit(row(b"3"))
+        store.gate.set()
+        await asyncio.gather(*futures)
+
+    store = GatedStore()
+    with writing(store, waiting=2) as commits:
+        asyncio.run(scenario(commits))
+    assert sorted(store.rows) == [b"0", b"1", b"2"]
+
+
+def test_a_stale_delivery_fails_alone_though_it_was_joined_with_others() -> None:
+    async def scenario(commits: GroupCommit) -> None:
+        futures = [commits.submit(row(b"0"))]
+        await in_commit(store)
+        stale = commits.submit(row(b"bad", deliveries=(Delivery("d", 2, True, start=1),)))
+        futures += [commits.submit(row(b"%d" % n)) for n in range(1, 4)]
+        store.gate.set()
+        await asyncio.gather(*futures)
+        with pytest.raises(StaleDelivery):
+            await stale
+
+    store = GatedStore()
+    with writing(store) as commits:
+        asyncio.run(scenario(commits))
+        assert commits.figures.failures == 1
+    assert sorted(store.rows) == [b"0", b"1", b"2", b"3"]
+
+
+def test_a_store_that_fails_tells_all_that_wait_and_the_writer_goes_on() -> None:
+    async def scenario(commits: GroupCommit) -> None:
+        store.failure = StoreBusy("locked")
+        store.gate.set()
+        futures = [commits.submit(row(b"%d" % n)) for n in range(3)]
+        assert {type(result) for result in await asyncio.gather(*futures, return_exceptions=True)} == {StoreBusy}
+        store.failure = None
+        await commits.submit(row(b"later"))
+
+    store = GatedStore()
+    with writing(store) as commits:
+        asyncio.run(scenario(commits))
+    assert store.rows == [b"later"]
+
+
+def test_closing_commits_what_waits_and_takes_no_more() -> None:
+    async def scenario() -> None:
+        commits = GroupCommit(cast(Store, store))
+        futures = [commits.submit(row(b"0"))]
+        await in_commit(store)
+        futures.append(commits.submit(row(b"1")))
+        closing = asyncio.create_task(asyncio.to_thread(commits.close))
+        store.gate.set()
+        await closing
+        await asyncio.gather(*futures)
+        with pytest.raises(CommitsClosed):
+            commits.submit(row(b"2"))
+
+    store = GatedStore()
+    asyncio.run(scenario())
+    assert store.rows == [b"0", b"1"]
+
+
+def test_a_cancelled_post_does_not_stop_the_others() -> None:
+    async def scenario(commits: GroupCommit) -> None:
+        first = commits.submit(row(b"0"))
+        await in_commit(store)
+        gone, stays = commits.submit(row(b"1")), commits.submit(row(b"2"))
+        gone.cancel()
+        store.gate.set()
+        await asyncio.gather(first, stays)
+
+    store = GatedStore()
+    with writing(store) as commits:
+        asyncio.run(scenario(commits))
+    assert b"2" in store.rows
+
+
+batches = st.lists(
+    st.tuples(st.sampled_from("ab"), st.sampled_from(["rows", "groups", "ids", "empty"]), st.integers(0, 9)),
+    max_size=12,
+)
+
+
+@given(batches)
+def test_joining_keeps_every_row_once_and_its_place_in_its_stream(kinds: list[tuple[str, str, int]]) -> None:
+    given_batches = [made(*kind) for kind in kinds]
+    joined = join(given_batches)
+    assert sorted(index for _, indices in joined for index in indices) == list(range(len(given_batches)))
+    for batch, indices in joined:
+        parts = [given_batches[index] for index in indices]
+        assert [r for part in parts for r in part.rows] == list(batch.rows)
+        assert [m for part in parts for m in part.messages] == list(batch.messages)
+        assert [d for part in parts for d in part.deliveries] == list(batch.deliveries)
+        assert {part.stream for part in parts} == {batch.stream}
+        assert len(parts) == 1 or not any(part.groups or part.ids is not None for part in parts)
+
+
+def made(stream: str, kind: str, number: int) -> Batch:
+    rows = [b"%d" % number]
+    if kind == "groups":
+        return Batch(stream, groups={(number,): Aggregate(1)}, messages=[b"m"])
+    if kind == "ids":
+        return Batch(stream, rows, messages=rows, ids=[str(number)])
+    if kind == "empty":
+        return Batch(stream, deliveries=[Delivery(str(number), 0, True)])
+    return Batch(stream, rows, messages=rows, deliveries=[Delivery(str(number), 1, True)])
+
+
+@pytest.mark.parametrize("options", [{"waiting": 0}, {"together": 0}])
+def test_a_queue_without_room_is_refused(options: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="must be >= 1"):
+        GroupCommit(cast(Store, GatedStore()), **options)
