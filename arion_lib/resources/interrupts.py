@@ -22,8 +22,9 @@ _SIGINT = int(signal.SIGINT)
 _critical: set[CodeType] = set()
 
 
-def _main() -> int | None:
-    return threading.main_thread().ident
+def in_main_thread() -> bool:
+    """Whether this is the thread that Python runs signal handlers in."""
+    return threading.get_ident() == threading.main_thread().ident
 
 
 def uninterrupted(function: Function) -> Function:
@@ -44,32 +45,29 @@ class Interrupts:
     """The one SIGINT handler of all open managers of the main thread (a process has only one, so this is one too)."""
 
     def __init__(self) -> None:
-        self._managers = 0
+        self._guarded: set[object] = set()
         self._previous: Any = None
         self._deferred = False
         self._handler = self._on_interrupt  # one object, to recognise it by
         self.arrived = threading.Event()  # wakes a retry that is waiting for its next attempt
 
-    def hold(self) -> bool:
-        """Start deferring for one more manager. Returns whether `free` must be called: in the main thread only."""
-        if threading.get_ident() != _main():
-            return False  # Python runs signal handlers in the main thread alone
-        self._managers += 1
-        if self._managers == 1:
-            self._previous = _signal.getsignal(_SIGINT)
-            if callable(self._previous):
-                _signal.signal(_SIGINT, self._handler)
-        return True
+    def hold(self, entry: object) -> None:
+        """Start deferring for one more entry of a manager. To be undone by `free`, also when this was interrupted."""
+        self._guarded.add(entry)
+        previous = _signal.getsignal(_SIGINT)
+        if previous is not self._handler and callable(previous):
+            self._previous = previous
+            _signal.signal(_SIGINT, self._handler)
 
-    def free(self) -> None:
-        """Stop deferring for one manager; the last one restores the handler that was there."""
-        self._managers -= 1
-        if self._managers == 0 and _signal.getsignal(_SIGINT) is self._handler:
+    def free(self, entry: object) -> None:
+        """Stop deferring for one entry; the last one restores the handler that was there."""
+        self._guarded.discard(entry)
+        if not self._guarded and _signal.getsignal(_SIGINT) is self._handler:
             _signal.signal(_SIGINT, self._previous)
 
     def deliver(self) -> None:
         """Act on a deferred Ctrl-C now, as the handler that was there before would have."""
-        if self._deferred and threading.get_ident() == _main():
+        if self._deferred:
             self._deferred = False
             self.arrived.clear()
             self._previous(_SIGINT, sys._getframe())

@@ -14,10 +14,10 @@ import warnings
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
-from arion_lib.resources.core import Entry, ResourceError
+from arion_lib.resources.core import Entry, Lease, ResourceError
 from arion_lib.resources.events import Event, Journal
 from arion_lib.resources.graph import did_you_mean
-from arion_lib.resources.interrupts import interrupts, uninterrupted
+from arion_lib.resources.interrupts import in_main_thread, interrupts, uninterrupted
 from arion_lib.resources.metrics import Figures, Meter
 from arion_lib.resources.plan import Plan, plan
 from arion_lib.resources.recipe import Recipe, resource
@@ -82,6 +82,7 @@ class Resources:
             raise ResourceError(f"{self._label} is open already: leave it first, or make a second manager")
         outer = self._outer._open_entry() if self._outer is not None else None
         self._entry = kind(self._plan, self._meters, self._journal, next(self._entries), outer)
+        self._watch = _Watch(self._label, self._entry.leases)
         return self._entry
 
     @uninterrupted
@@ -89,9 +90,12 @@ class Resources:
         self._plan.refuse_async()
         entry: ThreadEntry = self._enter(ThreadEntry)
         try:
-            entry.guarded = interrupts.hold()
+            if in_main_thread():
+                entry.guarded = True
+                interrupts.hold(entry)
             entry.acquire_all(self.parallel)
-            interrupts.deliver()
+            if entry.guarded:
+                interrupts.deliver()
         except BaseException as error:  # all or nothing: whatever it was, what is open is released
             raised = self._leave(entry, Phase.ACQUIRE, error)
             if raised is error:
@@ -118,8 +122,9 @@ class Resources:
             unwinding.failed(phase, None, error)
         self._entry = None
         entry.unwind(unwinding, self.parallel)
+        self._watch.__class__ = _Dismissed  # type: ignore[assignment]
         if entry.guarded:
-            interrupts.free()
+            interrupts.free(entry)
             try:
                 interrupts.deliver()
             except BaseException as late:  # noqa: BLE001  the Ctrl-C that waited: it outranks every other error
@@ -154,6 +159,7 @@ class Resources:
             unwinding.failed(phase, None, error)
         self._entry = None
         await entry.unwind(unwinding, self.parallel)
+        self._watch.__class__ = _Dismissed  # type: ignore[assignment]
         return unwinding.outcome()
 
     # Looking up -----------------------------------------------------------------------------------------------------
@@ -310,15 +316,28 @@ class Resources:
         state = "open" if self._entry is not None else "closed"
         return f"<{self._label} {state}: {', '.join(self._plan.recipes) or 'no resources'}>"
 
+
+class _Watch:
+    """Warns when it is dropped while resources are open."""
+
+    __slots__ = ("label", "leases")
+
+    def __init__(self, label: str, leases: dict[str, Lease]) -> None:
+        self.label, self.leases = label, leases
+
     def __del__(self) -> None:
-        entry = getattr(self, "_entry", None)
-        if entry is not None and entry.leases:
+        if self.leases:
             warnings.warn(
-                f"{self._label} was never left; still open: {', '.join(entry.leases)}: use `with`",
+                f"{self.label} was never left; still open: {', '.join(self.leases)}: use `with`",
                 ResourceWarning,
-                source=self,
                 stacklevel=2,
             )
+
+
+class _Dismissed:
+    """What a watch becomes when it is over: without a finalizer, because a Ctrl-C that falls into one is lost."""
+
+    __slots__ = ("label", "leases")
 
 
 _NOTHING = object()
