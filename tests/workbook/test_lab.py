@@ -49,7 +49,7 @@ def test_learner_opens_a_copy_of_ones_own(monkeypatch: pytest.MonkeyPatch, tmp_p
 @pytest.mark.skipif(sys.platform == "win32", reason="signals to a process group are POSIX")
 def test_the_real_jupyterlab_serves_quietly_and_ctrl_c_ends_it_and_its_kernels(no_leaks: None, tmp_path: Path) -> None:
     environment = {**os.environ, "JUPYTER_RUNTIME_DIR": str(tmp_path), "JUPYTER_DATA_DIR": str(tmp_path)}
-    command = [sys.executable, "-m", "arion_lib", "lab", "--no-browser", "--port=0"]
+    command = [sys.executable, "-m", "arion_lib", "lab", "--no-browser"]
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as server:
