@@ -75,8 +75,8 @@ def one_round(way: str, delay: int) -> str:
         with managed(way):
             spin(2_000)
         where = "after the end"
-        while True:
-            spin(1_000)
+        striker.join()
+        spin(1_000)
     except KeyboardInterrupt:
         pass
     finally:
