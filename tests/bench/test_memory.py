@@ -8,8 +8,6 @@ import pytest
 
 from arion_lib.bench.memory import compare_memory, peak_at_most, peak_within
 
-pytestmark = pytest.mark.usefixtures("no_leaks")
-
 
 def holds(size: int) -> int:
     return len(bytearray(b"x") * size)

@@ -11,8 +11,6 @@ import pytest
 
 from arion_lib.measure.counter import PAGE_SIZE, Page, connect, tick
 
-pytestmark = pytest.mark.usefixtures("no_leaks")
-
 
 @pytest.fixture
 def page(tmp_path):

@@ -16,8 +16,6 @@ import pytest
 
 from arion_lib.measure import measure, measure_memory, measure_throughput, tick
 
-pytestmark = pytest.mark.usefixtures("no_leaks")
-
 linux = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="exact peaks need Linux")
 
 TEXT = "[" + "1.5," * 4_000_000 + "1]"
@@ -135,7 +133,7 @@ def test_the_count_is_seen_growing():
     assert len(set(counted)) > 3
 
 
-def test_memory_and_throughput_are_two_runs(tmp_path):
+def test_memory_and_throughput_are_two_runs(no_leaks, tmp_path):
     def traces(path):
         with path.open("a") as file:
             file.write("run\n")

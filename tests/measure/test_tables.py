@@ -12,8 +12,6 @@ from arion_lib.measure import measure_each, measure_growth, tick
 from arion_lib.measure.results import Memory
 from arion_lib.measure.tables import Growth, Stopped, html_table, text_table
 
-pytestmark = pytest.mark.usefixtures("no_leaks")
-
 
 def holds(size):
     tick(size)
@@ -36,7 +34,7 @@ def memory(peak: int) -> Memory:
     return Memory(peak, 0, 1.0, (), exact=True)
 
 
-def test_each_version_is_measured_and_one_that_breaks_its_bound_becomes_a_row():
+def test_each_version_is_measured_and_one_that_breaks_its_bound_becomes_a_row(no_leaks):
     table = measure_each({"holds": holds, "streams": streams, "forever": forever}, 30_000_000, unit="B", limit=90e6)
     assert list(table) == ["holds", "streams", "forever"]
     assert table["holds"].peak > 29e6 > table["streams"].peak
