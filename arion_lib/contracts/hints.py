@@ -173,6 +173,17 @@ def module_names(thing: object) -> dict[str, Any]:
     return vars(module) if module is not None else {}
 
 
+def own_annotations(cls: type) -> dict[str, Hint]:
+    """Return the annotations in the body of `cls`; a name that does not exist yet stays a string."""
+    try:
+        return dict(inspect.get_annotations(cls))
+    except NameError:  # Python 3.14 evaluates them here
+        import annotationlib  # type: ignore[import-not-found, unused-ignore]
+
+        found: dict[str, Hint] = annotationlib.get_annotations(cls, format=annotationlib.Format.FORWARDREF)
+        return found
+
+
 def text(hint: Hint) -> str:
     """Return `hint` as one would write it, without module names.
 

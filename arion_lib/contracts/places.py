@@ -93,12 +93,12 @@ def frame_place(frame: FrameType | None) -> Place | None:
     return Place(frame.f_code.co_filename, frame.f_lineno, frame.f_globals.get("__name__", ""))
 
 
-_MACHINERY = frozenset(f"{OWN_PACKAGE}.{name}" for name in ("contract", "combine", "definition"))
+_MACHINERY = frozenset(f"{OWN_PACKAGE}.{name}" for name in ("contract", "combine"))
 
 
 def _is_ours(frame: FrameType) -> bool:
     module = frame.f_globals.get("__name__", "")
-    return module in _MACHINERY or module in {"abc", "typing", "enum", "types"}
+    return module in _MACHINERY or module in {"abc", "typing", "enum", "types", "dataclasses"}
 
 
 def _cell(file: str) -> str:

@@ -1,0 +1,125 @@
+"""A contract's attribute: a value on the class, perhaps another on the instance, and a check at each assignment.
+
+Idea        A data descriptor for each attribute of the contract, and for nothing else: other assignments cost what
+            they always cost. The check is code generated for the attribute's type at the first assignment.
+Invariant   The value lives where it would without a contract: in the instance's `__dict__` or in its slot.
+When wrong  A wrong value raises `ContractCallError` and changes nothing; deleting is refused with `LockedMember`.
+See         arion_lib/contracts/predicates.py · tests/contracts/test_attributes.py
+"""
+
+from __future__ import annotations
+
+import builtins
+from types import FunctionType, MemberDescriptorType
+from typing import Any, Final
+
+from arion_lib.contracts.guards import lazy_function
+from arion_lib.contracts.hints import Hint, text
+from arion_lib.contracts.levels import SWITCH, Level, current
+from arion_lib.contracts.places import Place
+from arion_lib.contracts.predicates import Source, expression, fits
+from arion_lib.contracts.violations import ContractCallError, LockedMember
+
+
+class _Missing:
+    def __repr__(self) -> str:
+        return "missing"
+
+
+MISSING: Final = _Missing()
+
+
+class ContractAttribute(property):
+    """Guard attribute `name` of `owner`; `default` is the value on the class, `slot` where instances keep theirs.
+
+    A property (and not a class with `__set__`), because C code then calls the generated setter directly.
+    """
+
+    is_contract_attribute = True
+
+    def __init__(
+        self,
+        name: str,
+        hint: Hint,
+        owner: str,
+        *,
+        promised_at: Place | None,
+        default: Any = MISSING,
+        slot: MemberDescriptorType | None = None,
+        level: Level = Level.FAST,
+    ) -> None:
+        self.name, self.hint, self.owner, self.promised_at, self.level = name, hint, owner, promised_at, level
+        self.default, self.slot = default, slot
+        super().__init__(None, lazy_function(name, self._compile), self._refuse_deletion)
+
+    def __get__(self, instance: Any, owner: type | None = None, /) -> Any:
+        if instance is None:
+            return self._of_class(owner)
+        if self.slot is not None:
+            return self.slot.__get__(instance, owner)
+        try:
+            value = instance.__dict__[self.name]
+        except (KeyError, AttributeError):
+            return self._of_instance(instance, owner)
+        return value.default if type(value) is ContractAttribute else value
+
+    def _of_class(self, owner: type | None) -> Any:
+        if self.default is MISSING:
+            name = owner.__name__ if owner is not None else self.owner
+            raise AttributeError(f"class {name} must set the contract's attribute {self.name!r}, and does not")
+        return self.default
+
+    def _of_instance(self, instance: Any, owner: type | None) -> Any:
+        if self.default is MISSING:
+            raise AttributeError(f"{self.name!r} must be set before it is read from this {type(instance).__name__}")
+        bind = getattr(type(self.default), "__get__", None)
+        return bind(self.default, instance, owner) if bind is not None else self.default
+
+    def check(self, value: object) -> None:
+        """Raise `ContractCallError` unless `value` fits, looking at every element."""
+        if not fits(self.hint)(value):
+            raise self.fault(value)
+
+    def fault(self, value: object) -> ContractCallError:
+        return ContractCallError(self.owner, f"attribute {self.name!r}", value, text(self.hint), self.promised_at)
+
+    def _refuse_deletion(self, instance: object) -> None:
+        raise LockedMember(f"{type(instance).__name__}.{self.name} must stay, the contract promises it; assign to it")
+
+    def _compile(self) -> FunctionType:
+        source = Source(self.level)
+        test = expression(self.hint, "value", source)
+        lines = [
+            f"if {source.constant(SWITCH)}[0]: return {source.constant(self._by_level)}(instance, value)",
+            *([f"if not {test}: return {source.constant(self._unfit)}(instance, value)"] if test else []),
+            self._store(source),
+        ]
+        names = {**source.names, "__builtins__": builtins}
+        exec("def assign(instance, value):\n    " + "\n    ".join(lines), names)  # noqa: S102 - written here
+        made = names["assign"]
+        assert isinstance(made, FunctionType)  # noqa: S101 - for the type checker
+        return made
+
+    def _store(self, source: Source) -> str:
+        if self.slot is None:
+            return f"instance.__dict__[{self.name!r}] = value"
+        return f"{source.constant(self.slot.__set__)}(instance, value)"
+
+    def _by_level(self, instance: Any, value: Any) -> None:
+        level = current(self.level)
+        if level is not Level.OFF and not fits(self.hint, level)(value):
+            self._unfit(instance, value)
+        else:
+            self._put(instance, value)
+
+    def _unfit(self, instance: Any, value: Any) -> None:
+        """attrs takes the descriptor itself for the default it found in the class: then the default is meant."""
+        if type(value) is not ContractAttribute:
+            raise self.fault(value)
+        self._put(instance, value.default)
+
+    def _put(self, instance: Any, value: Any) -> None:
+        if self.slot is None:
+            instance.__dict__[self.name] = value
+        else:
+            self.slot.__set__(instance, value)

@@ -1,0 +1,162 @@
+"""Contracts: base classes whose subclasses are checked when they are defined, registered, and guarded at run time.
+
+Idea        A metaclass sees a class the moment it exists and before anybody can name it. It compares the class with
+            everything its contracts promise, and only then puts guards in and registers it.
+Invariant   A class that can be named keeps its contracts. Instances cost nothing more to make, to ask `isinstance`
+            of, or to set other attributes on: no `__call__` and no `__setattr__` stands in their way.
+When wrong  `ContractError` lists all violations; nothing is registered. A refused class leaves nothing behind.
+See         notebooks/3_contracts_and_plugins.ipynb · tests/contracts/test_contract.py
+
+    class Processor(Contract, kind="processors"):      # a direct subclass of Contract is a contract
+        version: str                                   # each class must set it
+        @abstractmethod
+        def process(self, rows: list[Row]) -> list[Row]: ...
+
+    class CsvProcessor(Processor, name="csv"): ...     # checked, registered, guarded
+    class Half(Processor, abstract=True): ...          # unfinished on purpose: not checked, not registered
+"""
+
+from __future__ import annotations
+
+from abc import ABCMeta
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+
+from arion_lib.contracts.explanation import Explanation, check, explain
+from arion_lib.contracts.installation import assign, guard_all, point_cells_at, reason_for, refuse_instances, restore
+from arion_lib.contracts.judge import judge
+from arion_lib.contracts.options import (
+    SPEC,
+    WORDS,
+    Spec,
+    contracts_of,
+    inherited,
+    kind_of,
+    options_of,
+    promise_called,
+    promised_to,
+    snake_case,
+    spec_of,
+    version_of,
+)
+from arion_lib.contracts.places import caller, frame_place
+from arion_lib.contracts.promises import captured_names, is_recipe, promises_of
+from arion_lib.contracts.registry import Plugin, Registry
+from arion_lib.contracts.resolution import cases
+from arion_lib.contracts.violations import ContractError, LockedMember
+
+__all__ = ["Contract", "ContractMeta", "Explanation", "check", "contracts_of", "explain", "registry"]
+
+if TYPE_CHECKING:
+    _ProtocolMeta = ABCMeta
+else:
+    _ProtocolMeta = type(Protocol)  # so that a class may be derived from a contract and a protocol
+
+
+def _discover() -> None:
+    from arion_lib.contracts.discovery import discover
+
+    discover(registry)
+
+
+registry = Registry(_discover)
+"""Where plugins are registered unless their contract names another registry."""
+
+
+class ContractMeta(_ProtocolMeta):
+    """The type of contracts and of the classes that keep them."""
+
+    # Contracts are nominal: an abstract base class asks caches and hooks here, and a protocol walks all members.
+    __instancecheck__ = type.__instancecheck__
+    __subclasscheck__ = type.__subclasscheck__
+
+    def __new__(
+        mcls, cls_name: str, bases: tuple[type, ...], namespace: dict[str, Any], /, **words: Any
+    ) -> ContractMeta:
+        options = options_of({word: words.pop(word) for word in WORDS if word in words})
+        earlier: Spec | None = namespace.pop(SPEC, None)
+        if earlier is not None:
+            restore(namespace, earlier)
+        cls = super().__new__(mcls, cls_name, bases, namespace, **words)
+        spec = Spec(options, any("__contract_root__" in vars(base) for base in bases), frame_place(caller()), cls=cls)
+        if earlier is not None and earlier.cls is not None:
+            spec.options, spec.place, spec.names = earlier.options, earlier.place, earlier.names
+            point_cells_at(cls, earlier.cls)
+        type.__setattr__(cls, SPEC, spec)
+        return cls
+
+    def __init__(cls, cls_name: str, bases: tuple[type, ...], namespace: dict[str, Any], /, **words: Any) -> None:
+        super().__init__(cls_name, bases, namespace, **{w: v for w, v in words.items() if w not in WORDS})
+        spec = spec_of(cls)
+        if spec is None or "__contract_root__" in namespace:
+            return
+        spec.names = spec.names or captured_names(cls, caller())
+        _define(cls, spec)
+
+    def __setattr__(cls, name: str, value: Any) -> None:
+        spec = spec_of(cls)
+        if spec is not None and spec.locked:
+            if name == "__abstractmethods__" and not spec.instantiable:
+                value = value or reason_for(cls)
+            elif (promise := promise_called(cls, name)) is not None:
+                assign(cls, promise, value)
+                return
+        super().__setattr__(name, value)
+
+    def __delattr__(cls, name: str) -> None:
+        spec = spec_of(cls)
+        if spec is not None and spec.locked and name in vars(cls) and not is_recipe(vars(cls)[name]):
+            promise = promise_called(cls, name)
+            if promise is not None:
+                raise LockedMember(f"{cls.__name__}.{name} must stay, {promise.contract.__name__} promises it")
+        super().__delattr__(name)
+
+    def register(cls, subclass: type) -> NoReturn:
+        """Refuse what abstract base classes allow: a virtual subclass would not have been checked."""
+        raise TypeError(
+            f"{cls.__name__} must be inherited from, got a virtual subclass {subclass.__name__}: nothing would check it"
+        )
+
+
+class Contract(metaclass=ContractMeta):
+    """The root of all contracts. A direct subclass is a contract; what derives from that keeps it.
+
+    Words of a contract's class statement: `kind` (what its plugins are found under; the class's name in lower case
+    and an "s" by default), `registry`, `checks` ("off", "fast", "all") and `metrics` for all classes that keep it.
+    Words of the others: `name` (by default the class's, in lower case with underscores), `version`, `tags`,
+    `replace`, `abstract`, `checks`, `metrics`.
+    """
+
+    __slots__ = ()
+    __contract_root__ = True
+
+
+def _define(cls: ContractMeta, spec: Spec) -> None:
+    """Check, guard and register a class that was just made."""
+    if spec.is_contract:
+        known = tuple(base for base in cls.__mro__[1:] if spec_of(base) is not None)
+        spec.promises = promises_of(cls, known, spec.names, spec.place)
+    if not spec.options.abstract:
+        promised = promised_to(cls)
+        found = [violation for case in cases(cls, spec, promised) for violation in judge(case)]
+        if found:
+            raise ContractError(cls.__name__, found)
+        guard_all(cls, spec, promised)
+    if spec.instantiable:
+        _register(cls, spec)
+    else:
+        refuse_instances(cls)
+    spec.locked = True
+
+
+def _register(cls: ContractMeta, spec: Spec) -> None:
+    """Register `cls` under each contract it keeps, or under none."""
+    options = spec.options
+    name, version = options.name or snake_case(cls.__name__), options.version or version_of(cls)
+    places: list[tuple[Registry, Plugin]] = []
+    for contract in contracts_of(cls):
+        plugin = Plugin(kind_of(contract), name, version, options.tags, cls, spec.place)
+        places.append((inherited(contract, "registry") or registry, plugin))
+    for where, plugin in places:
+        where.refuse_duplicate(plugin, replace=options.replace)
+    for where, plugin in places:
+        where.add(plugin, replace=options.replace)

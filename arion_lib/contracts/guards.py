@@ -1,0 +1,343 @@
+"""A method that checks what goes in and what comes out, written for that method alone.
+
+Idea        Generate a function with the method's own signature whose body is the checks and the call. Generate it at
+            the first call: a class of fifty methods that uses two pays for two.
+Invariant   A guard takes the calls its method takes, with the same defaults, and returns the same object. It is one
+            function object from the class statement on: its code is exchanged in place, so old references are fast too.
+When wrong  `ContractCallError` names class.method, the parameter, the value, the expected type and the promise's line.
+See         arion_lib/contracts/predicates.py · tests/contracts/test_guards.py
+"""
+
+from __future__ import annotations
+
+import builtins
+import inspect
+import keyword
+import threading
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from dataclasses import dataclass, field
+from inspect import Parameter, Signature
+from types import FunctionType
+from typing import Any
+
+from arion_lib.contracts.hints import Hint, text
+from arion_lib.contracts.levels import SWITCH, Level, current
+from arion_lib.contracts.metrics import MetricsByClass
+from arion_lib.contracts.places import Place
+from arion_lib.contracts.predicates import PREFIX, Source, expression, fits
+from arion_lib.contracts.violations import ContractCallError
+
+RETURN = "return value"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing to look at: where it stands in the guard, what it must be, and who said so."""
+
+    label: str  # as the message names it
+    reads: str  # an expression of the guard's parameters
+    hint: Hint
+    promised_at: Place | None
+    unless: str = ""  # an expression: true where there is nothing to look at
+    default: object = Parameter.empty  # accepted as it is, whatever the hint says
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a guard is made from. Resolved when the guard is built, at the first call."""
+
+    member: str  # class.method
+    call: Callable[..., Any]  # what the guard calls, with the same arguments
+    signature: Signature  # of `call`, `self` or `cls` included
+    asynchronous: bool
+    arguments: list[Check] = field(default_factory=list)
+    results: list[Check] = field(default_factory=list)
+    elements: list[Check] = field(default_factory=list)  # of what a generator yields, at level `all`
+    level: Level = Level.FAST
+    owner: type | None = None
+    metrics: MetricsByClass | None = None
+    metrics_key: str = ""  # an expression: the class to count for
+
+
+def _waiting(*args: Any, **kwargs: Any) -> Any:
+    return __g_build()(*args, **kwargs)  # type: ignore[name-defined]  # noqa: F821 - a global of the guard
+
+
+async def _waiting_async(*args: Any, **kwargs: Any) -> Any:
+    return await __g_build()(*args, **kwargs)  # type: ignore[name-defined]  # noqa: F821
+
+
+_building = threading.RLock()
+
+
+def guard(like: Callable[..., Any], plan: Callable[[], Plan], *, asynchronous: bool) -> FunctionType:
+    """Return the guard of `like`, a function that looks like it from outside. `plan` is asked for at the first call."""
+    made = _unbuilt(lambda: compiled(plan()), asynchronous=asynchronous)
+    for name in ("__name__", "__qualname__", "__doc__", "__module__"):
+        value = getattr(like, name, None)
+        if isinstance(value, str):
+            setattr(made, name, value)
+    made.__dict__.update({**getattr(like, "__dict__", {}), **_cache_controls(like), "__wrapped__": like})
+    made.__dict__.pop("__isabstractmethod__", None)
+    return made
+
+
+def _cache_controls(like: object) -> dict[str, object]:
+    """Return what `lru_cache` and `singledispatchmethod` offer beside the call, so that the guard offers it too."""
+    names = ("cache_info", "cache_clear", "cache_parameters", "register", "dispatch")
+    return {name: getattr(like, name) for name in names if hasattr(like, name)}
+
+
+def lazy_function(name: str, build: Callable[[], FunctionType]) -> FunctionType:
+    """Return a function that becomes, at its first call, what `build` returns (a function without closure)."""
+    made = _unbuilt(build, asynchronous=False)
+    made.__name__ = name
+    return made
+
+
+def _unbuilt(build: Callable[[], FunctionType], *, asynchronous: bool) -> FunctionType:
+    names: dict[str, Any] = {"__builtins__": builtins}
+    template = _waiting_async if asynchronous else _waiting
+    made = FunctionType(template.__code__, names)
+
+    def become() -> FunctionType:
+        with _building:
+            if f"{PREFIX}build" in names:
+                real = build()
+                names.update(real.__globals__)
+                made.__defaults__, made.__kwdefaults__ = real.__defaults__, real.__kwdefaults__
+                made.__code__ = real.__code__  # last: until here, another thread runs the code that waits
+                del names[f"{PREFIX}build"]
+        return made
+
+    names[f"{PREFIX}build"] = become
+    return made
+
+
+def compiled(plan: Plan, *, switched: bool = True) -> FunctionType:
+    """Write and compile the guard of `plan`; `switched` guards obey `checking` blocks."""
+    source = Source(plan.level, plan.owner)
+    lines = _body(plan, source, switched=switched)
+    name = plan.member.rpartition(".")[2]
+    name = name if name.isidentifier() and not keyword.iskeyword(name) else "guard"
+    head = f"{'async ' if plan.asynchronous else ''}def {name}({_parameters(plan.signature)}):"
+    names = {**source.names, "__builtins__": builtins}
+    code = "\n    ".join([head, *lines])
+    exec(compile(code, f"<contract of {plan.member}>", "exec"), names)  # noqa: S102 - the text is written here
+    made = names.pop(name)
+    assert isinstance(made, FunctionType)  # noqa: S101 - for the type checker
+    made.__defaults__, made.__kwdefaults__ = _defaults(plan.signature)
+    made.__qualname__ = plan.member
+    return made
+
+
+def _parameters(signature: Signature) -> str:
+    """Write the parameters without annotations; defaults are set on the function afterwards."""
+    plain = [
+        p.replace(annotation=Parameter.empty, default=p.default if p.default is Parameter.empty else None)
+        for p in signature.parameters.values()
+    ]
+    return str(Signature(plain))[1:-1]
+
+
+def _defaults(signature: Signature) -> tuple[tuple[Any, ...] | None, dict[str, Any] | None]:
+    given = [p for p in signature.parameters.values() if p.default is not Parameter.empty]
+    by_keyword = {p.name: p.default for p in given if p.kind is Parameter.KEYWORD_ONLY}
+    return tuple(p.default for p in given if p.kind is not Parameter.KEYWORD_ONLY) or None, by_keyword or None
+
+
+def _body(plan: Plan, source: Source, *, switched: bool) -> list[str]:
+    arguments = _arguments(plan.signature)
+    lines = []
+    if switched:
+        at_level = source.constant(_by_level(plan))
+        call = f"{at_level}({source.constant(current)}({source.constant(plan.level)}))({arguments})"
+        lines = [f"if {source.constant(SWITCH)}[0]: return {'await ' if plan.asynchronous else ''}{call}"]
+    inner = [*_tests(plan, plan.arguments, source), *_call(plan, arguments, source)]
+    return lines + (_timed(plan, inner, source) if plan.metrics is not None else inner)
+
+
+def _arguments(signature: Signature) -> str:
+    """Write how the guard hands its parameters on: as it got them."""
+    form: dict[Any, str] = {
+        Parameter.VAR_POSITIONAL: "*{0}",
+        Parameter.VAR_KEYWORD: "**{0}",
+        Parameter.KEYWORD_ONLY: "{0}={0}",
+    }
+    return ", ".join(form.get(p.kind, "{0}").format(p.name) for p in signature.parameters.values())
+
+
+def _call(plan: Plan, arguments: str, source: Source) -> list[str]:
+    call = f"{'await ' if plan.asynchronous else ''}{source.constant(plan.call)}({arguments})"
+    result = f"{PREFIX}result"
+    tests = _tests(plan, plan.results, source)
+    if plan.elements and source.level is Level.ALL:
+        watched = f"{source.constant(_watched)}({result}, {source.constant(_element_check(plan))})"
+        return [f"{result} = {call}", *tests, f"return {watched}"]
+    return [f"{result} = {call}", *tests, f"return {result}"] if tests else [f"return {call}"]
+
+
+def _tests(plan: Plan, checks: list[Check], source: Source) -> list[str]:
+    return [line for check in checks for line in _test(plan, check, source)]
+
+
+def _test(plan: Plan, check: Check, source: Source) -> list[str]:
+    simple = check.reads.isidentifier()
+    value = check.reads if simple else source.variable()
+    test = expression(check.hint, value, source)
+    if test is None:
+        return []
+    if check.default is not Parameter.empty and not fits(check.hint, Level.ALL, plan.owner)(check.default):
+        test = f"({value} is {source.constant(check.default)} or {test})"
+    if not simple:
+        test = f"({value} := {check.reads}, {test})[1]"
+    if check.unless:
+        test = f"({check.unless} or {test})"
+    return [f"if not {test}: raise {source.constant(_fault(plan, check))}({value})"]
+
+
+def _fault(plan: Plan, check: Check) -> Callable[[object], ContractCallError]:
+    return lambda value: ContractCallError(plan.member, check.label, value, text(check.hint), check.promised_at)
+
+
+def _by_level(plan: Plan) -> Callable[[Level], Callable[..., Any]]:
+    """Return a function that gives the guard for a level, compiled when it is asked for."""
+    made: dict[Level, Callable[..., Any]] = {}
+
+    def at(level: Level) -> Callable[..., Any]:
+        if level not in made:
+            made[level] = compiled(_with_level(plan, level), switched=False)
+        return made[level]
+
+    return at
+
+
+def _with_level(plan: Plan, level: Level) -> Plan:
+    values = {name: getattr(plan, name) for name in Plan.__slots__}
+    return Plan(**{**values, "level": level})
+
+
+def _timed(plan: Plan, inner: list[str], source: Source) -> list[str]:
+    """Wrap the body in a clock that a call from within, recursive or by `super()`, does not start again."""
+    metrics, outer, start, good = (f"{PREFIX}{name}" for name in ("m", "outer", "start", "good"))
+    clock = source.constant(time.perf_counter_ns)
+    enter, leave = _task_marks(metrics) if plan.asynchronous else _thread_marks(metrics, source)
+    body = [line.replace("return ", f"{good} = ", 1) if line.startswith("return ") else line for line in inner]
+    elapsed = f"{clock}() - {start}"
+    return [
+        f"{metrics} = {source.constant(plan.metrics)}[{plan.metrics_key}]",
+        *enter,
+        f"if not {outer}:",
+        *(f"    {line}" for line in inner),
+        f"{start} = {clock}()",
+        "try:",
+        *(f"    {line}" for line in body),
+        "except BaseException:",
+        f"    {metrics}.add(~({elapsed}))",
+        "    raise",
+        "else:",
+        f"    {metrics}.add({elapsed})",
+        f"    return {good}",
+        "finally:",
+        *leave,
+        f"    if {metrics}.full(): {metrics}.pour()",
+    ]
+
+
+def _thread_marks(metrics: str, source: Source) -> tuple[list[str], list[str]]:
+    me = f"{PREFIX}me"
+    enter = [
+        f"{me} = {source.constant(threading.get_ident)}()",
+        f"{PREFIX}outer = {me} not in {metrics}.running",
+        f"if {PREFIX}outer: {metrics}.running.add({me})",
+    ]
+    return enter, [f"    {metrics}.running.discard({me})"]
+
+
+def _task_marks(metrics: str) -> tuple[list[str], list[str]]:
+    """A task may be left and re-entered on one thread, so it carries the mark in its context."""
+    enter = [
+        f"{PREFIX}outer = not {metrics}.inside.get()",
+        f"if {PREFIX}outer: {PREFIX}token = {metrics}.inside.set(True)",
+    ]
+    return enter, [f"    {metrics}.inside.reset({PREFIX}token)"]
+
+
+def _element_check(plan: Plan) -> Callable[[object], None]:
+    tests = [(fits(check.hint, Level.ALL, plan.owner), _fault(plan, check)) for check in plan.elements]
+
+    def look(value: object) -> None:
+        for test, fault in tests:
+            if not test(value):
+                raise fault(value)
+
+    return look
+
+
+def _watched(result: Any, look: Callable[[object], None]) -> Any:
+    """Return `result` with each element looked at as it is produced, if it is produced lazily."""
+    if inspect.isgenerator(result):
+        return _watched_generator(result, look)
+    if inspect.isasyncgen(result):
+        return _watched_async_generator(result, look)
+    if isinstance(result, Iterator):
+        return _watched_iterator(result, look)
+    return _watched_async(result, look) if isinstance(result, AsyncIterator) else result
+
+
+def _watched_iterator(source: Iterator[Any], look: Callable[[object], None]) -> Iterator[Any]:
+    for value in source:
+        look(value)
+        yield value
+
+
+def _watched_generator(source: Generator[Any, Any, Any], look: Callable[[object], None]) -> Generator[Any, Any, Any]:
+    """Like `yield from source`, with a look at each element; `send`, `throw` and `close` reach the source."""
+    step = iter(source).__next__
+    try:
+        while True:
+            value = step()
+            look(value)
+            try:
+                reply = yield value
+            except GeneratorExit:
+                raise
+            except BaseException as error:  # noqa: BLE001 - handed to the source, as `yield from` does
+                step = _throwing(source, error)
+            else:
+                step = _sending(source, reply)
+    except StopIteration as stop:
+        return stop.value
+    finally:
+        source.close()
+
+
+def _throwing(source: Generator[Any, Any, Any], error: BaseException) -> Callable[[], Any]:
+    return lambda: source.throw(error)
+
+
+def _sending(source: Generator[Any, Any, Any], reply: Any) -> Callable[[], Any]:
+    return lambda: source.send(reply)
+
+
+async def _watched_async_generator(
+    source: AsyncGenerator[Any, Any], look: Callable[[object], None]
+) -> AsyncGenerator[Any, Any]:
+    reply: Any = None
+    try:
+        while True:
+            try:
+                value = await source.asend(reply)
+            except StopAsyncIteration:
+                return
+            look(value)
+            reply = yield value
+    finally:
+        await source.aclose()
+
+
+async def _watched_async(source: AsyncIterator[Any], look: Callable[[object], None]) -> AsyncIterator[Any]:
+    async for value in source:
+        look(value)
+        yield value

@@ -1,0 +1,147 @@
+"""Putting guards into a class, taking them out again, and refusing instances of what is unfinished.
+
+Idea        Guards go in after the class was made and judged, so every other metaclass and hook saw what was written.
+Invariant   What a guard stands in front of is remembered: a class that is made again from its dictionary (a dataclass
+            or attrs class with slots) starts from what its author wrote.
+When wrong  Only the class's own dictionary is changed; a class it inherits from never is.
+See         arion_lib/contracts/plans.py · tests/contracts/test_inheritance.py
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from types import MemberDescriptorType
+from typing import Any
+
+from arion_lib.contracts.attributes import MISSING, ContractAttribute
+from arion_lib.contracts.hints import type_arguments
+from arion_lib.contracts.levels import Level
+from arion_lib.contracts.members import Kind, Member, is_opaque
+from arion_lib.contracts.options import Promised, Spec, contracts_of, level_of, measured, spec_of
+from arion_lib.contracts.plans import Guarded, guarded
+from arion_lib.contracts.promises import Promise, is_abstract, is_recipe
+from arion_lib.contracts.resolution import resolved
+from arion_lib.contracts.violations import LockedMember
+
+
+def restore(namespace: dict[str, Any], earlier: Spec) -> None:
+    """Undo what was put into a class whose dictionary is used to make it again (dataclass and attrs with slots)."""
+    for name, raw in earlier.replaced.items():
+        if name in namespace:
+            if raw is MISSING:
+                del namespace[name]
+            else:
+                namespace[name] = raw
+    for name, value in list(namespace.items()):
+        if isinstance(value, ContractAttribute):
+            namespace[name] = value.default
+
+
+def point_cells_at(cls: type, old: type) -> None:
+    """Let `super()` and `__class__` in the methods of `cls` mean `cls`, not the class it was made again from."""
+    for raw in vars(cls).values():
+        for function in (getattr(raw, "fget", None), getattr(raw, "fset", None), getattr(raw, "__func__", None), raw):
+            for cell in getattr(function, "__closure__", None) or ():
+                if _content(cell) is old:
+                    cell.cell_contents = cls
+
+
+def _content(cell: Any) -> object:
+    try:
+        return cell.cell_contents
+    except ValueError:  # an empty cell: a name that is not bound yet
+        return None
+
+
+def guard_all(cls: type, spec: Spec, promised: Promised) -> None:
+    how = level_of(cls), measured(cls)
+    for name, promises in promised:
+        if promises[0].kind is Kind.ATTRIBUTE:
+            _guard_attribute(cls, promises[0], how[0])
+        member = resolved(cls, name)
+        if member is None or is_abstract(member.raw) or member.kind is Kind.ATTRIBUTE:
+            continue
+        inherited = member.owner is not cls
+        if inherited and _is_guarded(cls, member, promises):
+            continue
+        what = Guarded(cls, member, promises, *how, inherited)
+        made = guarded(what)
+        if made is not member.raw:
+            spec.replaced[name] = MISSING if inherited else member.raw
+            type.__setattr__(cls, name, made)
+
+
+def _is_guarded(cls: type, member: Member, promises: Sequence[Promise]) -> bool:
+    """Tell whether what `cls` inherits is guarded already, on behalf of all these promises."""
+    for base in cls.__mro__[1:]:
+        spec = spec_of(base)
+        if spec is not None and member.name in spec.replaced:
+            known = {id(contract) for contract in contracts_of(base)}
+            same = resolved(base, member.name)
+            return same is not None and same.raw is member.raw and all(id(p.contract) in known for p in promises)
+    return False
+
+
+def _guard_attribute(cls: type, promise: Promise, how: Level) -> None:
+    """Put a descriptor where the class has a value of its own (or, in a contract, a promise)."""
+    raw = vars(cls).get(promise.name, MISSING)
+    if is_recipe(raw) or isinstance(raw, ContractAttribute) or isinstance(cls, enum.EnumMeta):
+        return
+    slot = raw if isinstance(raw, MemberDescriptorType) else None
+    if promise.contract is not cls and slot is None and (raw is MISSING or is_opaque(raw)):
+        return
+    arguments = type_arguments(cls).get(promise.member.owner, {})
+    default = MISSING if slot is not None else raw
+    made = ContractAttribute(
+        promise.name, promise.hint(arguments), cls.__name__, promised_at=promise.place, default=default, slot=slot,
+        level=how,
+    )  # fmt: skip
+    type.__setattr__(cls, promise.name, made)
+
+
+def refuse_instances(cls: type) -> None:
+    """Let Python itself refuse: its check costs the classes that may be instantiated nothing."""
+    if not getattr(cls, "__abstractmethods__", None):
+        type.__setattr__(cls, "__abstractmethods__", reason_for(cls))
+    own_new: object = cls.__new__
+    if own_new is not object.__new__ and "__new__" not in vars(cls):
+        type.__setattr__(cls, "__new__", _refusing_new(cls))
+
+
+def reason_for(cls: type) -> frozenset[str]:
+    word = "a contract" if (spec := spec_of(cls)) is not None and spec.is_contract else "unfinished on purpose"
+    return frozenset({f"({word}: make an instance of a class that keeps it)"})
+
+
+def _refusing_new(owner: type) -> Any:
+    """Return a `__new__` for classes whose base (dict, Exception, ...) does not ask whether they are abstract."""
+    inner = owner.__new__
+
+    def __new__(cls: type, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
+        if cls is owner:
+            raise TypeError(f"{cls.__name__} must not be instantiated: {' '.join(reason_for(cls))}")
+        return inner(cls, *args, **kwargs)
+
+    return staticmethod(__new__)
+
+
+def assign(cls: type, promise: Promise, value: Any) -> None:
+    """Set a contract's attribute on a class, checked; refuse anything else."""
+    if promise.kind is not Kind.ATTRIBUTE or promise.final:
+        raise LockedMember(
+            f"{cls.__name__}.{promise.name} must stay as it was checked, {promise.contract.__name__} promises it;"
+            " define a subclass that overrides it"
+        )
+    arguments = type_arguments(cls).get(promise.member.owner, {})
+    made = ContractAttribute(
+        promise.name, promise.hint(arguments), cls.__name__, promised_at=promise.place, default=value,
+        level=level_of(cls),
+    )  # fmt: skip
+    if not is_recipe(value):
+        made.check(value)
+    there = vars(cls).get(promise.name)
+    if isinstance(there, ContractAttribute) and there.slot is None:
+        there.default = value
+    else:
+        type.__setattr__(cls, promise.name, made)

@@ -1,0 +1,315 @@
+"""A class's member against the contract's: every way in which a caller could be let down.
+
+Idea        The caller knows the contract alone. So a class may take more and give less, never the reverse.
+Invariant   What is compatible is accepted: wider parameters, narrower results, more optional parameters, stars.
+When wrong  Each violation says what the caller would see, and what to write instead.
+See         arion_lib/contracts/signatures.py · arion_lib/contracts/subtypes.py · tests/contracts/test_violations.py
+"""
+
+from __future__ import annotations
+
+import collections.abc as abc
+from collections.abc import Iterator
+from dataclasses import dataclass
+from inspect import Parameter, Signature
+from types import FunctionType
+from typing import Any
+
+from arion_lib.contracts.attributes import MISSING
+from arion_lib.contracts.generics import arguments_as
+from arion_lib.contracts.hints import EMPTY, Arguments, Hint, bare, is_unknown, origin_of, text
+from arion_lib.contracts.members import Flow, Kind, Member, is_opaque
+from arion_lib.contracts.places import Place
+from arion_lib.contracts.predicates import fits
+from arion_lib.contracts.promises import Promise
+from arion_lib.contracts.signatures import Mismatch, mismatches, routes, same_signature
+from arion_lib.contracts.subtypes import is_subtype
+from arion_lib.contracts.violations import Code, Violation, shown
+
+
+@dataclass(slots=True)
+class Case:
+    """One promise and what a class has in its place."""
+
+    cls: str
+    class_place: Place | None
+    promise: Promise
+    offer: Member | None = None  # None: nothing
+    arguments: Arguments | None = None  # what the contract's type variables stand for in this class
+    declared: Hint = EMPTY  # an annotation for an attribute that each instance sets
+
+    def violation(self, code: Code, got: str, why: str, fix: str, where: Place | None = None) -> Violation:
+        promise = self.promise
+        place = where or (self.offer.place if self.offer is not None else None) or self.class_place
+        owner = self.offer.owner.__qualname__.rpartition("<locals>.")[2] if self.offer is not None else self.cls
+        got = got if owner == self.cls else f"{got}, inherited from {owner}"
+        return Violation(
+            code,
+            self.cls,
+            promise.contract.__name__,
+            promise.name,
+            place,
+            promise.place,
+            promise.show(self.arguments),
+            got,
+            why,
+            fix,
+        )
+
+
+def judge(case: Case) -> list[Violation]:
+    """Return how the class of `case` breaks the promise; nothing if it keeps it."""
+    if case.offer is None:
+        return list(_absent(case))
+    if case.promise.final:
+        return [_overrides_final(case)]
+    if case.promise.kind is Kind.ATTRIBUTE:
+        return list(_attribute(case, case.offer))
+    if case.promise.kind is Kind.PROPERTY:
+        return list(_property(case, case.offer))
+    if _quickly_the_same(case.promise.member, case.offer):
+        return []
+    return list(_method(case, case.offer))
+
+
+def _quickly_the_same(promised: Member, offered: Member) -> bool:
+    asked, given = promised.target, offered.target
+    if promised.kind is not offered.kind or type(asked) is not FunctionType or type(given) is not FunctionType:
+        return False
+    if "__wrapped__" in asked.__dict__ or "__wrapped__" in given.__dict__:
+        return False
+    return same_signature(asked, given)
+
+
+def _absent(case: Case) -> Iterator[Violation]:
+    promise, name = case.promise, case.promise.name
+    if case.declared is not EMPTY and promise.kind is Kind.ATTRIBUTE:
+        yield from _declared(case, promise.hint(case.arguments))
+    if not promise.required or case.declared is not EMPTY:
+        return
+    if promise.kind is Kind.ATTRIBUTE:
+        fix = (
+            f"write `{name} = ...` in the class, or `{name}: {text(promise.hint(case.arguments))}` if instances set it"
+        )
+        yield case.violation(Code.MISSING, "nothing", f"a caller who reads .{name} gets an AttributeError", fix)
+        return
+    word = "reads" if promise.kind is Kind.PROPERTY else "calls"
+    fix = f"define {promise.show(case.arguments)}, or say `abstract=True` if the class is unfinished on purpose"
+    yield case.violation(Code.MISSING, "nothing", f"a caller who {word} .{name} finds nothing there", fix)
+
+
+def _overrides_final(case: Case) -> Violation:
+    got = _show(case.offer) if case.offer is not None else "nothing"
+    why = f"{case.promise.contract.__name__} relies on its own {case.promise.name}"
+    return case.violation(Code.FINAL, got, why, f"remove {case.promise.name} from the class")
+
+
+def _show(member: Member) -> str:
+    return member.show() if member.kind is not Kind.ATTRIBUTE else f"{member.name} = {shown(member.raw)}"
+
+
+def _attribute(case: Case, offer: Member) -> Iterator[Violation]:
+    if offer.kind is Kind.PROPERTY:
+        yield from _returned(case, case.promise.hint(case.arguments), offer)
+        return
+    hint, value = case.promise.hint(case.arguments), offer.raw
+    if value is MISSING or (is_opaque(value) and not callable(value)):
+        yield from _declared(case, hint)
+    elif not fits(hint)(value):
+        literal = origin_of(bare(hint)).__class__ is not type and "Literal" in text(hint)
+        code = Code.ATTRIBUTE_VALUE if literal else Code.ATTRIBUTE_TYPE
+        why = f"a caller relies on .{offer.name} being {text(hint)}"
+        got = f"{offer.name} = {shown(value)} ({type(value).__name__})"
+        yield case.violation(code, got, why, f"give {offer.name} a value that is {text(hint)}")
+
+
+def _declared(case: Case, hint: Hint) -> Iterator[Violation]:
+    if not is_subtype(case.declared, hint):
+        name = case.promise.name
+        why = f"a caller relies on .{name} being {text(hint)}"
+        got = f"{name}: {text(case.declared)}"
+        yield case.violation(Code.ATTRIBUTE_TYPE, got, why, f"annotate {name} with {text(hint)} or a subtype")
+
+
+def _property(case: Case, offer: Member) -> Iterator[Violation]:
+    promise = case.promise.member
+    asked = promise.signature(case.arguments)
+    hint = asked.return_annotation if asked is not None else EMPTY
+    if offer.kind is Kind.ATTRIBUTE:
+        if not is_opaque(offer.raw) and offer.raw is not MISSING and not fits(hint)(offer.raw):
+            got = f"{offer.name} = {shown(offer.raw)} ({type(offer.raw).__name__})"
+            why = f"a caller relies on .{offer.name} being {text(hint)}"
+            yield case.violation(Code.ATTRIBUTE_TYPE, got, why, f"give {offer.name} a value that is {text(hint)}")
+        return
+    if offer.kind is not Kind.PROPERTY:
+        yield _wrong_kind(case, offer)
+        return
+    yield from _returned(case, hint, offer)
+    if getattr(promise.raw, "fset", None) is not None and getattr(offer.raw, "fset", True) is None:
+        why = f"a caller who assigns to .{offer.name} gets an AttributeError"
+        yield case.violation(Code.SETTER, f"{offer.show()}, read-only", why, f"add a setter: @{offer.name}.setter")
+
+
+def _returned(case: Case, hint: Hint, offer: Member) -> Iterator[Violation]:
+    given = offer.signature()
+    if given is not None and not is_subtype(given.return_annotation, hint):
+        yield _wide_return(case, offer, given.return_annotation, hint)
+
+
+def _wide_return(case: Case, offer: Member, given: Hint, wanted: Hint) -> Violation:
+    why = f"a caller who counts on {text(wanted)} may get {text(given)}"
+    return case.violation(Code.RETURN_TYPE, offer.show(), why, f"return {text(wanted)} or a subtype of it")
+
+
+_REACHED = {
+    Kind.METHOD: "a caller may call it through the class with an instance: {c}.{m}(instance, ...)",
+    Kind.CLASS_METHOD: "a caller may call it on the class, and a subclass receives itself: {c}.{m}(...)",
+    Kind.STATIC_METHOD: "a caller may call it on the class, without an instance: {c}.{m}(...)",
+    Kind.PROPERTY: "a caller reads .{m} without calling it",
+    Kind.ATTRIBUTE: "a caller reads .{m} without calling it",
+}
+
+
+def _wrong_kind(case: Case, offer: Member) -> Violation:
+    kind = case.promise.kind
+    got = f"{offer.kind.value}: {_show(offer)}"
+    why = _REACHED[kind].format(c=case.cls, m=offer.name)
+    return case.violation(Code.KIND, got, why, f"make {offer.name} {kind.value}")
+
+
+def _method(case: Case, offer: Member) -> Iterator[Violation]:
+    promised = case.promise.member
+    if offer.kind is Kind.ATTRIBUTE and (is_opaque(offer.raw) or isinstance(offer.raw, type)):
+        return
+    called_as_it_is = offer.kind is Kind.STATIC_METHOD and not isinstance(offer.raw, staticmethod)
+    if offer.kind is not promised.kind and not called_as_it_is:
+        yield _wrong_kind(case, offer)
+        return
+    asked, given = promised.signature(case.arguments), offer.signature()
+    if asked is None or given is None:
+        return
+    yield from (_mismatch(case, offer, asked, found) for found in mismatches(asked, given))
+    yield from _narrow_parameters(case, offer, asked, given)
+    yield from _results(case, offer, asked.return_annotation, given.return_annotation)
+
+
+def _mismatch(case: Case, offer: Member, asked: Signature, found: Mismatch) -> Violation:
+    why, fix = _WORDS[found.code]
+    parameter = asked.parameters.get(found.name)
+    default = f" = {shown(parameter.default)}" if parameter is not None and parameter.default is not EMPTY else ""
+    words = {"m": offer.name, "p": found.name, "o": found.other, "d": default}
+    return case.violation(found.code, offer.show(), why.format(**words), fix.format(**words))
+
+
+_WORDS: dict[Code, tuple[str, str]] = {
+    Code.PARAMETER_MISSING: (
+        "a caller may pass {p}, and the class does not take it: TypeError",
+        "add the parameter {p}{d}",
+    ),
+    Code.PARAMETER_NAME: (
+        "a caller may write {m}({p}=...), and the class knows it only as {o}: TypeError",
+        "rename {o} to {p}",
+    ),
+    Code.PARAMETER_ORDER: (
+        "a caller who passes {p} by position reaches another parameter, silently",
+        "put {p} where the contract has it",
+    ),
+    Code.PARAMETER_KIND: (
+        "a caller may pass {p} in a way (by name or by position) that the class does not take",
+        "let {p} be passed as the contract says: mind the `/` and the `*`",
+    ),
+    Code.PARAMETER_DEFAULT: (
+        "a caller may leave {p} out, and the class requires it: TypeError",
+        "give {p} a default{d}",
+    ),
+    Code.PARAMETER_EXTRA: (
+        "no caller knows of {p}, and the class requires it: TypeError",
+        "give {p} a default, or remove it",
+    ),
+    Code.VARARGS: (
+        "a caller may pass any number of arguments, and the class takes only so many: TypeError",
+        "add *{p}",
+    ),
+    Code.VARKEYWORDS: (
+        "a caller may pass any named argument, and the class takes only its own: TypeError",
+        "add **{p}",
+    ),
+}
+
+
+def _narrow_parameters(case: Case, offer: Member, asked: Signature, given: Signature) -> Iterator[Violation]:
+    seen: set[str] = set()
+    for want, target in routes(asked, given):
+        if want.name in seen or is_subtype(_element(want), _element(target)):
+            continue
+        seen.add(want.name)
+        wide, narrow = text(want.annotation), text(target.annotation)
+        why = f"a caller may pass {want.name} as {wide}, and the class takes {narrow} only"
+        yield case.violation(Code.PARAMETER_TYPE, offer.show(), why, f"annotate {target.name} with {wide} or wider")
+
+
+def _element(parameter: Parameter) -> Hint:
+    return parameter.annotation
+
+
+def _results(case: Case, offer: Member, wanted: Hint, given: Hint) -> Iterator[Violation]:
+    asked, offered = case.promise.member.flow, offer.flow
+    if Flow.DECORATED in (asked, offered):
+        return
+    if asked is Flow.COROUTINE and offered is Flow.PLAIN and _is_awaitable(given):
+        inner = arguments_as(given, abc.Awaitable)
+        given, offered = inner[0] if inner else Any, Flow.COROUTINE
+    code = _compared(asked, offered, wanted, given)
+    if code is Code.RETURN_TYPE:
+        yield _wide_return(case, offer, given, wanted)
+    elif code is Code.FLOW:
+        yield _wrong_flow(case, offer)
+
+
+def _compared(asked: Flow, offered: Flow, wanted: Hint, given: Hint) -> Code | None:
+    """Return what is wrong with the result of a function of flow `offered` annotated with `given`, if anything."""
+    plain = (Flow.PLAIN, Flow.GENERATOR)
+    if asked is offered or (asked in plain and offered in plain):
+        annotated = given is not EMPTY or offered is not Flow.GENERATOR
+        given = given if annotated else abc.Generator
+        return None if is_subtype(given, wanted) else Code.RETURN_TYPE if annotated else Code.FLOW
+    if asked in plain:
+        given = Any if given is EMPTY else given
+        given = abc.Coroutine[Any, Any, given] if offered is Flow.COROUTINE else given
+        takes_it = wanted is Any or (wanted is not EMPTY and wanted is not object and is_subtype(given, wanted))
+        return None if takes_it and (given is not Any or _is_asynchronous(wanted)) else Code.FLOW
+    if asked is Flow.ASYNC_GENERATOR and offered is Flow.PLAIN and given is not EMPTY:
+        fine = is_subtype(given, abc.AsyncIterable if wanted is EMPTY else wanted)
+        return None if fine else Code.FLOW
+    return Code.FLOW
+
+
+def _is_asynchronous(hint: Hint) -> bool:
+    cls: Any = origin_of(bare(hint)) or hint
+    return hint is Any or (isinstance(cls, type) and issubclass(cls, abc.AsyncIterable | abc.Awaitable))
+
+
+def _is_awaitable(hint: Hint) -> bool:
+    """Tell whether a plain function annotated with this gives something to await; no annotation does not say so."""
+    hint = bare(hint)
+    if hint is EMPTY:
+        return False
+    cls: Any = origin_of(hint) or hint
+    return is_unknown(hint) or not isinstance(cls, type) or issubclass(cls, abc.Awaitable)
+
+
+def _wrong_flow(case: Case, offer: Member) -> Violation:
+    asked = case.promise.member.flow
+    name = offer.name
+    use = {
+        Flow.COROUTINE: f"awaits {name}(...)",
+        Flow.GENERATOR: f"writes `for x in {name}(...)`",
+        Flow.ASYNC_GENERATOR: f"writes `async for x in {name}(...)`",
+    }.get(asked, f"uses the result of {name}(...) at once")
+    why = f"a caller {use}, and gets what {offer.flow.value} gives"
+    fix = {
+        Flow.COROUTINE: "write `async def` (or annotate the awaitable that it returns)",
+        Flow.ASYNC_GENERATOR: "write `async def` with `yield` (or annotate the AsyncIterator that it returns)",
+        Flow.GENERATOR: "write `def` with `yield`",
+    }.get(asked, "write a plain `def` that returns the result")
+    return case.violation(Code.FLOW, f"{offer.flow.value}: {offer.show()}", why, fix)

@@ -1,0 +1,229 @@
+"""What stands under a name in a class: a method, a class or static method, a property, an attribute.
+
+Idea        Read what is really in the class's dictionary, look through decorators, and say what calling it gives.
+Invariant   Reading changes nothing and raises nothing; what cannot be read has an unknown signature.
+When wrong  A callable without a readable signature (built in, or a descriptor of its own) fits every promise.
+See         arion_lib/contracts/judge.py · tests/contracts/test_members.py
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from inspect import Parameter, Signature
+from types import (
+    BuiltinFunctionType,
+    CodeType,
+    FunctionType,
+    MemberDescriptorType,
+    MethodDescriptorType,
+    WrapperDescriptorType,
+)
+from typing import Any
+
+from arion_lib.contracts.generics import known_context
+from arion_lib.contracts.hints import EMPTY, Arguments, Hint, local_names, module_names, resolve, substitute, text
+from arion_lib.contracts.places import Place, place_of, plain_function
+from arion_lib.contracts.violations import shown
+
+
+class Kind(Enum):
+    """How a member is reached. The value is what messages call it."""
+
+    METHOD = "a method"
+    CLASS_METHOD = "a class method"
+    STATIC_METHOD = "a static method"
+    PROPERTY = "a property"
+    ATTRIBUTE = "an attribute"
+
+
+class Flow(Enum):
+    """What calling a function gives. The value is what messages call it."""
+
+    PLAIN = "a plain function"
+    COROUTINE = "a coroutine function (async def)"
+    GENERATOR = "a generator function"
+    ASYNC_GENERATOR = "an async generator function"
+    DECORATED = "a decorated function"  # a plain wrapper around another flow: it may run it, or hand it on
+
+
+def plain_code(decorator: Callable[[Any], Any]) -> CodeType:
+    """Return the code of the function that `decorator` puts around another: it tells what was decorated with it."""
+    code: CodeType = decorator(lambda: None).__code__
+    return code
+
+
+@dataclass(slots=True)
+class Member:
+    """A member of `owner`, in whose dictionary it stands as `raw`. `names` are what its string annotations may use."""
+
+    name: str
+    kind: Kind
+    raw: Any
+    owner: type
+    target: Any = None  # the callable behind `raw`: takes `self` or `cls` first where the kind has one
+    names: Mapping[str, Any] = field(default_factory=dict)
+    _full: Signature | bool | None = None
+
+    @property
+    def place(self) -> Place | None:
+        return place_of(self.target) if self.target is not None else None
+
+    @property
+    def flow(self) -> Flow:
+        return flow_of(self.target)
+
+    def full_signature(self) -> Signature | None:
+        """Return the signature with `self` or `cls`, its annotations resolved as far as they can be now."""
+        if self._full is None:
+            self._full = self._read() or False
+        return self._full if isinstance(self._full, Signature) else None
+
+    def _read(self) -> Signature | None:
+        try:
+            signature = inspect.signature(self.target)
+        except Exception:  # noqa: BLE001 - foreign callables raise what they like; their signature is unknown then
+            return None
+        core = plain_function(self.target)
+        found, local = module_names(core), local_names(core, self.owner, self.names)
+        parameters = [p.replace(annotation=resolve(p.annotation, found, local)) for p in signature.parameters.values()]
+        return signature.replace(
+            parameters=parameters, return_annotation=resolve(signature.return_annotation, found, local)
+        )
+
+    def signature(self, arguments: Arguments | None = None) -> Signature | None:
+        """Return the signature as callers see it: without `self`, type variables replaced by `arguments`."""
+        full = self.full_signature()
+        if full is None:
+            return None
+        parameters = list(full.parameters.values())
+        if self.kind in _BOUND and parameters and parameters[0].kind is not Parameter.VAR_POSITIONAL:
+            del parameters[0]
+        known = arguments or {}
+        parameters = [p.replace(annotation=substitute(p.annotation, known)) for p in parameters]
+        return Signature(parameters, return_annotation=substitute(self.returned(full.return_annotation), known))
+
+    def returned(self, hint: Hint) -> Hint:
+        """Return what a call gives when the function is annotated with `hint`: `contextmanager` changes that."""
+        code = getattr(self.target, "__code__", None)
+        if code is _MANAGER or code is _ASYNC_MANAGER:
+            return known_context(hint, code is _ASYNC_MANAGER)
+        return hint
+
+    def show(self, arguments: Arguments | None = None) -> str:
+        """Return the member as one would write it, on one line."""
+        signature = self.signature(arguments)
+        if self.kind is Kind.PROPERTY:
+            return f"@property {self.name}: {text(signature.return_annotation if signature else EMPTY)}"
+        word = {Kind.CLASS_METHOD: "@classmethod ", Kind.STATIC_METHOD: "@staticmethod "}.get(self.kind, "")
+        word += "async def " if self.flow in (Flow.COROUTINE, Flow.ASYNC_GENERATOR) else "def "
+        return f"{word}{self.name}{show_signature(signature) if signature else '(...)'}"
+
+
+_BOUND = (Kind.METHOD, Kind.CLASS_METHOD, Kind.PROPERTY)
+_MANAGER = plain_code(contextlib.contextmanager)
+_ASYNC_MANAGER = plain_code(contextlib.asynccontextmanager)
+_BUILT_IN = (BuiltinFunctionType, MethodDescriptorType, WrapperDescriptorType)
+_CACHE: type = type(functools.lru_cache(lambda: None))
+
+
+def show_signature(signature: Signature) -> str:
+    """Return a signature as one would write it, with short type names.
+
+    >>> def f(rows: list[int], /, *, scale: int = 1) -> None: ...
+    >>> show_signature(inspect.signature(f))
+    '(rows: list[int], /, *, scale: int = 1) -> None'
+    """
+    parts = [_show_parameter(p) for p in signature.parameters.values()]
+    kinds = [p.kind for p in signature.parameters.values()]
+    if Parameter.KEYWORD_ONLY in kinds and Parameter.VAR_POSITIONAL not in kinds:
+        parts.insert(kinds.index(Parameter.KEYWORD_ONLY), "*")
+    if Parameter.POSITIONAL_ONLY in kinds:
+        parts.insert(kinds.count(Parameter.POSITIONAL_ONLY), "/")
+    tail = "" if signature.return_annotation is EMPTY else f" -> {text(signature.return_annotation)}"
+    return f"({', '.join(parts)}){tail}"
+
+
+_STARS: dict[Any, str] = {Parameter.VAR_POSITIONAL: "*", Parameter.VAR_KEYWORD: "**"}
+
+
+def _show_parameter(parameter: Parameter) -> str:
+    name = _STARS.get(parameter.kind, "") + parameter.name
+    hint = "" if parameter.annotation is EMPTY else f": {text(parameter.annotation)}"
+    if parameter.default is EMPTY:
+        return name + hint
+    return f"{name}{hint} = {shown(parameter.default)}" if hint else f"{name}={shown(parameter.default)}"
+
+
+def flow_of(target: Any) -> Flow:
+    """Tell what calling `target` gives.
+
+    >>> async def ticks():
+    ...     yield 1
+    >>> flow_of(ticks), flow_of(len)
+    (<Flow.ASYNC_GENERATOR: 'an async generator function'>, <Flow.PLAIN: 'a plain function'>)
+    """
+    if inspect.iscoroutinefunction(target):
+        return Flow.COROUTINE
+    if inspect.isasyncgenfunction(target):
+        return Flow.ASYNC_GENERATOR
+    if inspect.isgeneratorfunction(target):
+        return Flow.GENERATOR
+    inner = getattr(target, "__wrapped__", None)
+    if inner is None or getattr(target, "__code__", None) in (_MANAGER, _ASYNC_MANAGER):
+        return Flow.PLAIN
+    return Flow.PLAIN if flow_of(inner) is Flow.PLAIN else Flow.DECORATED
+
+
+def read(name: str, raw: Any, owner: type, names: Mapping[str, Any] | None = None) -> Member:
+    """Return what `raw`, found under `name` in the dictionary of `owner`, is.
+
+    >>> read("keys", vars(dict)["keys"], dict).kind, read("__doc__", "text", dict).kind
+    (<Kind.METHOD: 'a method'>, <Kind.ATTRIBUTE: 'an attribute'>)
+    """
+    kind, target = _kind_and_target(raw, owner)
+    return Member(name, kind, raw, owner, target, names or {})
+
+
+def _kind_and_target(raw: Any, owner: type) -> tuple[Kind, Any]:
+    if isinstance(raw, FunctionType | _CACHE):
+        return Kind.METHOD, raw
+    if isinstance(raw, staticmethod | classmethod):
+        return Kind.STATIC_METHOD if isinstance(raw, staticmethod) else Kind.CLASS_METHOD, raw.__func__
+    if isinstance(raw, functools.singledispatchmethod):
+        return _kind_and_target(raw.func, owner)
+    if isinstance(raw, functools.partialmethod):
+        return _partial_method(raw, owner)
+    if isinstance(raw, functools.cached_property):
+        return Kind.PROPERTY, raw.func
+    if isinstance(raw, property) and not getattr(raw, "is_contract_attribute", False):
+        return Kind.PROPERTY, raw.fget
+    if isinstance(raw, _BUILT_IN):
+        return Kind.METHOD, raw
+    return _callable_object(raw)
+
+
+def _partial_method(raw: functools.partialmethod[Any], owner: type) -> tuple[Kind, Any]:
+    kind, _ = _kind_and_target(raw.func, owner)
+    return kind, raw.__get__(None, owner)
+
+
+def _callable_object(raw: Any) -> tuple[Kind, Any]:
+    """An object that is called without `self` stands for a static method; one with `__get__` is not looked into."""
+    if callable(raw) and not isinstance(raw, type | MemberDescriptorType) and not hasattr(type(raw), "__get__"):
+        return Kind.STATIC_METHOD, raw
+    return Kind.ATTRIBUTE, None
+
+
+def is_opaque(raw: Any) -> bool:
+    """Tell whether `raw` is a descriptor of its own making (a mapped column, a slot): what it gives is not known.
+
+    >>> is_opaque(3), is_opaque(type("S", (), {"__slots__": ("x",)}).x)
+    (False, True)
+    """
+    known = isinstance(raw, FunctionType | staticmethod | classmethod | property | functools.cached_property | type)
+    return hasattr(type(raw), "__get__") and not known

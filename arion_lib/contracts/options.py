@@ -1,0 +1,139 @@
+"""What the metaclass knows of a class it made: the words of its statement, its place, its promises.
+
+Idea        One record for each class, kept in the class's own dictionary: it goes where the class goes.
+Invariant   A word that a class does not say is inherited along the method resolution order.
+When wrong  A word of the wrong type is refused where it is written.
+See         arion_lib/contracts/contract.py · tests/contracts/test_options.py
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from arion_lib.contracts.levels import Level, level
+from arion_lib.contracts.places import Place
+from arion_lib.contracts.promises import Promise
+from arion_lib.contracts.registry import PLAIN_VERSION, Registry
+
+SPEC = "__contract_spec__"
+WORDS = ("kind", "name", "version", "tags", "replace", "abstract", "checks", "metrics", "registry")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The words of a class statement: `class Csv(Processor, name="csv", tags=["text"])`. `None`: inherited."""
+
+    kind: str | None = None
+    name: str | None = None
+    version: str | None = None
+    tags: frozenset[str] = frozenset()
+    replace: bool = False
+    abstract: bool = False
+    checks: Level | None = None
+    metrics: bool | None = None
+    registry: Registry | None = None
+
+
+def options_of(words: Mapping[str, Any]) -> Options:
+    found = dict(words)
+    for name in ("kind", "name", "version"):
+        if name in found and (not isinstance(found[name], str) or not found[name]):
+            raise TypeError(f"{name} must be a text that is not empty, got {found[name]!r}")
+    if "tags" in found:
+        if isinstance(found["tags"], str):
+            raise TypeError(f"tags must be a list of texts, got {found['tags']!r}; write [{found['tags']!r}]")
+        found["tags"] = frozenset(found["tags"])
+    if "checks" in found:
+        found["checks"] = level(found["checks"])
+    return Options(**found)
+
+
+@dataclass(slots=True)
+class Spec:
+    """What the metaclass knows of a class it made."""
+
+    options: Options
+    is_contract: bool
+    place: Place | None
+    names: Mapping[str, Any] = field(default_factory=dict)  # local names that its string annotations use
+    promises: list[Promise] = field(default_factory=list)  # of a contract
+    replaced: dict[str, Any] = field(default_factory=dict)  # what guards stand in front of; MISSING: nothing of its own
+    cls: type | None = None
+    locked: bool = False
+
+    @property
+    def instantiable(self) -> bool:
+        return not (self.is_contract or self.options.abstract)
+
+
+def spec_of(cls: type) -> Spec | None:
+    """Return what the metaclass knows of `cls` itself; `None` if it did not make it."""
+    found: Spec | None = vars(cls).get(SPEC)
+    return found
+
+
+def contracts_of(cls: type) -> list[type]:
+    """Return the contracts that `cls` keeps, nearest first.
+
+    >>> from arion_lib.contracts.processors import CsvProcessor
+    >>> [contract.__name__ for contract in contracts_of(CsvProcessor)]
+    ['Processor']
+    """
+    return [base for base in cls.__mro__ if (spec := spec_of(base)) is not None and spec.is_contract]
+
+
+Promised = Sequence[tuple[str, Sequence[Promise]]]
+
+
+def promised_to(cls: type) -> list[tuple[str, list[Promise]]]:
+    """Return each promised name with the promises about it, of all contracts of `cls`."""
+    found: dict[str, list[Promise]] = {}
+    for contract in contracts_of(cls):
+        spec = spec_of(contract)
+        for promise in spec.promises if spec is not None else ():
+            found.setdefault(promise.name, []).append(promise)
+    return list(found.items())
+
+
+def promise_called(cls: type, name: str) -> Promise | None:
+    return next((promises[0] for found, promises in promised_to(cls) if found == name), None)
+
+
+def level_of(cls: type) -> Level:
+    return inherited(cls, "checks") or Level.FAST
+
+
+def measured(cls: type) -> bool:
+    return bool(inherited(cls, "metrics"))
+
+
+def inherited(cls: type, word: str) -> Any:
+    for base in cls.__mro__:
+        spec = spec_of(base)
+        if spec is not None and getattr(spec.options, word) is not None:
+            return getattr(spec.options, word)
+    return None
+
+
+def kind_of(contract: type) -> str:
+    """Return what the plugins of `contract` are found under."""
+    spec = spec_of(contract)
+    return (spec.options.kind if spec is not None else None) or f"{snake_case(contract.__name__)}s"
+
+
+def snake_case(name: str) -> str:
+    """Return a class's name as a plugin's.
+
+    >>> snake_case("CsvProcessor"), snake_case("HTTPSource")
+    ('csv_processor', 'http_source')
+    """
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def version_of(cls: type) -> str:
+    """Return a class's `version` attribute if it is a plain one like "1.2", else "0"."""
+    value = getattr(cls, "version", None)
+    return value if isinstance(value, str) and PLAIN_VERSION.match(value) else "0"

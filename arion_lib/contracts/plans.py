@@ -1,0 +1,272 @@
+"""From a promise and a member to a guard: what to check, on what, and whose word it is.
+
+Idea        A parameter is checked against the member's own annotation, which may be wider than the contract's; where
+            the member has none, against the contract's. The result must be what both say.
+Invariant   A guard is put on what the class itself defines, and on what it inherits from classes that know no
+            contract; those are left as they are, and called through `super()`.
+When wrong  A member whose signature cannot be read is not guarded.
+See         arion_lib/contracts/guards.py · tests/contracts/test_guards.py
+"""
+
+from __future__ import annotations
+
+import collections.abc as abc
+import functools
+import typing
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from inspect import Parameter, Signature
+from types import FunctionType
+from typing import Any
+
+from arion_lib.contracts.generics import arguments_as
+from arion_lib.contracts.guards import RETURN, Check, Plan, guard
+from arion_lib.contracts.hints import EMPTY, Arguments, Hint, is_unknown, origin_of, type_arguments
+from arion_lib.contracts.levels import Level
+from arion_lib.contracts.members import Flow, Kind, Member
+from arion_lib.contracts.metrics import MetricsByClass
+from arion_lib.contracts.promises import Promise
+from arion_lib.contracts.signatures import BOTH, DOUBLE_STAR, ONLY_POSITION, STAR, routes
+
+
+@dataclass(slots=True)
+class Guarded:
+    """A member of `cls` (`inherited`: of a class above it that knows no contract) that keeps these promises."""
+
+    cls: type
+    member: Member
+    promises: Sequence[Promise]
+    level: Level
+    metrics: bool = False
+    inherited: bool = False
+
+    @property
+    def label(self) -> str:
+        return f"{self.cls.__qualname__.rpartition('<locals>.')[2]}.{self.member.name}"
+
+    def arguments(self, promise: Promise) -> Arguments:
+        return type_arguments(self.cls).get(promise.member.owner, {})
+
+    def asked(self) -> Iterator[tuple[Promise, Signature]]:
+        """Yield the promises whose signature can be read, with it."""
+        for promise in self.promises:
+            if promise.kind is Kind.ATTRIBUTE:
+                yield promise, Signature([], return_annotation=promise.hint(self.arguments(promise)))
+            elif (signature := promise.member.signature(self.arguments(promise))) is not None:
+                yield promise, signature
+
+
+def guarded(what: Guarded) -> Any:
+    """Return what to put into the class in place of the member: the same kind of thing, checking."""
+    raw, member = what.member.raw, what.member
+    if member.kind is Kind.PROPERTY:
+        return _property(what)
+    call = _through_super(what) if what.inherited else _call_of(member)
+    if call is None:
+        return raw
+    asynchronous = member.flow is Flow.COROUTINE
+    made = guard(member.target, lambda: _plan(what, call, asynchronous), asynchronous=asynchronous)
+    if what.inherited:
+        made.__dict__["__wrapped__"] = member.target
+    wrap: dict[Kind, Callable[[Any], Any]] = {Kind.CLASS_METHOD: classmethod, Kind.STATIC_METHOD: staticmethod}
+    found = wrap.get(member.kind, lambda function: function)(made)
+    _keep_registering(found, raw)
+    return found
+
+
+def _keep_registering(made: Any, raw: Any) -> None:
+    """A single-dispatch method stays open for `@method.register`."""
+    if isinstance(raw, functools.singledispatchmethod) and isinstance(made, FunctionType):
+        made.__dict__["register"] = raw.register
+
+
+def _call_of(member: Member) -> Callable[..., Any] | None:
+    """Return a callable that takes what the guard takes (`self` included) and runs the member."""
+    raw = member.raw
+    if isinstance(raw, functools.singledispatchmethod):
+        if member.kind is not Kind.METHOD:
+            return None
+        return lambda self, *args, **kwargs: raw.__get__(self, type(self))(*args, **kwargs)
+    if not callable(member.target) or isinstance(member.target, type):
+        return None
+    if member.kind is Kind.STATIC_METHOD and not isinstance(raw, staticmethod):
+        return None  # an object that is called: it may have more than its call, so it stays
+    known = isinstance(raw, FunctionType | classmethod | staticmethod | functools.partialmethod)
+    return member.target if known or hasattr(raw, "cache_info") else None
+
+
+def _through_super(what: Guarded) -> Callable[..., Any] | None:
+    if what.member.kind is Kind.STATIC_METHOD or _call_of(what.member) is None:
+        return _call_of(what.member)
+    owner, name = what.cls, what.member.name
+    return lambda this, *args, **kwargs: getattr(super(owner, this), name)(*args, **kwargs)
+
+
+def _plan(what: Guarded, call: Callable[..., Any], asynchronous: bool) -> Plan:
+    member = what.member
+    full = member.full_signature()
+    if full is None:
+        return _unread(what, call, asynchronous)
+    own = member.signature() or Signature()
+    asked = list(what.asked())
+    arguments = list(_argument_checks(own, asked))
+    results = list(_result_checks(what, own, asked))
+    key = {Kind.METHOD: f"__g_type({_first(full)})", Kind.CLASS_METHOD: _first(full)}.get(member.kind, "")
+    metrics = MetricsByClass(member.name) if what.metrics and key else None
+    return Plan(
+        what.label, call, full, asynchronous, arguments, results, list(_element_checks(results)),
+        what.level, what.cls, metrics, key,
+    )  # fmt: skip
+
+
+def _unread(what: Guarded, call: Callable[..., Any], asynchronous: bool) -> Plan:
+    anything = Signature([Parameter("args", STAR), Parameter("kwargs", DOUBLE_STAR)])
+    return Plan(what.label, call, anything, asynchronous, level=what.level, owner=what.cls)
+
+
+def _first(signature: Signature) -> str:
+    parameter = next(iter(signature.parameters.values()), None)
+    return "None" if parameter is None else f"{parameter.name}[0]" if parameter.kind is STAR else parameter.name
+
+
+Asked = list[tuple[Promise, Signature]]
+
+
+def _argument_checks(own: Signature, asked: Asked) -> Iterator[Check]:
+    place = asked[0][0].place if asked else None
+    for parameter in own.parameters.values():
+        if parameter.annotation is not EMPTY:
+            yield _own_check(parameter, place)
+    for found in _promised_checks(own, asked).values():
+        hints = [check.hint for check in found]
+        if not any(is_unknown(hint) for hint in hints):
+            first = found[0]
+            yield Check(first.label, first.reads, _any_of(hints), first.promised_at, first.unless, first.default)
+
+
+def _own_check(parameter: Parameter, place: Any) -> Check:
+    hint: Hint = parameter.annotation
+    if parameter.kind is STAR:
+        hint = EMPTY if is_unknown(hint) else tuple[hint, ...]
+    elif parameter.kind is DOUBLE_STAR:
+        hint = EMPTY if is_unknown(hint) or _is_unpacked(hint) else dict[str, hint]
+    return Check(f"parameter {parameter.name!r}", parameter.name, hint, place, default=parameter.default)
+
+
+def _is_unpacked(hint: Hint) -> bool:
+    return origin_of(hint) is typing.Unpack
+
+
+def _any_of(hints: Sequence[Hint]) -> Hint:
+    found = hints[0]
+    for hint in hints[1:]:
+        found = typing.Union[found, hint]  # noqa: UP007 - `|` does not take every form
+    return found
+
+
+def _promised_checks(own: Signature, asked: Asked) -> dict[str, list[Check]]:
+    """Return the checks for parameters that the member left without annotation, by what they read."""
+    found: dict[str, list[Check]] = {}
+    for promise, signature in asked:
+        for want, target in routes(signature, own):
+            if target.annotation is EMPTY and (check := _promised_check(promise, signature, own, want, target)):
+                checks = found.setdefault(check.reads, [])
+                if all(check.hint != other.hint for other in checks):
+                    checks.append(check)
+    return found
+
+
+def _promised_check(
+    promise: Promise, asked: Signature, own: Signature, want: Parameter, target: Parameter
+) -> Check | None:
+    label = f"parameter {want.name!r}"
+    if want.kind in (STAR, DOUBLE_STAR):
+        if target.kind is not want.kind or is_unknown(want.annotation):
+            return None
+        hint: Hint = want.annotation
+        hint = tuple[hint, ...] if want.kind is STAR else dict[str, hint]
+        return Check(label, target.name, hint, promise.place)
+    if target.kind is STAR:
+        index = _positions(asked).index(want.name) - len(_positions(own))
+        return Check(label, f"{target.name}[{index}]", want.annotation, promise.place, f"len({target.name}) <= {index}")
+    if target.kind is DOUBLE_STAR:
+        key = repr(want.name)
+        return Check(label, f"{target.name}[{key}]", want.annotation, promise.place, f"{key} not in {target.name}")
+    return Check(label, target.name, want.annotation, promise.place, default=target.default)
+
+
+def _positions(signature: Signature) -> list[str]:
+    return [p.name for p in signature.parameters.values() if p.kind in (ONLY_POSITION, BOTH)]
+
+
+def _result_checks(what: Guarded, own: Signature, asked: Asked) -> Iterator[Check]:
+    if what.member.flow is Flow.DECORATED:
+        return
+    plain = what.member.flow is Flow.PLAIN
+    given = own.return_annotation
+    if not is_unknown(given):
+        yield Check(RETURN, "__g_result", given, asked[0][0].place if asked else None)
+    for promise, signature in asked:
+        wanted: Hint = signature.return_annotation
+        if is_unknown(wanted) or wanted == given or (not is_unknown(given)):
+            continue
+        if promise.kind is not Kind.ATTRIBUTE and promise.member.flow is Flow.COROUTINE and plain:
+            wanted = abc.Awaitable
+        yield Check(RETURN, "__g_result", wanted, promise.place)
+
+
+_ITERABLES = (abc.Iterable, abc.AsyncIterable)
+
+
+def _element_checks(results: Sequence[Check]) -> Iterator[Check]:
+    for check in results:
+        for base in _ITERABLES:
+            origin = origin_of(check.hint)
+            if isinstance(origin, type) and issubclass(origin, base) and (inner := arguments_as(check.hint, base)):
+                yield Check("yielded element", "", inner[0], check.promised_at)
+
+
+def _property(what: Guarded) -> Any:
+    raw, member = what.member.raw, what.member
+    getter: Callable[[Any], Any] = _through_super_property(what) if what.inherited else member.target
+    fget = guard(member.target, lambda: _getter_plan(what, getter), asynchronous=False)
+    if isinstance(raw, functools.cached_property):
+        return _cached(raw, fget, member.name)
+    made = raw.getter(fget)
+    if made.fset is not None:
+        fset = raw.fset
+        made = made.setter(guard(fset, lambda: _setter_plan(what, fset), asynchronous=False))
+    return made
+
+
+def _cached(raw: functools.cached_property[Any], getter: FunctionType, name: str) -> Any:
+    made = type(raw)(getter)
+    made.attrname = name
+    return made
+
+
+def _through_super_property(what: Guarded) -> Callable[[Any], Any]:
+    owner, name = what.cls, what.member.name
+    return lambda this: getattr(super(owner, this), name)
+
+
+def _getter_plan(what: Guarded, call: Callable[..., Any]) -> Plan:
+    full = what.member.full_signature()
+    if full is None:
+        return _unread(what, call, asynchronous=False)
+    results = list(_result_checks(what, what.member.signature() or Signature(), list(what.asked())))
+    return Plan(what.label, call, full, False, [], results, level=what.level, owner=what.cls)
+
+
+def _setter_plan(what: Guarded, setter: Callable[..., Any]) -> Plan:
+    written = Member(what.member.name, Kind.METHOD, setter, what.member.owner, setter, what.member.names)
+    full = written.full_signature()
+    if full is None or len(full.parameters) < 2:
+        return _unread(what, setter, asynchronous=False)
+    value = list(full.parameters.values())[1]
+    hints = [(s.return_annotation, p.place) for p, s in what.asked()]
+    hint, place = (value.annotation, hints[0][1] if hints else None) if value.annotation is not EMPTY else hints[0]
+    return Plan(
+        what.label, setter, full, False, [Check("assigned value", value.name, hint, place)],
+        level=what.level, owner=what.cls,
+    )  # fmt: skip

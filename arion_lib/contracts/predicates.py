@@ -1,0 +1,270 @@
+"""An annotation as a Python expression that is true for the values that fit it.
+
+Idea        Write the check that a person would write: `type(v) is int or isinstance(v, int)`, not a walk over a tree
+            at each call. Python compiles it once.
+Invariant   At level `fast` an expression takes constant time: it looks at one element of a container, the first.
+            A lazily produced iterator is never consumed.
+When wrong  A form not known here goes to beartype (imported then); what that does not know either fits everything.
+See         tests/contracts/test_predicates.py
+"""
+
+from __future__ import annotations
+
+import collections.abc as abc
+import typing
+from collections.abc import Callable
+from typing import Any
+
+from arion_lib.contracts.hints import UNIONS, Hint, bare, is_unknown, origin_of
+from arion_lib.contracts.levels import Level
+from arion_lib.contracts.subtypes import protocol_members
+
+PREFIX = "__g_"
+"""What all names of generated code begin with, so that no parameter of a user's function shadows one."""
+
+
+class Source:
+    """The constants and variables of one piece of generated code."""
+
+    def __init__(self, level: Level, owner: type | None = None) -> None:
+        self.level, self.owner = level, owner
+        self.names: dict[str, Any] = {
+            f"{PREFIX}type": type, f"{PREFIX}isinstance": isinstance, f"{PREFIX}len": len, f"{PREFIX}all": all,
+            f"{PREFIX}next": next, f"{PREFIX}iter": iter,
+        }  # fmt: skip
+        self._constants: dict[int, str] = {}
+        self._variables = 0
+        self.open: list[Any] = []  # recursive annotations that are being written
+
+    def constant(self, value: object) -> str:
+        """Return the name under which generated code finds `value`."""
+        if id(value) not in self._constants:
+            name = f"{PREFIX}c{len(self._constants)}"
+            self._constants[id(value)], self.names[name] = name, value
+        return self._constants[id(value)]
+
+    def variable(self) -> str:
+        """Return a name that generated code may assign to."""
+        self._variables += 1
+        return f"{PREFIX}v{self._variables}"
+
+
+def expression(hint: Hint, value: str, source: Source) -> str | None:
+    """Return a Python expression that is true when the variable `value` fits `hint`; `None` if everything does.
+
+    >>> expression(None, "x", Source(Level.FAST)), expression(Any, "x", Source(Level.FAST))
+    ('x is None', None)
+    """
+    if source.level is Level.OFF or hint in source.open:
+        return None
+    source.open.append(hint)
+    try:
+        return _expression(_foreign(hint) or bare(hint), value, source)
+    finally:
+        source.open.pop()
+
+
+def fits(hint: Hint, level: Level = Level.ALL, owner: type | None = None) -> Callable[[object], bool]:
+    """Return a function that tells whether a value fits `hint`. Compiles it: about 50 microseconds.
+
+    >>> fits(list[int])([1, "2"]), fits(list[int], Level.FAST)([1, "2"])
+    (False, True)
+    """
+    source = Source(level, owner)
+    test = expression(hint, "value", source) or "True"
+    found: Callable[[object], bool] = eval(f"lambda value: {test}", source.names)
+    return found
+
+
+def _foreign(hint: Hint) -> Hint:
+    """Return the hint itself if its metadata holds validators of beartype's, which only beartype can run."""
+    metadata = getattr(hint, "__metadata__", ())
+    return hint if any(type(m).__module__.startswith("beartype.") for m in metadata) else None
+
+
+def _expression(hint: Hint, value: str, source: Source) -> str | None:
+    if is_unknown(hint) or hint is object:
+        return None
+    if hint in (typing.Never, typing.NoReturn):
+        return "False"
+    if hint is type(None):
+        return f"{value} is None"
+    if hint is typing.Self:
+        return _class(source.owner, value, source) if source.owner else None
+    if isinstance(hint, typing.NewType):
+        return expression(hint.__supertype__, value, source)
+    if isinstance(hint, typing.TypeVar):
+        return _type_variable(hint, value, source)
+    if isinstance(hint, type) and origin_of(hint) is None:
+        return _class(hint, value, source)
+    return _construct(hint, value, source)
+
+
+def _construct(hint: Hint, value: str, source: Source) -> str | None:
+    origin = origin_of(hint)
+    if origin in UNIONS:
+        return _union(typing.get_args(hint), value, source)
+    if origin is typing.Literal:
+        return f"{source.constant(_Literal(typing.get_args(hint)))}.fits({value})"
+    if origin is abc.Callable:
+        return f"{source.constant(callable)}({value})"
+    if isinstance(origin, type):
+        return _generic(origin, typing.get_args(hint), value, source)
+    return _exotic(hint, value, source)
+
+
+def _type_variable(hint: typing.TypeVar, value: str, source: Source) -> str | None:
+    choices = hint.__constraints__ or ((hint.__bound__,) if hint.__bound__ is not None else ())
+    return _union(choices, value, source) if choices else None
+
+
+def _union(members: tuple[Hint, ...], value: str, source: Source) -> str | None:
+    parts = [expression(member, value, source) for member in members]
+    return None if None in parts else f"({' or '.join(map(str, parts))})"
+
+
+_NUMBERS: dict[type, tuple[type, ...]] = {float: (float, int), complex: (complex, float, int)}
+
+
+_CALLABLES: tuple[Any, ...] = (abc.Callable, typing.Callable)
+
+
+def _class(cls: type, value: str, source: Source) -> str | None:
+    if typing.is_typeddict(cls):
+        return _typed_dict(cls, value, source)
+    if getattr(cls, "_is_protocol", False) and not getattr(cls, "_is_runtime_protocol", False):
+        return f"{source.constant(_Structure(protocol_members(cls)))}.fits({value})"
+    if cls in _CALLABLES:
+        return f"{source.constant(callable)}({value})"
+    return _is_instance(cls, value, source)
+
+
+def _is_instance(cls: type, value: str, source: Source) -> str:
+    """Ask for the exact type first: that alone decides most calls, and Python runs it as one instruction."""
+    name = source.constant(cls)
+    wide = source.constant(_NUMBERS[cls]) if cls in _NUMBERS else name
+    exact = source.constant(_COMMON[cls]) if cls in _COMMON else name
+    return f"({PREFIX}type({value}) is {exact} or {PREFIX}isinstance({value}, {wide}))"
+
+
+_COMMON: dict[Any, type] = {
+    **dict.fromkeys((abc.Sequence, abc.MutableSequence, abc.Collection, abc.Iterable, abc.Sized), list),
+    **dict.fromkeys((abc.Mapping, abc.MutableMapping), dict),
+    **dict.fromkeys((abc.Set, abc.MutableSet), set),
+}
+"""The concrete type that most values of an abstract one have (asking an abstract class costs ten times as much)."""
+
+
+class _Literal:
+    """The values of a `Literal`, compared with their types: `1` is not `True`."""
+
+    def __init__(self, values: tuple[object, ...]) -> None:
+        self.values = values
+
+    def fits(self, value: object) -> bool:
+        return any(value is v or (type(value) is type(v) and value == v) for v in self.values)
+
+
+class _Structure:
+    """The members of a Protocol that is not `runtime_checkable`."""
+
+    def __init__(self, members: set[str]) -> None:
+        self.members = sorted(members)
+
+    def fits(self, value: object) -> bool:
+        return all(hasattr(value, name) for name in self.members)
+
+
+def _typed_dict(cls: type, value: str, source: Source) -> str:
+    keys = sorted(getattr(cls, "__required_keys__", ()))
+    parts = [f"{PREFIX}isinstance({value}, {source.constant(dict)})", *(f"{key!r} in {value}" for key in keys)]
+    for key, hint in typing.get_type_hints(cls).items():
+        item = source.variable()
+        if test := expression(hint, item, source):
+            present = f"({item} := {value}[{key!r}], {test})[1]"
+            parts.append(present if key in keys else f"({key!r} not in {value} or {present})")
+    return f"({' and '.join(parts)})"
+
+
+_INDEXED = (list, abc.Sequence, abc.MutableSequence)
+_WALKED = (set, frozenset, abc.Set, abc.MutableSet, abc.Collection, abc.KeysView, abc.ValuesView)
+
+
+def _generic(origin: type, arguments: tuple[Hint, ...], value: str, source: Source) -> str | None:
+    if origin is type:
+        return _type_of(arguments, value, source)
+    outer = _class(origin, value, source)
+    inner = _elements(origin, arguments, value, source)
+    return f"({outer} and {inner})" if outer and inner else outer
+
+
+def _elements(origin: type, arguments: tuple[Hint, ...], value: str, source: Source) -> str | None:
+    if origin is tuple:
+        return _tuple(arguments, value, source)
+    if issubclass(origin, abc.Mapping) and len(arguments) == 2:
+        return _mapping(arguments, value, source)
+    if len(arguments) == 1 and (origin in (*_INDEXED, *_WALKED) or _is_deque(origin)):
+        return _each(arguments[0], value, source, indexed=origin in _INDEXED)
+    return None
+
+
+def _is_deque(origin: type) -> bool:
+    return origin.__name__ == "deque"
+
+
+def _each(hint: Hint, value: str, source: Source, *, indexed: bool) -> str | None:
+    item = source.variable()
+    test = expression(hint, item, source)
+    if test is None:
+        return None
+    if source.level is Level.ALL:
+        return f"{PREFIX}all({test} for {item} in {value})"
+    first = f"{value}[0]" if indexed else f"{PREFIX}next({PREFIX}iter({value}))"
+    return _bound_where_first_read(test, item, first, value)
+
+
+def _bound_where_first_read(test: str, item: str, first: str, value: str) -> str:
+    """Bind the first element where the test, which always reads it first of all, does so: no tuple is built."""
+    return f"(not {value} or {test.replace(item, f'({item} := {first})', 1)})"
+
+
+def _mapping(arguments: tuple[Hint, ...], value: str, source: Source) -> str | None:
+    key, item = source.variable(), source.variable()
+    tests = [expression(arguments[0], key, source), expression(arguments[1], item, source)]
+    test = " and ".join(t for t in tests if t)
+    if not test:
+        return None
+    if source.level is Level.ALL:
+        return f"{PREFIX}all({test} for {key}, {item} in {value}.items())"
+    first = f"{key} := {PREFIX}next({PREFIX}iter({value}))"
+    return f"(not {value} or ({first}, {item} := {value}[{key}], {test})[2])"
+
+
+def _tuple(arguments: tuple[Hint, ...], value: str, source: Source) -> str | None:
+    if len(arguments) == 2 and arguments[1] is Ellipsis:
+        return _each(arguments[0], value, source, indexed=True)
+    parts = [f"{PREFIX}len({value}) == {len(arguments)}"]
+    for index, hint in enumerate(arguments):
+        item = source.variable()
+        if test := expression(hint, item, source):
+            parts.append(f"({item} := {value}[{index}], {test})[1]")
+    return " and ".join(parts)
+
+
+def _type_of(arguments: tuple[Hint, ...], value: str, source: Source) -> str:
+    wanted = bare(arguments[0])
+    is_class = f"{PREFIX}isinstance({value}, {source.constant(type)})"
+    if not isinstance(wanted, type) or wanted is object or origin_of(wanted) is not None:
+        return is_class
+    return f"({is_class} and {source.constant(issubclass)}({value}, {source.constant(wanted)}))"
+
+
+def _exotic(hint: Hint, value: str, source: Source) -> str | None:
+    """Hand what is not known here to beartype; a hint that it refuses says nothing."""
+    from beartype.door import is_bearable  # 60 ms to import: only for those who need it
+
+    try:
+        is_bearable(None, hint)
+    except Exception:  # noqa: BLE001 - beartype raises many types for a hint it does not take
+        return None
+    return f"{source.constant(is_bearable)}({value}, {source.constant(hint)})"

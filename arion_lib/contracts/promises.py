@@ -1,0 +1,161 @@
+"""What a contract promises: its public methods and properties, and its annotated attributes.
+
+Idea        A contract is read once, when it is defined; every class that keeps it is compared with what was read.
+Invariant   A promise is what stands in the contract, its mixins and protocols; private helpers are no promise unless
+            abstract, constructors and what `object` has are none.
+When wrong  An annotation that cannot be resolved yet says nothing until it can.
+See         arion_lib/contracts/judge.py · tests/contracts/test_promises.py
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+import typing
+from abc import ABC
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any, Generic, Protocol
+
+from arion_lib.contracts.attributes import MISSING
+from arion_lib.contracts.hints import Arguments, Hint, module_names, origin_of, own_annotations, resolve, substitute
+from arion_lib.contracts.members import Kind, Member, is_opaque, read
+from arion_lib.contracts.places import Place
+
+
+@dataclass(slots=True)
+class Promise:
+    """One member that `contract` promises. `required`: a class must have it; otherwise the contract's own serves."""
+
+    contract: type
+    member: Member
+    required: bool
+    final: bool = False
+    raw_hint: Hint = None  # of an attribute
+    default: Any = MISSING  # of an attribute
+    written: Place | None = None  # of an attribute: where its contract stands
+
+    @property
+    def name(self) -> str:
+        return self.member.name
+
+    @property
+    def kind(self) -> Kind:
+        return self.member.kind
+
+    @property
+    def place(self) -> Place | None:
+        return self.member.place or self.written
+
+    def hint(self, arguments: Arguments | None = None) -> Hint:
+        """Return the type of an attribute."""
+        return substitute(attribute_hint(self.raw_hint, self.member.owner, self.member.names), arguments or {})
+
+    def show(self, arguments: Arguments | None = None) -> str:
+        """Return the promise as one would write it."""
+        from arion_lib.contracts.hints import text
+        from arion_lib.contracts.violations import shown
+
+        if self.kind is not Kind.ATTRIBUTE:
+            return self.member.show(arguments)
+        default = "" if self.default is MISSING else f" = {shown(self.default)}"
+        return f"{self.name}: {text(self.hint(arguments))}{default}"
+
+
+def attribute_hint(hint: Hint, owner: type, names: Mapping[str, Any]) -> Hint:
+    """Return an attribute's annotation, resolved and without `ClassVar` and `Final` around it."""
+    local = {**names, **{p.__name__: p for p in getattr(owner, "__type_params__", ())}, owner.__name__: owner}
+    found = resolve(hint, module_names(owner), local)
+    while origin_of(found) in (typing.ClassVar, typing.Final):
+        found = typing.get_args(found)[0]
+    return Any if found in (typing.ClassVar, typing.Final) else found
+
+
+_NOTHING_OF_OURS = (object, Generic, Protocol, ABC)
+_NEVER_PROMISED = frozenset({*dir(object), "__slots__", "__class_getitem__", "__del__", "__match_args__"})
+
+
+def promises_of(contract: type, stop: tuple[type, ...], names: Mapping[str, Any], place: Place | None) -> list[Promise]:
+    """Return what `contract` promises by itself and by bases that are not contracts (`stop` are those that are)."""
+    found: dict[str, Promise] = {}
+    for base in contract.__mro__:
+        if base not in stop and base not in _NOTHING_OF_OURS and origin_of(base) is None:
+            for promise in _promises_in(base, contract, names, place):
+                found.setdefault(promise.name, promise)
+    return list(found.values())
+
+
+def _promises_in(base: type, contract: type, names: Mapping[str, Any], place: Place | None) -> Iterator[Promise]:
+    annotations = own_annotations(base)
+    for name, hint in annotations.items():
+        if not name.startswith("_") and not isinstance(hint, dataclasses.InitVar):
+            yield _attribute(name, hint, base, contract, names, place)
+    for name, raw in list(vars(base).items()):
+        if name not in annotations and _is_promised(name, raw):
+            member = read(name, raw, base, names)
+            if member.kind is not Kind.ATTRIBUTE:
+                yield Promise(contract, member, is_abstract(raw), is_final(member))
+
+
+def _attribute(
+    name: str, hint: Hint, base: type, contract: type, names: Mapping[str, Any], place: Place | None
+) -> Promise:
+    raw = vars(base).get(name, MISSING)
+    raw = MISSING if is_opaque(raw) and not callable(raw) else default_of(raw)
+    member = Member(name, Kind.ATTRIBUTE, raw, base, names=names)
+    final = hint is typing.Final or origin_of(hint) is typing.Final
+    final = final or (isinstance(hint, str) and re.match(r"(typing\.)?Final\b", hint) is not None)
+    return Promise(contract, member, raw is MISSING, final, hint, raw, place)
+
+
+def default_of(raw: Any) -> Any:
+    """Return the value that a class's attribute has: of a dataclass field its default, of an attrs field none."""
+    if is_recipe(raw):
+        default = getattr(raw, "default", dataclasses.MISSING)
+        return default if isinstance(raw, dataclasses.Field) and default is not dataclasses.MISSING else MISSING
+    return raw.default if getattr(raw, "is_contract_attribute", False) else raw
+
+
+def is_recipe(raw: object) -> bool:
+    """Tell whether `raw` is a field's description, which a class decorator is going to take out again."""
+    return isinstance(raw, dataclasses.Field) or type(raw).__name__ == "_CountingAttr"
+
+
+def _is_promised(name: str, raw: Any) -> bool:
+    if is_abstract(raw):
+        return True
+    if name in _NEVER_PROMISED or isinstance(raw, type):
+        return False
+    return not name.startswith("_") or (name.startswith("__") and inspect.isfunction(raw))
+
+
+def is_abstract(raw: Any) -> bool:
+    return bool(getattr(raw, "__isabstractmethod__", False))
+
+
+def is_final(member: Member) -> bool:
+    return bool(getattr(member.target, "__final__", False))
+
+
+_NAME = re.compile(r"[A-Za-z_]\w*")
+
+
+def captured_names(cls: type, frame: FrameType | None) -> dict[str, Any]:
+    """Return the local variables of a function that annotations written as strings in `cls`, defined there, use."""
+    if frame is None or frame.f_locals is frame.f_globals or not frame.f_code.co_flags & inspect.CO_NEWLOCALS:
+        return {}
+    words = set(_NAME.findall(" ".join(_strings(cls))))
+    return {name: value for name, value in frame.f_locals.items() if name in words} if words else {}
+
+
+def _strings(cls: type) -> Iterator[str]:
+    for raw in (cls, *vars(cls).values()):
+        function = getattr(raw, "fget", None) or getattr(raw, "__func__", None) or raw
+        try:
+            annotations = getattr(function, "__annotations__", None) if function is not cls else own_annotations(cls)
+        except NameError:  # Python 3.14: the deferred annotation names something that does not exist yet
+            continue
+        if isinstance(annotations, dict):
+            yield from (a for a in annotations.values() if isinstance(a, str))

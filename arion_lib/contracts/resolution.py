@@ -1,0 +1,94 @@
+"""What a class really has under a name: what the method resolution order arrives at, guards looked through.
+
+Idea        Inherited members are judged like the class's own, for a caller cannot tell them apart.
+Invariant   Reading changes nothing; a class that no contract made can be read as well.
+When wrong  A member that only another contract declares, abstract, counts as missing.
+See         arion_lib/contracts/judge.py · tests/contracts/test_inheritance.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from types import MemberDescriptorType
+from typing import Any
+
+from arion_lib.contracts.attributes import MISSING, ContractAttribute
+from arion_lib.contracts.hints import EMPTY, own_annotations, type_arguments
+from arion_lib.contracts.judge import Case
+from arion_lib.contracts.members import Kind, Member, read
+from arion_lib.contracts.options import Options, Promised, Spec, contracts_of, spec_of
+from arion_lib.contracts.places import class_place
+from arion_lib.contracts.promises import Promise, attribute_hint, default_of, is_abstract
+
+
+def cases(cls: type, spec: Spec, promised: Promised) -> Iterator[Case]:
+    """Yield each promise with what `cls` has in its place, as far as there is something to judge."""
+    variables: dict[type, dict[Any, Any]] | None = None
+    for name, promises in promised:
+        found = resolved(cls, name)
+        for promise in promises:
+            if promise.contract is cls:
+                continue
+            if variables is None and getattr(promise.contract, "__parameters__", None):
+                variables = type_arguments(cls)
+            arguments = (variables or {}).get(promise.member.owner)
+            case = Case(cls.__name__, spec.place, promise, _offered(cls, spec, promise, found), arguments)
+            if promise.kind in (Kind.ATTRIBUTE, Kind.PROPERTY):
+                case.declared = declared(cls, name, promise)
+            if case.offer is not None or not spec.is_contract:
+                yield case
+
+
+def _offered(cls: type, spec: Spec, promise: Promise, found: Member | None) -> Member | None:
+    """Return what there is besides the contract's own word; an abstract member is nothing, except in a contract."""
+    if found is None or (found.raw is promise.member.raw and found.owner is promise.member.owner):
+        return None
+    if is_abstract(found.raw) and not (spec.is_contract and found.owner is cls):
+        return None
+    return found
+
+
+def resolved(cls: type, name: str) -> Member | None:
+    """Return what `cls` has under `name`; `None` if nothing, or an attribute without a value on the class."""
+    for base in cls.__mro__:
+        if name not in vars(base):
+            continue
+        spec = spec_of(base)
+        raw = default_of(spec.replaced.get(name, vars(base)[name]) if spec is not None else vars(base)[name])
+        if raw is not MISSING:
+            return read(name, raw, base, spec.names if spec is not None else None)
+    return None
+
+
+def declared(cls: type, name: str, promise: Promise) -> Any:
+    """Return the annotation that a class below the contract gives an attribute which its instances set."""
+    for base in cls.__mro__:
+        if base is promise.member.owner:
+            break
+        annotations = own_annotations(base)
+        if name in annotations:
+            spec = spec_of(base)
+            return attribute_hint(annotations[name], base, spec.names if spec is not None else {})
+        if _is_slot(vars(base).get(name)):
+            return Any
+    return EMPTY
+
+
+def _is_slot(raw: object) -> bool:
+    return isinstance(raw, MemberDescriptorType) or (isinstance(raw, ContractAttribute) and raw.slot is not None)
+
+
+def cases_of(cls: type, contracts: Iterable[type] = ()) -> list[Case]:
+    """Return each promise of these contracts (by default: those `cls` keeps) with what `cls` has in its place.
+
+    Raises `TypeError` for something that is not a contract.
+    """
+    spec = spec_of(cls) or Spec(Options(), False, class_place(cls))
+    found: dict[str, list[Promise]] = {}
+    for contract in list(contracts) or contracts_of(cls):
+        known = spec_of(contract)
+        if known is None or not known.is_contract:
+            raise TypeError(f"contracts must be direct subclasses of Contract, got {contract!r}")
+        for promise in known.promises:
+            found.setdefault(promise.name, []).append(promise)
+    return list(cases(cls, spec, list(found.items())))
