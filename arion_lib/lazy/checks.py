@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable
-from concurrent.futures import Executor
 from typing import SupportsIndex
 
 
@@ -88,5 +87,5 @@ def workers(threads: object, processes: object, executor: object, window: object
     for name, value in (("threads", threads), ("processes", processes), ("window", window)):
         if value is not None:
             at_least(name, 1, value)  # type: ignore[arg-type]
-    if executor is not None and not isinstance(executor, Executor):
+    if executor is not None and not callable(getattr(executor, "submit", None)):
         raise TypeError(f"executor must be a concurrent.futures.Executor, got {executor!r}")

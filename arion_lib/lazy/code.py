@@ -120,6 +120,12 @@ class Code:
         self.line(f"for {inner} in {over}:")
         self.element, self.indent, self.nested = inner, self.indent + 1, False
 
+    def join_last_loop(self, whole: str) -> None:
+        """Replace the innermost loop and its only line by one call that takes all of its elements: `whole`."""
+        *before, head, _ = self.body
+        over = head.text.partition(" in ")[2].removesuffix(":")
+        self.body = [*before, head._replace(text=whole.format(inner=over))]
+
     def lines(self) -> list[Line]:
         """Return the loop's body with everything that had to come after."""
         tail = [line for end in reversed(self._tail) for line in self._ended(end)]

@@ -12,8 +12,7 @@ See         notebooks/4_lazy_collection.ipynb Â· tests/lazy/test_collection.py Â
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable
-from concurrent.futures import Executor
-from typing import Any, NoReturn, TypeGuard, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard, TypeVar, overload
 
 from arion_lib.lazy import checks, stages
 from arion_lib.lazy.barriers import Batch, Progress, Sort
@@ -26,6 +25,9 @@ from arion_lib.lazy.source import as_source, describe, length
 from arion_lib.lazy.stages import END, Cut, Stage
 from arion_lib.lazy.terminal import Ordered, Terminal
 from arion_lib.lazy.turns import taking_turns
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
@@ -358,7 +360,7 @@ def lazy(source: Iterable[T] | Callable[[], Iterable[T]]) -> LazyCollection[T]:
     >>> lazy(lambda: iter("ab")).to_list()
     ['a', 'b']
     """
-    return source if isinstance(source, LazyCollection) else LazyCollection(source)
+    return source if isinstance(source, LazyCollection) else made(as_source(source), (), True)
 
 
 def made(source: Iterable[Any], described: tuple[Stage, ...], plain: bool) -> LazyCollection[Any]:

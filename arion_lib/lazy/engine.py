@@ -11,6 +11,8 @@ See         notebooks/4_lazy_collection.ipynb · tests/lazy/test_engine.py
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
+from operator import attrgetter
 from typing import Any, Protocol
 
 from arion_lib.lazy.failure import Plan, note
@@ -42,14 +44,15 @@ class Runnable(Plan, Protocol):
 
 
 EACH = Each()
+_shape, _args = attrgetter("shape"), attrgetter("args")
 
 
 def start(plan: Runnable, sink: Sink) -> Any:
     """Run `plan` into `sink` and return its result; for `Each`, an iterator that has not pulled anything yet."""
     stages = plan.stages
     if plan.plain and len(stages) <= LOOPS:  # the short way for the usual case
-        run = fuse(tuple([stage.shape for stage in stages]), type(sink)).run  # type: ignore[arg-type]  # a class is hashable
-        return run(plan.source, plan, 0, sink, *[a for stage in stages for a in stage.args], *sink.args)
+        run = fuse(tuple(map(_shape, stages)), type(sink)).run  # type: ignore[arg-type]  # a class is hashable
+        return run(plan.source, plan, 0, sink, *chain.from_iterable(map(_args, stages)), *sink.args)
     pushed = push_down(stages)
     elements = plan.source if pushed.cut == WHOLE else Cropped(plan.source, *pushed.cut)
     at = 0

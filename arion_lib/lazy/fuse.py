@@ -24,7 +24,7 @@ from typing import Any, TypeAlias
 from arion_lib.lazy.code import SOURCE, Code, Line, Place
 from arion_lib.lazy.failure import fail
 from arion_lib.lazy.sinks import Sink
-from arion_lib.lazy.stages import END, Shape
+from arion_lib.lazy.stages import END, FlatMap, Shape
 
 Run: TypeAlias = Callable[..., Any]
 """A generated function: `run(source, plan, offset, sink, *arguments of the stages, *arguments of the sink)`."""
@@ -46,6 +46,7 @@ _HELPERS: dict[str, object] = {
     "next": next,
     "set": set,
     "set_": set,
+    "sum_": sum,
     "sorted": sorted,
     "tuple": tuple,
 }
@@ -93,6 +94,8 @@ def _loop(code: Code, shapes: Sequence[Shape], sink: type[Sink]) -> list[Line]:
         shape.emit(code)
     code.stage = len(shapes)
     sink.emit(code)
+    if sink.whole is not None and shapes and shapes[-1] is FlatMap:
+        code.join_last_loop(sink.whole)
     head = Line(2, "for x in source:", Place(SOURCE, "x"))
     setup = [Line(2, text) for text in code.setup]
     return [*setup, head, *code.lines(), *(Line(2, text) for text in code.result)]

@@ -11,19 +11,20 @@ See         notebooks/4_lazy_collection.ipynb · tests/lazy/test_parallel.py · 
 
 from __future__ import annotations
 
-import multiprocessing
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from arion_lib.lazy.chunks import Chunk, ChunkSize, Reply, Shipped, call_each
 from arion_lib.lazy.source import name_of
 from arion_lib.lazy.stages import Barrier, Blame
 from arion_lib.lazy.stop import refuse_stop
+
+if TYPE_CHECKING:  # at run time they are imported where they are used: they cost more than all the rest of this part
+    from concurrent.futures import Executor, Future, ProcessPoolExecutor
 
 WINDOW_PER_WORKER = 2
 """One call under way and one waiting, so that a worker never waits for us."""
@@ -56,6 +57,8 @@ class ParallelMap(Barrier):
         return f"map({name_of(self.args[0])}, {how})"
 
     def attach(self, upstream: Iterable[object], blame: Blame) -> Iterator[object]:
+        from concurrent.futures import ThreadPoolExecutor
+
         (fn,) = self.args
         assert callable(fn)  # noqa: S101 - checked when the stage was made
         if self.threads:
@@ -82,6 +85,8 @@ def start_method() -> str:
     Fork copies the calling thread alone: a lock that another thread holds stays locked in the child for ever. So it is
     used only on Linux and while this process has a single thread, which a notebook's kernel never has.
     """
+    import multiprocessing
+
     chosen: str | None = multiprocessing.get_start_method(allow_none=True)
     if chosen not in (None, "fork"):
         return str(chosen)
@@ -91,6 +96,9 @@ def start_method() -> str:
 
 
 def _processes(workers: int) -> ProcessPoolExecutor:
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
     return ProcessPoolExecutor(workers, multiprocessing.get_context(start_method()))
 
 

@@ -139,8 +139,8 @@ def _reasons(collection: LazyCollection[Any]) -> list[str]:
     """Say, for a compiled pipeline, which functions stay calls and why."""
     if not any(isinstance(stage, Pasted) for stage in collection.stages):
         return []
-    calls = [stage for stage in collection.stages if not isinstance(stage, Pasted)]
-    return ["", *reasons] if (reasons := paste(calls)[1]) else []
+    _, reasons = paste([s.instead_of if isinstance(s, Pasted) else s for s in collection.stages])
+    return ["", *reasons] if reasons else []
 
 
 def _functions(collection: LazyCollection[Any]) -> list[str]:

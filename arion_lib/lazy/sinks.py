@@ -21,6 +21,8 @@ class Sink(Stage):
 
     __slots__ = ()
     around: ClassVar[tuple[str, str] | None] = None
+    whole: ClassVar[str | None] = None
+    """What is done with all elements of `{inner}` at once, where a flat_map ends the pipeline; faster than a loop."""
 
     @property
     def label(self) -> str:
@@ -55,6 +57,7 @@ class ToList(Sink):
     __slots__ = ()
     name = "to_list"
     around = ("[", "]")
+    whole = "out.extend({inner})"
 
     @staticmethod
     def emit(code: Code) -> None:
@@ -68,6 +71,7 @@ class ToSet(Sink):
 
     __slots__ = ()
     name = "to_set"
+    whole = "out.update({inner})"
 
     @staticmethod
     def emit(code: Code) -> None:
@@ -110,9 +114,11 @@ class Sum(Sink):
 
     __slots__ = ()
     name = "sum"
+    whole = "total = sum_({inner}, total)"
 
     @staticmethod
     def emit(code: Code) -> None:
+        code.helper("sum_")
         code.setup.append(f"total = {code.param('start')}")
         code.line(f"total = total + {code.element}")
         code.result.append("return total")

@@ -11,7 +11,6 @@ See         tests/lazy/test_turns.py
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable
 from typing import TypeVar
@@ -24,6 +23,8 @@ TURN = 0.005
 
 async def taking_turns(elements: Iterable[T]) -> AsyncIterator[T]:
     """Yield `elements`, giving the event loop a turn before the first and then every `TURN` seconds."""
+    import asyncio  # whoever runs a coroutine has it loaded; nobody else pays for it
+
     await asyncio.sleep(0)
     began = time.monotonic()
     iterator = iter(elements)

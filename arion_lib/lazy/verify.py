@@ -16,6 +16,7 @@ import linecache
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import CellType, CodeType, FunctionType
 from typing import Any
 
@@ -129,24 +130,36 @@ def _node(function: FunctionType) -> ast.Lambda | None:
     """Return the lambda in the source that compiles to the function's bytecode, if there is one."""
     code = function.__code__
     text = "".join(linecache.getlines(code.co_filename, function.__globals__))
-    try:
-        tree = ast.parse(text)
-    except SyntaxError:  # a notebook cell with magics, a file edited since
-        return None
+    tree = _parsed(text)
     lambdas = (n for n in ast.walk(tree) if isinstance(n, ast.Lambda) and n.lineno == code.co_firstlineno)
-    found = next((n for n in lambdas if _same_code(_compiled(n, code.co_freevars), code)), None)
+    imported = _imported(tree) & set(code.co_names)
+    found = next((n for n in lambdas if _same_code(_compiled(n, code.co_freevars, imported), code)), None)
     if found is None:
         return None
     again = ast.parse(f"lambda: ({ast.unparse(found.body)})", mode="eval").body
     assert isinstance(again, ast.Lambda)  # noqa: S101 - the line above says so
     again.args = found.args  # what is pasted is the text: it has to compile to the same code, too
-    return found if _same_code(_compiled(again, code.co_freevars), code) else None
+    return found if _same_code(_compiled(again, code.co_freevars, imported), code) else None
 
 
-def _compiled(node: ast.Lambda, free: tuple[str, ...]) -> CodeType | None:
-    """Compile a lambda where `free` are variables of a function around it."""
-    around = ast.parse("def around():\n pass")
-    definition = around.body[0]
+@lru_cache(maxsize=4)
+def _parsed(text: str) -> ast.Module:
+    try:
+        return ast.parse(text)
+    except SyntaxError:  # a notebook cell with magics, a file edited since
+        return ast.parse("")
+
+
+def _imported(tree: ast.Module) -> set[str]:
+    """Return the names that the file's top level imports: Python compiles `module.function()` differently for those."""
+    imports = (node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom))
+    return {(alias.asname or alias.name).partition(".")[0] for node in imports for alias in node.names}
+
+
+def _compiled(node: ast.Lambda, free: tuple[str, ...], imported: set[str]) -> CodeType | None:
+    """Compile a lambda where `free` are variables of a function around it and the module has `imported` names."""
+    around = ast.parse("\n".join([*(f"import {name}" for name in sorted(imported)), "def around():\n pass"]))
+    definition = around.body[-1]
     assert isinstance(definition, ast.FunctionDef)  # noqa: S101 - the line above says so
     assigned: list[ast.stmt] = [ast.Assign([ast.Name(n, ast.Store())], ast.Constant(None)) for n in free]
     definition.body = [*assigned, ast.Return(node)]
@@ -168,8 +181,14 @@ def _same_code(a: CodeType | None, b: CodeType) -> bool:
 def _essence(code: CodeType) -> tuple[object, ...]:
     """What a code object does, without where it stands. `repr` tells 1 from True and 0.0 from -0.0."""
     names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
-    constants = tuple((type(c), c if isinstance(c, frozenset) else repr(c)) for c in code.co_consts)
+    constants = tuple(_constant(c) for c in code.co_consts)
     return code.co_code, code.co_argcount, code.co_kwonlyargcount, names, constants
+
+
+def _constant(value: object) -> tuple[object, ...]:
+    if isinstance(value, CodeType):
+        return _essence(value)
+    return type(value), sorted(map(repr, value)) if isinstance(value, frozenset) else repr(value)
 
 
 def _objections(node: ast.Lambda, function: FunctionType) -> Iterator[str]:

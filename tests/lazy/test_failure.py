@@ -26,6 +26,10 @@ def fragile(x: int) -> int:
     return x
 
 
+def sum3(batch: list[int]) -> int:
+    return sum(map(fragile, batch))
+
+
 def add(a: int, b: int) -> int:
     return a + fragile(b)
 
@@ -63,7 +67,7 @@ def test_builtins_and_generators_name_neither() -> None:
         (lambda c: c.scan(add), "in stage 1 of 1, scan(add), on element 3"),
         (lambda c: c.sort(fragile), "in stage 1 of 1, sort(fragile), on element 3"),
         (lambda c: c.map(fragile).sort(), "in stage 1 of 2, map(fragile), on element 3"),
-        (lambda c: c.batch(2).map(lambda b: tuple(map(fragile, b))), "in stage 2 of 2, map(lambda), on element [2, 3]"),
+        (lambda c: c.batch(2).map(sum3), "in stage 2 of 2, map(sum3), on element [2, 3]"),
         (lambda c: c.filter(bool).take(9).map(fragile), "in stage 3 of 3, map(fragile), on element 3"),
         (lambda c: c.skip(1).map(fragile), "in stage 2 of 2, map(fragile), on element 3"),
         (lambda c: c.map(str).skip(1).map(int).map(fragile), "in stage 4 of 4, map(fragile), on element 3"),

@@ -79,6 +79,10 @@ def first_of_each(xs: Elements) -> Elements:
     return list(seen.values())
 
 
+def running(xs: Elements, initial: int) -> Elements:
+    return list(itertools.accumulate(xs, add, initial=initial))[1:]
+
+
 def partly_read(c: LazyCollection[Any], n: int) -> LazyCollection[Any]:
     """A cached collection of which somebody has read `n` elements already."""
     cached = c.cache()
@@ -86,6 +90,8 @@ def partly_read(c: LazyCollection[Any], n: int) -> LazyCollection[Any]:
     return cached
 
 
+PASTED: Callable[[int], int] = lambda x: x * 3 - 1  # noqa: E731
+ODD: Callable[[int], int] = lambda x: x % 2  # noqa: E731
 counts = st.integers(0, 12)
 sizes = st.integers(1, 5)
 others = st.lists(st.integers(0, 9), max_size=30)
@@ -104,8 +110,8 @@ def step(
 
 steps = st.one_of(
     step("map", lambda c: c.map(double), lambda xs: [double(x) for x in xs]),
-    step("map lambda compiled", lambda c: c.map(weight).map(lambda x: x * 3 - 1).compile(), lambda xs: [weight(x) * 3 - 1 for x in xs]),
-    step("filter lambda compiled", lambda c: c.map(weight).filter(lambda x: x % 2).compile(), lambda xs: [weight(x) for x in xs if weight(x) % 2]),
+    step("map compiled", lambda c: c.map(weight).map(PASTED).compile(), lambda xs: [PASTED(weight(x)) for x in xs]),
+    step("filter compiled", lambda c: c.map(weight).filter(ODD).compile(), lambda xs: list(filter(ODD, map(weight, xs)))),
     step("filter", lambda c: c.filter(odd), lambda xs: [x for x in xs if odd(x)]),
     step("reject", lambda c: c.reject(odd), lambda xs: [x for x in xs if not odd(x)]),
     step("filter_false", lambda c: c.filter_false(light), lambda xs: [x for x in xs if not light(x)]),
@@ -124,7 +130,7 @@ steps = st.one_of(
     step("sort", lambda c, r: c.sort(third, reverse=r), lambda xs, r: sorted(xs, key=third, reverse=r), st.booleans()),
     step("sort values", lambda c: c.map(weight).sort(), lambda xs: sorted(map(weight, xs))),
     step("scan", lambda c: c.scan(add), lambda xs: list(itertools.accumulate(xs, add))),
-    step("scan from", lambda c, n: c.scan(add, n), lambda xs, n: list(itertools.accumulate(xs, add, initial=n))[1:], counts),
+    step("scan from", lambda c, n: c.scan(add, n), running, counts),
     step("tap", lambda c: c.tap(weight), lambda xs: xs),
     step("page", lambda c, k, n: c.page(k, n), lambda xs, k, n: xs[(k - 1) * n : k * n], sizes, sizes),
     step("slice", lambda c, a, b: c[a:b], lambda xs, a, b: xs[a:b], counts, st.none() | counts),
