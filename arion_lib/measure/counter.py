@@ -55,7 +55,7 @@ _switch = _Switch()
 def tick(n: int = 1) -> None:
     """Count `n` more things done (bytes, records, tasks). Does nothing where nobody measures.
 
-    Cost: about 0.2 us; in a hot loop tick once a chunk.
+    Cost: under a microsecond while measured, 0.03 us otherwise; in a hot loop tick once a chunk.
     """
     if _switch.page is not None:
         _switch.page.add(n)
