@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from arion_lib.measure.child import Done, Job, Outcome, Ready
 from arion_lib.measure.launch import counter_page, kill_group, payload, started
@@ -87,6 +88,8 @@ class _Watch:
         self._tell(pickle.dumps(job))
         message = self._wait(watching=False)
         if isinstance(message, Ready):
+            if os.name == "posix":  # both sides have it open: should this process be killed, no file is left behind
+                Path(job.page).unlink()
             self.baseline = self._read() or 0
             self._tell(b"!")
             message = self._wait(watching=True)

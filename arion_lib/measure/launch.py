@@ -74,7 +74,7 @@ def counter_page() -> Iterator[tuple[Path, Page]]:
         finally:
             page.close()
     finally:
-        path.unlink()
+        path.unlink(missing_ok=True)
 
 
 @contextmanager

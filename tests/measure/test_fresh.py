@@ -270,12 +270,15 @@ def test_ctrl_c_leaves_no_process(script, pid_pipe):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the child looks once a second")
-def test_a_parent_that_is_killed_takes_the_child_with_it(script, pid_pipe):
-    with subprocess.Popen([sys.executable, script, pid_pipe, "wait"]) as process:
+def test_a_parent_that_is_killed_takes_the_child_with_it_and_leaves_no_file(script, pid_pipe, tmp_path):
+    (tmp_path / "temporary").mkdir()
+    where = {**os.environ, "TMPDIR": str(tmp_path / "temporary")}
+    with subprocess.Popen([sys.executable, script, pid_pipe, "wait"], env=where) as process:
         child = psutil.Process(int(pid_pipe.read_text()))
         process.kill()
     gone, _ = psutil.wait_procs([child], timeout=10)
     assert gone
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 def test_the_counter_file_is_removed(tmp_path, monkeypatch):
