@@ -6,9 +6,11 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -55,6 +57,7 @@ def test_the_real_jupyterlab_serves_quietly_and_ctrl_c_ends_it_and_its_kernels(n
     ) as server:
         try:
             base, token = address(server)
+            until_it_listens(server, base)
             page = request(f"{base}/lab?token={token}")
             assert "<title>JupyterLab</title>" in page
             notice = json.loads(
@@ -82,6 +85,17 @@ def address(server: subprocess.Popen[str]) -> tuple[str, str]:
         if found := re.search(r"(http://127\.0\.0\.1:\d+)/lab\S*\?token=(\w+)", line):
             return found.group(1), found.group(2)
     raise AssertionError("JupyterLab ended without an address")
+
+
+def until_it_listens(server: subprocess.Popen[str], base: str) -> None:
+    """JupyterLab says where it is a moment before it is there: ask again until it answers or has ended."""
+    where = ("127.0.0.1", int(base.rpartition(":")[2]))
+    for _ in range(300):
+        with suppress(ConnectionRefusedError), socket.create_connection(where, timeout=30):
+            return
+        with suppress(subprocess.TimeoutExpired):
+            raise AssertionError(f"JupyterLab ended with {server.wait(timeout=0.1)}")
+    raise AssertionError("JupyterLab does not listen")
 
 
 def request(url: str, body: bytes | None = None) -> str:
