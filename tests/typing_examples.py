@@ -6,7 +6,8 @@ Add a function per part: `assert_type` pins what a learner's editor will show, a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import assert_type
 
 from arion_lib.lazy import LazyCollection, lazy
@@ -20,6 +21,48 @@ def a_lazy_collection_knows_what_it_holds(numbers: list[int]) -> None:
     assert_type(lazy(numbers)[0], int)
     assert_type(lazy(numbers)[1:3], LazyCollection[int])
     lazy(numbers).map(str.upper)  # type: ignore[arg-type]
+
+
+def every_operation_keeps_the_type(numbers: LazyCollection[int], words: LazyCollection[str]) -> None:
+    assert_type(lazy(lambda: iter(["a"])), LazyCollection[str])
+    assert_type(LazyCollection([1]).map(lambda x: str(x)), LazyCollection[str])
+    assert_type(numbers.map(str, threads=4), LazyCollection[str])
+    assert_type(numbers.flat_map(lambda x: [str(x)]), LazyCollection[str])
+    assert_type(numbers.reject(bool).take(2).skip(1).page(1, 5).cache().progress(), LazyCollection[int])
+    assert_type(numbers.enumerate(), LazyCollection[tuple[int, int]])
+    assert_type(numbers.zip(words), LazyCollection[tuple[int, str]])
+    assert_type(numbers.zip(words, [1.5]), LazyCollection[tuple[int, str, float]])
+    assert_type(numbers.window(2), LazyCollection[tuple[int, ...]])
+    assert_type(numbers.scan(lambda total, x: total + x), LazyCollection[int])
+    assert_type(numbers.scan(lambda text, x: text + str(x), ""), LazyCollection[str])
+    assert_type(words.sort(len, reverse=True).distinct(len), LazyCollection[str])
+
+
+def every_result_has_the_type_of_its_elements(numbers: LazyCollection[int], words: LazyCollection[str]) -> None:
+    assert_type(words.to_list(), list[str])
+    assert_type(words.to_dict(len), dict[int, str])
+    assert_type(numbers.zip(words).to_dict(), dict[int, str])
+    assert_type(numbers.sum(), int)
+    assert_type(numbers.reduce(lambda a, b: a + b), int)
+    assert_type(words.reduce(lambda n, word: n + len(word), 0), int)
+    assert_type(words.fold_by(len, lambda n, _: n + 1, 0), dict[int, int])
+    assert_type(words.first(), str)
+    assert_type(words.first(None), str | None)
+    assert_type(words.find(str.isdigit), str | None)
+    assert_type(words.min(len), str)
+    assert_type(words.max(default=0), str | int)
+    assert_type(words.group_by(len), dict[int, list[str]])
+    assert_type(words.count_by(len), Counter[int])
+    assert_type(words.top(3), list[str])
+    assert_type(words.pages(10), Iterator[list[str]])
+    assert_type(words[3], str)
+    lazy([1j]).sort()  # type: ignore[call-arg]
+    words.skip("1")  # type: ignore[arg-type]
+    words.reduce(5)  # type: ignore[call-overload]
+
+
+def a_collection_of_a_subtype_is_one_of_the_type(booleans: LazyCollection[bool]) -> LazyCollection[int]:
+    return booleans
 
 
 def a_batch_is_never_changed(batch: Batch) -> None:

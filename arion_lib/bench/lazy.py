@@ -1,0 +1,246 @@
+"""Challenge 4: pipelines over many ints - ours, a hand-written loop, and the peers.
+
+Idea        The same functions on the same source for everyone; what differs is the machinery around the calls.
+Invariant   All contenders return the same result before any is timed; ratios are to the loop of the same run.
+When wrong  A target that is missed is printed as missed, and fails the run with --strict.
+See         arion_lib/bench/_lazy_peers.py (the contenders) · tests/bench/test_lazy.py
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from arion_lib.bench import _lazy_peers as peers
+from arion_lib.bench.command import Result, finish, options
+from arion_lib.bench.compare import Comparison, Target, at_least, at_most, compare
+from arion_lib.lazy import lazy
+from arion_lib.lazy.fuse import fuse
+from arion_lib.lazy.parallel import start_method
+from arion_lib.lazy.sinks import Count
+from arion_lib.lazy.stages import Filter, Map
+from arion_lib.measure.tables import text_table
+
+PEERS = ("toolz", "more-itertools", "PyFunctional", "streamable", "polars")
+LOOP = "hand-written loop"
+PAGE_LIMIT = 50e-6  # seconds
+SMALL_LIMIT = 6e-6  # seconds
+
+_OLD = sys.version_info < (3, 12)
+_CLOSE = 1.05 if _OLD else 1.10
+
+Targets = Mapping[str, Target | Sequence[Target]]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured number and the most it may be."""
+
+    name: str
+    value: float
+    text: str
+    most: float
+    most_text: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether the number is within its limit."""
+        return self.value <= self.most
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Numbers with limits of their own, where a ratio would say nothing."""
+
+    title: str
+    rows: tuple[Figure, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether all are within their limits."""
+        return all(row.ok for row in self.rows)
+
+    def table(self) -> str:
+        """Lay the figures out as text."""
+        cells = [(row.name, row.text, f"at most {row.most_text}", "yes" if row.ok else "NO") for row in self.rows]
+        return f"{self.title}\n{text_table(('name', 'measured', 'target', 'ok?'), cells)}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the figures as JSON-ready values."""
+        return {"kind": "figures", "title": self.title, "rows": [asdict(row) for row in self.rows]}
+
+
+def run(args: list[str]) -> int:
+    """Measure, print the tables, and return the exit code."""
+    parser = options("lazy", "Map, filter, batch, flatten, count, list and page many ints; overlap slow calls.")
+    parser.add_argument("--size", type=int, default=10_000_000, help="elements of the source (default: 10000000)")
+    parser.add_argument("--only", choices=sorted(SECTIONS), help="measure only this part")
+    chosen = parser.parse_args(args)
+    if chosen.size < 1_000:
+        parser.error(f"--size must be >= 1000, got {chosen.size}")
+    names = [chosen.only] if chosen.only else list(SECTIONS)
+    return finish([r for name in names for r in SECTIONS[name](chosen.size, chosen.rounds)], chosen, peers=PEERS)
+
+
+def loops(size: int, rounds: int) -> Iterator[Result]:
+    """Compare pipelines that are all calls and loops."""
+    xs = range(size)
+    compiled = {"ours, compiled": at_most(0.6)} if _OLD else {}
+    yield _compared(
+        "map, filter, map, sum", peers.map_filter_map_sum(xs), rounds, {"ours": at_most(_CLOSE), **compiled}
+    )
+    yield _compared(
+        "5 maps, 2 filters, sum", peers.five_maps_two_filters(xs), rounds, {"ours": at_most(_CLOSE), **compiled}
+    )
+
+
+def shapes(size: int, rounds: int) -> Iterator[Result]:
+    """Compare pipelines that batch, flatten, count and list."""
+    xs = range(size)
+    yield _compared("batch(100), sum each", peers.batch_and_sum(xs), rounds, {"ours": at_most(0.65)})
+    flat = {"ours": at_most(1.0 if _OLD else 1.15)}
+    yield _compared("flat_map, sum", peers.flat_map_and_sum(xs), rounds, flat)
+    yield _compared("count_by, 100 keys", peers.count_by(xs), rounds, {"ours": at_most(0.95)})
+    yield _compared("to_list of 300,000", peers.to_list(xs), 3 * rounds, {"ours": at_most(1.0)})
+
+
+def small(size: int, rounds: int) -> Iterator[Result]:
+    """Compare what is small: a page of a large source, a pipeline over ten elements, the price of the note."""
+    paging = _compared("a page of 50 from the middle", peers.page(range(size)), rounds, {}, "itertools")
+    ten = _compared("describe and run over 10 elements", peers.ten_elements(), rounds, {}, "itertools")
+    yield paging
+    yield ten
+    yield Figures(
+        "limits in seconds",
+        (
+            _seconds("page(n, 50)", paging["ours"].best, PAGE_LIMIT),
+            _seconds("map(f).page(n, 50)", paging["ours, behind a map"].best, PAGE_LIMIT),
+            _seconds("describe and run over 10 elements", ten["ours"].best, SMALL_LIMIT),
+        ),
+    )
+    yield notes(min(size, 2_000_000), 2 * rounds)
+
+
+def notes(size: int, rounds: int) -> Comparison:
+    """Compare the generated loop with and without the note about stage and element, while all goes well."""
+    plan, xs, stages = lazy(range(size)), range(size), (Map(peers.triple), Filter(peers.even), Map(peers.less))
+    shape = tuple(stage.shape for stage in stages)
+    args = [a for stage in stages for a in stage.args]
+
+    def counting(with_notes: bool) -> Callable[[], object]:
+        run = fuse(shape, Count, with_notes).run
+        return lambda: run(xs, plan, 0, Count(), *args)
+
+    contenders = {"without notes": counting(False), "with notes": counting(True)}
+    targets = {"with notes": at_most(1.05)}
+    return _compared("the note on the good path", contenders, rounds, targets, "without notes")
+
+
+def memory(size: int, rounds: int) -> Iterator[Result]:  # noqa: ARG001 - allocations do not vary
+    """Compare the peak of Python's allocations for an input and one ten times as long, at equal output."""
+    small = min(size, 1_000_000) // 10
+    pipelines: dict[str, Callable[[range], object]] = {
+        "map, filter, map, sum": lambda xs: lazy(xs).map(peers.triple).filter(peers.even).map(peers.less).sum(),
+        "batch(100), sum each": lambda xs: lazy(xs).batch(100).map(sum).sum(),
+        "flat_map, sum": lambda xs: lazy(xs).flat_map(peers.pair).sum(),
+        "count_by": lambda xs: lazy(xs).count_by(peers.last_two),
+        "fold_by": lambda xs: lazy(xs).fold_by(peers.last_two, lambda n, _: n + 1, 0),
+        "top(10)": lambda xs: lazy(xs).top(10),
+        "window, distinct, take": lambda xs: lazy(xs).window(3).map(sum).distinct(peers.last_two).take(50).to_list(),
+        "map in threads, window 32": lambda xs: lazy(xs[: len(xs) // 20]).map(peers.same, threads=2, window=32).count(),
+        "page": lambda xs: lazy(xs).map(peers.triple).page(100, 50).to_list(),
+    }
+    yield Figures(
+        "growth of the peak when the input grows tenfold", tuple(_growth(n, p, small) for n, p in pipelines.items())
+    )
+
+
+def parallel(size: int, rounds: int) -> Iterator[Result]:  # noqa: ARG001 - the issue's own sizes
+    """Compare maps that overlap: computing in two processes, waiting in sixteen threads."""
+    busy, waiting = range(40_000), range(640)
+
+    def pyfunctional() -> object:
+        from functional import pseq  # type: ignore[import-untyped]
+
+        return pseq(busy, processes=2).map(compute).to_list()
+
+    def streamable_processes() -> object:
+        from streamable import stream
+
+        with ProcessPoolExecutor(2, multiprocessing.get_context(start_method())) as pool:
+            return list(stream(busy).map(compute, concurrency=pool))
+
+    def streamable_threads() -> object:
+        from streamable import stream
+
+        return list(stream(waiting).map(wait, concurrency=16))
+
+    computing = {
+        "one process": lambda: [compute(x) for x in busy],
+        "ours, processes=2": lambda: lazy(busy).map(compute, processes=2).to_list(),
+        "PyFunctional (pseq)": pyfunctional,
+        "streamable (processes)": streamable_processes,
+    }
+    yield _compared("40,000 short computations", computing, rounds, {"ours, processes=2": at_least(1.7)}, "one process")
+    overlapping = {
+        "one thread": lambda: [wait(x) for x in waiting],
+        "ours, threads=16": lambda: lazy(waiting).map(wait, threads=16).to_list(),
+        "streamable": streamable_threads,
+    }
+    yield _compared("640 waits of 5 ms", overlapping, rounds, {"ours, threads=16": at_least(14)}, "one thread")
+
+
+def compute(x: int) -> int:
+    """Work for about 14 microseconds."""
+    total = 0
+    for i in range(390):
+        total += x ^ i
+    return total
+
+
+def wait(x: int) -> int:
+    """Wait for 5 ms, as a request to another machine would."""
+    time.sleep(0.005)
+    return x
+
+
+def _compared(
+    title: str, contenders: peers.Workload, rounds: int, targets: Targets, baseline: str = LOOP
+) -> Comparison:
+    return compare(contenders, baseline, rounds=rounds, targets=targets, title=title)
+
+
+def _seconds(name: str, value: float, most: float) -> Figure:
+    return Figure(name, value, f"{value * 1e6:.1f} us", most, f"{most * 1e6:g} us")
+
+
+def _growth(name: str, pipeline: Callable[[range], object], small: int) -> Figure:
+    """Measure the growth in percent; a KiB is allowed for what the allocator itself rounds."""
+    pipeline(range(1_000))  # compiled, imported
+    before, after = (_peak(pipeline, range(n)) for n in (small, 10 * small))
+    growth = (after - before) / before * 100
+    return Figure(name, growth, f"{growth:+.1f} % ({before:,} -> {after:,} B)", 2.0, "2 %")
+
+
+def _peak(pipeline: Callable[[range], object], xs: range) -> int:
+    tracemalloc.start()
+    try:
+        pipeline(xs)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+SECTIONS: dict[str, Callable[[int, int], Iterator[Result]]] = {
+    "parallel": parallel,  # first: a library that starts threads makes fork unsafe from then on
+    "loops": loops,
+    "memory": memory,
+    "shapes": shapes,
+    "small": small,
+}
