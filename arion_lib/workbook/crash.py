@@ -17,7 +17,14 @@ from collections.abc import Callable
 import cloudpickle
 
 _KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has no SIGKILL; its SIGTERM ends a process as abruptly
-_MAIN = "import sys, cloudpickle; fn, args = cloudpickle.load(sys.stdin.buffer); fn(*args)"
+_MAIN = """
+import cloudpickle, sys
+fn, args = cloudpickle.load(sys.stdin.buffer)
+try:
+    fn(*args)
+except Exception as error:
+    sys.exit(f"{type(error).__name__}: {error}".splitlines()[0])
+"""
 
 
 def die() -> None:
@@ -28,7 +35,7 @@ def die() -> None:
 def in_child(fn: Callable[..., object], *args: object, timeout: float = 60.0) -> str:
     """Call `fn(*args)` in a fresh interpreter and return how that ended; functions made in a notebook cell work.
 
-    Returns "returned", "killed", or "raised ..." with the exception's line. Costs the start of an interpreter. Past
+    Returns "returned", "killed", or "raised ..." with the exception. Costs the start of an interpreter. Past
     `timeout` seconds the child is killed and `subprocess.TimeoutExpired` is raised.
 
     >>> in_child(die), in_child(len, [1]), in_child(len)
@@ -45,4 +52,5 @@ def in_child(fn: Callable[..., object], *args: object, timeout: float = 60.0) ->
         return "killed"
     if ended.returncode == 0:
         return "returned"
-    return f"raised {(ended.stderr.decode(errors='replace').strip().splitlines() or ['?'])[-1]}"
+    *_, said = ended.stderr.decode(errors="replace").strip().splitlines() or [f"SystemExit: {ended.returncode}"]
+    return f"raised {said}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,11 +24,13 @@ def test_a_killed_child_runs_no_finally_and_the_caller_lives(tmp_path: Path) -> 
     assert (tmp_path / "finally").exists()
 
 
-def test_an_exception_in_the_child_is_told() -> None:
+def test_an_exception_in_the_child_is_told_without_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     def work() -> None:
-        raise ValueError("no")
+        raise ValueError("no\nnever")
 
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as in a kernel: Python 3.13 colours its tracebacks then
     assert in_child(work) == "raised ValueError: no"
+    assert in_child(sys.exit, 3) == "raised SystemExit: 3"
 
 
 def test_a_child_that_hangs_is_killed() -> None:
