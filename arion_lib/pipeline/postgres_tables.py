@@ -87,7 +87,7 @@ class PostgresWriting:
         number = self._numbers[stream]
         first, first_dead = self._number_rows(number, plan)
         if plan.rows:
-            self._copy("rows", ((number, seq, row) for seq, row in enumerate(plan.rows, first)))
+            self._copy("rows", ((number, seq, row.decode()) for seq, row in enumerate(plan.rows, first)))
         if plan.dead:
             letters = (
                 (number, seq, letter.record, letter.offset, letter.reason, letter.raw)

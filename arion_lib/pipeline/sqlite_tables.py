@@ -88,7 +88,7 @@ class SqliteWriting:
         ).fetchone()
         base = number << STREAM_BITS
         if plan.rows:
-            self._db.executemany("INSERT INTO rows VALUES (?, ?)", enumerate(plan.rows, base + rows + 1))
+            self._db.executemany("INSERT INTO rows VALUES (?, CAST(? AS TEXT))", enumerate(plan.rows, base + rows + 1))
         if plan.groups:
             self._db.executemany(_UPSERT, _figures(number, plan))
         if plan.dead:
