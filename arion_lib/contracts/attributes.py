@@ -16,7 +16,7 @@ from typing import Any, Final
 from arion_lib.contracts.guards import lazy_function
 from arion_lib.contracts.hints import Hint, text
 from arion_lib.contracts.levels import SWITCH, Level, current
-from arion_lib.contracts.places import Place
+from arion_lib.contracts.places import Place, named_line
 from arion_lib.contracts.predicates import Source, expression, fits
 from arion_lib.contracts.violations import ContractCallError, LockedMember
 
@@ -81,7 +81,8 @@ class ContractAttribute(property):
             raise self.fault(value)
 
     def fault(self, value: object) -> ContractCallError:
-        return ContractCallError(self.owner, f"attribute {self.name!r}", value, text(self.hint), self.promised_at)
+        place = named_line(self.promised_at, self.name)
+        return ContractCallError(self.owner, f"attribute {self.name!r}", value, text(self.hint), place)
 
     def _refuse_deletion(self, instance: object) -> None:
         raise LockedMember(f"{type(instance).__name__}.{self.name} must stay, the contract promises it; assign to it")

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from html import escape
 
+from arion_lib.contracts.hints import EMPTY, text
 from arion_lib.contracts.judge import Case, judge
 from arion_lib.contracts.members import Kind
 from arion_lib.contracts.resolution import cases_of
@@ -93,7 +94,8 @@ def _line(case: Case) -> Line:
 
 def _got(case: Case) -> str:
     if case.offer is None:
-        return "nothing" if judge(case) else OWN_WORD
+        own = "nothing" if judge(case) else OWN_WORD
+        return own if case.declared is EMPTY else f"{case.promise.name}: {text(case.declared)}"
     if case.offer.kind is Kind.ATTRIBUTE:
         return f"{case.offer.name} = {shown(case.offer.raw)}"
     return case.offer.show()

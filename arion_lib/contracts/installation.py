@@ -94,7 +94,7 @@ def _guard_attribute(cls: type, promise: Promise, how: Level) -> None:
     arguments = type_arguments(cls).get(promise.member.owner, {})
     default = MISSING if slot is not None else raw
     made = ContractAttribute(
-        promise.name, promise.hint(arguments), cls.__name__, promised_at=promise.place, default=default, slot=slot,
+        promise.name, promise.hint(arguments), cls.__name__, promised_at=promise.written, default=default, slot=slot,
         level=how,
     )  # fmt: skip
     type.__setattr__(cls, promise.name, made)
@@ -135,7 +135,7 @@ def assign(cls: type, promise: Promise, value: Any) -> None:
         )
     arguments = type_arguments(cls).get(promise.member.owner, {})
     made = ContractAttribute(
-        promise.name, promise.hint(arguments), cls.__name__, promised_at=promise.place, default=value,
+        promise.name, promise.hint(arguments), cls.__name__, promised_at=promise.written, default=value,
         level=level_of(cls),
     )  # fmt: skip
     if not is_recipe(value):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import collections.abc as abc
 from collections.abc import Iterator
 from dataclasses import dataclass
-from inspect import Parameter, Signature
+from inspect import Signature
 from types import FunctionType
 from typing import Any
 
@@ -19,7 +19,7 @@ from arion_lib.contracts.attributes import MISSING
 from arion_lib.contracts.generics import arguments_as
 from arion_lib.contracts.hints import EMPTY, Arguments, Hint, bare, is_unknown, origin_of, text
 from arion_lib.contracts.members import Flow, Kind, Member, is_opaque
-from arion_lib.contracts.places import Place
+from arion_lib.contracts.places import Place, named_line
 from arion_lib.contracts.predicates import fits
 from arion_lib.contracts.promises import Promise
 from arion_lib.contracts.signatures import Mismatch, mismatches, routes, same_signature
@@ -38,9 +38,10 @@ class Case:
     arguments: Arguments | None = None  # what the contract's type variables stand for in this class
     declared: Hint = EMPTY  # an annotation for an attribute that each instance sets
 
-    def violation(self, code: Code, got: str, why: str, fix: str, where: Place | None = None) -> Violation:
+    def violation(self, code: Code, got: str, why: str, fix: str) -> Violation:
         promise = self.promise
-        place = where or (self.offer.place if self.offer is not None else None) or self.class_place
+        own = self.offer.place if self.offer is not None else None
+        place = own or named_line(self.class_place, promise.name)
         owner = self.offer.owner.__qualname__.rpartition("<locals>.")[2] if self.offer is not None else self.cls
         got = got if owner == self.cls else f"{got}, inherited from {owner}"
         return Violation(
@@ -94,7 +95,7 @@ def _absent(case: Case) -> Iterator[Violation]:
         yield case.violation(Code.MISSING, "nothing", f"a caller who reads .{name} gets an AttributeError", fix)
         return
     word = "reads" if promise.kind is Kind.PROPERTY else "calls"
-    fix = f"define {promise.show(case.arguments)}, or say `abstract=True` if the class is unfinished on purpose"
+    fix = f"write {promise.show(case.arguments)}, or say `abstract=True` if the class is unfinished on purpose"
     yield case.violation(Code.MISSING, "nothing", f"a caller who {word} .{name} finds nothing there", fix)
 
 
@@ -188,8 +189,10 @@ def _method(case: Case, offer: Member) -> Iterator[Violation]:
     asked, given = promised.signature(case.arguments), offer.signature()
     if asked is None or given is None:
         return
-    yield from (_mismatch(case, offer, asked, found) for found in mismatches(asked, given))
-    yield from _narrow_parameters(case, offer, asked, given)
+    wrong = mismatches(asked, given)
+    yield from (_mismatch(case, offer, asked, found) for found in wrong)
+    misplaced = {found.name for found in wrong if found.code is Code.PARAMETER_ORDER}
+    yield from _narrow_parameters(case, offer, asked, given, misplaced)
     yield from _results(case, offer, asked.return_annotation, given.return_annotation)
 
 
@@ -237,19 +240,19 @@ _WORDS: dict[Code, tuple[str, str]] = {
 }
 
 
-def _narrow_parameters(case: Case, offer: Member, asked: Signature, given: Signature) -> Iterator[Violation]:
+def _narrow_parameters(
+    case: Case, offer: Member, asked: Signature, given: Signature, misplaced: set[str]
+) -> Iterator[Violation]:
     seen: set[str] = set()
     for want, target in routes(asked, given):
-        if want.name in seen or is_subtype(_element(want), _element(target)):
+        if want.name in seen or (want.name in misplaced and want.name != target.name):
+            continue
+        if is_subtype(want.annotation, target.annotation):
             continue
         seen.add(want.name)
         wide, narrow = text(want.annotation), text(target.annotation)
         why = f"a caller may pass {want.name} as {wide}, and the class takes {narrow} only"
         yield case.violation(Code.PARAMETER_TYPE, offer.show(), why, f"annotate {target.name} with {wide} or wider")
-
-
-def _element(parameter: Parameter) -> Hint:
-    return parameter.annotation
 
 
 def _results(case: Case, offer: Member, wanted: Hint, given: Hint) -> Iterator[Violation]:

@@ -9,6 +9,8 @@ See         tests/contracts/test_places.py
 from __future__ import annotations
 
 import inspect
+import linecache
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -125,6 +127,23 @@ def _short(file: str, module: str) -> str:
 
 def _is_package_module(module: str) -> bool:
     return "." in module
+
+
+def named_line(place: Place | None, name: str) -> Place | None:
+    """Return the line of the class at `place` that sets or annotates `name`; `place` itself where there is none.
+
+    Reads the source, so only messages ask for it.
+    """
+    if place is None:
+        return None
+    wanted = re.compile(rf"\s+{re.escape(name)}\s*[:=]")
+    body = linecache.getlines(place.file)[place.line :]
+    for number, line in enumerate(body, place.line + 1):
+        if line.strip() and not line[0].isspace() and not line.startswith((")", "#")):
+            break
+        if wanted.match(line):
+            return Place(place.file, number, place.module)
+    return place
 
 
 def first_line(cls: type) -> int | None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
+import sys
 import typing
 from abc import ABC
 from collections.abc import Iterator, Mapping
@@ -20,9 +21,19 @@ from types import FrameType
 from typing import Any, Generic, Protocol
 
 from arion_lib.contracts.attributes import MISSING
-from arion_lib.contracts.hints import Arguments, Hint, module_names, origin_of, own_annotations, resolve, substitute
+from arion_lib.contracts.hints import (
+    Arguments,
+    Hint,
+    module_names,
+    origin_of,
+    own_annotations,
+    resolve,
+    substitute,
+    text,
+)
 from arion_lib.contracts.members import Kind, Member, is_opaque, read
-from arion_lib.contracts.places import Place
+from arion_lib.contracts.places import Place, named_line
+from arion_lib.contracts.violations import shown
 
 
 @dataclass(slots=True)
@@ -47,7 +58,7 @@ class Promise:
 
     @property
     def place(self) -> Place | None:
-        return self.member.place or self.written
+        return self.member.place or named_line(self.written, self.name)
 
     def hint(self, arguments: Arguments | None = None) -> Hint:
         """Return the type of an attribute."""
@@ -55,9 +66,6 @@ class Promise:
 
     def show(self, arguments: Arguments | None = None) -> str:
         """Return the promise as one would write it."""
-        from arion_lib.contracts.hints import text
-        from arion_lib.contracts.violations import shown
-
         if self.kind is not Kind.ATTRIBUTE:
             return self.member.show(arguments)
         default = "" if self.default is MISSING else f" = {shown(self.default)}"
@@ -143,11 +151,20 @@ _NAME = re.compile(r"[A-Za-z_]\w*")
 
 
 def captured_names(cls: type, frame: FrameType | None) -> dict[str, Any]:
-    """Return the local variables of a function that annotations written as strings in `cls`, defined there, use."""
-    if frame is None or frame.f_locals is frame.f_globals or not frame.f_code.co_flags & inspect.CO_NEWLOCALS:
+    """Return what annotations written as strings in `cls` name and its module does not tell: variables of the
+    function around it, or globals of code that was run without being a module."""
+    if frame is None:
         return {}
-    words = set(_NAME.findall(" ".join(_strings(cls))))
-    return {name: value for name, value in frame.f_locals.items() if name in words} if words else {}
+    spaces = [] if _globals_of(cls) is frame.f_globals else [frame.f_globals]
+    if frame.f_code.co_flags & inspect.CO_NEWLOCALS:
+        spaces.append(frame.f_locals)
+    words = set(_NAME.findall(" ".join(_strings(cls)))) if spaces else set()
+    return {word: space[word] for space in spaces for word in words if word in space}
+
+
+def _globals_of(cls: type) -> dict[str, Any] | None:
+    module = sys.modules.get(cls.__module__)
+    return vars(module) if module is not None else None
 
 
 def _strings(cls: type) -> Iterator[str]:
