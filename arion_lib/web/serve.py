@@ -21,6 +21,7 @@ from typing import Any
 
 from arion_lib.pipeline.addresses import local_url, masked
 from arion_lib.pipeline.broker import open_broker
+from arion_lib.pipeline.ingest import Cut
 from arion_lib.pipeline.outbox import Relay
 from arion_lib.pipeline.store import Store, StoreError, open_store
 from arion_lib.web.late_broker import LateBroker
@@ -73,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--max-inflated", type=_size, default=limits.max_inflated, help="bytes of a gzip body, inflated")
     add("--max-line", type=_size, default=limits.max_record, help="bytes of one record")
     add("--max-in-flight", type=int, default=limits.max_in_flight, help="posts at a time; past it: 429")
+    add("--batch", type=_size, default=Cut().bytes, help="bytes of a long body that share a transaction")
     add("--idle", type=float, default=limits.idle, help="seconds a sender may pause (default: %(default)s)")
     add("--log", default="warning", choices=("debug", "info", "warning", "error"), help="default: %(default)s")
     return parser
@@ -109,7 +111,7 @@ def _listen(chosen: argparse.Namespace, store: Store, broker: LateBroker | None,
         idle=chosen.idle,
     )
     secrets = [*chosen.secret, *os.environ.get(SECRETS, "").split()]
-    app = create_app(PipelineService(store, broker, secrets=secrets, limits=limits))
+    app = create_app(PipelineService(store, broker, secrets=secrets, limits=limits, cut=Cut(bytes=chosen.batch)))
     sock = listening_socket(chosen.host, chosen.port)
     url = url_of(sock)
     serve_until_signal(app, sock, lambda: _say(f"{url}  (store {where}; docs {url}/docs; Ctrl-C ends)"))

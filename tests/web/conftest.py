@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from arion_lib.pipeline.queued import Broker
 from arion_lib.pipeline.store import SqliteStore
 from arion_lib.pipeline.stored import Store
 from arion_lib.web.application import Application, create_app
+from arion_lib.web.load import new_loop_run
 from arion_lib.web.server import running
 from arion_lib.web.service import PipelineService
 
@@ -37,6 +39,12 @@ class Served:
 
 
 Serve = Callable[..., contextlib.AbstractContextManager[Served]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def first_loop() -> None:
+    """Run one event loop first: libuv keeps a pipe for the whole process from its first loop on, which is no leak."""
+    new_loop_run(asyncio.sleep(0))
 
 
 @contextlib.contextmanager
