@@ -224,7 +224,7 @@ class SqliteStore(GroupCommit):
         before = self._clock() - age
         gone = 0
         while True:
-            with self._connections.transaction() as db:
+            with self._connections.transaction(durable=False) as db:  # a lost pruning is done again
                 oldest = db.execute(
                     f"SELECT seq, at FROM {table} WHERE {where} ORDER BY seq LIMIT {_PRUNE_SLICE}"
                 ).fetchall()

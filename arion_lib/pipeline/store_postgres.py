@@ -168,6 +168,7 @@ class PostgresStore(GroupCommit):
         gone = 0
         while True:
             with self._connections.transaction() as db:
+                db.execute("SET LOCAL synchronous_commit = off")  # a lost pruning is done again
                 deleted = db.execute(
                     f"DELETE FROM {table} WHERE at <= %s AND seq IN "
                     f"(SELECT seq FROM {table} WHERE {where} ORDER BY seq LIMIT {_PRUNE_SLICE})",

@@ -1,0 +1,128 @@
+"""Servers that go away while they are used: real connections, really cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from arion_lib.pipeline.addresses import masked
+from arion_lib.pipeline.batch import Batch, Delivery
+from arion_lib.pipeline.broker import open_broker
+from arion_lib.pipeline.outbox import Relay
+from arion_lib.pipeline.queued import BrokerDown
+from arion_lib.pipeline.store import SqliteStore
+from arion_lib.pipeline.store_postgres import PostgresStore
+from arion_lib.pipeline.stored import StaleDelivery, StoreBroken, StoreDown
+from tests.pipeline.proxy import Proxy, through
+from tests.pipeline.queues import Queue, _rabbit_queue, _redis_queue
+
+PATIENCE = 30.0
+
+
+@pytest.fixture(
+    params=[
+        pytest.param("redis", marks=pytest.mark.redis),
+        pytest.param("rabbitmq", marks=pytest.mark.rabbitmq),
+    ]
+)
+def server_queue(request: pytest.FixtureRequest) -> Iterator[Queue]:
+    """A queue of each kind that has a server."""
+    if request.param == "redis":
+        yield from _redis_queue(request.getfixturevalue("redis_url"))
+    else:
+        yield from _rabbit_queue(request.getfixturevalue("rabbitmq_url"))
+
+
+def test_a_queue_whose_connection_is_cut_says_so_and_works_again_when_it_is_back(
+    no_leaks: None, server_queue: Queue
+) -> None:
+    proxy, url = through(server_queue.url)
+    with proxy, open_broker(url, claim_timeout=server_queue.claim_timeout) as broker:
+        broker.publish("orders", [b"1"])
+        claim = broker.claim(timeout=PATIENCE)
+        assert claim is not None
+        proxy.cut()
+        for call in (broker.claim, broker.status, lambda: broker.publish("orders", [b"lost?"])):
+            with pytest.raises(BrokerDown, match="does not answer"):
+                call()
+        proxy.restore()
+        again = broker.claim(timeout=PATIENCE)
+        assert again is not None
+        assert again.messages == [b"1"]
+        assert broker.ack(again)
+        broker.publish("orders", [b"2"])
+        assert broker.status().ready == 1
+
+
+def test_a_relay_whose_queue_goes_away_half_way_publishes_the_rest_when_it_is_back(
+    no_leaks: None, tmp_path: Path, server_queue: Queue
+) -> None:
+    proxy, url = through(server_queue.url)
+    with (
+        proxy,
+        SqliteStore(tmp_path / "store.db") as store,
+        open_broker(url, claim_timeout=60.0) as far,
+        server_queue.open() as near,
+        Relay(store, far, first_pause=0.01, longest_pause=0.05) as relay,
+    ):
+        store.commit(Batch("orders", messages=[b"before"]))
+        first = near.claim(timeout=PATIENCE)
+        assert first is not None
+        near.ack(first)
+        proxy.cut()
+        for number in range(5):
+            store.commit(Batch("orders", messages=[b"meanwhile %d" % number]))
+        while relay.status().failures < 2:
+            assert relay.status().running
+        proxy.restore()
+        came: list[bytes] = []
+        while len(set(came)) < 5:
+            claim = near.claim(timeout=PATIENCE)
+            assert claim is not None
+            came += claim.messages
+            near.ack(claim)
+        assert list(dict.fromkeys(came)) == [b"meanwhile %d" % number for number in range(5)]
+
+
+@pytest.mark.postgres
+def test_a_store_whose_connection_is_cut_says_so_and_works_again_when_it_is_back(
+    no_leaks: None, postgres_schema: str
+) -> None:
+    proxy: Proxy
+    proxy, url = through(postgres_schema)
+    batch = Batch("s", [b"{}"], deliveries=[Delivery("d", 1, True)])
+    with proxy, PostgresStore(url) as store:
+        store.commit(Batch("s", [b"{}"]))
+        assert len(store.rows("s")) == 1
+        proxy.cut()
+        for call in (lambda: store.commit(batch), lambda: store.rows("s"), store.ping):
+            with pytest.raises(StoreDown, match="does not answer") as error:
+                call()
+            assert masked(url) in str(error.value)
+        proxy.restore()
+        store.commit(batch)
+        assert len(store.rows("s")) == 2
+        with pytest.raises(StaleDelivery):
+            store.commit(batch)
+
+
+@pytest.mark.postgres
+def test_a_schema_of_somebody_else_is_refused_and_left_alone(no_leaks: None, postgres_schema: str) -> None:
+    import psycopg
+
+    with psycopg.connect(postgres_schema, autocommit=True) as theirs:
+        theirs.execute("CREATE TABLE rows (theirs text)")
+        with pytest.raises(StoreBroken, match="has a table 'rows' of somebody else: use another schema"):
+            PostgresStore(postgres_schema)
+        tables = theirs.execute("SELECT count(*) FROM pg_tables WHERE schemaname = current_schema()").fetchone()
+        assert tables == (1,)
+
+
+@pytest.mark.postgres
+def test_a_store_of_another_version_is_refused(postgres_schema: str) -> None:
+    with PostgresStore(postgres_schema) as store, store._connections.transaction() as db:
+        db.execute("UPDATE pipeline_version SET version = 99")
+    with pytest.raises(StoreBroken, match="holds a pipeline store of version 99, not 1"):
+        PostgresStore(postgres_schema)
