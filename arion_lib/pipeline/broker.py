@@ -132,7 +132,8 @@ class FileBroker:
                 move(aside, self._ready / name)
                 sync_folder(self._ready)
         except BaseException:
-            remove(aside)
+            with contextlib.suppress(OSError):  # what is wrong with the folder is raised already
+                remove(aside)
             raise
         with self._arrived:
             self._arrivals += 1
