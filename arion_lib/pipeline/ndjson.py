@@ -21,9 +21,11 @@ class NdjsonDecoder(Ledger):
     r"""Decode newline-delimited JSON, fed in chunks.
 
     `kind` is a `projection` or `dict`; `max_record` limits a line, in bytes; the first `skip` records are passed over
-    in silence (they are safe already, from a delivery that broke off). Blank lines are no records; a byte-order mark
-    at the start and `\r` before a newline are ignored; the last line needs no newline. Cost: about what
-    `msgspec.json.Decoder.decode` takes for each line, and no Python code per line.
+    in silence (they are safe already, from a delivery that broke off). `offset` is where in the body it is to begin,
+    for one that is read in parts: places are counted from the body's start.
+
+    Blank lines are no records; a byte-order mark at the start and `\r` before a newline are ignored; the last line
+    needs no newline. Cost: about what `msgspec.json.Decoder.decode` takes for each line, and no Python code per line.
 
     >>> decoder = NdjsonDecoder(dict)
     >>> decoder.feed(b'{"a": 1}\n{"a"'), decoder.feed(b': 2}\nnonsense\n{"a": 3}'), decoder.close()
@@ -32,11 +34,11 @@ class NdjsonDecoder(Ledger):
     (4, [DeadLetter(record=3, offset=18, reason='JSON is malformed: invalid character (byte 4)', raw=b'nonsense')])
     """
 
-    def __init__(self, kind: Any = dict, *, max_record: int = MAX_RECORD, skip: int = 0) -> None:
+    def __init__(self, kind: Any = dict, *, max_record: int = MAX_RECORD, skip: int = 0, offset: int = 0) -> None:
         super().__init__(max_record, skip)
         self._parse = parser(kind)
         self._parse_strictly = strictly(self._parse, max_record)
-        self._offset = 0  # of the first byte of `_line` in the body
+        self._offset = offset  # of the first byte of `_line` in the body
         self._line = bytearray()  # the line that has not ended yet, or its head when it is too long
         self._overlong = 0  # bytes of a too long line so far
 

@@ -1,0 +1,55 @@
+"""The benchmark of challenge 1 runs, all contenders agree, and its targets can be missed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import pytest
+
+from arion_lib.bench import _pipeline_peers as peers
+from arion_lib.bench.pipeline import parse_array, parse_lines, run, size_in_bytes
+from arion_lib.pipeline.sample import write_sample
+
+
+def test_all_readers_find_the_right_totals(tmp_path: Path) -> None:
+    path = tmp_path / "events"
+    expected = {kind: amount for kind, (_, amount) in write_sample(path, 1_500_000).totals.items()}
+    for reader in (peers.ours, peers.msgspec_loop, peers.json_lines):
+        assert reader(path) == expected
+    for reader in (peers.orjson_lines, peers.simdjson_lines, peers.duckdb_file):
+        try:
+            assert reader(path) == expected
+        except ModuleNotFoundError:
+            continue
+    array = tmp_path / "array"
+    write_sample(array, 1_500_000, layout="array")
+    assert peers.ours_array(array) == expected
+
+
+def test_both_tables_name_us_and_our_targets(tmp_path: Path) -> None:
+    for table, of in ((parse_lines, "msgspec loop"), (parse_array, None)):
+        result = table(tmp_path, 1_500_000, 1)
+        assert result["ours"].targets
+        assert any(target.of == of for target, _ in result["ours"].targets)
+        assert "MB/s" in result.table()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_writes_its_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    figures = tmp_path / "figures.json"
+    assert run(["--size", "1MB", "--rounds", "1", "--only", "parse", "--json", str(figures)]) == 0
+    assert "NDJSON" in capsys.readouterr().out
+    assert len(json.loads(figures.read_text())["results"]) == 2
+
+
+@pytest.mark.parametrize("text", ["", "0", "-5MB", "many", "1TB"])
+def test_a_size_that_makes_no_sense_is_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="size must be"):
+        size_in_bytes(text)
+
+
+def test_groups_are_counted_as_partial_aggregates() -> None:
+    assert peers.many_groups(10, 1_000) == 10
+    assert peers.many_groups(1_000, 20_000) == 1_000
