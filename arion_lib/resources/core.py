@@ -15,7 +15,7 @@ from typing import Any
 
 from arion_lib.resources.events import Journal, Step, log, masked
 from arion_lib.resources.graph import did_you_mean
-from arion_lib.resources.metrics import Meter
+from arion_lib.resources.metrics import PENDING, Meter
 from arion_lib.resources.plan import Plan
 from arion_lib.resources.recipe import Recipe
 from arion_lib.resources.settle import Phase, Unwinding
@@ -37,11 +37,22 @@ class Lease:
 
     __slots__ = ("asynchronous", "carrier", "cm", "limit", "name", "opened", "value")
 
-    def __init__(self, name: str, cm: Any, value: Any, asynchronous: bool = False) -> None:
-        self.name, self.cm, self.value, self.asynchronous = name, cm, value, asynchronous
-        self.opened = clock()
-        self.carrier: Any = None  # the thread or task it lives in, where that is not the caller's
-        self.limit: float | None = None  # seconds for its release
+    def __init__(
+        self,
+        name: str,
+        cm: Any,
+        value: Any,
+        opened: float,
+        asynchronous: bool = False,
+        limit: float | None = None,
+        carrier: Any = None,
+    ) -> None:
+        self.name, self.cm, self.value, self.opened, self.asynchronous = name, cm, value, opened, asynchronous
+        self.limit = limit  # seconds for its release
+        self.carrier = carrier  # the thread or task it lives in, where that is not the caller's
+
+
+_NONE: dict[str, Any] = {}  # never written to: what most entries never have is not made for each
 
 
 class Entry:
@@ -52,35 +63,51 @@ class Entry:
     ) -> None:
         self.plan, self.meters, self.journal, self.number, self.outer = plan, meters, journal, number, outer
         self.leases: dict[str, Lease] = {}
-        self.values: dict[str, Any] = {}
-        self.absent: dict[str, BaseException] = {}
-        self.extra: dict[str, Recipe[Any]] = {}
+        self.absent: dict[str, BaseException] = _NONE
+        self.extra: dict[str, Recipe[Any]] = _NONE
+        self.inner: tuple[Any, ...] = ()  # managers open inside this one
         self.logged = log.isEnabledFor(logging.INFO)
 
     def recipe(self, name: str) -> Recipe[Any] | None:
         return self.extra.get(name) or self.plan.recipes.get(name)
 
+    def add(self, name: str, recipe: Recipe[Any]) -> None:
+        """Define one more resource, for this entry alone."""
+        self.extra = {**self.extra, name: recipe}
+
     def given(self, recipe: Recipe[Any]) -> dict[str, Any]:
         """The open resources that a recipe's function takes; an absent optional one is None."""
-        return {name: self.value(name, None) for name in recipe.takes}
+        return {name: self._needed(name) for name in recipe.takes}
+
+    def _needed(self, name: str) -> Any:
+        found = self.value(name, _NOTHING)
+        if found is not _NOTHING:
+            return found
+        owner = self.owner_of(name)
+        if name in owner.absent:
+            return None
+        raise owner.why_missing(name)
+
+    def owner_of(self, name: str) -> Entry:
+        """The entry that defines a name: this one, or the nearest enclosing one that does."""
+        entry = self
+        while entry.recipe(name) is None and entry.outer is not None:
+            entry = entry.outer
+        return entry
 
     def value(self, name: str, default: Any) -> Any:
         """The open resource of that name, here or in an enclosing entry."""
-        entry: Entry | None = self
-        while entry is not None:
-            if name in entry.values:
-                return entry.values[name]
-            if name in entry.plan.recipes:  # it overrides the enclosing one, open or not
-                return default
-            entry = entry.outer
-        return default
+        lease = self.owner_of(name).leases.get(name)
+        return default if lease is None else lease.value
 
     def opened(self, lease: Lease, began: float, attempt: int) -> Lease:
         """Enter a lease into the table and the accounts."""
         name, at = lease.name, lease.opened
         self.leases[name] = lease
-        self.values[name] = lease.value
-        self.meters[name].acquired(at - began)
+        meter = self.meters[name]
+        meter.acquired.append(at - began)
+        if len(meter.acquired) > PENDING:
+            meter.tidy()
         self.journal.note((at, self.number, ACQUIRED, name, attempt, at - began, ""))
         if self.logged:
             self.journal.log(ACQUIRED, name, at - began, attempt)
@@ -102,27 +129,38 @@ class Entry:
         spared = recipe.optional and isinstance(error, Exception)
         self.note(Step.ABSENT if spared else Step.FAILED, name, error=_told(error))
         if spared:
-            self.absent[name] = error
+            self.absent = {**self.absent, name: error}
         return spared
 
-    def take(self, name: str) -> Lease:
-        """Strike a lease off the table, to release it."""
-        self.values.pop(name, None)
-        return self.leases.pop(name)
-
-    def closing(self, lease: Lease, began: float, unwinding: Unwinding, error: BaseException | None) -> None:
-        """Account for a release that has ended, in an error or not."""
+    def closed(self, lease: Lease, began: float) -> float:
+        """Account for a release that went well; returns the time of its end."""
         name, at = lease.name, clock()
         meter = self.meters[name]
-        meter.released(began - lease.opened, at - began)
-        if error is not None:
-            meter.failed("release")
-            self.note(Step.FAILED, name, at - began, error=_told(error))
-            unwinding.failed(Phase.RELEASE, name, error)
-            return
+        meter.released.append((began - lease.opened, at - began))
+        if len(meter.released) > PENDING:
+            meter.tidy()
         self.journal.note((at, self.number, RELEASED, name, 1, at - began, ""))
         if self.logged:
             self.journal.log(RELEASED, name, at - began)
+        return at
+
+    def not_closed(self, lease: Lease, began: float, unwinding: Unwinding, error: BaseException) -> float:
+        """Account for a release that failed; returns the time of its end."""
+        name, at = lease.name, clock()
+        meter = self.meters[name]
+        meter.released.append((began - lease.opened, at - began))
+        meter.tidy()
+        meter.failed("release")
+        self.note(Step.FAILED, name, at - began, error=_told(error))
+        unwinding.failed(Phase.RELEASE, name, error)
+        return at
+
+    def account(self, lease: Lease, began: float, unwinding: Unwinding, error: BaseException | None) -> None:
+        """Account for a release that has ended in a carrier, in an error or not."""
+        if error is None:
+            self.closed(lease, began)
+        else:
+            self.not_closed(lease, began, unwinding, error)
 
     def users(self) -> dict[str, list[str]]:
         """Each open resource with the open ones that need it."""
@@ -138,9 +176,19 @@ class Entry:
         return recipe.needs if recipe else ()
 
     def refuse_used(self, name: str) -> None:
-        """Raise ResourceError when another open resource still needs this one."""
-        if users := self.users().get(name):
+        """Raise ResourceError when another open resource, here or in an open scope, still needs this one."""
+        users = [*self.users().get(name, ()), *self._users_inside(name)]
+        if users:
             raise ResourceError(f"{name!r} is still used by {', '.join(users)}: release that first")
+
+    def _users_inside(self, name: str) -> list[str]:
+        """Who needs this one in the scopes that are open inside this entry."""
+        users: list[str] = []
+        for manager, entry in self.inner:
+            if entry.recipe(name) is None:
+                users += [f"{user} of {manager!r}" for user in entry.leases if name in entry._needs(user)]
+                users += entry._users_inside(name)
+        return users
 
     def lazily(self, name: str) -> Iterator[tuple[str, Recipe[Any]]]:
         """What to open, in order, before this one can be used."""
@@ -150,6 +198,10 @@ class Entry:
                 yield from self.lazily(need)
             yield name, recipe
 
+    def how_to_open(self, name: str) -> str:
+        """The call that opens a lazy resource, as this kind of entry spells it."""
+        return f"call acquire({name!r})"
+
     def why_missing(self, name: str) -> Exception:
         """The error that says why a name gives no open resource."""
         if name in self.absent:
@@ -157,9 +209,12 @@ class Entry:
                 AbsentError(f"{name!r} is optional and absent: ask `{name!r} in manager` first"), self.absent[name]
             )
         if self.recipe(name) is not None:
-            return ResourceError(f"{name!r} is not open: call acquire({name!r}) (aacquire in async code) first")
+            return ResourceError(f"{name!r} is not open: {self.how_to_open(name)} first")
         known = dict.fromkeys((*self.plan.recipes, *self.extra))
         return ResourceError(f"there is no resource {name!r} here{did_you_mean(name, known)}")
+
+
+_NOTHING = object()
 
 
 def _told(error: BaseException) -> str:

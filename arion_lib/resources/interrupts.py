@@ -47,7 +47,7 @@ class Interrupts:
     def __init__(self) -> None:
         self._guarded: set[object] = set()
         self._previous: Any = None
-        self._deferred = False
+        self.deferred = False  # whether a Ctrl-C waits
         self._handler = self._on_interrupt  # one object, to recognise it by
         self.arrived = threading.Event()  # wakes a retry that is waiting for its next attempt
 
@@ -67,16 +67,16 @@ class Interrupts:
 
     def deliver(self) -> None:
         """Act on a deferred Ctrl-C now, as the handler that was there before would have."""
-        if self._deferred:
-            self._deferred = False
+        if self.deferred:
+            self.deferred = False
             self.arrived.clear()
             self._previous(_SIGINT, sys._getframe())
 
     def _on_interrupt(self, signum: int, frame: FrameType | None) -> None:
-        if self._deferred or not _inside(frame):
+        if self.deferred or not _inside(frame):
             self._previous(signum, frame)
         else:
-            self._deferred = True
+            self.deferred = True
             self.arrived.set()
 
 

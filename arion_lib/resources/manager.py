@@ -22,7 +22,6 @@ from arion_lib.resources.metrics import Figures, Meter
 from arion_lib.resources.plan import Plan, plan
 from arion_lib.resources.recipe import Recipe, resource
 from arion_lib.resources.settle import Phase, Unwinding
-from arion_lib.resources.shield import Shield
 from arion_lib.resources.tasks import TaskEntry
 from arion_lib.resources.threads import ThreadEntry
 
@@ -167,7 +166,7 @@ class Resources:
     def __getitem__(self, name: str) -> Any:
         entry = self._open_entry()
         try:
-            return entry.values[name]
+            return entry.leases[name].value
         except KeyError:
             return self._find(entry, name)
 
@@ -232,15 +231,15 @@ class Resources:
         if target is not None:
             if name in entry.leases:
                 raise ResourceError(f"{name!r} is open already: release({name!r}) first, or take another name")
-            entry.extra[name] = target if isinstance(target, Recipe) else resource(target)
+            entry.add(name, target if isinstance(target, Recipe) else resource(target))
             self._meters.setdefault(name, Meter())
             plan({**self._targets, **entry.extra}, self._outer._names() if self._outer is not None else ())
         return list(entry.lazily(name))
 
     def _acquired(self, entry: Any, name: str) -> Any:
-        if name not in entry.values:
+        if name not in entry.leases:
             raise entry.why_missing(name)
-        return entry.values[name]
+        return entry.leases[name].value
 
     @uninterrupted
     def release(self, name: str) -> None:
@@ -264,8 +263,7 @@ class Resources:
             raise ResourceError(f"arelease must not be called in a `with` block: call release({name!r}) instead")
         if self._may_release(entry, name):
             unwinding = Unwinding()
-            with Shield():
-                await entry.release(name, unwinding)
+            await entry.release(name, unwinding)
             self._raise(unwinding)
 
     def _may_release(self, entry: Any, name: str) -> bool:

@@ -10,8 +10,12 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
+
+Entry = TypeVar("Entry")
 
 GROWTH = 1.02
 SHORTEST, LONGEST = 1e-9, 1e6  # seconds: what is outside counts at the bound
@@ -33,20 +37,24 @@ class Histogram:
     __slots__ = ("count", "counts", "longest", "total")
 
     def __init__(self) -> None:
-        self.counts = [0] * _BUCKETS
+        self.counts: list[int] = []  # made at the first count: a manager that is never entered pays nothing
         self.count = 0
         self.total = 0.0
         self.longest = 0.0
 
     def add(self, seconds: float) -> None:
         """Count one duration. Cost: a logarithm and an increment."""
-        self.counts[
-            int(_log(seconds / SHORTEST) * _PER_LOG) + 1 if SHORTEST < seconds < LONGEST else _edge(seconds)
-        ] += 1
-        self.count += 1
-        self.total += seconds
-        if seconds > self.longest:
-            self.longest = seconds
+        self.extend((seconds,))
+
+    def extend(self, durations: Iterable[float]) -> None:
+        """Count many durations."""
+        counts = self.counts = self.counts or [0] * _BUCKETS
+        for seconds in durations:
+            counts[int(_log(seconds) * _PER_LOG + _SHIFT) if SHORTEST < seconds < LONGEST else _edge(seconds)] += 1
+            self.count += 1
+            self.total += seconds
+            if seconds > self.longest:
+                self.longest = seconds
 
     def percentile(self, share: float) -> float | None:
         """The duration in seconds that a `share` (0 to 1) of all stayed within; None when there were none."""
@@ -94,26 +102,33 @@ class Figures:
     release: Timing
 
 
-class Meter:
-    """Counts for one resource, over all entries of its manager, from any thread."""
+PENDING = 512
+"""So many durations are kept as they come before they are sorted into buckets, all at once."""
 
-    __slots__ = ("_lock", "acquire", "failures", "hold", "release")
+
+class Meter:
+    """Counts for one resource, over all entries of its manager, from any thread.
+
+    The hot path only appends to a deque, which no thread can see half done; buckets are filled now and then.
+    """
+
+    __slots__ = ("_lock", "acquire", "acquired", "failures", "hold", "release", "released")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.failures: dict[str, int] = {}
         self.acquire, self.hold, self.release = Histogram(), Histogram(), Histogram()
+        self.acquired: deque[float] = deque()  # seconds that acquisitions took
+        self.released: deque[tuple[float, float]] = deque()  # seconds held, seconds that the release took
 
-    def acquired(self, seconds: float) -> None:
-        """Count an acquisition that took `seconds`."""
+    def tidy(self) -> None:
+        """Sort what is pending into the buckets. To be called when there is more of it than `PENDING`."""
         with self._lock:
-            self.acquire.add(seconds)
-
-    def released(self, held: float, seconds: float) -> None:
-        """Count a release, failed or not, that took `seconds` after the resource was held for `held`."""
-        with self._lock:
-            self.hold.add(held)
-            self.release.add(seconds)
+            self.acquire.extend(_taken(self.acquired))
+            if pairs := list(_taken(self.released)):
+                held, closing = zip(*pairs, strict=True)
+                self.hold.extend(held)
+                self.release.extend(closing)
 
     def failed(self, phase: str) -> None:
         """Count a failure of a phase."""
@@ -122,7 +137,14 @@ class Meter:
 
     def figures(self) -> Figures:
         """The figures of now, as a value."""
+        self.tidy()
         with self._lock:
             count, still = self.acquire.count, self.acquire.count - self.release.count
             timings = self.acquire.summary(), self.hold.summary(), self.release.summary()
             return Figures(count, still, dict(self.failures), *timings)
+
+
+def _taken(pending: deque[Entry]) -> Iterator[Entry]:
+    """Take out what is there now; what other threads append meanwhile stays for the next time."""
+    for _ in range(len(pending)):
+        yield pending.popleft()

@@ -22,16 +22,15 @@ class Plan:
 
     recipes: Mapping[str, Recipe[Any]]
     eager: tuple[tuple[str, Recipe[Any]], ...]  # those opened on entry, in order
-    users: Mapping[str, tuple[str, ...]]  # who needs this one
+    only_async: str = ""  # one that a `with` block cannot open
 
     def refuse_async(self) -> None:
         """Raise TypeError when something here can only be opened with `async with`."""
-        for name, recipe in self.recipes.items():
-            if recipe.kind == Kind.ASYNC:
-                raise TypeError(
-                    f"{name} must be a synchronous resource in a `with` block, got the asynchronous {recipe.label}:"
-                    " enter the manager with `async with`"
-                )
+        if name := self.only_async:
+            raise TypeError(
+                f"{name} must be a synchronous resource in a `with` block, got the asynchronous"
+                f" {self.recipes[name].label}: enter the manager with `async with`"
+            )
 
 
 def plan(targets: Mapping[str, Any], outer: Collection[str] = ()) -> Plan:
@@ -47,8 +46,8 @@ def plan(targets: Mapping[str, Any], outer: Collection[str] = ()) -> Plan:
     inside |= {name: recipe.needs for name, recipe in recipes.items()}
     ordered = tuple((name, recipes[name]) for name in order(inside) if name in recipes)
     wanted = _wanted_on_entry(recipes)
-    users = {name: tuple(n for n, r in recipes.items() if name in r.needs) for name in inside}
-    return Plan(recipes, tuple(step for step in ordered if step[0] in wanted), users)
+    only_async = next((name for name, recipe in recipes.items() if recipe.kind == Kind.ASYNC), "")
+    return Plan(recipes, tuple(step for step in ordered if step[0] in wanted), only_async)
 
 
 def _refuse_twice(targets: Mapping[str, Any]) -> None:

@@ -51,7 +51,14 @@ class Recipe(Generic[T]):
     thread_bound: bool = False
     check: Callable[[Any], object] | None = None
     label: str = ""
+    plain: bool = field(init=False)  # nothing but opening and closing: the managers' short way
+    asynchronous: bool = field(init=False)
     name: list[str] = field(default_factory=list, repr=False)  # filled by __set_name__, as a class attribute only
+
+    def __post_init__(self) -> None:
+        extras = (self.takes, self.timeout, self.release_timeout, self.retry)
+        object.__setattr__(self, "plain", self.kind != Kind.UNKNOWN and not any(extras))
+        object.__setattr__(self, "asynchronous", Kind.ASYNC in self.kind)
 
     @property
     def carried(self) -> bool:

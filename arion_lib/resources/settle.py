@@ -55,8 +55,8 @@ class Unwinding:
 
     __slots__ = ("failures",)
 
-    def __init__(self, failures: Sequence[Failure] = ()) -> None:
-        self.failures = list(failures)
+    def __init__(self) -> None:
+        self.failures: list[Failure] = []
 
     def primary(self) -> Failure | None:
         """The failure that stands first in line: the one that the next resource to be released is told."""
@@ -77,7 +77,7 @@ class Unwinding:
 
     def outcome(self) -> BaseException | None:
         """The one error to raise, carrying the others, or None when all went well."""
-        return settle(self.failures)
+        return settle(self.failures) if self.failures else None
 
 
 def settle(failures: Sequence[Failure]) -> BaseException | None:

@@ -23,34 +23,66 @@ class ReleaseTimeout(TimeoutError):
 
 
 class Shield:
-    """Hold back the cancellation of the current task while a `with` block of releases runs in it."""
+    """Hold back the cancellation of the current task while a `with` block of releases runs in it.
 
-    __slots__ = ("_cancel", "_held", "_outer", "_task", "_token")
+    It goes `up` before the first wait: until then nobody else can run, so that a block that never waits pays little.
+    """
+
+    __slots__ = ("_cancel", "_held", "_outer", "_task", "_token", "_up")
 
     def __enter__(self) -> Shield:
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("a shield must be entered in a task, got none: use it inside a coroutine")
-        self._task, self._cancel = task, task.cancel
-        self._held: list[tuple[Any, Shield | None]] = []
+        self._task, self._up = asyncio.current_task(), False
         self._outer = _shield.get()
         self._token = _shield.set(self)
-        # An attribute of this one task object, found before the method of its class by every caller, C code included.
-        task.cancel = self._sort  # type: ignore[method-assign]
         return self
 
+    def up(self) -> None:
+        """Start to hold cancellation back: to be called before anything is awaited."""
+        if self._up:
+            return
+        if self._task is None:
+            raise RuntimeError("a shield must be entered in a task, got none: use it inside a coroutine")
+        if self._outer is not None and self._outer._task is self._task:
+            self._outer.up()
+        self._up, self._cancel = True, self._task.cancel
+        self._held: list[tuple[Any, Shield | None]] = []
+        # An attribute of this one task object, found before the method of its class by every caller, C code included.
+        self._task.cancel = self._sort  # type: ignore[method-assign]
+
+    @property
+    def late(self) -> bool:
+        """Whether a cancellation was asked for that no wait has delivered yet: it would strike the first release."""
+        return getattr(self._task, "_must_cancel", False)
+
+    async def absorb(self) -> None:
+        """Take such a cancellation now, to deliver it afterwards with the others."""
+        self.up()
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError as error:
+            if self._task is not None:
+                self._task.uncancel()
+            self._held.append((error.args[0] if error.args else None, self._outer))
+
     def __exit__(self, *exc: object) -> None:
-        outer_sorts = self._outer is not None and self._cancel == self._outer._sort
-        if outer_sorts:
-            self._task.cancel = self._cancel  # type: ignore[method-assign]
-        else:
-            del self._task.cancel
+        if self._up:
+            self._lower()
         _shield.reset(self._token)
+
+    def _lower(self) -> None:
+        """Let cancellation through again, and deliver what was held back."""
+        task = self._task
+        assert task is not None  # noqa: S101  `up` refused it
+        outer = self._outer if self._outer is not None and self._cancel == self._outer._sort else None
+        if outer is not None:
+            task.cancel = self._cancel  # type: ignore[method-assign]
+        else:
+            del task.cancel
         for message, asker in self._held:
-            if outer_sorts and self._outer is not None and asker is not self._outer:
-                self._outer._held.append((message, asker))
+            if outer is not None and asker is not outer:
+                outer._held.append((message, asker))
             else:
-                type(self._task).cancel(self._task, message)
+                type(task).cancel(task, message)
 
     def _sort(self, msg: Any = None) -> bool:
         """Stands in for `task.cancel`: a timer's callback runs in the context in which the timer was set."""
@@ -63,20 +95,16 @@ class Shield:
     @property
     def held(self) -> bool:
         """Whether somebody outside has asked for cancellation meanwhile."""
-        return bool(self._held)
+        return self._up and bool(self._held)
 
 
 @types.coroutine
-def finish_within(release: Coroutine[Any, Any, Any], seconds: float | None) -> Generator[Any, Any, Any]:
-    """Await a release for at most `seconds`; then cancel it, and after as long again close it.
+def go_on(release: Coroutine[Any, Any, Any], waiting: Any, seconds: float | None) -> Generator[Any, Any, Any]:
+    """Await a release that was started by `send(None)` and waits, for at most `seconds`.
 
-    The timer is set only when the release first waits: one that never does pays nothing for its deadline.
-    Raises ReleaseTimeout when the deadline passed.
+    At the deadline it is cancelled, and after as long again closed. The caller takes the first step itself, so that
+    a release which never waits pays nothing for its deadline. Raises ReleaseTimeout when the deadline passed.
     """
-    try:
-        waiting = release.send(None)
-    except StopIteration as stop:
-        return stop.value
     if seconds is None:
         return (yield from _onwards(release, waiting))
     return (yield from _supervised(release, waiting, seconds))

@@ -16,7 +16,7 @@ from arion_lib.resources.core import Entry, Lease, acquisition_note, clock
 from arion_lib.resources.events import Step
 from arion_lib.resources.recipe import RELEASE_TIMEOUT, Recipe
 from arion_lib.resources.settle import Phase, Unwinding
-from arion_lib.resources.shield import Shield, finish_within
+from arion_lib.resources.shield import Shield, go_on
 from arion_lib.resources.threads import AcquireTimeout, close
 
 
@@ -49,10 +49,11 @@ class TaskCarrier:
             return
         self._tell(None)
         told, done = await self._ordered()
-        with Shield():
+        with Shield() as shield:
+            shield.up()
             began = clock()
             try:
-                suppressed = await aclose(lease, told)
+                suppressed = await aclose(lease, told, shield)
             except BaseException as error:  # noqa: BLE001  likewise
                 done.put_nowait((lease, began, False, error))
             else:
@@ -71,15 +72,24 @@ class TaskCarrier:
         self._orders.put_nowait((told, done))
 
 
-async def aclose(lease: Lease, told: BaseException | None) -> bool:
+async def aclose(lease: Lease, told: BaseException | None, shield: Shield) -> bool:
     """Leave the resource's context within its deadline; returns whether it dealt with the error it was told."""
     if not lease.asynchronous:
         return close(lease, told)
-    limit = lease.limit or RELEASE_TIMEOUT
-    if told is None:
-        await finish_within(lease.cm.__aexit__(None, None, None), limit)
-        return False
-    return bool(await finish_within(lease.cm.__aexit__(type(told), told, told.__traceback__), limit))
+    kind, trace = (None, None) if told is None else (type(told), told.__traceback__)
+    release = lease.cm.__aexit__(kind, told, trace)
+    if not hasattr(release, "send"):  # an awaitable that is no coroutine
+        release = _awaiting(release)
+    try:
+        waiting = release.send(None)
+    except StopIteration as stop:
+        return bool(stop.value)
+    shield.up()
+    return bool(await go_on(release, waiting, lease.limit or RELEASE_TIMEOUT))
+
+
+async def _awaiting(awaitable: Any) -> Any:
+    return await awaitable
 
 
 class TaskEntry(Entry):
@@ -91,14 +101,38 @@ class TaskEntry(Entry):
         super().__init__(*args)
         self.opening: dict[str, asyncio.Task[None]] = {}
 
+    def how_to_open(self, name: str) -> str:
+        return f"`await r.aacquire({name!r})`, as an attribute cannot wait,"
+
     async def acquire_all(self, parallel: bool) -> None:
         """Open everything that is not lazy, or raise; what was opened stays in the table for the unwinding."""
         self.owner = asyncio.current_task()
         if parallel:
             await self.acquire_beside(dict(self.plan.eager))
-        else:
-            for name, recipe in self.plan.eager:
+            return
+        at = clock()
+        for name, recipe in self.plan.eager:
+            if recipe.plain:
+                at = await self._acquire_plainly(name, recipe, at)
+            else:
                 await self.acquire(name, recipe)
+                at = clock()
+
+    async def _acquire_plainly(self, name: str, recipe: Recipe[Any], began: float) -> float:
+        """The short way of `acquire`, for what has no retry, deadline or parameters; returns the time of its end."""
+        try:
+            if self.logged:
+                self.journal.log(Step.ACQUIRING, name)
+            cm = recipe.make()
+            value = await cm.__aenter__() if recipe.asynchronous else cm.__enter__()
+            at = clock()
+        except BaseException as error:
+            if self.not_opened(name, recipe, error):
+                return clock()
+            acquisition_note(name, self, error)
+            raise
+        self.opened(Lease(name, cm, value, at, recipe.asynchronous), began, 1)
+        return at
 
     async def acquire(self, name: str, recipe: Recipe[Any]) -> None:
         """Open one resource in the caller's task."""
@@ -142,13 +176,14 @@ class TaskEntry(Entry):
         if self.logged:
             self.journal.log(Step.ACQUIRING, name, attempt=attempt)
         cm = recipe.make(**self.given(recipe)) if recipe.takes else recipe.make()
-        if not hasattr(type(cm), "__aenter__"):
-            lease = Lease(name, cm, _enter(name, cm))
+        asynchronous = hasattr(type(cm), "__aenter__")
+        if not asynchronous:
+            value = _enter(name, cm)
         elif recipe.timeout is None:
-            lease = Lease(name, cm, await cm.__aenter__(), True)
+            value = await cm.__aenter__()
         else:
-            lease = Lease(name, cm, await _within(name, cm, recipe.timeout), True)
-        lease.carrier, lease.limit = carrier, recipe.release_timeout
+            value = await _within(name, cm, recipe.timeout)
+        lease = Lease(name, cm, value, clock(), asynchronous, recipe.release_timeout, carrier)
         return self.opened(lease, began, attempt)
 
     async def acquire_beside(self, recipes: dict[str, Recipe[Any]]) -> None:
@@ -177,7 +212,8 @@ class TaskEntry(Entry):
         self, running: dict[str, TaskCarrier], report: asyncio.Queue[Any], unwinding: Unwinding
     ) -> None:
         """Cancel what is being opened and wait until all of it has ended, one way or the other."""
-        with Shield():
+        with Shield() as shield:
+            shield.up()
             for carrier in running.values():
                 if not carrier.told:
                     carrier.task.cancel()
@@ -190,31 +226,38 @@ class TaskEntry(Entry):
 
     async def unwind(self, unwinding: Unwinding, parallel: bool) -> None:
         """Release everything that is open, users before what they use; neither an error nor cancellation stops it."""
-        with Shield():
+        with Shield() as shield:
+            if shield.late:
+                await shield.absorb()
             if parallel:
-                await self._unwind_beside(unwinding)
-            else:
-                while self.leases:
-                    await self.release(next(reversed(self.leases)), unwinding)
+                shield.up()
+                await self._unwind_beside(unwinding, shield)
+                return
+            at = clock()
+            while self.leases:
+                at = await self._release(self.leases.popitem()[1], at, unwinding, shield)
 
     async def release(self, name: str, unwinding: Unwinding) -> None:
         """Release one resource; its error goes to the unwinding."""
-        lease, told = self.take(name), unwinding.told()
+        with Shield() as shield:
+            await self._release(self.leases.pop(name), clock(), unwinding, shield)
+
+    async def _release(self, lease: Lease, began: float, unwinding: Unwinding, shield: Shield) -> float:
+        told = unwinding.told() if unwinding.failures else None
         if lease.carrier is not None:
+            shield.up()
             done: asyncio.Queue[Any] = asyncio.Queue()
             lease.carrier.close(told, done)
             await self._finish(done, told, unwinding)
-            return
-        began = clock()
+            return clock()
         try:
-            if await aclose(lease, told) and told is not None:
+            if await aclose(lease, told, shield) and told is not None:
                 unwinding.suppress(told)
         except BaseException as error:  # noqa: BLE001  every other resource is still released; the unwinding keeps this
-            self.closing(lease, began, unwinding, error)
-        else:
-            self.closing(lease, began, unwinding, None)
+            return self.not_closed(lease, began, unwinding, error)
+        return self.closed(lease, began)
 
-    async def _unwind_beside(self, unwinding: Unwinding) -> None:
+    async def _unwind_beside(self, unwinding: Unwinding, shield: Shield) -> None:
         """Order each resource's release as soon as its users are released, all that are ready at once."""
         sorter = TopologicalSorter(self.users())
         sorter.prepare()
@@ -223,10 +266,10 @@ class TaskEntry(Entry):
             told = unwinding.told()
             for name in sorter.get_ready():
                 if self.leases[name].carrier is None:
-                    await self.release(name, unwinding)
+                    await self._release(self.leases.pop(name), clock(), unwinding, shield)
                     sorter.done(name)
                 else:
-                    self.take(name).carrier.close(told, done)
+                    self.leases.pop(name).carrier.close(told, done)
             if sorter.is_active():
                 sorter.done(await self._finish(done, told, unwinding))
 
@@ -234,7 +277,7 @@ class TaskEntry(Entry):
         lease, began, suppressed, error = await done.get()
         if suppressed and told is not None:
             unwinding.suppress(told)
-        self.closing(lease, began, unwinding, error)
+        self.account(lease, began, unwinding, error)
         return str(lease.name)
 
 

@@ -83,18 +83,39 @@ class ThreadEntry(Entry):
     @property
     def interrupted(self) -> bool:
         """Whether a Ctrl-C waits for this entry to come to an end."""
-        return self.guarded and interrupts.arrived.is_set()
+        return self.guarded and interrupts.deferred
 
     def acquire_all(self, parallel: bool) -> None:
         """Open everything that is not lazy, or raise; what was opened stays in the table for the unwinding."""
         self.owner = threading.get_ident()
         if parallel:
             self.acquire_beside(dict(self.plan.eager))
-        else:
-            for name, recipe in self.plan.eager:
-                if self.interrupted:
-                    break
+            return
+        at = clock()
+        for name, recipe in self.plan.eager:
+            if self.guarded and interrupts.deferred:
+                break
+            if recipe.plain:
+                at = self._acquire_plainly(name, recipe, at)
+            else:
                 self.acquire(name, recipe)
+                at = clock()
+
+    def _acquire_plainly(self, name: str, recipe: Recipe[Any], began: float) -> float:
+        """The short way of `acquire`, for what has no retry, deadline or parameters; returns the time of its end."""
+        try:
+            if self.logged:
+                self.journal.log(Step.ACQUIRING, name)
+            cm = recipe.make()
+            value = cm.__enter__()
+            at = clock()
+        except BaseException as error:
+            if self.not_opened(name, recipe, error):
+                return clock()
+            acquisition_note(name, self, error)
+            raise
+        self.opened(Lease(name, cm, value, at), began, 1)
+        return at
 
     def acquire(self, name: str, recipe: Recipe[Any]) -> None:
         """Open one resource in the caller's thread, or in its own when it has a deadline."""
@@ -136,8 +157,7 @@ class ThreadEntry(Entry):
         if self.logged:
             self.journal.log(Step.ACQUIRING, name, attempt=attempt)
         cm = recipe.make(**self.given(recipe)) if recipe.takes else recipe.make()
-        lease = Lease(name, cm, _enter(name, cm))
-        lease.carrier = carrier
+        lease = Lease(name, cm, _enter(name, cm), clock(), False, None, carrier)
         if carrier is not None and not carrier.keep():
             close(lease, None)
             return None
@@ -210,26 +230,27 @@ class ThreadEntry(Entry):
         if parallel:
             self._unwind_beside(unwinding)
             return
+        at = clock()
         while self.leases:
-            self.release(next(reversed(self.leases)), unwinding)
+            at = self._release(self.leases.popitem()[1], at, unwinding)
 
     def release(self, name: str, unwinding: Unwinding) -> None:
         """Release one resource; its error goes to the unwinding."""
-        lease = self.take(name)
-        told = unwinding.told()
+        self._release(self.leases.pop(name), clock(), unwinding)
+
+    def _release(self, lease: Lease, began: float, unwinding: Unwinding) -> float:
+        told = unwinding.told() if unwinding.failures else None
         if lease.carrier is not None:
             done: queue.SimpleQueue[Any] = queue.SimpleQueue()
             lease.carrier.close(told, done)
-            self._finish(done, {name: (lease, clock() + _limit(lease))}, told, unwinding)
-            return
-        began = clock()
+            self._finish(done, {lease.name: (lease, clock() + _limit(lease))}, told, unwinding)
+            return clock()
         try:
             if close(lease, told) and told is not None:
                 unwinding.suppress(told)
         except BaseException as error:  # noqa: BLE001  every other resource is still released; the unwinding keeps this
-            self.closing(lease, began, unwinding, error)
-        else:
-            self.closing(lease, began, unwinding, None)
+            return self.not_closed(lease, began, unwinding, error)
+        return self.closed(lease, began)
 
     def _unwind_beside(self, unwinding: Unwinding) -> None:
         """Order each resource's release as soon as its users are released, all that are ready at once."""
@@ -246,7 +267,7 @@ class ThreadEntry(Entry):
                     self.release(name, unwinding)
                     sorter.done(name)
                 else:
-                    self.take(name).carrier.close(told, done)
+                    self.leases.pop(name).carrier.close(told, done)
                     waiting[name] = (lease, clock() + _limit(lease))
             if waiting:
                 sorter.done(self._finish(done, waiting, told, unwinding))
@@ -270,7 +291,7 @@ class ThreadEntry(Entry):
                 break
         if suppressed and told is not None:
             unwinding.suppress(told)
-        self.closing(lease, began, unwinding, error)
+        self.account(lease, began, unwinding, error)
         return lease.name
 
 
