@@ -21,6 +21,7 @@ from typing import Any
 
 from arion_lib.bench.command import Result
 from arion_lib.bench.compare import Comparison, at_least, compare
+from arion_lib.bench.memory import MemoryComparison, compare_memory, peak_within
 from arion_lib.pipeline.batch import Aggregate, Batch
 from arion_lib.pipeline.broker import FileBroker, open_broker
 from arion_lib.pipeline.queued import Broker, BrokerError
@@ -45,6 +46,7 @@ def results(chosen: argparse.Namespace) -> list[Result]:
             rows_and_outbox(folder, 10_000, chosen.rounds),
             upserts(folder, chosen.rounds),
             queues(folder, chosen.rounds),
+            memory(folder),
         ]
 
 
@@ -124,7 +126,22 @@ def queues(folder: Path, rounds: int, messages: int = _MESSAGES) -> Comparison:
         )
 
 
+def memory(folder: Path, groups: int = 1_000_000) -> MemoryComparison:
+    """Compare the peaks of upserting as many partial sums into few groups and into very many."""
+    few, many = "store: 10 groups", f"store: {groups:,} groups"
+    return compare_memory(
+        {few: partial(_upsert_all, folder, groups, 10), many: partial(_upsert_all, folder, groups, groups)},
+        targets={many: peak_within(8e6, of=few)},
+        title=f"Peak memory of {groups:,} upserts, 2,000 a batch",
+    )
+
+
 # -- contenders
+
+
+def _upsert_all(folder: Path, upserts: int, groups: int) -> None:
+    with SqliteStore(folder / f"memory{groups}.db") as store:
+        _store_upserts(store, _scattered(groups), 2_000, upserts // 2_000)
 
 
 def _executemany(db: sqlite3.Connection, events: list[bytes], batch: int) -> int:

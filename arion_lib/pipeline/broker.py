@@ -25,7 +25,7 @@ from typing import NamedTuple, Self
 
 from arion_lib.pipeline import frames
 from arion_lib.pipeline.addresses import checked_stream, local_path, masked, scheme
-from arion_lib.pipeline.durable import explained, move, remove, sync_folder, write_durably
+from arion_lib.pipeline.durable import explained, make_folder, move, remove, sync_folder, write_durably
 from arion_lib.pipeline.queued import Broker, BrokerDown, BrokerError, BrokerFull, BrokerStatus, Claim
 
 __all__ = [
@@ -112,7 +112,7 @@ class FileBroker:
         )
         with explained(f"cannot use the folder {self.path}"):
             for folder in (self._new, self._ready, self._claimed, self._dead):
-                folder.mkdir(parents=True, exist_ok=True)
+                make_folder(folder)
             self._sweep()
 
     def __repr__(self) -> str:
@@ -259,8 +259,12 @@ class FileBroker:
         try:
             os.replace(self._ready / name, self._claimed / claimed)  # noqa: PTH105 - the hot path
             block = (self._claimed / claimed).read_bytes()
-        except (FileNotFoundError, PermissionError):  # Windows says PermissionError while another renames it
+        except FileNotFoundError:  # another consumer was quicker
             return None
+        except PermissionError:
+            if os.name != "nt":
+                raise
+            return None  # Windows says so while another consumer renames it
         try:
             stream, *messages = frames.decode(block)
             return Claim(claimed, stream.decode(), messages, parsed.attempts + 1)

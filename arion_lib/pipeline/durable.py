@@ -22,6 +22,15 @@ from arion_lib.pipeline.queued import BrokerError, BrokerFull
 _NO_ROOM = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG") if hasattr(errno, name)}
 
 
+def make_folder(path: Path) -> None:
+    """Make the folder and those above it, each one's name on the disk: else a power cut takes all that is in them."""
+    if not path.is_dir():
+        if path.parent != path:
+            make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        sync_folder(path.parent)
+
+
 def write_durably(path: Path, data: bytes) -> None:
     """Make the file, whole and on the disk; it must not be there yet."""
     with open(path, "xb", buffering=0) as file:  # noqa: PTH123

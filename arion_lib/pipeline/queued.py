@@ -58,8 +58,8 @@ class Broker(Protocol):
 
         Raises
         ------
-        ValueError
-            The stream's name cannot be kept, or a message is not bytes.
+        ValueError, TypeError
+            The stream's name cannot be kept; a message is not bytes.
         BrokerDown, BrokerFull
             Not published, or not confirmed: publish again later (a message may then arrive twice).
         """

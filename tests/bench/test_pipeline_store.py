@@ -44,6 +44,13 @@ def test_every_group_is_upserted(tmp_path: Path) -> None:
     assert sum(counts) > 500
 
 
+def test_the_memory_of_many_groups_is_measured_on_many_groups(tmp_path: Path) -> None:
+    result = pipeline_store.memory(tmp_path, groups=6_000)
+    assert [row.name for row in result.rows] == ["store: 10 groups", "store: 6,000 groups"]
+    with SqliteStore(tmp_path / "memory6000.db") as store:
+        assert len(store.results("s", limit=10_000)) == 6_000
+
+
 def test_queues_deliver_all_and_servers_that_are_away_are_named(tmp_path: Path) -> None:
     result = pipeline_store.queues(tmp_path, rounds=1, messages=3_000)
     assert {row.name for row in result.rows} == {"file queue", "SQLite table"}

@@ -6,6 +6,8 @@ import contextlib
 import errno
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Callable
@@ -75,6 +77,36 @@ def test_a_full_disk_publishes_nothing_leaves_nothing_and_is_over_when_there_is_
     assert files(tmp_path) == {"new": 0, "ready": 0, "claimed": 0, "dead": 0}
     queue.publish("orders", [b"1"])
     assert queue.status().ready == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs setrlimit on the size of files")
+def test_a_file_that_the_system_lets_grow_no_further_is_a_full_queue(tmp_path: Path) -> None:
+    script = """
+import resource, signal, sys
+from arion_lib.pipeline.broker import BrokerFull, FileBroker
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+queue = FileBroker(sys.argv[1])
+soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+queue.publish("s", [b"fits"])
+try:
+    queue.publish("s", [b"x" * 100_000])
+except BrokerFull:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    queue.publish("s", [b"x" * 100_000])
+    sys.exit(7)
+"""
+    assert subprocess.run([sys.executable, "-c", script, str(tmp_path)], timeout=60, check=False).returncode == 7
+    assert files(tmp_path) == {"new": 0, "ready": 2, "claimed": 0, "dead": 0}
+
+
+def test_the_names_of_new_folders_are_forced_to_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(durable, "sync_folder", synced.append)
+    FileBroker(tmp_path / "a" / "b")
+    assert synced == [tmp_path, tmp_path / "a"] + [tmp_path / "a" / "b"] * 4
+    FileBroker(tmp_path / "a" / "b")
+    assert len(synced) == 6, "they are there already"
 
 
 @pytest.mark.parametrize("cut", [0, 1, 11, 12, 20, -1])

@@ -195,7 +195,7 @@ def test_memory_does_not_follow_the_number_of_groups(tmp_path: Path) -> None:
         command = [sys.executable, "-c", MEMORY, str(tmp_path / f"{groups}.db"), str(groups), "120"]
         return int(subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout)
 
-    assert growth(60_000) - growth(10) < 12 * 1024, "KiB: two caches of 4 MiB, and the map of the write-ahead log"
+    assert growth(60_000) - growth(10) < 8 * 1024, "KiB: the cache of 4 MiB, and the map of the write-ahead log"
 
 
 def test_a_hundred_reading_threads_leave_at_most_four_connections(no_leaks: None, tmp_path: Path) -> None:

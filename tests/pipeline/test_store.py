@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 import random
 import threading
 import uuid
@@ -26,6 +27,7 @@ from tests.pipeline.databases import Database, database
 
 __all__ = ["database"]  # the fixture
 PATIENCE = 30.0
+ROUNDS = int(os.environ.get("ARION_KILL_ROUNDS", "4"))
 
 
 def rows_of(first: int, count: int) -> list[bytes]:
@@ -35,11 +37,11 @@ def rows_of(first: int, count: int) -> list[bytes]:
 def everything(store: Store, stream: str) -> dict[str, Any]:
     """Return all that a store holds of a stream, in one comparable value."""
     return {
-        "rows": [row.body for row in store.rows(stream, limit=10_000)],
+        "rows": [row.body for row in store.rows(stream, limit=100_000)],
         "results": {result.key: result for result in store.results(stream, limit=10_000)},
-        "dead": [stored.letter for stored in store.dead_letters(stream, limit=10_000)],
+        "dead": [stored.letter for stored in store.dead_letters(stream, limit=100_000)],
         "outbox": [
-            bytes(m) for entry in store.outbox(10_000, 1 << 40) if entry.stream == stream for m in entry.messages
+            bytes(m) for entry in store.outbox(100_000, 1 << 40) if entry.stream == stream for m in entry.messages
         ],
     }
 
@@ -304,7 +306,7 @@ def deliver(store: Store, body: list[bytes], batch: int, stop: threading.Event |
 
 
 def counted_once(store: Store, body: list[bytes]) -> None:
-    assert [row.body for row in store.rows("s", limit=10_000)] == body
+    assert [row.body for row in store.rows("s", limit=100_000)] == body
     assert [result.count for result in store.results("s")] == [len(body)]
     assert store.done("s", "post") == Delivery("post", len(body), True)
 
@@ -536,7 +538,7 @@ def test_a_writer_waits_for_another_that_is_quick_enough(database: Database) -> 
 def test_kill_9_between_and_inside_commits_leaves_whole_batches_only(database: Database) -> None:
     draw = random.Random(7)
     acknowledged = 0
-    for _ in range(4):
+    for _ in range(ROUNDS):
         with running("store_child.py", database.url) as child:
             for _ in range(draw.randint(1, 40)):
                 acknowledged = int(child.line())
