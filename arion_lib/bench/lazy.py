@@ -88,16 +88,16 @@ def run(args: list[str]) -> int:
     return finish([r for name in names for r in SECTIONS[name](chosen.size, chosen.rounds)], chosen, peers=PEERS)
 
 
-def loops(size: int, rounds: int) -> Iterator[Result]:
-    """Compare pipelines that are all calls and loops."""
+def loops(size: int, rounds: int, min_seconds: float = 0.05) -> Iterator[Comparison]:
+    """Compare pipelines that are all calls and loops. A turn lasts at least `min_seconds`."""
     xs = range(size)
-    compiled = {"ours, compiled": at_most(0.6)} if _OLD else {}
-    yield _compared(
-        "map, filter, map, sum", peers.map_filter_map_sum(xs), rounds, {"ours": at_most(_CLOSE), **compiled}
-    )
-    yield _compared(
-        "5 maps, 2 filters, sum", peers.five_maps_two_filters(xs), rounds, {"ours": at_most(_CLOSE), **compiled}
-    )
+    targets: Targets = {"ours": at_most(_CLOSE), **({"ours, compiled": at_most(0.6)} if _OLD else {})}
+    workloads = {
+        "map, filter, map, sum": peers.map_filter_map_sum,
+        "5 maps, 2 filters, sum": peers.five_maps_two_filters,
+    }
+    for title, workload in workloads.items():
+        yield compare(workload(xs), LOOP, rounds=rounds, targets=targets, title=title, min_seconds=min_seconds)
 
 
 def shapes(size: int, rounds: int) -> Iterator[Result]:

@@ -1,4 +1,4 @@
-"""Exercises of notebook 4: exactly n pulls, a recipe that can be read again, a cache that readers share.
+"""Exercises of notebook 4: exactly n pulls, a page for the fewest calls, a cache that readers share.
 
 Idea        Each exercise rebuilds one promise of the lazy collection in three to ten lines.
 Invariant   Sources are one-shot and counted, so an answer that lists the whole stream first is caught.
@@ -107,151 +107,112 @@ TAKE = Exercise(
     ],
 )
 
-# --- 4.2 class Recipe -----------------------------------------------------------------------------
+# --- 4.2 page(source, steps, number, size) --------------------------------------------------------
+
+Steps = list[tuple[str, Fn]]
 
 
-class Recipe:
-    def __init__(self, make: Callable[[], Iterable[Any]]) -> None:
-        self.make = make
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self.make())
-
-    def map(self, fn: Fn) -> Recipe:
-        return Recipe(lambda: (fn(x) for x in self))
+def _applied(elements: Iterable[Any], steps: Steps) -> Iterator[Any]:
+    for kind, fn in steps:
+        elements = map(fn, elements) if kind == "map" else filter(fn, elements)
+    return iter(elements)
 
 
-class _Opened(Recipe):
-    def __init__(self, make: Callable[[], Iterable[Any]]) -> None:
-        opened = iter(make())
-        super().__init__(lambda: opened)
-
-    def map(self, fn: Fn) -> Recipe:
-        return _Opened(lambda: (fn(x) for x in self))
+def page(source: Iterable[Any], steps: Steps, number: int, size: int) -> list[Any]:
+    below = max((i + 1 for i, (kind, _) in enumerate(steps) if kind == "filter"), default=0)
+    kept = islice(_applied(source, steps[:below]), (number - 1) * size, number * size)
+    return list(_applied(kept, steps[below:]))
 
 
-class _Listed(Recipe):
-    def __init__(self, make: Callable[[], Iterable[Any]]) -> None:
-        listed = list(make())
-        super().__init__(lambda: listed)
-
-    def map(self, fn: Fn) -> Recipe:
-        return _Listed(lambda: (fn(x) for x in self))
+def _page_of_a_list(source: Iterable[Any], steps: Steps, number: int, size: int) -> list[Any]:
+    return list(_applied(source, steps))[(number - 1) * size : number * size]
 
 
-class _ChangesItself(Recipe):
-    def map(self, fn: Fn) -> Recipe:
-        make = self.make
-        self.make = lambda: (fn(x) for x in make())
-        return self
+def _maps_the_skipped(source: Iterable[Any], steps: Steps, number: int, size: int) -> list[Any]:
+    return list(islice(_applied(source, steps), (number - 1) * size, number * size))
 
 
-class _MapsOnce(Recipe):
-    def map(self, fn: Fn) -> Recipe:
-        mapped = (fn(x) for x in self)
-        return _MapsOnce(lambda: mapped)
+def _below_the_filter(source: Iterable[Any], steps: Steps, number: int, size: int) -> list[Any]:
+    return list(_applied(islice(source, (number - 1) * size, number * size), steps))
 
 
-class _MapsAtOnce(Recipe):
-    def map(self, fn: Fn) -> Recipe:
-        mapped = [fn(x) for x in self]
-        return _MapsAtOnce(lambda: mapped)
+def _from_page_zero(source: Iterable[Any], steps: Steps, number: int, size: int) -> list[Any]:
+    return page(source, steps, number + 1, size)
 
 
-class _ListsEachPass(Recipe):
-    def __iter__(self) -> Iterator[Any]:
-        return iter(list(self.make()))
-
-    def map(self, fn: Fn) -> Recipe:
-        return _ListsEachPass(lambda: (fn(x) for x in self))
+def _reads_past_the_page(source: Iterable[Any], steps: Steps, number: int, size: int) -> list[Any]:
+    below = max((i + 1 for i, (kind, _) in enumerate(steps) if kind == "filter"), default=0)
+    kept = list(islice(_applied(source, steps[:below]), (number - 1) * size, number * size + 1))[:size]
+    return list(_applied(kept, steps[below:]))
 
 
-class _GivesAnIterator(Recipe):
-    def map(self, fn: Fn) -> Recipe:
-        return (fn(x) for x in self)  # type: ignore[return-value]  # that is the mistake
+def _all_or_nothing(source: Iterable[Any], steps: Steps, number: int, size: int) -> list[Any]:
+    filtered = any(kind == "filter" for kind, _ in steps)
+    return (_maps_the_skipped if filtered else page)(source, steps, number, size)
 
 
-def _triple(x: int) -> int:
-    return 3 * x
+def _first_filter(source: Iterable[Any], steps: Steps, number: int, size: int) -> list[Any]:
+    below = next((i + 1 for i, (kind, _) in enumerate(steps) if kind == "filter"), 0)
+    kept = islice(_applied(source, steps[:below]), (number - 1) * size, number * size)
+    return list(_applied(kept, steps[below:]))
 
 
-def _numbers() -> Iterator[int]:
-    return iter(range(3))
+def _paging(words: str, number: int, size: int, enough: int) -> Case:
+    """A page of the numbers from 0 on; `words` names the steps."""
+    known: dict[str, tuple[str, Fn]] = {
+        "triple": ("map", lambda x: x * 3),
+        "odd": ("filter", lambda x: x % 2),
+        "low": ("filter", lambda x: x % 10 < 5),
+    }
+
+    def probe(answer: Answer) -> object:
+        calls: list[str] = []
+
+        def noted(word: str) -> tuple[str, Fn]:
+            kind, fn = known[word]
+
+            def counted(x: Any) -> Any:
+                calls.append(word)
+                return fn(x)
+
+            return kind, counted
+
+        source = Counted(count(), at_most=enough)
+        found = answer(source, [noted(word) for word in words.split()], number, size)
+        return list(found), source.pulled, {word: calls.count(word) for word in dict.fromkeys(words.split())}
+
+    return Case(f"page(count(), [{words}], {number}, {size})   -> (elements, pulled, calls)", probe)
 
 
-def _passes(answer: Answer) -> object:
-    recipe = answer(_numbers)
-    return first(recipe), first(recipe)
+def _finite_page(answer: Answer) -> object:
+    source = Counted(range(7), at_most=8)
+    return list(answer(source, [], 2, 2)), source.pulled
 
 
-def _mapped_passes(answer: Answer) -> object:
-    mapped = answer(_numbers).map(_triple)
-    return first(mapped), first(mapped)
-
-
-def _original_stays(answer: Answer) -> object:
-    recipe = answer(_numbers)
-    mapped = recipe.map(_triple)
-    return first(recipe), first(mapped)
-
-
-def _two_readers(answer: Answer) -> object:
-    recipe = answer(_numbers)
-    a, b = iter(recipe), iter(recipe)
-    return [next(a), next(a), next(b), next(b)]
-
-
-def _calls_of_make(answer: Answer) -> object:
-    calls: list[int] = []
-
-    def make() -> Iterator[int]:
-        calls.append(1)
-        return _numbers()
-
-    answer(make)
-    return len(calls)
-
-
-def _calls_before_reading(answer: Answer) -> object:
-    calls: list[int] = []
-    answer(_numbers).map(calls.append).map(calls.append)
-    return len(calls)
-
-
-def _mapped_twice(answer: Answer) -> object:
-    twice = answer(_numbers).map(_triple).map(_triple)
-    return first(twice), first(twice)
-
-
-def _endless_recipe(answer: Answer) -> object:
-    recipe = answer(lambda: Counted(count(), at_most=3)).map(_triple)
-    return first(recipe, 3), first(recipe, 3)
-
-
-RECIPE = Exercise(
+PAGE = Exercise(
     id="4.2",
-    name="Recipe",
+    name="page",
     stars=2,
     minutes=15,
-    solution=Recipe,
+    solution=page,
     cases=[
-        Case("list(r), list(r)   for r = Recipe(lambda: iter(range(3)))", _passes),
-        Case("calls of make after Recipe(make), before anybody reads", _calls_of_make),
-        Case("calls of fn after r.map(fn).map(fn), before anybody reads", _calls_before_reading),
-        Case("list(r), list(m)   for m = r.map(triple)", _original_stays),
-        Case("list(m), list(m)   for m = r.map(triple)", _mapped_passes),
-        Case("list(m), list(m)   for m = r.map(triple).map(triple)", _mapped_twice),
-        Case("next(a), next(a), next(b), next(b)   for a, b = iter(r), iter(r)", _two_readers),
-        Case("three elements, twice, of a mapped recipe without end", _endless_recipe),
+        Case("page(iter(range(7)), [], 2, 2)   -> (elements, pulled)", _finite_page),
+        _paging("triple", 1, 2, 2),
+        _paging("triple", 2, 2, 4),
+        _paging("odd", 1, 2, 4),
+        _paging("odd", 2, 2, 8),
+        _paging("odd triple", 2, 2, 8),
+        _paging("triple odd", 2, 2, 8),
+        _paging("odd low triple", 3, 2, 24),
     ],
     wrong=[
-        Wrong(_Opened, "the iterator is made once and used up: keep the function, and call it for each pass"),
-        Wrong(_Listed, "the whole stream is listed when the recipe is made: a recipe only says how"),
-        Wrong(_ChangesItself, "map changes the recipe it is called on: return a new one, and leave this as it is"),
-        Wrong(_MapsOnce, "map makes one generator that is used up: make a fresh one inside the function"),
-        Wrong(_MapsAtOnce, "map does the work at once: nothing may run before somebody reads"),
-        Wrong(_ListsEachPass, "each pass lists the whole stream first: hand on one element at a time"),
-        Wrong(_GivesAnIterator, "map returns a bare generator, which has no map and only one pass: return a Recipe"),
+        Wrong(_page_of_a_list, "the whole stream is computed before the page is cut out of it"),
+        Wrong(_maps_the_skipped, "the maps run for elements that are cut off: cut first, where nothing stands between"),
+        Wrong(_below_the_filter, "a cut below a filter counts elements that the filter drops: it must stay above it"),
+        Wrong(_from_page_zero, "the first page is number 1"),
+        Wrong(_reads_past_the_page, "an element behind the page is pulled: the page ends with its last element"),
+        Wrong(_all_or_nothing, "behind a filter, too, a cut passes the maps that follow it"),
+        Wrong(_first_filter, "the cut must stay above the last filter, not only above the first one"),
     ],
 )
 
@@ -382,4 +343,4 @@ CACHED = Exercise(
     ],
 )
 
-EXERCISES = (TAKE, RECIPE, CACHED)
+EXERCISES = (TAKE, PAGE, CACHED)
