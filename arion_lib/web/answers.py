@@ -4,7 +4,7 @@ Idea        Two messages an answer, with the length known, so the connection can
 Invariant   A refusal of a body that has not been read to its end closes the connection, after the sender had a moment
             to read the answer: a server that closed at once would make the sender's system throw the answer away.
 When wrong  A sender that goes on sending is listened to for `LINGER` seconds at most.
-See         notebooks/1_streaming_pipeline.ipynb · tests/web/test_answers.py
+See         notebooks/1_streaming_pipeline.ipynb · tests/web/test_webhook.py
 """
 
 from __future__ import annotations
@@ -42,15 +42,17 @@ async def refuse(send: Any, receive: Any, problem: Problem, *, unread: bool) -> 
     await send({"type": "http.response.start", "status": problem.status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": unread})
     if unread:
-        await _linger(receive)
+        await read_to_end(receive)
         await send({"type": "http.response.body", "body": b""})
 
 
-async def _linger(receive: Any) -> None:
+async def read_to_end(receive: Any) -> bool:
+    """Receive and drop what the sender sends for `LINGER` seconds at most; tell whether the body ended."""
     try:
         async with asyncio.timeout(LINGER):
             message = await receive()
             while message["type"] == "http.request" and message.get("more_body", False):
                 message = await receive()
     except TimeoutError:
-        return
+        return False
+    return bool(message["type"] == "http.request")

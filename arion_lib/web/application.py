@@ -4,7 +4,7 @@ Idea        What is called twenty thousand times a second is reached by one comp
             and middleware; the framework still knows the route, so the interactive docs show it.
 Invariant   A hot route answers the same whether it is reached the short way or through the framework.
 When wrong  A service that cannot start fails the server's start-up with its reason.
-See         notebooks/1_streaming_pipeline.ipynb · tests/web/test_application.py
+See         notebooks/1_streaming_pipeline.ipynb · tests/web/test_webhook.py
 """
 
 from __future__ import annotations

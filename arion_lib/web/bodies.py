@@ -3,7 +3,7 @@
 Idea        A server hands bodies over in the pieces the network made; decoders like blocks, and most bodies are small.
 Invariant   At most one block is held; nothing is read while a block is being worked on.
 When wrong  Too many bytes are a `Problem` 413, what is not gzip a 400; a sender that hangs up raises `Disconnected`.
-See         notebooks/1_streaming_pipeline.ipynb · tests/web/test_bodies.py
+See         notebooks/1_streaming_pipeline.ipynb · tests/web/test_webhook.py
 """
 
 from __future__ import annotations

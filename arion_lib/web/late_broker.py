@@ -3,7 +3,7 @@
 Idea        Opening is tried again with each use until it works; until then the outbox keeps what is to be sent.
 Invariant   One queue is open at most, however many threads ask.
 When wrong  Each use raises what opening it raised, so the relay's pauses apply.
-See         arion_lib/pipeline/outbox.py · tests/web/test_late_broker.py
+See         arion_lib/pipeline/outbox.py · tests/web/test_faults.py
 """
 
 from __future__ import annotations

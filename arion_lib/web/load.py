@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -249,36 +250,46 @@ class LoadGenerator:
 
     def __init__(self, url: str, *, rate: float = 0.0, connections: int = 64) -> None:
         context = multiprocessing.get_context("spawn")
-        self._rate = context.Value("d", rate, lock=False)
-        self._counts = context.Array("q", len(self.COUNTS), lock=False)
-        self._stop = context.Event()
-        self._process = context.Process(
-            target=_generate, args=(url, connections, self._rate, self._counts, self._stop), daemon=True
-        )
+        self._rate = rate
+        self._talk, theirs = context.Pipe()
+        self._theirs: Connection | None = theirs
+        self._last = dict.fromkeys(self.COUNTS, 0)
+        self._process = context.Process(target=_generate, args=(url, connections, rate, theirs), daemon=True)
 
     @property
     def rate(self) -> float:
         """Events a second that are aimed at; 0 pauses."""
-        return float(self._rate.value)
+        return self._rate
 
     @rate.setter
     def rate(self, value: float) -> None:
         if value < 0:
             raise ValueError(f"rate must be >= 0 events a second, got {value}")
-        self._rate.value = value
+        self._rate = value
+        self._ask(value)
 
     def counts(self) -> dict[str, int]:
-        """Return how many events were sent so far and what became of them."""
-        return dict(zip(self.COUNTS, self._counts, strict=True))
+        """Return how many events were sent so far and what became of them; at most `TICK` seconds old."""
+        self._ask(None)
+        return self._last
+
+    def _ask(self, order: float | None) -> None:
+        try:
+            self._talk.send(order)
+            self._last = dict(zip(self.COUNTS, self._talk.recv(), strict=True))
+        except (EOFError, OSError):
+            raise ConnectionError("the generator must be running, got its end: see its standard error") from None
 
     def __enter__(self) -> LoadGenerator:
         self._process.start()
+        if self._theirs is not None:
+            self._theirs.close()  # only the process holds it now, so its end is heard
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop.set()
+        self._talk.close()
         self._process.join(10)
         if self._process.is_alive():
             self._process.kill()
@@ -286,34 +297,34 @@ class LoadGenerator:
         self._process.close()
 
 
-def _generate(url: str, connections: int, rate: Any, counts: Any, stop: Any) -> None:
-    new_loop_run(_paced(_Sender(url, order, None), connections, rate, counts, stop))
+def _generate(url: str, connections: int, rate: float, talk: Connection) -> None:
+    new_loop_run(_paced(_Sender(url, order, None), connections, rate, talk))
 
 
-async def _paced(sender: _Sender, connections: int, rate: Any, counts: Any, stop: Any) -> None:
+async def _paced(sender: _Sender, connections: int, rate: float, talk: Connection) -> None:
     due, late, last = 0.0, 0, time.perf_counter()
-    while not stop.is_set():
+    while True:
         while len(sender.open) < connections:
             await sender.connect()
         now = time.perf_counter()
-        due, last = due + rate.value * (now - last), now
+        due, last = due + rate * (now - last), now
         # What could not be sent when it was due is counted and forgotten: a sender that caught up later would hide it.
         missed = max(0, int(due) - sender.sent - len(sender.idle))
         late, due = late + missed, due - missed
         sender.allow(int(due))
-        _publish(sender, late, counts)
+        sender.latencies.clear()
+        try:
+            while talk.poll():
+                wanted = talk.recv()
+                rate = rate if wanted is None else wanted
+                talk.send(_counts(sender, late))
+        except (EOFError, OSError):
+            break
         await asyncio.sleep(TICK)
     await sender.close()
 
 
-def _publish(sender: _Sender, late: int, counts: Any) -> None:
+def _counts(sender: _Sender, late: int) -> list[int]:
     accepted = sum(n for status, n in sender.statuses.items() if status // 100 == 2)
     refused = sum(n for status, n in sender.statuses.items() if status == 429)
-    counts[:] = [
-        sender.sent,
-        accepted,
-        refused,
-        sum(sender.statuses.values()) - accepted - refused + sender.broken,
-        late,
-    ]
-    sender.latencies.clear()
+    return [sender.sent, accepted, refused, sum(sender.statuses.values()) - accepted - refused + sender.broken, late]

@@ -3,7 +3,7 @@
 Idea        A collector converts plain integers when it is asked, so that counting costs the hot route an addition.
 Invariant   Every name ends in its unit; totals only grow while the server lives.
 When wrong  A store that cannot be asked leaves its gauges out; the rest is shown.
-See         https://prometheus.io/docs/practices/naming · tests/web/test_metrics.py
+See         https://prometheus.io/docs/practices/naming · tests/web/test_pipeline_pages.py
 """
 
 from __future__ import annotations

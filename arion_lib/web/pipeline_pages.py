@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from itertools import islice
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
@@ -83,20 +85,19 @@ class Letters(BaseModel):
 
 
 class Message(BaseModel):
-    """A message that waits for the queue."""
+    """A message that waits for the queue; `place` is its outbox entry's number and its own in it."""
 
-    seq: int
+    place: str
     stream: str
     message: Any
 
 
 class Messages(BaseModel):
-    """A page of messages."""
+    """A page of messages, and what the queue holds already."""
 
     items: list[Message]
     next: str | None
-    ready: int | None
-    claimed: int | None
+    queue: dict[str, Any] | None
 
 
 class Check(BaseModel):
@@ -203,6 +204,30 @@ def _contents(router: APIRouter, service: PipelineService) -> None:
             items=items, next=_next("/dead-letters", stream, items[-1].seq if items else 0, limit, len(items))
         )
 
+    @router.get("/messages")
+    def messages(stream: str | None = None, after: str = "0-0", limit: Limit = 100) -> Messages:
+        """Show the messages that wait for the queue (the oldest 4 MiB of them), and how many the queue holds."""
+        found = re.fullmatch(r"(\d{1,18})-(\d{1,18})", after)
+        if found is None:
+            raise HTTPException(422, f"after must be the place of a message, got {after!r:.80}")
+        past = (int(found[1]), int(found[2]))
+        items = list(islice((one for one in _waiting(service, stream) if _place(one) > past), limit))
+        last = items[-1].place if items else ""
+        queue = _or_error(lambda: asdict(service.broker.status()) if service.broker else None)
+        return Messages(items=items, next=_next("/messages", stream, last, limit, len(items)), queue=queue)
+
+
+def _waiting(service: PipelineService, stream: str | None) -> Iterator[Message]:
+    for entry in service.store.outbox(1_000, 4 << 20):
+        if stream in (None, entry.stream):
+            for number, message in enumerate(entry.messages, 1):
+                yield Message(place=f"{entry.seq}-{number}", stream=entry.stream, message=json.loads(message))
+
+
+def _place(message: Message) -> tuple[int, int]:
+    entry, number = message.place.split("-")
+    return int(entry), int(number)
+
 
 def _state(router: APIRouter, service: PipelineService) -> None:
     @router.get("/status")
@@ -233,11 +258,12 @@ def _state(router: APIRouter, service: PipelineService) -> None:
         return Response(metrics.exposition(service), media_type=metrics.CONTENT_TYPE)
 
 
-def _next(path: str, stream: str, after: object, limit: int, found: int) -> str | None:
+def _next(path: str, stream: str | None, after: object, limit: int, found: int) -> str | None:
     """Return the address of the next page; a page that is not full is the last."""
     if found < limit:
         return None
-    return f"{path}?{urlencode({'stream': stream, 'after': after, 'limit': limit})}"
+    named = {} if stream is None else {"stream": stream}
+    return f"{path}?{urlencode({**named, 'after': after, 'limit': limit})}"
 
 
 def _or_error(read: Callable[[], Any]) -> Any:

@@ -4,7 +4,7 @@ Idea        uvicorn times the pause between two requests, but neither the first 
             comes byte by byte; one look over all connections now and then closes those that are late.
 Invariant   No connection stays open for longer than `patience` seconds (and one look) without a whole request head.
 When wrong  The connection is answered 408 and closed; no application code has run for it.
-See         notebooks/1_streaming_pipeline.ipynb · tests/web/test_protocol.py
+See         notebooks/1_streaming_pipeline.ipynb · tests/web/test_faults.py
 """
 
 from __future__ import annotations

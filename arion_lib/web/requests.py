@@ -3,7 +3,7 @@
 Idea        Everything that can be refused early is refused here, before a byte of the body is read.
 Invariant   A `Post` that exists has a stream's name, a recipe that makes sense and a length that the limits allow.
 When wrong  A `Problem`: 400 for a query or header that makes no sense, 405, 413, 415, each with what to send instead.
-See         notebooks/1_streaming_pipeline.ipynb · tests/web/test_requests.py
+See         notebooks/1_streaming_pipeline.ipynb · tests/web/test_webhook.py
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Idea        A signal asks: the server stops listening, finishes what is in flight, lets the application commit, returns.
 Invariant   After `serve_until_signal` or the `running` block, no thread, socket or queued batch is left.
 When wrong  A taken port or an application that cannot start raises `ServerFailed`; a second Ctrl-C does not wait.
-See         notebooks/1_streaming_pipeline.ipynb · tests/web/test_server.py
+See         notebooks/1_streaming_pipeline.ipynb · tests/web/test_serve.py
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Idea        Started by the server's start-up and closed by its shut-down, in reverse order.
 Invariant   After `close` everything accepted is durable, and no thread of it is left.
 When wrong  A queue that is down does not hold the end up: the outbox keeps what it did not take.
-See         notebooks/1_streaming_pipeline.ipynb · tests/web/test_service.py
+See         notebooks/1_streaming_pipeline.ipynb · tests/web/test_faults.py
 """
 
 from __future__ import annotations

@@ -22,8 +22,8 @@ from arion_lib.pipeline.recipe import Recipe
 from arion_lib.pipeline.records import open_decoder
 from arion_lib.pipeline.stored import StaleDelivery, Store, StoreError
 from arion_lib.pipeline.verdict import Decoder
-from arion_lib.web.answers import answer, refuse
-from arion_lib.web.bodies import Body, Disconnected, inflated, spool, unspooled
+from arion_lib.web.answers import answer, read_to_end, refuse
+from arion_lib.web.bodies import SMALL, Body, Disconnected, inflated, spool, unspooled
 from arion_lib.web.commits import CommitsClosed, GroupCommit, QueueFull
 from arion_lib.web.figures import Figures
 from arion_lib.web.patience import Patience, TooSlow
@@ -72,10 +72,19 @@ class Webhook:
         except Exception as error:  # noqa: BLE001  the worker's boundary: each error is one sender's answer
             problem = as_problem(error)
             figures.answers[problem.status] += 1
-            await refuse(send, receive, problem, unread=body is None or not body.finished)
+            await refuse(send, receive, problem, unread=await self._unread(scope, receive, body))
         finally:
             figures.in_flight -= 1
             figures.bytes += body.received if body else 0
+
+    async def _unread(self, scope: Any, receive: Any, body: Body | None) -> bool:
+        """Say whether bytes of a refused body are to come; a short one is read, so that its connection can go on."""
+        if body is not None and (body.finished or body.received):
+            return not body.finished
+        length = dict(scope["headers"]).get(b"content-length", b"")
+        if not length.isdigit() or len(length) > 6 or int(length) > SMALL:
+            return True
+        return not await read_to_end(receive)
 
     @property
     def _queue(self) -> GroupCommit:

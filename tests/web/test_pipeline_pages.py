@@ -1,0 +1,107 @@
+"""The pages: paged without gaps, honest about health, and documented without another machine."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from arion_lib.pipeline.batch import Aggregate, Batch, DeadLetter
+from tests.web.client import get, post
+from tests.web.conftest import Serve, Served
+
+LINES = {"content-type": "application/x-ndjson"}
+
+
+def pages(served: Served, first: str) -> list[Any]:
+    """Follow `next` from page to page."""
+    found: list[Any] = []
+    path: str | None = first
+    while path:
+        answer = get(served.url + path)
+        assert answer.status == 200
+        assert len(answer.json["items"]) <= 7
+        found += answer.json["items"]
+        path = answer.json["next"]
+    return found
+
+
+def test_following_the_pages_shows_every_entry_once(served: Served) -> None:
+    rows = [b'{"id":%d}' % n for n in range(20)]
+    groups = {(f"t&{n}", n, None): Aggregate(n + 1, n * 2**62) for n in range(20)}
+    dead = [DeadLetter(n, 10 * n, "why", b"\xff raw") for n in range(1, 21)]
+    served.store.commit(Batch("a b&c", rows, messages=rows, dead=dead, groups=groups))
+    assert [one["record"]["id"] for one in pages(served, "/rows?stream=a%20b%26c&limit=7")] == list(range(20))
+    assert [one["record"] for one in pages(served, "/dead-letters?stream=a%20b%26c&limit=7")] == list(range(1, 21))
+    shown = pages(served, "/results?stream=a%20b%26c&limit=7")
+    assert {tuple(one["group"]): (one["count"], one["sum"]) for one in shown} == {
+        key: (part.count, part.sum) for key, part in groups.items()
+    }
+
+
+def test_messages_show_what_waits_for_the_queue_and_how_much_it_holds(serve: Serve) -> None:
+    with serve() as served:
+        assert served.service.relay is not None
+        served.service.relay.stop()
+        post(served.orders, b"".join(b'{"id": "e%d"}\n' % n for n in range(20)), LINES)
+        waiting = pages(served, "/messages?limit=7")
+        assert [one["message"]["id"] for one in waiting] == [f"e{n}" for n in range(20)]
+        assert [one["message"]["id"] for one in pages(served, "/messages?stream=orders&limit=7")] == [
+            f"e{n}" for n in range(20)
+        ]
+        assert pages(served, "/messages?stream=other&limit=7") == []
+        served.service.relay.drain()
+        after = get(f"{served.url}/messages").json
+        assert (after["items"], after["queue"]["messages"]) == ([], 20)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/rows",
+        "/rows?stream=s&limit=0",
+        "/rows?stream=s&limit=1001",
+        "/results?stream=s&after=no",
+        "/rows?stream=s&after=-1",
+    ],
+)
+def test_a_page_that_cannot_be_is_refused(shared: Served, path: str) -> None:
+    assert get(shared.url + path).status == 422
+
+
+def test_status_and_metrics_tell_what_was_taken(served: Served) -> None:
+    post(served.orders, b'{"id": "e1"}\nbad\n', LINES)
+    post(served.orders, b"{}", {"content-type": "text/css"})
+    status = get(f"{served.url}/status").json
+    assert (status["webhook"]["accepted"], status["webhook"]["dead"]) == (1, 1)
+    assert status["webhook"]["answers"] == {"200": 1, "415": 1}
+    assert status["store"]["rows"] == 1
+    assert status["process"]["rss_bytes"] > 1_000_000
+    scraped = get(f"{served.url}/metrics")
+    assert scraped.headers["content-type"].startswith("text/plain")
+    figures = dict(re.findall(r"^(\w+(?:\{.*\})?) ([\d.e+]+)$", scraped.body.decode(), re.MULTILINE))
+    assert float(figures["arion_webhook_accepted_records_total"]) == 1
+    assert float(figures['arion_webhook_answers_total{status="415"}']) == 1
+    assert float(figures["arion_store_rows"]) == 1
+
+
+def test_the_docs_describe_the_webhook_and_ask_no_other_machine(shared: Served) -> None:
+    page = get(f"{shared.url}/docs").body.decode()
+    assert not re.findall(r"""(?:src|href|url)\s*[=:]\s*["']https?://""", page)
+    for asset in re.findall(r"""(?:src|href)=["'](/[^"']+)""", page):
+        assert get(shared.url + asset).status == 200
+    described = get(f"{shared.url}/openapi.json").json["paths"]
+    assert {"/results", "/rows", "/messages", "/dead-letters", "/status", "/health", "/metrics"} <= set(described)
+    webhook = described["/webhook/{stream}"]["post"]
+    assert {"group_by", "sum_field", "webhook-id"} <= {one["name"] for one in webhook["parameters"]}
+    assert "application/x-ndjson" in webhook["requestBody"]["content"]
+
+
+def test_rows_that_are_no_numbers_for_a_browser_keep_their_digits(served: Served) -> None:
+    post(served.orders, b'{"id": 123456789012345678901234567890}')
+    assert (
+        json.loads(get(f"{served.url}/rows?stream=orders").body)["items"][0]["record"]["id"]
+        == 123456789012345678901234567890
+    )
