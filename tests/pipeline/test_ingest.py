@@ -1,0 +1,179 @@
+"""Ingest: the same rows however the body was cut, each batch knows its place, and a repeat changes nothing."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from arion_lib.pipeline.batch import Batch, Delivery
+from arion_lib.pipeline.ingest import Cut, Intake, Receipt, event_batch, ingest
+from arion_lib.pipeline.recipe import Recipe
+from arion_lib.pipeline.records import open_decoder
+from arion_lib.pipeline.store import SqliteStore
+from arion_lib.pipeline.verdict import Decoder
+
+pytestmark = pytest.mark.usefixtures("no_leaks")
+SUMS = Recipe(group_by=("type",), sum_field="amount")
+
+
+def lines(kind: Any, skip: int) -> Decoder:
+    return open_decoder("application/x-ndjson", kind, skip=skip)
+
+
+def anything(kind: Any, skip: int) -> Decoder:
+    return open_decoder(None, kind, skip=skip)
+
+
+def body(count: int, bad: Iterable[int] = ()) -> bytes:
+    bad = set(bad)
+    return b"".join(
+        b"nonsense\n" if n in bad else json.dumps({"id": n, "type": f"t{n % 3}", "amount": n}).encode() + b"\n"
+        for n in range(count)
+    )
+
+
+def cuts(whole: bytes, places: list[int]) -> list[bytes]:
+    edges = sorted({0, len(whole), *(place % (len(whole) + 1) for place in places)})
+    return [whole[start:end] for start, end in itertools.pairwise(edges)]
+
+
+def batches(intake: Intake, chunks: Iterable[bytes]) -> list[Batch]:
+    fed = [intake.feed(chunk) for chunk in chunks]
+    return [batch for batch in [*fed, intake.close()] if batch is not None]
+
+
+@given(
+    count=st.integers(0, 30),
+    bad=st.sets(st.integers(0, 29)),
+    places=st.lists(st.integers(0, 5_000), max_size=12),
+    done=st.integers(0, 31),
+    rows=st.integers(1, 5),
+)
+def test_every_record_is_in_one_batch_that_knows_its_place(
+    count: int, bad: set[int], places: list[int], done: int, rows: int
+) -> None:
+    """However the body is cut, and wherever an earlier delivery of it ended."""
+    done = min(done, count)
+    known = Delivery("d", done, False) if done else None
+    intake = Intake("s", Recipe(), lines, delivery="d", known=known, cut=Cut(rows=rows))
+    found = batches(intake, cuts(body(count, bad), places))
+    steps = [batch.deliveries[0] for batch in found]
+    assert [step.start for step in steps] == [done, *(step.done for step in steps[:-1])]
+    assert [step.complete for step in steps] == [False] * (len(steps) - 1) + [True]
+    assert steps[-1].done == count
+    assert [json.loads(row)["id"] for batch in found for row in batch.rows] == [
+        n for n in range(done, count) if n not in bad
+    ]
+    assert sorted(letter.record for batch in found for letter in batch.dead) == [
+        n + 1 for n in range(done, count) if n in bad
+    ]
+    good = sum(1 for n in range(done, count) if n not in bad)
+    assert intake.receipt == Receipt(accepted=good, duplicates=done, dead=count - done - good)
+
+
+@given(places=st.lists(st.integers(0, 5_000), max_size=12), size=st.integers(1, 200), groups=st.integers(1, 3))
+def test_partial_sums_add_up_to_the_whole_wherever_batches_end(places: list[int], size: int, groups: int) -> None:
+    intake = Intake("s", SUMS, lines, cut=Cut(bytes=size, groups=groups))
+    totals: dict[Any, tuple[int, int]] = {}
+    for batch in batches(intake, cuts(body(40), places)):
+        assert len(batch.messages) == len(batch.groups)
+        for key, part in batch.groups.items():
+            count, total = totals.get(key, (0, 0))
+            totals[key] = (count + part.count, total + int(part.sum or 0))
+    wanted = {(f"t{t}",): (len(range(t, 40, 3)), sum(range(t, 40, 3))) for t in range(3)}
+    assert totals == wanted
+
+
+events = st.one_of(
+    st.dictionaries(st.text(max_size=3), st.one_of(st.none(), st.integers(), st.text(max_size=5)), max_size=4).map(
+        lambda event: json.dumps(event).encode()
+    ),
+    st.binary(max_size=20),
+    st.sampled_from(
+        [b"", b"[1]", b'[{"a": 1}]', b'{"a":\n1}', b'{"a":\n{"b": 1}}', b" {} ", b'{"a": 1}\n', b"{}{}", b"null"]
+    ),
+)
+
+
+@given(whole=events, delivery=st.sampled_from([None, "d"]))
+def test_the_shortcut_for_one_event_gives_what_the_long_way_gives(whole: bytes, delivery: str | None) -> None:
+    short = event_batch("s", Recipe(), whole, delivery=delivery)
+    intake = Intake("s", Recipe(), anything, delivery=delivery)
+    if short is not None:
+        (long,) = batches(intake, [whole])
+        assert (list(short.rows), list(short.messages), list(short.deliveries)) == (
+            list(long.rows),
+            list(long.messages),
+            list(long.deliveries),
+        )
+        assert intake.receipt == Receipt(accepted=1)
+
+
+def test_a_message_of_a_group_tells_where_it_comes_from() -> None:
+    (batch,) = batches(Intake("s", SUMS, lines, delivery="d"), [body(2)])
+    assert [json.loads(message) for message in batch.messages] == [
+        {"stream": "s", "group": {"type": f"t{n}"}, "count": 1, "sum": n, "delivery": "d", "start": 0} for n in range(2)
+    ]
+
+
+def test_a_broken_array_keeps_what_came_before_and_does_not_complete_its_delivery() -> None:
+    intake = Intake("s", Recipe(), anything, delivery="d")
+    found = batches(intake, [b'[{"id": 1}, {"id": 2}, {"i', b'd": 3'])
+    assert [json.loads(row)["id"] for batch in found for row in batch.rows] == [1, 2]
+    assert intake.broken is not None
+    assert not any(batch.deliveries[0].complete for batch in found)
+
+
+def test_memory_is_bounded_by_the_batch_and_not_by_the_body() -> None:
+    """No batch has more rows than the cut and one chunk hold, however long the body is."""
+    intake = Intake("s", Recipe(), lines, cut=Cut(rows=100))
+    chunk = body(10)
+    sizes = [len(batch.rows) for batch in batches(intake, itertools.repeat(chunk, 500))]
+    assert sum(sizes) == 5_000
+    assert max(sizes) <= 100 + 10
+
+
+def test_taking_a_body_in_again_changes_nothing_and_a_broken_off_one_goes_on(tmp_path: Path) -> None:
+    whole = body(1_000, bad=[3, 500])
+    chunks = [whole[n : n + 1_000] for n in range(0, len(whole), 1_000)]
+
+    def stopping() -> Iterable[bytes]:
+        yield from chunks[:10]
+        raise ConnectionError("gone")
+
+    with SqliteStore(tmp_path / "x.db") as store:
+        with pytest.raises(ConnectionError):
+            ingest(stopping(), store, "s", Recipe(), lines, delivery="d", cut=Cut(rows=50))
+        reached = store.done("s", "d")
+        assert reached is not None
+        assert 0 < reached.done < 1_000
+        receipt = ingest(chunks, store, "s", Recipe(), lines, delivery="d", cut=Cut(rows=50))
+        assert receipt.duplicates == reached.done
+        assert ingest(chunks, store, "s", Recipe(), lines, delivery="d") == Receipt(duplicates=1_000)
+        stored = [json.loads(row.body)["id"] for row in store.rows("s", limit=10_000)]
+        assert stored == [n for n in range(1_000) if n not in (3, 500)]
+        assert store.status().dead_letters == 2
+        # The control: without an id a repetition doubles.
+        ingest(chunks, store, "s", Recipe(), lines)
+        assert store.status().rows == 2 * 998
+
+
+def test_a_body_that_cannot_be_read_on_says_where(tmp_path: Path) -> None:
+    with (
+        SqliteStore(tmp_path / "x.db") as store,
+        pytest.raises(ValueError, match=r"readable to its end, got .* at byte 11"),
+    ):
+        ingest([b'[{"a": 1}, {"a"'], store, "s", Recipe(), anything)
+
+
+@pytest.mark.parametrize("cut", [{"bytes": 0}, {"rows": 0}, {"groups": 0}])
+def test_a_batch_that_is_never_due_is_refused(cut: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="must be >= 1"):
+        Cut(**cut)

@@ -1,0 +1,40 @@
+"""Recipes: what may be asked, and what excludes what."""
+
+from __future__ import annotations
+
+import pytest
+
+from arion_lib.pipeline.recipe import Recipe, read_recipe
+
+
+@pytest.mark.parametrize(
+    ("wishes", "recipe"),
+    [
+        ({}, Recipe()),
+        ({"fields": ["id, customer.country", "amount"]}, Recipe(fields=("id", "customer.country", "amount"))),
+        ({"group_by": ["type", "day"], "sum_field": "amount"}, Recipe(group_by=("type", "day"), sum_field="amount")),
+        ({"path": "events.item", "dedupe": ["id"]}, Recipe(path="events.item", dedupe="id")),
+    ],
+)
+def test_text_and_lists_are_read(wishes: dict[str, object], recipe: Recipe) -> None:
+    assert read_recipe(wishes) == recipe  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("wishes", "words"),
+    [
+        ({"colour": "red"}, "parameters must be of"),
+        ({"fields": ""}, "must not be empty"),
+        ({"fields": "a,,b"}, "must not be empty"),
+        ({"fields": "a,a"}, "each field once"),
+        ({"sum_field": "a,b"}, "must be one name"),
+        ({"fields": 5}, "must be text"),
+        ({"fields": [5]}, "must be text"),
+        ({"fields": "a..b"}, "names joined by dots"),
+        ({"group_by": "type", "fields": "id"}, "fields must be left out"),
+        ({"sum_field": "amount", "dedupe": "id"}, "dedupe must be left out"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(wishes: dict[str, object], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        read_recipe(wishes)  # type: ignore[arg-type]
