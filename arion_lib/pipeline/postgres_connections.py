@@ -88,8 +88,14 @@ class PostgresConnections:
         db: psycopg.Connection[Any] = _client().connect(
             self._url, autocommit=True, connect_timeout=max(2, round(self._busy_timeout))
         )
-        db.execute("SELECT set_config('lock_timeout', %s, false)", (f"{max(1, round(self._busy_timeout * 1_000))}ms",))
-        db.execute("SET synchronous_commit = on")
+        try:
+            db.execute(
+                "SELECT set_config('lock_timeout', %s, false)", (f"{max(1, round(self._busy_timeout * 1_000))}ms",)
+            )
+            db.execute("SET synchronous_commit = on")
+        except BaseException:
+            db.close()
+            raise
         return db
 
     def _must_be_open(self) -> None:

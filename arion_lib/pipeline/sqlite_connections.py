@@ -117,7 +117,11 @@ class SqliteConnections:
 
     def _connect(self) -> sqlite3.Connection:
         db = sqlite3.connect(self.path, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False)
-        db.execute("PRAGMA cache_size = -4096")  # KiB: all that grows with the database is this cache
+        try:
+            db.execute("PRAGMA cache_size = -4096")  # KiB: all that grows with the database is this cache
+        except BaseException:
+            db.close()
+            raise
         return db
 
     def _check_owner(self, identity: tuple[int, int]) -> None:
