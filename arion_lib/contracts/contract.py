@@ -41,7 +41,7 @@ from arion_lib.contracts.options import (
 from arion_lib.contracts.places import caller, frame_place
 from arion_lib.contracts.promises import captured_names, is_recipe, promises_of
 from arion_lib.contracts.registry import Plugin, Registry
-from arion_lib.contracts.resolution import cases
+from arion_lib.contracts.resolution import cases, resolved
 from arion_lib.contracts.violations import ContractError, LockedMember
 
 __all__ = ["Contract", "ContractMeta", "Explanation", "check", "contracts_of", "explain", "registry"]
@@ -77,10 +77,13 @@ class ContractMeta(_ProtocolMeta):
         if earlier is not None:
             restore(namespace, earlier)
         cls = super().__new__(mcls, cls_name, bases, namespace, **words)
-        spec = Spec(options, any("__contract_root__" in vars(base) for base in bases), frame_place(caller()), cls=cls)
+        frame = caller()
+        spec = Spec(options, any("__contract_root__" in vars(base) for base in bases), frame_place(frame), cls=cls)
         if earlier is not None and earlier.cls is not None:
             spec.options, spec.place, spec.names = earlier.options, earlier.place, earlier.names
             point_cells_at(cls, earlier.cls)
+        else:
+            spec.names = captured_names(cls, frame)
         type.__setattr__(cls, SPEC, spec)
         return cls
 
@@ -89,7 +92,6 @@ class ContractMeta(_ProtocolMeta):
         spec = spec_of(cls)
         if spec is None or "__contract_root__" in namespace:
             return
-        spec.names = spec.names or captured_names(cls, caller())
         _define(cls, spec)
 
     def __setattr__(cls, name: str, value: Any) -> None:
@@ -137,10 +139,11 @@ def _define(cls: ContractMeta, spec: Spec) -> None:
         spec.promises = promises_of(cls, known, spec.names, spec.place)
     if not spec.options.abstract:
         promised = promised_to(cls)
-        found = [violation for case in cases(cls, spec, promised) for violation in judge(case)]
-        if found:
-            raise ContractError(cls.__name__, found)
-        guard_all(cls, spec, promised)
+        found = {name: resolved(cls, name) for name, _ in promised}
+        violations = [violation for case in cases(cls, spec, promised, found) for violation in judge(case)]
+        if violations:
+            raise ContractError(cls.__name__, violations)
+        guard_all(cls, spec, promised, found)
     if spec.instantiable:
         _register(cls, spec)
     else:

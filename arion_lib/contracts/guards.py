@@ -23,7 +23,7 @@ from typing import Any
 
 from arion_lib.contracts.hints import Hint, text
 from arion_lib.contracts.levels import SWITCH, Level, current
-from arion_lib.contracts.metrics import MetricsByClass
+from arion_lib.contracts.metrics import QUEUE, MetricsByClass
 from arion_lib.contracts.places import Place
 from arion_lib.contracts.predicates import PREFIX, Source, expression, fits
 from arion_lib.contracts.violations import ContractCallError
@@ -74,13 +74,25 @@ _building = threading.RLock()
 def guard(like: Callable[..., Any], plan: Callable[[], Plan], *, asynchronous: bool) -> FunctionType:
     """Return the guard of `like`, a function that looks like it from outside. `plan` is asked for at the first call."""
     made = _unbuilt(lambda: compiled(plan()), asynchronous=asynchronous)
+    if type(like) is FunctionType:
+        made.__name__, made.__qualname__, made.__module__ = like.__name__, like.__qualname__, like.__module__
+        made.__doc__ = like.__doc__
+    else:
+        _look_like(made, like)
+    if type(like) is not FunctionType:
+        made.__dict__.update(_cache_controls(like))
+    if own := getattr(like, "__dict__", None):
+        made.__dict__.update(own)
+        made.__dict__.pop("__isabstractmethod__", None)
+    made.__dict__["__wrapped__"] = like
+    return made
+
+
+def _look_like(made: FunctionType, like: object) -> None:
     for name in ("__name__", "__qualname__", "__doc__", "__module__"):
         value = getattr(like, name, None)
         if isinstance(value, str):
             setattr(made, name, value)
-    made.__dict__.update({**getattr(like, "__dict__", {}), **_cache_controls(like), "__wrapped__": like})
-    made.__dict__.pop("__isabstractmethod__", None)
-    return made
 
 
 def _cache_controls(like: object) -> dict[str, object]:
@@ -220,48 +232,48 @@ def _with_level(plan: Plan, level: Level) -> Plan:
 
 def _timed(plan: Plan, inner: list[str], source: Source) -> list[str]:
     """Wrap the body in a clock that a call from within, recursive or by `super()`, does not start again."""
-    metrics, outer, start, good = (f"{PREFIX}{name}" for name in ("m", "outer", "start", "good"))
-    clock = source.constant(time.perf_counter_ns)
-    enter, leave = _task_marks(metrics) if plan.asynchronous else _thread_marks(metrics, source)
+    start, good, recorder = (f"{PREFIX}{name}" for name in ("start", "good", "recorder"))
+    clock = source.constant(time.perf_counter)
+    seen, mark, leave = _task_marks() if plan.asynchronous else _thread_marks()
     body = [line.replace("return ", f"{good} = ", 1) if line.startswith("return ") else line for line in inner]
-    elapsed = f"{clock}() - {start}"
     return [
-        f"{metrics} = {source.constant(plan.metrics)}[{plan.metrics_key}]",
-        *enter,
-        f"if not {outer}:",
+        *_recorder_lines(plan, source),
+        seen,
         *(f"    {line}" for line in inner),
+        mark,
         f"{start} = {clock}()",
         "try:",
         *(f"    {line}" for line in body),
         "except BaseException:",
-        f"    {metrics}.add(~({elapsed}))",
+        f"    {recorder}.errors += 1",
         "    raise",
         "else:",
-        f"    {metrics}.add({elapsed})",
         f"    return {good}",
         "finally:",
-        *leave,
-        f"    if {metrics}.full(): {metrics}.pour()",
+        f"    {recorder}.times.append({clock}() - {start})",
+        f"    {leave}",
+        f"    if {PREFIX}len({recorder}.times) >= {QUEUE}: {recorder}.settle()",
     ]
 
 
-def _thread_marks(metrics: str, source: Source) -> tuple[list[str], list[str]]:
-    me = f"{PREFIX}me"
-    enter = [
-        f"{me} = {source.constant(threading.get_ident)}()",
-        f"{PREFIX}outer = {me} not in {metrics}.running",
-        f"if {PREFIX}outer: {metrics}.running.add({me})",
+def _recorder_lines(plan: Plan, source: Source) -> list[str]:
+    metrics, by_class, owner = f"{PREFIX}m", source.constant(plan.metrics), source.constant(plan.owner)
+    first = source.constant(plan.metrics[plan.owner]) if plan.metrics is not None and plan.owner is not None else "None"
+    return [
+        f"{metrics} = {first} if {plan.metrics_key} is {owner} else {by_class}[{plan.metrics_key}]",
+        f"{PREFIX}recorder = {metrics}.local.recorder",
     ]
-    return enter, [f"    {metrics}.running.discard({me})"]
 
 
-def _task_marks(metrics: str) -> tuple[list[str], list[str]]:
+def _thread_marks() -> tuple[str, str, str]:
+    busy = f"{PREFIX}recorder.busy"
+    return f"if {busy}:", f"{busy} = True", f"{busy} = False"
+
+
+def _task_marks() -> tuple[str, str, str]:
     """A task may be left and re-entered on one thread, so it carries the mark in its context."""
-    enter = [
-        f"{PREFIX}outer = not {metrics}.inside.get()",
-        f"if {PREFIX}outer: {PREFIX}token = {metrics}.inside.set(True)",
-    ]
-    return enter, [f"    {metrics}.inside.reset({PREFIX}token)"]
+    inside = f"{PREFIX}m.inside"
+    return f"if {inside}.get():", f"{PREFIX}token = {inside}.set(True)", f"{inside}.reset({PREFIX}token)"
 
 
 def _element_check(plan: Plan) -> Callable[[object], None]:

@@ -9,6 +9,7 @@ See         tests/contracts/test_hints.py
 
 from __future__ import annotations
 
+import builtins
 import inspect
 import sys
 import types
@@ -25,7 +26,7 @@ UNIONS = (typing.Union, types.UnionType)
 
 def origin_of(hint: Hint) -> Any:
     """Return what `hint` parametrises: `list` for `list[int]`, `None` for a plain class."""
-    return typing.get_origin(hint)
+    return None if type(hint) is type else typing.get_origin(hint)
 
 
 def is_unknown(hint: Hint) -> bool:
@@ -43,23 +44,46 @@ def resolve(hint: Hint, names: Mapping[str, Any], local: Mapping[str, Any] | Non
     >>> resolve("list[int]", {}), resolve("Nowhere", {})
     (list[int], 'Nowhere')
     """
-    if not _holds_strings(hint):
+    if isinstance(hint, type):
         return hint
-    holder = types.new_class("Holder", (), {}, lambda space: space.update(__annotations__={"hint": hint}))
+    if isinstance(hint, str) and hint.isidentifier():
+        found = _named(hint, names, local or {})
+        if not needs_resolving(found):
+            return found
+    if not needs_resolving(hint):
+        return hint
     try:
-        found = typing.get_type_hints(holder, dict(names), dict(local or {}), include_extras=True)
+        hints = typing.get_type_hints(_holder(hint), dict(names), dict(local or {}), include_extras=True)
     except Exception:  # noqa: BLE001 - evaluating a string may raise anything; it then says nothing
         return hint
-    return type(None) if found["hint"] is None else found["hint"]
+    return type(None) if hints["hint"] is None else hints["hint"]
 
 
-def _holds_strings(hint: Hint) -> bool:
+def _named(word: str, names: Mapping[str, Any], local: Mapping[str, Any]) -> Hint:
+    for space in (local, names, vars(builtins)):
+        if word in space:
+            return space[word]
+    return type(None) if word == "None" else word
+
+
+def _holder(hint: Hint) -> Any:
+    """Return something annotated with `hint`: a class, where the hint may stand in a class only."""
+    annotations = {"hint": hint}
+    if isinstance(hint, str) and not ("ClassVar" in hint or "Final" in hint):
+        return types.SimpleNamespace(__annotations__=annotations)
+    return type("Holder", (), {"__annotations__": annotations})
+
+
+def needs_resolving(hint: Hint) -> bool:
+    """Tell whether there is a string, or a forward reference, in `hint`."""
+    if type(hint) is type:
+        return False
     if isinstance(hint, str | ForwardRef):
         return True
     if origin_of(hint) is typing.Literal:
         return False
     parts = getattr(hint, "__args__", ())
-    return isinstance(parts, tuple) and any(_holds_strings(part) for part in parts)
+    return isinstance(parts, tuple) and any(needs_resolving(part) for part in parts)
 
 
 def bare(hint: Hint) -> Hint:
@@ -68,6 +92,8 @@ def bare(hint: Hint) -> Hint:
     >>> bare(typing.Annotated[int, "metres"]), bare(None)
     (<class 'int'>, <class 'NoneType'>)
     """
+    if type(hint) is type:
+        return hint
     for _ in range(20):
         inner = _stripped(hint)
         if inner is hint:

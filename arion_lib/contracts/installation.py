@@ -21,7 +21,7 @@ from arion_lib.contracts.members import Kind, Member, is_opaque
 from arion_lib.contracts.options import Promised, Spec, contracts_of, level_of, measured, spec_of
 from arion_lib.contracts.plans import Guarded, guarded
 from arion_lib.contracts.promises import Promise, is_abstract, is_recipe
-from arion_lib.contracts.resolution import resolved
+from arion_lib.contracts.resolution import Found, resolved
 from arion_lib.contracts.violations import LockedMember
 
 
@@ -54,12 +54,13 @@ def _content(cell: Any) -> object:
         return None
 
 
-def guard_all(cls: type, spec: Spec, promised: Promised) -> None:
+def guard_all(cls: type, spec: Spec, promised: Promised, found: Found) -> None:
+    """Put a guard before each member that keeps a promise, and a descriptor in the place of each attribute."""
     how = level_of(cls), measured(cls)
     for name, promises in promised:
         if promises[0].kind is Kind.ATTRIBUTE:
             _guard_attribute(cls, promises[0], how[0])
-        member = resolved(cls, name)
+        member = found[name]
         if member is None or is_abstract(member.raw) or member.kind is Kind.ATTRIBUTE:
             continue
         inherited = member.owner is not cls

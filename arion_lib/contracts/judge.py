@@ -21,7 +21,7 @@ from arion_lib.contracts.hints import EMPTY, Arguments, Hint, bare, is_unknown, 
 from arion_lib.contracts.members import Flow, Kind, Member, is_opaque
 from arion_lib.contracts.places import Place, named_line
 from arion_lib.contracts.predicates import fits
-from arion_lib.contracts.promises import Promise
+from arion_lib.contracts.promises import Promise, is_abstract
 from arion_lib.contracts.signatures import Mismatch, mismatches, routes, same_signature
 from arion_lib.contracts.subtypes import is_subtype
 from arion_lib.contracts.violations import Code, Violation, shown
@@ -68,14 +68,17 @@ def judge(case: Case) -> list[Violation]:
         return list(_attribute(case, case.offer))
     if case.promise.kind is Kind.PROPERTY:
         return list(_property(case, case.offer))
-    if _quickly_the_same(case.promise.member, case.offer):
+    if keeps_plainly(case.promise, case.offer):
         return []
     return list(_method(case, case.offer))
 
 
-def _quickly_the_same(promised: Member, offered: Member) -> bool:
-    asked, given = promised.target, offered.target
-    if promised.kind is not offered.kind or type(asked) is not FunctionType or type(given) is not FunctionType:
+def keeps_plainly(promise: Promise, offered: Member) -> bool:
+    """Tell whether a glance shows that the promise is kept: a plain function with the same signature."""
+    asked, given = promise.member.target, offered.target
+    if type(asked) is not FunctionType or type(given) is not FunctionType or promise.final:
+        return False
+    if promise.member.kind is not offered.kind or offered.kind is Kind.PROPERTY or is_abstract(given):
         return False
     if "__wrapped__" in asked.__dict__ or "__wrapped__" in given.__dict__:
         return False

@@ -26,7 +26,17 @@ from types import (
 from typing import Any
 
 from arion_lib.contracts.generics import known_context
-from arion_lib.contracts.hints import EMPTY, Arguments, Hint, local_names, module_names, resolve, substitute, text
+from arion_lib.contracts.hints import (
+    EMPTY,
+    Arguments,
+    Hint,
+    local_names,
+    module_names,
+    needs_resolving,
+    resolve,
+    substitute,
+    text,
+)
 from arion_lib.contracts.places import Place, place_of, plain_function
 from arion_lib.contracts.violations import shown
 
@@ -68,6 +78,7 @@ class Member:
     target: Any = None  # the callable behind `raw`: takes `self` or `cls` first where the kind has one
     names: Mapping[str, Any] = field(default_factory=dict)
     _full: Signature | bool | None = None
+    _bare: Signature | bool | None = None
 
     @property
     def place(self) -> Place | None:
@@ -88,6 +99,8 @@ class Member:
             signature = inspect.signature(self.target)
         except Exception:  # noqa: BLE001 - foreign callables raise what they like; their signature is unknown then
             return None
+        if not any(map(needs_resolving, _annotations(signature))):
+            return signature
         core = plain_function(self.target)
         found, local = module_names(core), local_names(core, self.owner, self.names)
         parameters = [p.replace(annotation=resolve(p.annotation, found, local)) for p in signature.parameters.values()]
@@ -97,15 +110,23 @@ class Member:
 
     def signature(self, arguments: Arguments | None = None) -> Signature | None:
         """Return the signature as callers see it: without `self`, type variables replaced by `arguments`."""
+        if not arguments:
+            if self._bare is None:
+                self._bare = self._without_self({}) or False
+            return self._bare if isinstance(self._bare, Signature) else None
+        return self._without_self(arguments)
+
+    def _without_self(self, known: Arguments) -> Signature | None:
         full = self.full_signature()
         if full is None:
             return None
         parameters = list(full.parameters.values())
         if self.kind in _BOUND and parameters and parameters[0].kind is not Parameter.VAR_POSITIONAL:
             del parameters[0]
-        known = arguments or {}
-        parameters = [p.replace(annotation=substitute(p.annotation, known)) for p in parameters]
-        return Signature(parameters, return_annotation=substitute(self.returned(full.return_annotation), known))
+        if known:
+            parameters = [p.replace(annotation=substitute(p.annotation, known)) for p in parameters]
+        result = substitute(self.returned(full.return_annotation), known)
+        return Signature(parameters, return_annotation=result, __validate_parameters__=False)
 
     def returned(self, hint: Hint) -> Hint:
         """Return what a call gives when the function is annotated with `hint`: `contextmanager` changes that."""
@@ -129,6 +150,10 @@ _MANAGER = plain_code(contextlib.contextmanager)
 _ASYNC_MANAGER = plain_code(contextlib.asynccontextmanager)
 _BUILT_IN = (BuiltinFunctionType, MethodDescriptorType, WrapperDescriptorType)
 _CACHE: type = type(functools.lru_cache(lambda: None))
+
+
+def _annotations(signature: Signature) -> list[Hint]:
+    return [signature.return_annotation, *(p.annotation for p in signature.parameters.values())]
 
 
 def show_signature(signature: Signature) -> str:
@@ -167,6 +192,8 @@ def flow_of(target: Any) -> Flow:
     >>> flow_of(ticks), flow_of(len)
     (<Flow.ASYNC_GENERATOR: 'an async generator function'>, <Flow.PLAIN: 'a plain function'>)
     """
+    if type(target) is FunctionType and not target.__dict__:
+        return _FLOWS[target.__code__.co_flags & _FLOW_FLAGS]
     if inspect.iscoroutinefunction(target):
         return Flow.COROUTINE
     if inspect.isasyncgenfunction(target):
@@ -179,13 +206,22 @@ def flow_of(target: Any) -> Flow:
     return Flow.PLAIN if flow_of(inner) is Flow.PLAIN else Flow.DECORATED
 
 
+_FLOW_FLAGS = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
+_FLOWS = {
+    0: Flow.PLAIN,
+    inspect.CO_COROUTINE: Flow.COROUTINE,
+    inspect.CO_GENERATOR: Flow.GENERATOR,
+    inspect.CO_ASYNC_GENERATOR: Flow.ASYNC_GENERATOR,
+}
+
+
 def read(name: str, raw: Any, owner: type, names: Mapping[str, Any] | None = None) -> Member:
     """Return what `raw`, found under `name` in the dictionary of `owner`, is.
 
     >>> read("keys", vars(dict)["keys"], dict).kind, read("__doc__", "text", dict).kind
     (<Kind.METHOD: 'a method'>, <Kind.ATTRIBUTE: 'an attribute'>)
     """
-    kind, target = _kind_and_target(raw, owner)
+    kind, target = (Kind.METHOD, raw) if type(raw) is FunctionType else _kind_and_target(raw, owner)
     return Member(name, kind, raw, owner, target, names or {})
 
 

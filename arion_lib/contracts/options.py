@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from arion_lib.contracts.levels import Level, level
@@ -37,7 +38,12 @@ class Options:
     registry: Registry | None = None
 
 
+_NO_WORDS = Options()
+
+
 def options_of(words: Mapping[str, Any]) -> Options:
+    if not words:
+        return _NO_WORDS
     found = dict(words)
     for name in ("kind", "name", "version"):
         if name in found and (not isinstance(found[name], str) or not found[name]):
@@ -63,6 +69,8 @@ class Spec:
     replaced: dict[str, Any] = field(default_factory=dict)  # what guards stand in front of; MISSING: nothing of its own
     cls: type | None = None
     locked: bool = False
+    contracts: list[type] | None = None  # that the class keeps, once asked for
+    alone: list[tuple[str, list[Promise]]] | None = None  # of a contract: its promises by name, once asked for
 
     @property
     def instantiable(self) -> bool:
@@ -82,7 +90,13 @@ def contracts_of(cls: type) -> list[type]:
     >>> [contract.__name__ for contract in contracts_of(CsvProcessor)]
     ['Processor']
     """
-    return [base for base in cls.__mro__ if (spec := spec_of(base)) is not None and spec.is_contract]
+    own = spec_of(cls)
+    if own is not None and own.contracts is not None:
+        return own.contracts
+    found = [base for base in cls.__mro__ if (spec := spec_of(base)) is not None and spec.is_contract]
+    if own is not None:
+        own.contracts = found
+    return found
 
 
 Promised = Sequence[tuple[str, Sequence[Promise]]]
@@ -90,11 +104,17 @@ Promised = Sequence[tuple[str, Sequence[Promise]]]
 
 def promised_to(cls: type) -> list[tuple[str, list[Promise]]]:
     """Return each promised name with the promises about it, of all contracts of `cls`."""
+    contracts = contracts_of(cls)
+    nearest = spec_of(contracts[0]) if len(contracts) == 1 else None
+    if nearest is not None and nearest.alone is not None:
+        return nearest.alone
     found: dict[str, list[Promise]] = {}
-    for contract in contracts_of(cls):
+    for contract in contracts:
         spec = spec_of(contract)
         for promise in spec.promises if spec is not None else ():
             found.setdefault(promise.name, []).append(promise)
+    if nearest is not None:
+        nearest.alone = list(found.items())
     return list(found.items())
 
 
@@ -124,6 +144,7 @@ def kind_of(contract: type) -> str:
     return (spec.options.kind if spec is not None else None) or f"{snake_case(contract.__name__)}s"
 
 
+@lru_cache(maxsize=1_000)
 def snake_case(name: str) -> str:
     """Return a class's name as a plugin's.
 

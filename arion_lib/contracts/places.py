@@ -13,16 +13,15 @@ import linecache
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from types import CodeType, FrameType
+from typing import NamedTuple
 
 OWN_PACKAGE = __name__.rpartition(".")[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """A line of a source file; `module` is the dotted name of the module it belongs to."""
 
     file: str

@@ -59,6 +59,9 @@ class Guarded:
 def guarded(what: Guarded) -> Any:
     """Return what to put into the class in place of the member: the same kind of thing, checking."""
     raw, member = what.member.raw, what.member
+    if type(raw) is FunctionType and not what.inherited:
+        coroutine = member.flow is Flow.COROUTINE
+        return guard(raw, lambda: _plan(what, raw, coroutine), asynchronous=coroutine)
     if member.kind is Kind.PROPERTY:
         return _property(what)
     call = _through_super(what) if what.inherited else _call_of(member)
@@ -66,23 +69,20 @@ def guarded(what: Guarded) -> Any:
         return raw
     asynchronous = member.flow is Flow.COROUTINE
     made = guard(member.target, lambda: _plan(what, call, asynchronous), asynchronous=asynchronous)
-    if what.inherited:
-        made.__dict__["__wrapped__"] = member.target
-    wrap: dict[Kind, Callable[[Any], Any]] = {Kind.CLASS_METHOD: classmethod, Kind.STATIC_METHOD: staticmethod}
-    found = wrap.get(member.kind, lambda function: function)(made)
-    _keep_registering(found, raw)
-    return found
-
-
-def _keep_registering(made: Any, raw: Any) -> None:
-    """A single-dispatch method stays open for `@method.register`."""
-    if isinstance(raw, functools.singledispatchmethod) and isinstance(made, FunctionType):
+    if member.kind is Kind.CLASS_METHOD:
+        return classmethod(made)
+    if member.kind is Kind.STATIC_METHOD:
+        return staticmethod(made)
+    if isinstance(raw, functools.singledispatchmethod):
         made.__dict__["register"] = raw.register
+    return made
 
 
 def _call_of(member: Member) -> Callable[..., Any] | None:
     """Return a callable that takes what the guard takes (`self` included) and runs the member."""
     raw = member.raw
+    if type(raw) is FunctionType:
+        return raw
     if isinstance(raw, functools.singledispatchmethod):
         if member.kind is not Kind.METHOD:
             return None

@@ -17,7 +17,8 @@ import typing
 from abc import ABC
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from types import FrameType
+from functools import cached_property, singledispatchmethod
+from types import FrameType, FunctionType
 from typing import Any, Generic, Protocol
 
 from arion_lib.contracts.attributes import MISSING
@@ -32,7 +33,8 @@ from arion_lib.contracts.hints import (
     text,
 )
 from arion_lib.contracts.members import Kind, Member, is_opaque, read
-from arion_lib.contracts.places import Place, named_line
+from arion_lib.contracts.places import Place, named_line, plain_function
+from arion_lib.contracts.signatures import annotations_of
 from arion_lib.contracts.violations import shown
 
 
@@ -157,8 +159,11 @@ def captured_names(cls: type, frame: FrameType | None) -> dict[str, Any]:
         return {}
     spaces = [] if _globals_of(cls) is frame.f_globals else [frame.f_globals]
     if frame.f_code.co_flags & inspect.CO_NEWLOCALS:
-        spaces.append(frame.f_locals)
-    words = set(_NAME.findall(" ".join(_strings(cls)))) if spaces else set()
+        spaces.append(frame.f_locals)  # those of a function: they are gone when it has returned
+    written = " ".join(_strings(cls)) if spaces else ""
+    if not written:
+        return {}
+    words = set(_NAME.findall(written))
     return {word: space[word] for space in spaces for word in words if word in space}
 
 
@@ -168,11 +173,14 @@ def _globals_of(cls: type) -> dict[str, Any] | None:
 
 
 def _strings(cls: type) -> Iterator[str]:
-    for raw in (cls, *vars(cls).values()):
-        function = getattr(raw, "fget", None) or getattr(raw, "__func__", None) or raw
-        try:
-            annotations = getattr(function, "__annotations__", None) if function is not cls else own_annotations(cls)
-        except NameError:  # Python 3.14: the deferred annotation names something that does not exist yet
+    for raw in vars(cls).values():
+        if type(raw) is FunctionType:
+            annotations = annotations_of(raw)
+        elif isinstance(raw, property | staticmethod | classmethod | cached_property | singledispatchmethod):
+            annotations = annotations_of(plain_function(raw))
+        else:
             continue
-        if isinstance(annotations, dict):
-            yield from (a for a in annotations.values() if isinstance(a, str))
+        if annotations:
+            yield from (a for a in annotations.values() if type(a) is str)
+    if "__annotations__" in vars(cls):
+        yield from (a for a in own_annotations(cls).values() if type(a) is str)

@@ -13,8 +13,7 @@ import difflib
 import re
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from arion_lib.contracts.metrics import Figures, metrics_of
 from arion_lib.contracts.places import Place
@@ -31,8 +30,7 @@ class DuplicatePlugin(ValueError):
     """Another class has this kind, name and version already."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plugin:
+class Plugin(NamedTuple):
     """A registered class and what is known of it."""
 
     kind: str

@@ -8,30 +8,35 @@ See         arion_lib/contracts/judge.py · tests/contracts/test_inheritance.py
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from types import MemberDescriptorType
+from collections.abc import Iterable, Iterator, Mapping
+from types import FunctionType, MemberDescriptorType
 from typing import Any
 
 from arion_lib.contracts.attributes import MISSING, ContractAttribute
 from arion_lib.contracts.hints import EMPTY, own_annotations, type_arguments
-from arion_lib.contracts.judge import Case
+from arion_lib.contracts.judge import Case, keeps_plainly
 from arion_lib.contracts.members import Kind, Member, read
-from arion_lib.contracts.options import Options, Promised, Spec, contracts_of, spec_of
+from arion_lib.contracts.options import SPEC, Options, Promised, Spec, contracts_of, spec_of
 from arion_lib.contracts.places import class_place
 from arion_lib.contracts.promises import Promise, attribute_hint, default_of, is_abstract
 
+Found = Mapping[str, Member | None]
 
-def cases(cls: type, spec: Spec, promised: Promised) -> Iterator[Case]:
-    """Yield each promise with what `cls` has in its place, as far as there is something to judge."""
+
+def cases(cls: type, spec: Spec, promised: Promised, found_by_name: Found | None = None) -> Iterator[Case]:
+    """Yield each promise with what `cls` has in its place; given what was found already, skip what a glance shows to
+    be kept."""
     variables: dict[type, dict[Any, Any]] | None = None
     for name, promises in promised:
-        found = resolved(cls, name)
+        found = found_by_name[name] if found_by_name is not None else resolved(cls, name)
         for promise in promises:
             if promise.contract is cls:
                 continue
             if variables is None and getattr(promise.contract, "__parameters__", None):
                 variables = type_arguments(cls)
             arguments = (variables or {}).get(promise.member.owner)
+            if found_by_name is not None and found is not None and keeps_plainly(promise, found):
+                continue
             case = Case(cls.__name__, spec.place, promise, _offered(cls, spec, promise, found), arguments)
             if promise.kind in (Kind.ATTRIBUTE, Kind.PROPERTY):
                 case.declared = declared(cls, name, promise)
@@ -51,10 +56,15 @@ def _offered(cls: type, spec: Spec, promise: Promise, found: Member | None) -> M
 def resolved(cls: type, name: str) -> Member | None:
     """Return what `cls` has under `name`; `None` if nothing, or an attribute without a value on the class."""
     for base in cls.__mro__:
-        if name not in vars(base):
+        space = base.__dict__
+        if name not in space:
             continue
-        spec = spec_of(base)
-        raw = default_of(spec.replaced.get(name, vars(base)[name]) if spec is not None else vars(base)[name])
+        spec: Spec | None = space.get(SPEC)
+        raw = space[name]
+        if spec is not None and name in spec.replaced:
+            raw = spec.replaced[name]
+        if type(raw) is not FunctionType:
+            raw = default_of(raw)
         if raw is not MISSING:
             return read(name, raw, base, spec.names if spec is not None else None)
     return None

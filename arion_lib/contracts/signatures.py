@@ -11,7 +11,7 @@ See         tests/contracts/test_signatures.py
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from inspect import Parameter, Signature
 from types import FunctionType
@@ -66,6 +66,8 @@ def mismatches(promised: Signature, offered: Signature) -> list[Mismatch]:
     >>> mismatches(inspect.signature(asked), inspect.signature(given))
     [Mismatch(code=<Code.PARAMETER_NAME: 'parameter-name'>, name='scale', other='factor')]
     """
+    if takes_in_order(promised, offered):
+        return []
     asked, given = _Shape(promised), _Shape(offered)
     facts: dict[tuple[str, str], str] = {}
     for count in _counts(asked, given):
@@ -73,6 +75,20 @@ def mismatches(promised: Signature, offered: Signature) -> list[Mismatch]:
             if not facts.get((kind, name)):
                 facts[kind, name] = other
     return _classified(asked, given, facts)
+
+
+def takes_in_order(promised: Signature, offered: Signature) -> bool:
+    """Tell whether `offered` repeats the parameters of `promised`, and adds only what calls may leave out.
+
+    The common case, told apart quickly; `False` means: look closer.
+    """
+    asked, given = list(promised.parameters.values()), list(offered.parameters.values())
+    for want, have in zip(asked, given, strict=False):
+        if want.name != have.name or want.kind is not have.kind:
+            return False
+        if have.default is Parameter.empty and want.default is not Parameter.empty:
+            return False
+    return len(asked) <= len(given) and not any(map(is_required, given[len(asked) :]))
 
 
 def _counts(asked: _Shape, given: _Shape) -> range:
@@ -182,6 +198,9 @@ def routes(promised: Signature, offered: Signature) -> Iterator[tuple[Parameter,
     >>> [(p.name, o.name) for p, o in routes(inspect.signature(asked), inspect.signature(given))]
     [('a', 'args'), ('b', 'b')]
     """
+    if takes_in_order(promised, offered):
+        yield from zip(promised.parameters.values(), offered.parameters.values(), strict=False)
+        return
     asked, given = _Shape(promised), _Shape(offered)
     for index, want in enumerate(asked.positional):
         yield from _pair(want, given.positional[index] if index < len(given.positional) else given.star)
@@ -239,9 +258,9 @@ def _same_annotations(promised: FunctionType, offered: FunctionType) -> bool:
     return promised.__globals__ is offered.__globals__ or not any(isinstance(a, str) for a in given.values())
 
 
-def annotations_of(function: Callable[..., object]) -> dict[str, object] | None:
+def annotations_of(function: object) -> dict[str, object] | None:
     """Return a function's annotations as they stand, `None` where reading them fails (a deferred one, Python 3.14)."""
     try:
-        return function.__annotations__
+        return getattr(function, "__annotations__", None)
     except Exception:  # noqa: BLE001 - a deferred annotation is evaluated here and may raise anything
         return None

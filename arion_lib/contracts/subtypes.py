@@ -17,7 +17,7 @@ import typing
 from typing import Any
 
 from arion_lib.contracts.generics import arguments_as, elements_of_tuple, is_contravariant
-from arion_lib.contracts.hints import UNIONS, Hint, bare, is_unknown, origin_of
+from arion_lib.contracts.hints import UNIONS, Hint, bare, is_unknown, module_names, origin_of, resolve
 
 DEPTH = 30
 """How deep nested and recursive annotations are followed; below that they count as unknown."""
@@ -31,6 +31,8 @@ def is_subtype(narrow: Hint, wide: Hint, depth: int = 0) -> bool:
     >>> is_subtype(abc.Callable[[object], int], abc.Callable[[str], float]), is_subtype(int, str | None)
     (True, False)
     """
+    if type(narrow) is type and type(wide) is type and wide in narrow.__mro__:
+        return True
     narrow, wide = bare(narrow), bare(wide)
     if depth > DEPTH or narrow is wide or is_unknown(narrow) or is_unknown(wide) or wide is object:
         return True
@@ -202,8 +204,8 @@ def _tuple(narrow: Hint, wide: Hint, depth: int) -> bool:
 
 def _named_tuple(cls: type) -> tuple[Hint, ...]:
     fields: tuple[str, ...] = getattr(cls, "_fields", ())
-    hints = inspect.get_annotations(cls) if fields else {}
-    return tuple(hints.get(field, Any) for field in fields)
+    hints, names = inspect.get_annotations(cls) if fields else {}, module_names(cls)
+    return tuple(resolve(hints.get(field, Any), names) for field in fields)
 
 
 def _typed_dict(narrow: type, wide: type) -> bool:
@@ -222,7 +224,7 @@ def _callable(narrow: Hint, wide: Hint, depth: int) -> bool:
     """Parameters the other way round: the narrower callable must take whatever the wider one is given."""
     narrow_class = origin_of(narrow) or narrow
     if narrow_class is not abc.Callable:
-        return not isinstance(narrow_class, type) or callable(getattr(narrow_class, "__call__", None))  # noqa: B004
+        return not isinstance(narrow_class, type) or issubclass(narrow_class, type) or _has(narrow_class, "__call__")
     given, wanted = typing.get_args(narrow), typing.get_args(wide)
     if not given or not wanted:
         return True

@@ -137,7 +137,7 @@ PAIRS = {
         "@functools.wraps(lambda self: 1)\n    async def f(self): ...",
         "def f(self): ...",
     ),
-    "an object that is called": ("def f(self, a): ...", "f = functools.partial(print, 'x')", "f = 3"),
+    "an object that is called": ("def f(self, a): ...", "f = functools.partial(lambda x, a: x, 1)", "f = 3"),
     "a string annotation": (
         "def f(self, a: 'int'): ...",
         "def f(self, a: 'int | str'): ...",
