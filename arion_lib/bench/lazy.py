@@ -90,7 +90,7 @@ def run(args: list[str]) -> int:
 
 def loops(size: int, rounds: int, min_seconds: float = 0.05) -> Iterator[Comparison]:
     """Compare pipelines that are all calls and loops. A turn lasts at least `min_seconds`."""
-    xs = range(size)
+    xs = list(range(size))
     targets: Targets = {"ours": at_most(_CLOSE), **({"ours, compiled": at_most(0.6)} if _OLD else {})}
     workloads = {
         "map, filter, map, sum": peers.map_filter_map_sum,
@@ -102,7 +102,7 @@ def loops(size: int, rounds: int, min_seconds: float = 0.05) -> Iterator[Compari
 
 def shapes(size: int, rounds: int) -> Iterator[Result]:
     """Compare pipelines that batch, flatten, count and list."""
-    xs = range(size)
+    xs = list(range(size))
     yield _compared("batch(100), sum each", peers.batch_and_sum(xs), rounds, {"ours": at_most(0.65)})
     flat = {"ours": at_most(1.0 if _OLD else 1.15)}
     yield _compared("flat_map, sum", peers.flat_map_and_sum(xs), rounds, flat)

@@ -4,7 +4,7 @@ Idea        Where elements must be collected, or C code can do it faster, a plai
 Invariant   A batch is pulled with exactly as many elements as it holds; only `sort` reads everything, at its first
             pull.
 When wrong  The loop above has named its own errors; what fails here (a key, a comparison) is named here.
-See         notebooks/4_lazy_collection.ipynb · tests/lazy/test_barriers.py
+See         notebooks/4_lazy_collection.ipynb · tests/lazy/test_random_pipelines.py
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Idea        A pipeline runs later and elsewhere; an error there points at the wrong line. So look at arguments at once.
 Invariant   Whatever passes a check can be run; a check never calls what it is given.
 When wrong  `name must be rule, got value`.
-See         tests/lazy/test_checks.py
+See         tests/lazy/test_collection.py
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ Idea        Most pipelines are one loop, started in a few microseconds. Cuts are
 Invariant   Nothing is opened or pulled before the first element is asked for (iteration) or the terminal operation is
             called.
 When wrong  Each loop names the errors of its own stages; a barrier those of its own.
-See         notebooks/4_lazy_collection.ipynb · tests/lazy/test_engine.py
+See         notebooks/4_lazy_collection.ipynb · tests/lazy/test_laziness.py
 """
 
 from __future__ import annotations

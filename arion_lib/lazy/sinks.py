@@ -5,7 +5,7 @@ Idea        A terminal operation is the last stage: it writes what is done with 
 Invariant   Whatever can be known early (first, any, find ...) leaves the loop at that element; nothing behind it is
             pulled.
 When wrong  An empty collection is told from one that holds `None` by a marker no user can have.
-See         notebooks/4_lazy_collection.ipynb · tests/lazy/test_terminal.py · arion_lib/lazy/stages.py
+See         notebooks/4_lazy_collection.ipynb · tests/lazy/test_random_pipelines.py · arion_lib/lazy/stages.py
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Idea        An operation here is the last stage of the loop, not a consumer behi
 Invariant   What is known early ends the run: `first` pulls one element that arrives, `any` stops at the first true one.
 When wrong  An empty collection without a default raises `ValueError`; an error in a function carries its stage and
             element.
-See         notebooks/4_lazy_collection.ipynb · tests/lazy/test_terminal.py · arion_lib/lazy/sinks.py
+See         notebooks/4_lazy_collection.ipynb · tests/lazy/test_random_pipelines.py · arion_lib/lazy/sinks.py
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ def test_truth_and_length_name_the_method_to_call() -> None:
         bool(C)
     with pytest.raises(TypeError, match=r"call \.count\(\)"):
         len(C)
-    assert list(C) == [*C] == sorted(tuple(C))
+    assert list(C) == [*C] == sorted(C)
 
 
 def test_a_collection_never_changes() -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -265,3 +267,23 @@ def test_a_thread_pool_of_ones_own_gets_a_call_for_each_element() -> None:
 def test_misuse_is_refused_where_it_is_written(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises((ValueError, TypeError), match=message):
         lazy([1]).map(square, **wrong)
+
+
+DASK = """
+from dask.distributed import Client, LocalCluster
+from arion_lib.lazy import lazy
+
+if __name__ == "__main__":
+    with LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None) as cluster:
+        with Client(cluster) as client:
+            mapped = lazy(range(200)).map(lambda x: x + 1, executor=client.get_executor(), window=8)
+            print(mapped.to_list() == list(range(1, 201)))
+"""
+
+
+def test_the_executor_of_a_dask_cluster_runs_the_map_in_order(tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    script = tmp_path / "with_dask.py"  # a process of its own: Dask leaves threads behind for the next cluster
+    script.write_text(DASK)
+    done = subprocess.run([sys.executable, str(script)], check=True, capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "True"

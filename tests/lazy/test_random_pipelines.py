@@ -79,6 +79,14 @@ def first_of_each(xs: Elements) -> Elements:
     return list(seen.values())
 
 
+def zipped(xs: Elements, a: Elements, b: Elements) -> Elements:
+    return list(zip(xs, a, b, strict=False))
+
+
+def odd_weights(xs: Elements) -> Elements:
+    return [w for w in map(weight, xs) if ODD(w)]
+
+
 def running(xs: Elements, initial: int) -> Elements:
     return list(itertools.accumulate(xs, add, initial=initial))[1:]
 
@@ -111,7 +119,7 @@ def step(
 steps = st.one_of(
     step("map", lambda c: c.map(double), lambda xs: [double(x) for x in xs]),
     step("map compiled", lambda c: c.map(weight).map(PASTED).compile(), lambda xs: [PASTED(weight(x)) for x in xs]),
-    step("filter compiled", lambda c: c.map(weight).filter(ODD).compile(), lambda xs: list(filter(ODD, map(weight, xs)))),
+    step("filter compiled", lambda c: c.map(weight).filter(ODD).compile(), odd_weights),
     step("filter", lambda c: c.filter(odd), lambda xs: [x for x in xs if odd(x)]),
     step("reject", lambda c: c.reject(odd), lambda xs: [x for x in xs if not odd(x)]),
     step("filter_false", lambda c: c.filter_false(light), lambda xs: [x for x in xs if not light(x)]),
@@ -123,7 +131,7 @@ steps = st.one_of(
     step("batch", lambda c, n: c.batch(n), in_batches, sizes),
     step("window", lambda c, n: c.window(n), in_windows, sizes),
     step("zip", lambda c, o: c.zip(o), lambda xs, o: list(zip(xs, o, strict=False)), others),
-    step("zip two", lambda c, o, p: c.zip(o, lazy(p)), lambda xs, o, p: list(zip(xs, o, p, strict=False)), others, others),
+    step("zip two", lambda c, o, p: c.zip(o, lazy(p)), zipped, others, others),
     step("enumerate", lambda c, n: c.enumerate(n), lambda xs, n: list(enumerate(xs, n)), counts),
     step("distinct", lambda c: c.distinct(weight), first_of_each),
     step("distinct values", lambda c: c.map(weight).distinct(), lambda xs: list(dict.fromkeys(map(weight, xs)))),

@@ -83,8 +83,9 @@ def test_a_collection_of_a_collection_is_the_collection() -> None:
 
 
 @pytest.mark.parametrize(
-    "source", [list(range(20)), tuple(range(20)), range(20), CountedSequence(20), deque(range(20)), dict.fromkeys(range(20))]
-)  # fmt: skip
+    "source",
+    [list(range(20)), tuple(range(20)), range(20), CountedSequence(20), deque(range(20)), dict.fromkeys(range(20))],
+)
 @pytest.mark.parametrize(
     ("start", "stop"), [(0, None), (3, None), (3, 8), (8, 3), (15, 99), (99, None), (0, 10**30), (10**30, None)]
 )
