@@ -73,7 +73,7 @@ def test_builtins_and_generators_name_neither() -> None:
         (lambda c: c.map(str).skip(1).map(int).map(fragile), "in stage 4 of 4, map(fragile), on element 3"),
         (lambda c: c.map(fragile).map(str)[1:6:2], "in stage 1 of 4, map(fragile), on element 3"),
         (lambda c: c.map(fragile, threads=2), "in stage 1 of 1, map(fragile, threads=2), on element 3"),
-        (lambda c: c.map(lambda x: [0, 1, 2][x]).compile(), "in stage 1 of 1, map(lambda x: [0, 1, 2][x]), on element 3"),
+        (lambda c: c.map(lambda x: "abc"[x]).compile(), "in stage 1 of 1, map(lambda x: 'abc'[x]), on element 3"),
         (lambda c: c.map(lambda x: x if x != 3 else [3]).sort(), "in stage 2 of 2, sort()"),
     ],
 )  # fmt: skip
