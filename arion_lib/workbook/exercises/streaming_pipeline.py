@@ -436,7 +436,7 @@ def _breaking(records: str, after: int) -> Iterator[str]:
         raise ConnectionError("the sender went away")
 
 
-def _delivered(*deliveries: str, cut: int | None = None, breaks: int | None = None) -> Case:
+def _delivered(*deliveries: str, cut: int | None = None, breaks: int | None = None, why: str = "") -> Case:
     """The case that delivers each of `deliveries` ("id:records") in turn; the first attempt may end early."""
 
     def probe(answer: Answer) -> object:
@@ -455,7 +455,7 @@ def _delivered(*deliveries: str, cut: int | None = None, breaks: int | None = No
 
     how = f", the first killed after {cut} commits" if cut is not None else ""
     how += f", the first broken off after {breaks} records" if breaks is not None else ""
-    return Case(f"deliveries {', '.join(deliveries)}{how}   -> all events", probe)
+    return Case(f"deliveries {', '.join(deliveries)}{how}   -> all events", probe, why)
 
 
 STORE_ONCE = Exercise(
@@ -473,7 +473,7 @@ STORE_ONCE = Exercise(
         _delivered("x:abcd", "x:abcd", breaks=1),
         _delivered("x:abcdef", "x:abcdef", breaks=5),
         *(_delivered("x:abcdef", "x:abcdef", cut=cut) for cut in range(6)),
-        _delivered("x:abcdef", breaks=5),
+        _delivered("x:abcdef", breaks=5, why="commit every two records, no sooner and no later"),
     ],
     wrong=[
         Wrong(_every_time, "a delivery that comes again counts again: look up how far it got and skip that much"),
