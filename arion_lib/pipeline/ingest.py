@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from arion_lib.pipeline.batch import Aggregate, Batch, DeadLetter, Delivery, Key, Record
@@ -209,28 +208,29 @@ class _Sums:
         return {"accepted": accepted, "groups": groups, "messages": messages}
 
 
-def event_batch(
-    stream: str, recipe: Recipe, body: bytes, *, delivery: str | None = None, max_record: int = MAX_RECORD
-) -> Batch | None:
-    """Return the batch of a body that is one event on one line, or None: `Intake` has to look at it.
+def row_reader(recipe: Recipe, max_record: int = MAX_RECORD) -> Callable[[bytes], bytes | None] | None:
+    """Make the short way for a body that is one event on one line: it gives the row, or None where `Intake` must look.
 
-    The batch is the one that `Intake` gives. What the shortcut buys: 15 of the 20 microseconds that a body takes.
+    None instead of a function where no body of this recipe is that simple. The row is the one that `Intake` gives; what
+    the short way buys: 15 of the 20 microseconds that a body takes.
 
-    >>> event_batch("orders", Recipe(), b'{"id": "e1"}').rows
-    [b'{"id":"e1"}']
+    >>> read = row_reader(Recipe())
+    >>> read(b'{"id": "e1"}'), read(b"[1]")
+    (b'{"id":"e1"}', None)
     """
-    if recipe.groups or recipe.dedupe or recipe.path or b"\n" in body[:-1]:
+    if recipe.groups or recipe.dedupe or recipe.path:
         return None
-    try:
-        rows = [encode(_strict_parser(recipe, max_record)(body))]
-    except BAD_RECORD:
-        return None
-    return Batch(stream, rows, messages=rows, deliveries=[Delivery(delivery, 1, True)] if delivery else ())
+    parse = strictly(parser(record_type(recipe)), max_record)
 
+    def read(body: bytes) -> bytes | None:
+        if b"\n" in body[:-1]:
+            return None
+        try:
+            return encode(parse(body))
+        except BAD_RECORD:
+            return None
 
-@lru_cache(maxsize=128)
-def _strict_parser(recipe: Recipe, max_record: int) -> Callable[[bytes], Record]:
-    return strictly(parser(record_type(recipe)), max_record)
+    return read
 
 
 def _message(stream: str, names: Sequence[str], key: Key, part: Aggregate, origin: Mapping[str, Any]) -> bytes:

@@ -19,8 +19,18 @@ LINGER = 1.0
 """Seconds that a refused sender is listened to, so that it comes to read why."""
 
 
+ONE = Receipt(accepted=1)
+"""The receipt of a single event: always this object, whose answer is made once."""
+
+
 async def answer(send: Any, receipt: Receipt) -> None:
     """Say what became of the body's records."""
+    start, body = _ONE if receipt is ONE else _answer(receipt)
+    await send(start)
+    await send(body)
+
+
+def _answer(receipt: Receipt) -> tuple[dict[str, Any], dict[str, Any]]:
     body = b'{"accepted":%d,"duplicates":%d,"dead":%d,"groups":%d}' % (
         receipt.accepted,
         receipt.duplicates,
@@ -28,8 +38,13 @@ async def answer(send: Any, receipt: Receipt) -> None:
         receipt.groups,
     )
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    return (
+        {"type": "http.response.start", "status": 200, "headers": headers},
+        {"type": "http.response.body", "body": body},
+    )
+
+
+_ONE = _answer(ONE)
 
 
 async def refuse(send: Any, receive: Any, problem: Problem, *, unread: bool) -> None:

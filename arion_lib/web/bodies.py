@@ -16,7 +16,7 @@ from typing import IO
 from arion_lib.pipeline.inflate import BadGzip, BodyTooLarge, GzipBody
 from arion_lib.web.patience import Waiter
 from arion_lib.web.problems import Problem
-from arion_lib.web.requests import Limits, Post
+from arion_lib.web.requests import Limits
 from arion_lib.web.signatures import Verification
 
 SMALL = 1 << 16
@@ -36,10 +36,12 @@ class Disconnected(Exception):
 
 
 class Body:
-    """The body of `post`, received through `waiter`."""
+    """One post's body, received through `waiter`."""
 
-    def __init__(self, post: Post, waiter: Waiter, limits: Limits) -> None:
-        self._post, self._waiter, self._limits = post, waiter, limits
+    __slots__ = ("_held", "_limits", "_waiter", "finished")
+
+    def __init__(self, waiter: Waiter, limits: Limits) -> None:
+        self._waiter, self._limits = waiter, limits
         self._held: list[bytes] = []
         self.finished = False  # the last byte was received
 

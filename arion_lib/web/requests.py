@@ -8,13 +8,14 @@ See         notebooks/1_streaming_pipeline.ipynb · tests/web/test_webhook.py
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qs
 
 from arion_lib.pipeline.addresses import checked_stream
+from arion_lib.pipeline.ingest import row_reader
 from arion_lib.pipeline.recipe import Recipe, read_recipe
 from arion_lib.pipeline.records import LINE_TYPES, SNIFFED_TYPES
 from arion_lib.web.problems import Problem
@@ -44,14 +45,21 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Post:
-    """The head of one post, understood."""
+class Target:
+    """What a post's path, query and types ask for; the same value for all posts that ask the same."""
 
     stream: str
     recipe: Recipe | None  # None: the body's first line is the recipe
     content_type: str  # without parameters, in lower case; "" when the sender did not say
     gzip: bool
-    length: int | None  # bytes as sent, where the sender said
+    read_row: Callable[[bytes], bytes | None] | None  # the short way for a single event, where there is one
+
+
+@dataclass(slots=True)
+class Post:
+    """The head of one post, understood. Never changed; not frozen because one is made for every post."""
+
+    target: Target
     delivery: str | None  # the webhook-id
     headers: Mapping[bytes, bytes]
 
@@ -61,21 +69,33 @@ def read_post(scope: Mapping[str, Any], limits: Limits) -> Post:
     if scope["method"] != "POST":
         raise Problem(405, "the method must be POST", scope["method"], "post the event", headers={"allow": "POST"})
     headers = dict(scope["headers"])
-    length = headers.get(b"content-length")
-    encoding = headers.get(b"content-encoding")
-    delivery = headers.get(b"webhook-id")
-    return Post(
-        _stream(scope["path"]),
-        _recipe(scope["query_string"]),
-        _content_type(headers.get(b"content-type", b"")),
-        encoding is not None and _gzip(encoding),
-        None if length is None else _length(length, limits.max_body),
-        None if delivery is None else _delivery(delivery),
-        headers,
+    get = headers.get
+    target = read_target(
+        scope["path"],
+        scope["query_string"],
+        get(b"content-type", b""),
+        get(b"content-encoding", b""),
+        limits.max_record,
     )
+    if (length := get(b"content-length")) is not None:
+        _check_length(length, limits.max_body)
+    delivery = get(b"webhook-id")
+    return Post(target, None if delivery is None else _delivery(delivery), headers)
 
 
 @lru_cache(maxsize=512)
+def read_target(path: str, query: bytes, content_type: bytes, encoding: bytes, max_record: int) -> Target:
+    """Understand what stays the same from post to post. Raises `Problem`."""
+    recipe = _recipe(query)
+    return Target(
+        _stream(path),
+        recipe,
+        _content_type(content_type),
+        _gzip(encoding),
+        None if recipe is None else row_reader(recipe, max_record),
+    )
+
+
 def _stream(path: str) -> str:
     try:
         return checked_stream(path.removeprefix(PREFIX))
@@ -85,7 +105,6 @@ def _stream(path: str) -> str:
         ) from error
 
 
-@lru_cache(maxsize=512)
 def _recipe(query: bytes) -> Recipe | None:
     wishes = parse_qs(query.decode("latin-1"), keep_blank_values=True)
     if wishes.pop("config", None) == ["body"]:
@@ -107,7 +126,6 @@ def recipe_of(wishes: Mapping[str, Any]) -> Recipe:
         ) from error
 
 
-@lru_cache(maxsize=128)
 def _content_type(value: bytes) -> str:
     media_type, _, parameters = value.decode("latin-1").partition(";")
     name, parameter = media_type.strip().lower(), parameters.strip().lower()
@@ -140,16 +158,14 @@ def _gzip(encoding: bytes) -> bool:
     )
 
 
-def _length(value: bytes, most: int) -> int:
+def _check_length(value: bytes, most: int) -> None:
     # uvicorn's parser has refused what is not a number already; h11 and other servers may not.
     if not value.isdigit():
         raise Problem(
             400, "content-length must be digits", repr(value[:40].decode("latin-1")), "send the body's length"
         )
-    length = int(value[:20])
-    if length > most:
-        raise Problem(413, f"the body must be <= {most} bytes", f"{length} bytes", "send it in several posts")
-    return length
+    if int(value[:20]) > most:
+        raise Problem(413, f"the body must be <= {most} bytes", f"{int(value[:20])} bytes", "send it in several posts")
 
 
 def _delivery(value: bytes) -> str:

@@ -17,12 +17,12 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from arion_lib.pipeline.batch import Batch, Delivery
-from arion_lib.pipeline.ingest import Cut, Intake, Receipt, event_batch
+from arion_lib.pipeline.ingest import Cut, Intake, Receipt
 from arion_lib.pipeline.recipe import Recipe
 from arion_lib.pipeline.records import open_decoder
 from arion_lib.pipeline.stored import StaleDelivery, Store, StoreError
 from arion_lib.pipeline.verdict import Decoder
-from arion_lib.web.answers import answer, read_to_end, refuse
+from arion_lib.web.answers import ONE, answer, read_to_end, refuse
 from arion_lib.web.bodies import SMALL, Body, Disconnected, inflated, spool, unspooled
 from arion_lib.web.commits import CommitsClosed, GroupCommit, QueueFull
 from arion_lib.web.figures import Figures
@@ -60,9 +60,10 @@ class Webhook:
         figures, body = self.figures, None
         figures.in_flight += 1
         try:
-            self._admit()
+            if figures.in_flight > self._limits.max_in_flight:
+                self._refuse_more()
             post = read_post(scope, self._limits)
-            body = Body(post, self._patience.begin(receive), self._limits)
+            body = Body(self._patience.begin(receive), self._limits)
             receipt = await self._take(post, body)
             figures.count(receipt)
             figures.answers[200] += 1
@@ -92,26 +93,24 @@ class Webhook:
             raise CommitsClosed("the server must have started, got a post before: send it again")
         return self.commits
 
-    def _admit(self) -> None:
-        most = self._limits.max_in_flight
-        if self.figures.in_flight > most:
-            raise Problem(
-                429,
-                f"posts in flight must be <= {most}",
-                f"{self.figures.in_flight}",
-                f"try again in {RETRY_AFTER} s",
-                headers={"retry-after": RETRY_AFTER},
-            )
+    def _refuse_more(self) -> None:
+        raise Problem(
+            429,
+            f"posts in flight must be <= {self._limits.max_in_flight}",
+            f"{self.figures.in_flight}",
+            f"try again in {RETRY_AFTER} s",
+            headers={"retry-after": RETRY_AFTER},
+        )
 
     async def _take(self, post: Post, body: Body) -> Receipt:
         verification = self._verifier.begin(post.headers) if self._verifier else None
         if post.delivery is None:
             return await self._take_body(post, body, verification)
-        with self._sole(post.stream, post.delivery):
+        with self._sole(post.target.stream, post.delivery):
             return await self._take_body(post, body, verification)
 
     async def _take_body(self, post: Post, body: Body, verification: Verification | None) -> Receipt:
-        whole = None if post.gzip else await body.gather()
+        whole = None if post.target.gzip else await body.gather()
         if whole is None:
             return await self._take_long(post, body, verification)
         if verification:
@@ -139,23 +138,21 @@ class Webhook:
 
     # -- a small body
 
-    async def _take_whole(self, post: Post, whole: bytes, known: Delivery | None = None) -> Receipt:
-        recipe, rest = (post.recipe, whole) if post.recipe else first_line(whole)
+    async def _take_whole(self, post: Post, whole: bytes) -> Receipt:
+        target = post.target
+        recipe, rest = (target.recipe, whole) if target.recipe else first_line(whole)
+        row = target.read_row(rest) if target.read_row else None
         try:
-            if known is None:
-                batch = event_batch(
-                    post.stream, recipe, rest, delivery=post.delivery, max_record=self._limits.max_record
-                )
-                if batch is not None:
-                    await self._queue.submit(batch)
-                    return Receipt(accepted=1)
-            return await self._take_records(self._intake(post, recipe, known), rest)
+            if row is not None:
+                await self._queue.submit_row(target.stream, row, post.delivery)
+                return ONE
+            return await self._take_records(self._intake(post, recipe, None), rest)
         except StaleDelivery as stale:
-            if stale.known is None or known is not None:
+            if stale.known is None:
                 raise
             if stale.known.complete:
                 return Receipt(duplicates=stale.known.done)
-            return await self._take_whole(post, whole, stale.known)
+            return await self._take_records(self._intake(post, recipe, stale.known), rest)
 
     async def _take_records(self, intake: Intake, whole: bytes) -> Receipt:
         batches = [intake.feed(whole), intake.close()]
@@ -174,14 +171,14 @@ class Webhook:
             return await self._take_blocks(post, unspooled(file))
 
     async def _take_blocks(self, post: Post, blocks: AsyncIterator[bytes]) -> Receipt:
-        if post.gzip:
+        if post.target.gzip:
             blocks = inflated(blocks, self._limits)
         known = await self._known(post)
         if known and known.complete:
             async for _ in blocks:  # the sender is let finish; nothing of it is looked at
                 pass
             return Receipt(duplicates=known.done)
-        recipe, first = post.recipe, b""
+        recipe, first = post.target.recipe, b""
         if recipe is None:
             recipe, first = first_line(await anext(blocks, b""))
         intake = self._intake(post, recipe, known)
@@ -213,16 +210,16 @@ class Webhook:
     async def _known(self, post: Post) -> Delivery | None:
         if post.delivery is None:
             return None
-        return await asyncio.to_thread(self._store.done, post.stream, post.delivery)
+        return await asyncio.to_thread(self._store.done, post.target.stream, post.delivery)
 
     def _intake(self, post: Post, recipe: Recipe, known: Delivery | None) -> Intake:
         def decoder(kind: Any, skip: int) -> Decoder:
             return open_decoder(
-                post.content_type, kind, path=recipe.items, max_record=self._limits.max_record, skip=skip
+                post.target.content_type, kind, path=recipe.items, max_record=self._limits.max_record, skip=skip
             )
 
         try:
-            return Intake(post.stream, recipe, decoder, delivery=post.delivery, known=known, cut=self._cut)
+            return Intake(post.target.stream, recipe, decoder, delivery=post.delivery, known=known, cut=self._cut)
         except ValueError as error:
             raise Problem(400, "the configuration must fit the body", str(error), "see /docs") from error
 

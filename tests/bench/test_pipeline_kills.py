@@ -12,7 +12,7 @@ import pytest
 from arion_lib.bench.pipeline_kills import kill_rounds, noted
 from arion_lib.pipeline.batch import Batch
 from arion_lib.web import serve
-from arion_lib.web.commits import GroupCommit
+from arion_lib.web.commits import Event, GroupCommit
 
 ROUNDS = int(os.environ.get("ARION_KILL_ROUNDS", "100"))
 """Kills in all; where processes cannot fork each takes seconds, and fewer make the point."""
@@ -31,10 +31,10 @@ def test_no_acknowledged_event_is_lost_or_doubled_whoever_is_killed(
 
 def hasty(args: list[str]) -> int:
     """A server that answers before the commit, and commits whenever thirty batches are there."""
-    held: list[Batch] = []
-    submit = GroupCommit.submit
+    held: list[Batch | Event] = []
+    submit = GroupCommit._submit
 
-    def submit_later(self: GroupCommit, batch: Batch) -> asyncio.Future[None]:
+    def submit_later(self: GroupCommit, batch: Batch | Event) -> asyncio.Future[None]:
         held.append(batch)
         if len(held) >= 30:
             for one in held:
@@ -44,7 +44,7 @@ def hasty(args: list[str]) -> int:
         done.set_result(None)
         return done
 
-    GroupCommit.submit = submit_later  # type: ignore[method-assign]
+    GroupCommit._submit = submit_later  # type: ignore[method-assign]
     return serve.run(args)
 
 

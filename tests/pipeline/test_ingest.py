@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arion_lib.pipeline.batch import Batch, Delivery
-from arion_lib.pipeline.ingest import Cut, Intake, Receipt, event_batch, ingest
+from arion_lib.pipeline.ingest import Cut, Intake, Receipt, ingest, row_reader
 from arion_lib.pipeline.recipe import Recipe
 from arion_lib.pipeline.records import open_decoder
 from arion_lib.pipeline.store import SqliteStore
@@ -102,18 +102,22 @@ events = st.one_of(
 )
 
 
-@given(whole=events, delivery=st.sampled_from([None, "d"]))
-def test_the_shortcut_for_one_event_gives_what_the_long_way_gives(whole: bytes, delivery: str | None) -> None:
-    short = event_batch("s", Recipe(), whole, delivery=delivery)
-    intake = Intake("s", Recipe(), anything, delivery=delivery)
-    if short is not None:
+@given(whole=events, fields=st.sampled_from([(), ("a",)]))
+def test_the_short_way_for_one_event_gives_what_the_long_way_gives(whole: bytes, fields: tuple[str, ...]) -> None:
+    recipe = Recipe(fields=fields)
+    read = row_reader(recipe)
+    assert read is not None
+    row = read(whole)
+    intake = Intake("s", recipe, anything)
+    if row is not None:
         (long,) = batches(intake, [whole])
-        assert (list(short.rows), list(short.messages), list(short.deliveries)) == (
-            list(long.rows),
-            list(long.messages),
-            list(long.deliveries),
-        )
+        assert list(long.rows) == list(long.messages) == [row]
         assert intake.receipt == Receipt(accepted=1)
+
+
+@pytest.mark.parametrize("recipe", [SUMS, Recipe(dedupe="id"), Recipe(path="events")])
+def test_there_is_no_short_way_where_a_body_is_not_that_simple(recipe: Recipe) -> None:
+    assert row_reader(recipe) is None
 
 
 def test_a_message_of_a_group_tells_where_it_comes_from() -> None:

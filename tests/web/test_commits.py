@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from arion_lib.pipeline.batch import Aggregate, Batch, Delivery
 from arion_lib.pipeline.stored import BatchesRefused, StaleDelivery, Store, StoreBusy
-from arion_lib.web.commits import CommitsClosed, GroupCommit, QueueFull, join
+from arion_lib.web.commits import CommitsClosed, Event, GroupCommit, QueueFull, as_batch, join
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -190,7 +190,7 @@ def test_joining_keeps_every_row_once_and_its_place_in_its_stream(kinds: list[tu
     joined = join(given_batches)
     assert sorted(index for _, indices in joined for index in indices) == list(range(len(given_batches)))
     for batch, indices in joined:
-        parts = [given_batches[index] for index in indices]
+        parts = [as_batch(given_batches[index]) for index in indices]
         assert [r for part in parts for r in part.rows] == list(batch.rows)
         assert [m for part in parts for m in part.messages] == list(batch.messages)
         assert [d for part in parts for d in part.deliveries] == list(batch.deliveries)
@@ -198,7 +198,9 @@ def test_joining_keeps_every_row_once_and_its_place_in_its_stream(kinds: list[tu
         assert len(parts) == 1 or not any(part.groups or part.ids is not None for part in parts)
 
 
-def made(stream: str, kind: str, number: int) -> Batch:
+def made(stream: str, kind: str, number: int) -> Batch | Event:
+    if kind == "event":
+        return stream, b"%d" % number, str(number) if number % 2 else None
     rows = [b"%d" % number]
     if kind == "groups":
         return Batch(stream, groups={(number,): Aggregate(1)}, messages=[b"m"])
