@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from arion_lib.pipeline.batch import Batch
 from arion_lib.pipeline.store import SqliteStore
@@ -94,8 +94,8 @@ class Playground:
         }
 
     def counts(self) -> Mapping[str, int]:
-        """Return what became of the events so far; see `LoadGenerator.counts`."""
-        return self._load.counts()
+        """Return what became of the events so far (see `LoadGenerator.counts`), and the `stored` ones."""
+        return {**self._load.counts(), "stored": self._store.status().rows}
 
     def _rate_now(self) -> float:
         if self._pattern == BURSTS:
@@ -105,12 +105,13 @@ class Playground:
 
 
 @contextlib.contextmanager
-def playground(folder: Path, **options: Any) -> Iterator[Playground]:
-    """Serve a webhook from a thread, its store in `folder`, and post to it from a process, while the block runs."""
-    with SlowStore(folder / "playground.db") as store:
-        service = PipelineService(store)
-        with running(create_app(service)) as url, _sender(f"{url}/webhook/play") as load:
-            yield Playground(service, store, load, **options)
+def playground() -> Iterator[Playground]:
+    """Serve a webhook from a thread, and post to it from a process, while the block runs; its store goes with it."""
+    with tempfile.TemporaryDirectory(prefix="arion-", ignore_cleanup_errors=True) as folder:
+        with SlowStore(Path(folder) / "playground.db") as store:
+            service = PipelineService(store)
+            with running(create_app(service)) as url, _sender(f"{url}/webhook/play") as load:
+                yield Playground(service, store, load)
 
 
 @contextlib.contextmanager
