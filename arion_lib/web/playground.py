@@ -107,11 +107,12 @@ class Playground:
 @contextlib.contextmanager
 def playground() -> Iterator[Playground]:
     """Serve a webhook from a thread, and post to it from a process, while the block runs; its store goes with it."""
-    with tempfile.TemporaryDirectory(prefix="arion-", ignore_cleanup_errors=True) as folder:
-        with SlowStore(Path(folder) / "playground.db") as store:
-            service = PipelineService(store)
-            with running(create_app(service)) as url, _sender(f"{url}/webhook/play") as load:
-                yield Playground(service, store, load)
+    with contextlib.ExitStack() as open_things:
+        folder = open_things.enter_context(tempfile.TemporaryDirectory(prefix="arion-", ignore_cleanup_errors=True))
+        store = open_things.enter_context(SlowStore(Path(folder) / "playground.db"))
+        service = PipelineService(store)
+        url = open_things.enter_context(running(create_app(service)))
+        yield Playground(service, store, open_things.enter_context(_sender(f"{url}/webhook/play")))
 
 
 @contextlib.contextmanager
