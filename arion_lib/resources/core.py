@@ -18,7 +18,7 @@ from arion_lib.resources.graph import did_you_mean
 from arion_lib.resources.metrics import PENDING, Meter
 from arion_lib.resources.plan import Plan
 from arion_lib.resources.recipe import Recipe
-from arion_lib.resources.settle import Phase, Unwinding
+from arion_lib.resources.settle import Failure, Phase, Unwinding
 
 clock = time.perf_counter
 ACQUIRED, RELEASED = Step.ACQUIRED, Step.RELEASED  # looked up once: an enum's members are slow to reach on the hot path
@@ -58,6 +58,20 @@ _NONE: dict[str, Any] = {}  # never written to: what most entries never have is 
 class Entry:
     """One `with` block of a manager: its plan, its leases, its accounts."""
 
+    __slots__ = (
+        "absent",
+        "extra",
+        "failures",
+        "inner",
+        "journal",
+        "leases",
+        "logged",
+        "meters",
+        "number",
+        "outer",
+        "plan",
+    )
+
     def __init__(
         self, plan: Plan, meters: dict[str, Meter], journal: Journal, number: int, outer: Entry | None = None
     ) -> None:
@@ -65,6 +79,7 @@ class Entry:
         self.leases: dict[str, Lease] = {}
         self.absent: dict[str, BaseException] = _NONE
         self.extra: dict[str, Recipe[Any]] = _NONE
+        self.failures: list[Failure] | None = []  # of the opening; None once that has succeeded
         self.inner: tuple[Any, ...] = ()  # managers open inside this one
         self.logged = log.isEnabledFor(logging.INFO)
 
@@ -228,6 +243,8 @@ def _caused(error: Exception, cause: BaseException) -> Exception:
 
 def acquisition_note(name: str, entry: Entry, error: BaseException) -> None:
     """Say on the error which acquisition it was, and what is released because of it."""
+    if entry.failures is not None:
+        entry.failures.append(Failure(Phase.ACQUIRE, name, error))
     eager = [step for step, _ in entry.plan.eager]
     place = f" ({eager.index(name) + 1} of {len(eager)})" if name in eager else ""
     undone = f"; released again: {', '.join(reversed(entry.leases))}" if entry.leases else ""

@@ -11,12 +11,14 @@ from __future__ import annotations
 import itertools
 import threading
 import warnings
+from collections.abc import Collection, Iterable, Iterator
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeAlias
 
 from arion_lib.resources.core import Entry, Lease, ResourceError
 from arion_lib.resources.events import Event, Journal
 from arion_lib.resources.graph import did_you_mean
+from arion_lib.resources.health import Health, acheck_all, check_all
 from arion_lib.resources.interrupts import in_main_thread, interrupts, uninterrupted
 from arion_lib.resources.metrics import Figures, Meter
 from arion_lib.resources.plan import Plan, plan
@@ -45,13 +47,16 @@ class Resources:
     """
 
     declared: ClassVar[dict[str, Recipe[Any]]] = {}
+    _shared: ClassVar[dict[str, Meter]] = {}
     _outer: Resources | None = None
+    _ended_by_outer = False
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         own = {name: value for name, value in vars(cls).items() if isinstance(value, Recipe)}
         cls.declared = {**cls.declared, **own}
         plan(cls.declared)  # a wrong definition is refused where it is written
+        cls._shared = {name: Meter() for name in cls.declared}
 
     def __init__(self, /, *, parallel: bool = False, label: str = "", **resources: Any) -> None:
         if not isinstance(parallel, bool):
@@ -67,12 +72,21 @@ class Resources:
         self._entries = itertools.count(1)
         self._first_use = threading.RLock()
         self._plan: Plan = plan(targets, self._outer._names() if self._outer is not None else ())
-        self._meters = {name: Meter() for name in self._plan.recipes}
+        self._meters = {name: self._meter(name, recipe) for name, recipe in self._plan.recipes.items()}
         self._journal = Journal(self._label)
 
+    def _meter(self, name: str, recipe: Recipe[Any]) -> Meter:
+        """What a class declares is counted over all its managers, so that one per request adds up."""
+        return self._shared[name] if self.declared.get(name) is recipe else Meter()
+
     def _names(self) -> set[str]:
-        inherited = self._outer._names() if self._outer is not None else set()
-        return inherited | set(self._plan.recipes)
+        """All names that can be looked up here."""
+        names: set[str] = set()
+        manager: Resources | None = self
+        while manager is not None:  # no recursion: scopes may be a thousand levels deep
+            names.update(manager._plan.recipes)
+            manager = manager._outer
+        return names
 
     # Entering and leaving -------------------------------------------------------------------------------------------
 
@@ -80,9 +94,12 @@ class Resources:
         if self._entry is not None:
             raise ResourceError(f"{self._label} is open already: leave it first, or make a second manager")
         outer = self._outer._open_entry() if self._outer is not None else None
-        self._entry = kind(self._plan, self._meters, self._journal, next(self._entries), outer)
-        self._watch = _Watch(self._label, self._entry.leases)
-        return self._entry
+        self._entry = entry = kind(self._plan, self._meters, self._journal, next(self._entries), outer)
+        self._watch = _Watch(self._label, entry.leases)
+        if outer is not None:
+            self._ended_by_outer = False
+            outer.inner = (*outer.inner, (self, entry))
+        return entry
 
     @uninterrupted
     def __enter__(self) -> Self:
@@ -92,7 +109,10 @@ class Resources:
             if in_main_thread():
                 entry.guarded = True
                 interrupts.hold(entry)
+            if self._outer is not None:
+                self._outer._open_for(self._plan.eager, self._plan.recipes)
             entry.acquire_all(self.parallel)
+            entry.failures = None
             if entry.guarded:
                 interrupts.deliver()
         except BaseException as error:  # all or nothing: whatever it was, what is open is released
@@ -108,6 +128,8 @@ class Resources:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
+        if self._ended_by_outer:
+            return False
         entry = self._open_entry()
         raised = self._leave(entry, Phase.BODY, error)
         if raised is None or raised is error:
@@ -116,12 +138,13 @@ class Resources:
 
     def _leave(self, entry: Any, phase: Phase, error: BaseException | None) -> BaseException | None:
         """Release everything and say what is to be raised."""
-        unwinding = Unwinding()
-        if error is not None:
-            unwinding.failed(phase, None, error)
-        self._entry = None
+        unwinding = _begun(entry, phase, error)
+        with self._first_use:  # a thread that is just opening something for the first time ends before
+            self._entry = None
+        for inner, own in reversed(entry.inner):
+            inner._end_with_outer(own, self, unwinding)
         entry.unwind(unwinding, self.parallel)
-        self._watch.__class__ = _Dismissed  # type: ignore[assignment]
+        self._left(entry)
         if entry.guarded:
             interrupts.free(entry)
             try:
@@ -133,7 +156,10 @@ class Resources:
     async def __aenter__(self) -> Self:
         entry: TaskEntry = self._enter(TaskEntry)
         try:
+            if self._outer is not None:
+                await self._outer._aopen_for(self._plan.eager, self._plan.recipes)
             await entry.acquire_all(self.parallel)
+            entry.failures = None
         except BaseException as error:  # all or nothing, as above
             raised = await self._aleave(entry, Phase.ACQUIRE, error)
             if raised is error:
@@ -146,6 +172,8 @@ class Resources:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
+        if self._ended_by_outer:
+            return False
         entry = self._open_entry()
         raised = await self._aleave(entry, Phase.BODY, error)
         if raised is None or raised is error:
@@ -153,13 +181,58 @@ class Resources:
         raise raised
 
     async def _aleave(self, entry: Any, phase: Phase, error: BaseException | None) -> BaseException | None:
-        unwinding = Unwinding()
-        if error is not None:
-            unwinding.failed(phase, None, error)
+        unwinding = _begun(entry, phase, error)
         self._entry = None
+        for inner, own in reversed(entry.inner):
+            if isinstance(own, TaskEntry):
+                inner._keep(await inner._aleave(own, Phase.BODY, unwinding.told()), self, unwinding)
+            else:
+                inner._end_with_outer(own, self, unwinding)
         await entry.unwind(unwinding, self.parallel)
-        self._watch.__class__ = _Dismissed  # type: ignore[assignment]
+        self._left(entry)
         return unwinding.outcome()
+
+    def _left(self, entry: Any) -> None:
+        self._watch.__class__ = _Dismissed  # type: ignore[assignment]
+        if entry.outer is not None:
+            entry.outer.inner = tuple(pair for pair in entry.outer.inner if pair[1] is not entry)
+
+    # Inside another manager -----------------------------------------------------------------------------------------
+
+    def _end_with_outer(self, entry: Any, outer: Resources, unwinding: Unwinding) -> None:
+        """The enclosing manager ends first: what is open here goes before what it may use, and the misuse is told."""
+        if isinstance(entry, TaskEntry):
+            unwinding.failed(
+                Phase.RELEASE, self._label, ResourceError(f"{self._label} must be left before {outer._label}")
+            )
+            return
+        self._keep(self._leave(entry, Phase.BODY, unwinding.told()), outer, unwinding)
+
+    def _keep(self, raised: BaseException | None, outer: Resources, unwinding: Unwinding) -> None:
+        self._ended_by_outer = True
+        misuse = f"{self._label} was still open when {outer._label} ended: leave it first"
+        unwinding.failed(Phase.RELEASE, self._label, ResourceError(misuse))
+        if raised is not None:
+            unwinding.failed(Phase.RELEASE, self._label, raised)
+
+    def _open_for(self, steps: Steps, own: Collection[str]) -> None:
+        """Open what is lazy here and needed by resources of a manager inside this one."""
+        for name in self._wanted(steps, own):
+            self._owner_of(name).acquire(name)
+
+    async def _aopen_for(self, steps: Steps, own: Collection[str]) -> None:
+        for name in self._wanted(steps, own):
+            owner = self._owner_of(name)
+            if isinstance(owner._entry, ThreadEntry):
+                owner.acquire(name)
+            else:
+                await owner.aacquire(name)
+
+    def _wanted(self, steps: Steps, own: Collection[str]) -> Iterator[str]:
+        for name in dict.fromkeys(need for _, recipe in steps for need in recipe.needs if need not in own):
+            owner = self._open_entry().owner_of(name)
+            if name not in owner.leases and name not in owner.absent:
+                yield name
 
     # Looking up -----------------------------------------------------------------------------------------------------
 
@@ -186,8 +259,8 @@ class Resources:
         """A lookup that is not in the table: lazy, of an enclosing manager, or an error that says why."""
         if isinstance(entry, ThreadEntry) and (recipe := entry.recipe(name)) is not None and recipe.lazy:
             return self.acquire(name)
-        if entry.recipe(name) is None and self._outer is not None and name in self._outer._names():
-            return self._outer[name]
+        if (owner := self._owner_of(name)) is not self and owner._open_entry().recipe(name) is not None:
+            return owner[name]
         raise entry.why_missing(name)
 
     def _open_entry(self) -> Any:
@@ -209,8 +282,15 @@ class Resources:
             raise ResourceError(
                 f"acquire must not be called in an `async with` block: await aacquire({name!r}) instead"
             )
+        if target is None and (owner := self._owner_of(name)) is not self:
+            return owner.acquire(name)
         with self._first_use:
-            for step, recipe in self._steps(entry, name, target):
+            if self._entry is not entry:
+                raise ResourceError(f"{self._label} was left meanwhile: open {name!r} in a new block")
+            steps = self._steps(entry, name, target)
+            if self._outer is not None:
+                self._outer._open_for(steps, self._defined(entry))
+            for step, recipe in steps:
                 if recipe.thread_bound and threading.get_ident() != entry.owner:
                     raise ResourceError(f"{step!r} is thread_bound: open it in the thread that entered {self._label}")
                 entry.acquire(step, recipe)
@@ -223,7 +303,12 @@ class Resources:
         entry = self._open_entry()
         if not isinstance(entry, TaskEntry):
             raise ResourceError(f"aacquire must not be called in a `with` block: call acquire({name!r}) instead")
-        for step, recipe in self._steps(entry, name, target):
+        if target is None and (owner := self._owner_of(name)) is not self:
+            return await owner.aacquire(name)
+        steps = self._steps(entry, name, target)
+        if self._outer is not None:
+            await self._outer._aopen_for(steps, self._defined(entry))
+        for step, recipe in steps:
             await entry.acquire_once(step, recipe)
         return self._acquired(entry, name)
 
@@ -235,6 +320,16 @@ class Resources:
             self._meters.setdefault(name, Meter())
             plan({**self._targets, **entry.extra}, self._outer._names() if self._outer is not None else ())
         return list(entry.lazily(name))
+
+    def _owner_of(self, name: str) -> Resources:
+        """The manager that defines a name: this one, or the nearest enclosing one that does."""
+        manager = self
+        while manager._open_entry().recipe(name) is None and manager._outer is not None:
+            manager = manager._outer
+        return manager
+
+    def _defined(self, entry: Entry) -> set[str]:
+        return {*entry.plan.recipes, *entry.extra}
 
     def _acquired(self, entry: Any, name: str) -> Any:
         if name not in entry.leases:
@@ -284,7 +379,7 @@ class Resources:
         """A manager inside this one: it sees what is open here, may override it, and releases only its own."""
         child = Resources.__new__(Resources)
         child._outer = self
-        child._start(parallel, label or f"{self._label}.scope", resources)
+        child._start(parallel, label or f"{self._label.removesuffix('.scope')}.scope", resources)
         return child
 
     def override(self, **resources: Any) -> Self:
@@ -300,10 +395,20 @@ class Resources:
         copy._start(self.parallel, self._label, {**self._targets, **resources})
         return copy
 
+    # Health ---------------------------------------------------------------------------------------------------------
+
+    def check(self) -> dict[str, Health]:
+        """Ask every open resource's health check; what a check raises is its answer."""
+        return check_all(self._open_entry())
+
+    async def acheck(self) -> dict[str, Health]:
+        """The same where checks are asynchronous."""
+        return await acheck_all(self._open_entry())
+
     # Accounts -------------------------------------------------------------------------------------------------------
 
     def snapshot(self) -> dict[str, Figures]:
-        """The figures of every resource, over all entries so far."""
+        """The figures of every resource, over all entries so far; what a class declares, over all its managers."""
         return {name: meter.figures() for name, meter in self._meters.items()}
 
     def events(self) -> list[Event]:
@@ -313,6 +418,16 @@ class Resources:
     def __repr__(self) -> str:
         state = "open" if self._entry is not None else "closed"
         return f"<{self._label} {state}: {', '.join(self._plan.recipes) or 'no resources'}>"
+
+
+def _begun(entry: Entry, phase: Phase, error: BaseException | None) -> Unwinding:
+    """The unwinding of an entry that ends with an error or without."""
+    unwinding = Unwinding()
+    if phase is Phase.ACQUIRE:
+        unwinding.failures.extend(entry.failures or ())
+    if error is not None:
+        unwinding.failed(phase, None, error)
+    return unwinding
 
 
 class _Watch:
@@ -339,3 +454,4 @@ class _Dismissed:
 
 
 _NOTHING = object()
+Steps: TypeAlias = Iterable[tuple[str, Recipe[Any]]]

@@ -42,7 +42,8 @@ def plan(targets: Mapping[str, Any], outer: Collection[str] = ()) -> Plan:
     """
     recipes = {name: target if isinstance(target, Recipe) else resource(target) for name, target in targets.items()}
     _refuse_twice(targets)
-    inside: dict[str, tuple[str, ...]] = {name: () for name in outer if name not in recipes}
+    needed = {need for recipe in recipes.values() for need in recipe.needs}
+    inside: dict[str, tuple[str, ...]] = {name: () for name in outer if name in needed and name not in recipes}
     inside |= {name: recipe.needs for name, recipe in recipes.items()}
     ordered = tuple((name, recipes[name]) for name in order(inside) if name in recipes)
     wanted = _wanted_on_entry(recipes)

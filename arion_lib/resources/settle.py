@@ -103,8 +103,13 @@ def settle(failures: Sequence[Failure]) -> BaseException | None:
 
 def _carry(error: BaseException, failures: Sequence[Failure]) -> BaseException:
     """Put the list of failures onto the error, for `errors_of`; an error that takes no attributes keeps its notes."""
+    known = {id(failure.error): failure for failure in errors_of(error)}
+    for failure in failures:
+        known.setdefault(id(failure.error), failure)
+        for carried in errors_of(failure.error):  # of an inner manager, or of resources that opened side by side
+            known.setdefault(id(carried.error), carried)
     with contextlib.suppress(AttributeError):
-        error.__arion_failures__ = (*getattr(error, "__arion_failures__", ()), *failures)  # type: ignore[attr-defined]
+        error.__arion_failures__ = tuple(known.values())  # type: ignore[attr-defined]
     return error
 
 

@@ -31,7 +31,8 @@ class Shield:
     __slots__ = ("_cancel", "_held", "_outer", "_task", "_token", "_up")
 
     def __enter__(self) -> Shield:
-        self._task, self._up = asyncio.current_task(), False
+        self._task: Any = asyncio.current_task()
+        self._up = False
         self._outer = _shield.get()
         self._token = _shield.set(self)
         return self
@@ -47,12 +48,12 @@ class Shield:
         self._up, self._cancel = True, self._task.cancel
         self._held: list[tuple[Any, Shield | None]] = []
         # An attribute of this one task object, found before the method of its class by every caller, C code included.
-        self._task.cancel = self._sort  # type: ignore[method-assign]
+        self._task.cancel = self._sort
 
     @property
     def late(self) -> bool:
         """Whether a cancellation was asked for that no wait has delivered yet: it would strike the first release."""
-        return getattr(self._task, "_must_cancel", False)
+        return bool(getattr(self._task, "_must_cancel", False))
 
     async def absorb(self) -> None:
         """Take such a cancellation now, to deliver it afterwards with the others."""
@@ -60,8 +61,7 @@ class Shield:
         try:
             await asyncio.sleep(0)
         except asyncio.CancelledError as error:
-            if self._task is not None:
-                self._task.uncancel()
+            self._task.uncancel()
             self._held.append((error.args[0] if error.args else None, self._outer))
 
     def __exit__(self, *exc: object) -> None:
@@ -72,10 +72,9 @@ class Shield:
     def _lower(self) -> None:
         """Let cancellation through again, and deliver what was held back."""
         task = self._task
-        assert task is not None  # noqa: S101  `up` refused it
         outer = self._outer if self._outer is not None and self._cancel == self._outer._sort else None
         if outer is not None:
-            task.cancel = self._cancel  # type: ignore[method-assign]
+            task.cancel = self._cancel
         else:
             del task.cancel
         for message, asker in self._held:
@@ -88,7 +87,7 @@ class Shield:
         """Stands in for `task.cancel`: a timer's callback runs in the context in which the timer was set."""
         asker = _shield.get()
         if asker is self:
-            return type(self._task).cancel(self._task, msg)
+            return bool(type(self._task).cancel(self._task, msg))
         self._held.append((msg, asker))
         return True
 

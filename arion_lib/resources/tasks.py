@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 from graphlib import TopologicalSorter
+from types import CoroutineType
 from typing import Any
 
 from arion_lib.resources.core import Entry, Lease, acquisition_note, clock
 from arion_lib.resources.events import Step
 from arion_lib.resources.recipe import RELEASE_TIMEOUT, Recipe
-from arion_lib.resources.settle import Phase, Unwinding
+from arion_lib.resources.settle import Unwinding
 from arion_lib.resources.shield import Shield, go_on
 from arion_lib.resources.threads import AcquireTimeout, close
 
@@ -53,9 +54,9 @@ class TaskCarrier:
             shield.up()
             began = clock()
             try:
-                suppressed = await aclose(lease, told, shield)
+                suppressed = told if await aclose(lease, told, shield) else None
             except BaseException as error:  # noqa: BLE001  likewise
-                done.put_nowait((lease, began, False, error))
+                done.put_nowait((lease, began, None, error))
             else:
                 done.put_nowait((lease, began, suppressed, None))
 
@@ -77,15 +78,18 @@ async def aclose(lease: Lease, told: BaseException | None, shield: Shield) -> bo
     if not lease.asynchronous:
         return close(lease, told)
     kind, trace = (None, None) if told is None else (type(told), told.__traceback__)
-    release = lease.cm.__aexit__(kind, told, trace)
-    if not hasattr(release, "send"):  # an awaitable that is no coroutine
-        release = _awaiting(release)
+    release = coroutine_of(lease.cm.__aexit__(kind, told, trace))
     try:
         waiting = release.send(None)
     except StopIteration as stop:
         return bool(stop.value)
     shield.up()
     return bool(await go_on(release, waiting, lease.limit or RELEASE_TIMEOUT))
+
+
+def coroutine_of(release: Any) -> Any:
+    """A coroutine for what `__aexit__` returned, which may be any awaitable."""
+    return release if type(release) is CoroutineType else _awaiting(release)
 
 
 async def _awaiting(awaitable: Any) -> Any:
@@ -95,10 +99,11 @@ async def _awaiting(awaitable: Any) -> Any:
 class TaskEntry(Entry):
     """One `async with` block."""
 
-    owner: asyncio.Task[Any] | None = None
+    __slots__ = ("opening", "owner")
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
+        self.owner: asyncio.Task[Any] | None = None
         self.opening: dict[str, asyncio.Task[None]] = {}
 
     def how_to_open(self, name: str) -> str:
@@ -112,36 +117,30 @@ class TaskEntry(Entry):
             return
         at = clock()
         for name, recipe in self.plan.eager:
-            if recipe.plain:
-                at = await self._acquire_plainly(name, recipe, at)
+            if recipe.plain and not self.logged:  # the short way of `acquire`: no call more than opening takes
+                try:
+                    cm = recipe.make()
+                    value = await cm.__aenter__() if recipe.asynchronous else cm.__enter__()
+                except BaseException as error:  # noqa: BLE001  `_refuse` raises it again
+                    self._refuse(name, recipe, error)
+                else:
+                    at = self.opened(Lease(name, cm, value, clock(), recipe.asynchronous), at, 1).opened
             else:
                 await self.acquire(name, recipe)
                 at = clock()
 
-    async def _acquire_plainly(self, name: str, recipe: Recipe[Any], began: float) -> float:
-        """The short way of `acquire`, for what has no retry, deadline or parameters; returns the time of its end."""
-        try:
-            if self.logged:
-                self.journal.log(Step.ACQUIRING, name)
-            cm = recipe.make()
-            value = await cm.__aenter__() if recipe.asynchronous else cm.__enter__()
-            at = clock()
-        except BaseException as error:
-            if self.not_opened(name, recipe, error):
-                return clock()
+    def _refuse(self, name: str, recipe: Recipe[Any], error: BaseException) -> None:
+        """Raise the error of an acquisition, unless the entry can do without it."""
+        if not self.not_opened(name, recipe, error):
             acquisition_note(name, self, error)
-            raise
-        self.opened(Lease(name, cm, value, at, recipe.asynchronous), began, 1)
-        return at
+            raise error
 
     async def acquire(self, name: str, recipe: Recipe[Any]) -> None:
         """Open one resource in the caller's task."""
         try:
             await self.open(name, recipe)
-        except BaseException as error:
-            if not self.not_opened(name, recipe, error):
-                acquisition_note(name, self, error)
-                raise
+        except BaseException as error:  # noqa: BLE001  likewise
+            self._refuse(name, recipe, error)
 
     async def acquire_once(self, name: str, recipe: Recipe[Any]) -> None:
         """Open one resource in a task of its own, however many tasks ask; the wait of each can be cancelled alone."""
@@ -202,15 +201,11 @@ class TaskEntry(Entry):
                     acquisition_note(carrier.name, self, error)
                     raise error  # noqa: TRY301  it takes the same way as a cancellation of the wait
                 sorter.done(carrier.name)
-        except BaseException as error:  # noqa: BLE001  cancellation too: what is being opened is called off first
-            unwinding = Unwinding()
-            unwinding.failed(Phase.ACQUIRE, getattr(error, "resource", None), error)
-            await self._call_off(running, report, unwinding)
-            raise unwinding.outcome() or error  # noqa: B904  the same error, with the others noted on it
+        except BaseException:  # cancellation too: what is being opened is called off first
+            await self._call_off(running, report)
+            raise
 
-    async def _call_off(
-        self, running: dict[str, TaskCarrier], report: asyncio.Queue[Any], unwinding: Unwinding
-    ) -> None:
+    async def _call_off(self, running: dict[str, TaskCarrier], report: asyncio.Queue[Any]) -> None:
         """Cancel what is being opened and wait until all of it has ended, one way or the other."""
         with Shield() as shield:
             shield.up()
@@ -222,20 +217,51 @@ class TaskEntry(Entry):
                 del running[carrier.name]
                 if isinstance(error, Exception) and not self.not_opened(carrier.name, carrier.recipe, error):
                     acquisition_note(carrier.name, self, error)
-                    unwinding.failed(Phase.ACQUIRE, carrier.name, error)
 
     async def unwind(self, unwinding: Unwinding, parallel: bool) -> None:
         """Release everything that is open, users before what they use; neither an error nor cancellation stops it."""
         with Shield() as shield:
             if shield.late:
                 await shield.absorb()
+            if self.opening:
+                shield.up()
+                await self._call_off_first_uses()
             if parallel:
                 shield.up()
                 await self._unwind_beside(unwinding, shield)
                 return
             at = clock()
             while self.leases:
-                at = await self._release(self.leases.popitem()[1], at, unwinding, shield)
+                lease = self.leases.popitem()[1]
+                if unwinding.failures or lease.carrier is not None or not lease.asynchronous:
+                    at = await self._release(lease, at, unwinding, shield)
+                    continue
+                try:  # the short way of `_release`: most releases never wait and have no error to be told
+                    release = coroutine_of(lease.cm.__aexit__(None, None, None))
+                    waiting = release.send(None)
+                except StopIteration:
+                    at = self.closed(lease, at)
+                except BaseException as error:  # noqa: BLE001  as in `_release`
+                    at = self.not_closed(lease, at, unwinding, error)
+                else:
+                    at = await self._go_on(lease, release, waiting, at, unwinding, shield)
+
+    async def _call_off_first_uses(self) -> None:
+        """Cancel what is being opened for the first time, and wait until it has ended one way or the other."""
+        for opening in self.opening.values():
+            opening.cancel()
+        await asyncio.wait(self.opening.values())
+
+    async def _go_on(
+        self, lease: Lease, release: Any, waiting: Any, began: float, unwinding: Unwinding, shield: Shield
+    ) -> float:
+        """Finish a release that waits."""
+        shield.up()
+        try:
+            await go_on(release, waiting, lease.limit or RELEASE_TIMEOUT)
+        except BaseException as error:  # noqa: BLE001  as in `_release`
+            return self.not_closed(lease, began, unwinding, error)
+        return self.closed(lease, began)
 
     async def release(self, name: str, unwinding: Unwinding) -> None:
         """Release one resource; its error goes to the unwinding."""
@@ -248,7 +274,7 @@ class TaskEntry(Entry):
             shield.up()
             done: asyncio.Queue[Any] = asyncio.Queue()
             lease.carrier.close(told, done)
-            await self._finish(done, told, unwinding)
+            await self._finish(done, unwinding)
             return clock()
         try:
             if await aclose(lease, told, shield) and told is not None:
@@ -271,12 +297,12 @@ class TaskEntry(Entry):
                 else:
                     self.leases.pop(name).carrier.close(told, done)
             if sorter.is_active():
-                sorter.done(await self._finish(done, told, unwinding))
+                sorter.done(await self._finish(done, unwinding))
 
-    async def _finish(self, done: asyncio.Queue[Any], told: BaseException | None, unwinding: Unwinding) -> str:
+    async def _finish(self, done: asyncio.Queue[Any], unwinding: Unwinding) -> str:
         lease, began, suppressed, error = await done.get()
-        if suppressed and told is not None:
-            unwinding.suppress(told)
+        if suppressed is not None:  # what it was told when it began, which others may have outranked meanwhile
+            unwinding.suppress(suppressed)
         self.account(lease, began, unwinding, error)
         return str(lease.name)
 

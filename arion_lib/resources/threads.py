@@ -49,9 +49,9 @@ class Carrier:
         told, done = self._orders.get()
         began = clock()
         try:
-            done.put((lease, began, close(lease, told), None))
+            done.put((lease, began, told if close(lease, told) else None, None))
         except BaseException as error:  # noqa: BLE001  likewise
-            done.put((lease, began, False, error))
+            done.put((lease, began, None, error))
 
     def keep(self) -> bool:
         """Called by the thread when its resource is open: False when the caller has left it behind."""
@@ -76,9 +76,13 @@ def close(lease: Lease, told: BaseException | None) -> bool:
 class ThreadEntry(Entry):
     """One `with` block."""
 
-    stop: threading.Event | None = None
-    owner: int = 0
-    guarded: bool = False  # in the main thread, where a Ctrl-C may have been deferred
+    __slots__ = ("guarded", "owner", "stop")
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.stop: threading.Event | None = None
+        self.owner = 0
+        self.guarded = False  # in the main thread, where a Ctrl-C may have been deferred
 
     @property
     def interrupted(self) -> bool:
@@ -186,8 +190,8 @@ class ThreadEntry(Entry):
                 acquisition_note(carrier.name, self, error)
                 unwinding.failed(Phase.ACQUIRE, carrier.name, error)
                 self.stop.set()
-        if (outcome := unwinding.outcome()) is not None:
-            raise outcome
+        if (primary := unwinding.told()) is not None:
+            raise primary
 
     def _start(
         self,
@@ -243,7 +247,7 @@ class ThreadEntry(Entry):
         if lease.carrier is not None:
             done: queue.SimpleQueue[Any] = queue.SimpleQueue()
             lease.carrier.close(told, done)
-            self._finish(done, {lease.name: (lease, clock() + _limit(lease))}, told, unwinding)
+            self._finish(done, {lease.name: (lease, clock() + _limit(lease))}, unwinding)
             return clock()
         try:
             if close(lease, told) and told is not None:
@@ -270,13 +274,12 @@ class ThreadEntry(Entry):
                     self.leases.pop(name).carrier.close(told, done)
                     waiting[name] = (lease, clock() + _limit(lease))
             if waiting:
-                sorter.done(self._finish(done, waiting, told, unwinding))
+                sorter.done(self._finish(done, waiting, unwinding))
 
     def _finish(
         self,
         done: queue.SimpleQueue[Any],
         waiting: dict[str, tuple[Lease, float]],
-        told: BaseException | None,
         unwinding: Unwinding,
     ) -> str:
         """Wait for one of the releases that run, or for its deadline; returns its name."""
@@ -285,12 +288,12 @@ class ThreadEntry(Entry):
             try:
                 lease, began, suppressed, error = done.get(timeout=max(0.0, deadline - clock()))
             except queue.Empty:
-                began, suppressed, limit = deadline - _limit(lease), False, _limit(lease)
+                began, suppressed, limit = deadline - _limit(lease), None, _limit(lease)
                 error = ReleaseTimeout(f"releasing {name!r} took longer than release_timeout={limit:g} s; left behind")
             if waiting.pop(lease.name, None):  # else: it was left behind, and ended after all
                 break
-        if suppressed and told is not None:
-            unwinding.suppress(told)
+        if suppressed is not None:  # what it was told when it began, which others may have outranked meanwhile
+            unwinding.suppress(suppressed)
         self.account(lease, began, unwinding, error)
         return lease.name
 

@@ -1,0 +1,89 @@
+"""One error is raised; none is lost."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from arion_lib.resources.settle import Failure, Phase, Unwinding, errors_of, rank, settle
+
+KINDS = (ValueError, OSError, KeyboardInterrupt, SystemExit, asyncio.CancelledError)
+failures = st.lists(
+    st.builds(
+        lambda phase, kind, n: Failure(phase, f"r{n}", kind(f"{kind.__name__} {n}")),
+        st.sampled_from(Phase),
+        st.sampled_from(KINDS),
+        st.integers(0, 9),
+    ),
+    max_size=7,
+)
+
+
+@given(failures)
+def test_every_error_can_be_found_on_the_one_that_is_raised(many: list[Failure]) -> None:
+    raised = settle(many)
+    if not many:
+        assert raised is None
+        return
+    assert errors_of(raised) == tuple(many)  # type: ignore[arg-type]
+    noted = "\n".join(getattr(raised, "__notes__", ()))
+    inside = raised.exceptions if isinstance(raised, ExceptionGroup) else (raised,)
+    assert all(failure.error in inside or str(failure) in noted for failure in many)
+
+
+@given(failures)
+def test_the_raised_error_is_the_first_in_line_and_never_wrapped_unless_all_are_releases(many: list[Failure]) -> None:
+    raised = settle(many)
+    if isinstance(raised, ExceptionGroup):
+        assert len(many) > 1
+        assert all(f.phase is Phase.RELEASE and isinstance(f.error, Exception) for f in many)
+    elif many:
+        assert raised is min(many, key=rank).error
+
+
+def test_control_flow_comes_before_the_body_before_acquisitions_before_releases() -> None:
+    line = [  # as it must stand
+        Failure(Phase.RELEASE, "r", KeyboardInterrupt()),
+        Failure(Phase.RELEASE, "r", asyncio.CancelledError()),
+        Failure(Phase.BODY, None, ValueError()),
+        Failure(Phase.ACQUIRE, "r", ValueError()),
+        Failure(Phase.RELEASE, "r", ValueError()),
+    ]
+    backwards = list(reversed(line))
+    assert sorted(backwards, key=rank) == line
+
+
+def test_a_suppressed_error_is_neither_told_nor_raised() -> None:
+    unwinding, error = Unwinding(), ValueError("body")
+    unwinding.failed(Phase.BODY, None, error)
+    assert unwinding.told() is error
+    unwinding.suppress(error)
+    assert (unwinding.told(), unwinding.outcome()) == (None, None)
+
+
+def test_an_error_that_is_only_raised_again_counts_once() -> None:
+    unwinding, error = Unwinding(), ValueError("body")
+    unwinding.failed(Phase.BODY, None, error)
+    unwinding.failed(Phase.RELEASE, "db", error)
+    assert len(unwinding.failures) == 1
+
+
+class Sealed(Exception):
+    __slots__ = ()
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(name)
+
+
+def test_an_error_that_takes_no_attributes_is_raised_all_the_same() -> None:
+    sealed = Sealed()
+    assert settle([Failure(Phase.BODY, None, sealed)]) is sealed
+
+
+def test_an_error_of_somebody_else_lists_nothing() -> None:
+    with pytest.raises(ValueError, match="x") as caught:
+        raise ValueError("x")
+    assert errors_of(caught.value) == ()
