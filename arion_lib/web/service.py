@@ -36,6 +36,7 @@ class PipelineService:
     """The webhook with its store and queue. It does not close these two: whoever opened them does.
 
     `broker` None: nothing is sent on here (another process runs the relay). `secrets`: senders must sign with one.
+    `together`: how many waiting batches may share a transaction (1: no group commit).
     """
 
     def __init__(
@@ -46,8 +47,10 @@ class PipelineService:
         secrets: Sequence[str] = (),
         limits: Limits = Limits(),  # noqa: B008  frozen
         cut: Cut = Cut(),  # noqa: B008  frozen
+        together: int = 512,
     ) -> None:
         self.store, self.broker, self.limits = store, broker, limits
+        self._together = together
         self.patience = Patience(idle=limits.idle, slowest=limits.slowest)
         self.relay = Relay(store, broker, linger=LINGER) if broker else None
         self.webhook = Webhook(
@@ -57,7 +60,7 @@ class PipelineService:
 
     async def start(self) -> None:
         """Start the threads and the watch; the event loop is the one that serves."""
-        self.webhook.commits = GroupCommit(self.store, waiting=self.limits.max_waiting)
+        self.webhook.commits = GroupCommit(self.store, waiting=self.limits.max_waiting, together=self._together)
         if self.relay:
             self.relay.start()
         self._watch = asyncio.create_task(self.patience.watch())
