@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+import nbclient
+import nbformat
 import pytest
 
 from arion_lib.workbook import learner
@@ -136,16 +138,31 @@ def test_no_line_of_an_answer_is_in_the_learners_copy(path: Path) -> None:
     assert not any("instructor" in c["metadata"].get("tags", ()) for c in copy["cells"])
 
 
+@pytest.fixture(scope="module")
+def executed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[Path, Any]:
+    """The learner's copies of the notebooks whose tests were chosen, executed two at a time (they mostly wait)."""
+    chosen = {item.callspec.params["path"] for item in request.session.items if "executed" in item.fixturenames}  # type: ignore[attr-defined]
+    return asyncio.run(_executed(sorted(chosen), tmp_path_factory.mktemp("learners")))
+
+
+async def _executed(paths: list[Path], folder: Path) -> dict[Path, Any]:
+    two = asyncio.Semaphore(2)
+
+    async def one(path: Path) -> Any:
+        learner.write(path, folder)
+        book = nbformat.read(folder / path.name, as_version=4)
+        client = nbclient.NotebookClient(book, timeout=120, resources={"metadata": {"path": str(folder)}})
+        async with two:
+            return await client.async_execute()
+
+    return dict(zip(paths, await asyncio.gather(*map(one, paths), return_exceptions=True), strict=True))
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
-def test_run_all_reaches_the_end_of_a_learners_copy(
-    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    nbformat = pytest.importorskip("nbformat")
-    nbclient = pytest.importorskip("nbclient")
-    learner.write(path, tmp_path)
-    book = nbformat.read(tmp_path / path.name, as_version=4)
-    monkeypatch.setenv("PYTHONWARNINGS", os.environ.get("PYTHONWARNINGS", ""))
-    nbclient.NotebookClient(book, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+def test_run_all_reaches_the_end_of_a_learners_copy(path: Path, executed: dict[Path, Any]) -> None:
+    book = executed[path]
+    if isinstance(book, BaseException):
+        raise book
     said = [o["text"] for c in book.cells if c.cell_type == "code" for o in c.outputs if o.get("name") == "stdout"]
     reports = [line for text in said for line in text.splitlines() if line.startswith(("[todo]", "[ ok ]", "[ no ]"))]
     assert reports
