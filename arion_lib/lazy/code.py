@@ -126,6 +126,12 @@ class Code:
         over = head.text.partition(" in ")[2].removesuffix(":")
         self.body = [*before, head._replace(text=whole.format(inner=over))]
 
+    def join_last_lines(self) -> None:
+        """Write `use(f(x))` for `x = f(x)` and `use(x)`; only where `use` cannot fail, as the line names one stage."""
+        *before, made, used = self.body
+        value = made.text.partition(" = ")[2]
+        self.body = [*before, made._replace(text=used.text.replace(f"({self.element})", f"({value})"))]
+
     def lines(self) -> list[Line]:
         """Return the loop's body with everything that had to come after."""
         tail = [line for end in reversed(self._tail) for line in self._ended(end)]

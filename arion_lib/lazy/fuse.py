@@ -12,6 +12,7 @@ See         notebooks/4_lazy_collection.ipynb · tests/lazy/test_fuse.py
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,8 +24,8 @@ from typing import Any, TypeAlias
 
 from arion_lib.lazy.code import SOURCE, Code, Line, Place
 from arion_lib.lazy.failure import fail
-from arion_lib.lazy.sinks import Sink
-from arion_lib.lazy.stages import END, FlatMap, Shape
+from arion_lib.lazy.sinks import Sink, ToList
+from arion_lib.lazy.stages import END, FlatMap, Map, Shape
 
 Run: TypeAlias = Callable[..., Any]
 """A generated function: `run(source, plan, offset, sink, *arguments of the stages, *arguments of the sink)`."""
@@ -96,13 +97,20 @@ def _loop(code: Code, shapes: Sequence[Shape], sink: type[Sink]) -> list[Line]:
     sink.emit(code)
     if sink.whole is not None and shapes and shapes[-1] is FlatMap:
         code.join_last_loop(sink.whole)
+    if sink is ToList and shapes and shapes[-1] is Map:
+        code.join_last_lines()
     head = Line(2, "for x in source:", Place(SOURCE, "x"))
     setup = [Line(2, text) for text in code.setup]
     return [*setup, head, *code.lines(), *(Line(2, text) for text in code.result)]
 
 
 def _comprehension(code: Code, shapes: Sequence[Shape], sink: type[Sink]) -> list[Line] | None:
-    """Write the shorter form where maps and filters fill a list: Python appends to it faster than any method call."""
+    """Write the shorter form where maps and filters fill a list: Python appends to it faster than any method call.
+
+    Only on 3.11: since 3.12 a comprehension that fails forgets its variable, which is the element of the note.
+    """
+    if sys.version_info >= (3, 12):
+        return None
     if sink.around is None or len(shapes) > LONGEST_COMPREHENSION or not all(s.clausal for s in shapes):
         return None
     lines = [Line(2, f"return {sink.around[0]}"), Line(3, "x"), Line(3, "for x in source", Place(SOURCE, "x"))]

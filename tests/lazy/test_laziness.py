@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -195,8 +196,9 @@ def test_five_thousand_chained_maps_work_and_as_many_generators_do_not() -> None
         layered = (lambda xs: (x + 1 for x in xs))(layered)
     assert chained.to_list() == [5_001, 5_002]
     assert chained.sum() == 10_003
-    with pytest.raises(RecursionError):
-        next(layered)
+    if sys.version_info < (3, 13):  # since then Python bounds this recursion otherwise
+        with pytest.raises(RecursionError):
+            next(layered)
 
 
 @pytest.mark.parametrize(
