@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import assert_type
+from typing import Any, assert_type
 
 from arion_lib.lazy import LazyCollection, lazy
 from arion_lib.pipeline.batch import Batch, DeadLetter
+from arion_lib.resources import Resources, resource
+from arion_lib.resources.cache import Cache, Store
+from arion_lib.resources.database import AsyncConnection, Connection, Database
 
 
 def a_lazy_collection_knows_what_it_holds(numbers: list[int]) -> None:
@@ -68,3 +71,19 @@ def a_collection_of_a_subtype_is_one_of_the_type(booleans: LazyCollection[bool])
 def a_batch_is_never_changed(batch: Batch) -> None:
     assert_type(batch.dead, Sequence[DeadLetter])
     batch.dead = []  # type: ignore[misc]
+
+
+class Shop(Resources):
+    db = resource(Database("sqlite:///:memory:"))
+    cache = resource(Cache())
+    later = resource(Database("sqlite:///:memory:").in_tasks)
+
+
+def an_open_resource_has_the_type_that_it_opens_as() -> None:
+    with Shop() as shop:
+        assert_type(shop.db, Connection)
+        assert_type(shop.cache, Store)
+        assert_type(shop.later, AsyncConnection)
+        assert_type(shop.db.execute("SELECT 1"), list[tuple[Any, ...]])
+        shop.db.exeute("SELECT 1")  # type: ignore[attr-defined]
+    resource(3)  # type: ignore[call-overload]

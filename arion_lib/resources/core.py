@@ -166,7 +166,8 @@ class Entry:
         meter.released.append((began - lease.opened, at - began))
         meter.tidy()
         meter.failed("release")
-        self.note(Step.FAILED, name, at - began, error=_told(error))
+        self.journal.note((at, self.number, Step.FAILED, name, 1, at - began, _told(error)))
+        self.journal.log(Step.FAILED, name, at - began, error=_told(error))
         unwinding.failed(Phase.RELEASE, name, error)
         return at
 

@@ -24,8 +24,10 @@ from arion_lib.resources.metrics import Figures, Meter
 from arion_lib.resources.plan import Plan, plan
 from arion_lib.resources.recipe import Recipe, resource
 from arion_lib.resources.settle import Phase, Unwinding
+from arion_lib.resources.show import table_html
 from arion_lib.resources.tasks import TaskEntry
 from arion_lib.resources.threads import ThreadEntry
+from arion_lib.resources.timeline import Span, timeline
 
 
 class Resources:
@@ -414,6 +416,18 @@ class Resources:
     def events(self) -> list[Event]:
         """The last 10,000 events, oldest first."""
         return list(self._journal)
+
+    def timeline(self, entry: int | None = None) -> dict[str, list[Span]]:
+        """The last entry (or the one with that number) as (start, end, kind) in seconds for each resource."""
+        return timeline(self._journal, entry)
+
+    @property
+    def label(self) -> str:
+        """What the log calls this manager: its scope."""
+        return self._label
+
+    def _repr_html_(self) -> str:
+        return table_html(repr(self), self.snapshot())
 
     def __repr__(self) -> str:
         state = "open" if self._entry is not None else "closed"

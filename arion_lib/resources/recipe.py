@@ -106,7 +106,8 @@ def resource(target: Any, /, **options: Any) -> Recipe[Any]:
     Options: `after` (names that must be open first), `timeout` and `release_timeout` (seconds), `retry` (a `Retry`),
     `optional` (its failure leaves it absent), `lazy` (opened at its first use), `thread_bound` (never leaves the
     caller's thread, as sqlite3 demands), `check` (a health check: called with the open value, raises when it is ill).
-    The class of `target` may declare the same names; what is written here wins.
+    The class of `target` may declare the same names under `resource_options`; what is written here wins. When it
+    has a method `fresh`, each acquisition enters what that returns, so that managers may be open side by side.
 
     Raises TypeError for what is not a resource, ValueError for an option out of range.
     """
@@ -149,7 +150,7 @@ def _refuse_bad_options(options: dict[str, Any]) -> None:
 def _opener(target: Any) -> tuple[Callable[..., Any], Kind, tuple[str, ...]]:
     """What to call for a context manager, which protocol it will speak, and what it must be given."""
     if not isinstance(target, type) and (kind := kind_of(type(target))):
-        return (lambda: target), kind, ()
+        return getattr(target, "fresh", None) or (lambda: target), kind, ()
     if inspect.isgeneratorfunction(target):
         return contextlib.contextmanager(target), Kind.SYNC, _required(target)
     if inspect.isasyncgenfunction(target):
