@@ -81,6 +81,7 @@ class ContractMeta(_ProtocolMeta):
         spec = Spec(options, any("__contract_root__" in vars(base) for base in bases), frame_place(frame), cls=cls)
         if earlier is not None and earlier.cls is not None:
             spec.options, spec.place, spec.names = earlier.options, earlier.place, earlier.names
+            spec.version, cls.__qualname__ = earlier.version, earlier.cls.__qualname__
             point_cells_at(cls, earlier.cls)
         else:
             spec.names = captured_names(cls, frame)
@@ -154,7 +155,8 @@ def _define(cls: ContractMeta, spec: Spec) -> None:
 def _register(cls: ContractMeta, spec: Spec) -> None:
     """Register `cls` under each contract it keeps, or under none."""
     options = spec.options
-    name, version = options.name or snake_case(cls.__name__), options.version or version_of(cls)
+    name = options.name or snake_case(cls.__name__)
+    spec.version = version = options.version or spec.version or version_of(cls)
     places: list[tuple[Registry, Plugin]] = []
     for contract in contracts_of(cls):
         plugin = Plugin(kind_of(contract), name, version, options.tags, cls, spec.place)

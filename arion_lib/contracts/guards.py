@@ -113,14 +113,16 @@ def _unbuilt(build: Callable[[], FunctionType], *, asynchronous: bool) -> Functi
     template = _waiting_async if asynchronous else _waiting
     made = FunctionType(template.__code__, names)
 
+    waiting = made.__code__
+
     def become() -> FunctionType:
+        # A call that began earlier (a coroutine not awaited yet, another thread) comes here after the exchange.
         with _building:
-            if f"{PREFIX}build" in names:
+            if made.__code__ is waiting:
                 real = build()
                 names.update(real.__globals__)
                 made.__defaults__, made.__kwdefaults__ = real.__defaults__, real.__kwdefaults__
                 made.__code__ = real.__code__  # last: until here, another thread runs the code that waits
-                del names[f"{PREFIX}build"]
         return made
 
     names[f"{PREFIX}build"] = become

@@ -64,24 +64,26 @@ def guard_all(cls: type, spec: Spec, promised: Promised, found: Found) -> None:
         if member is None or is_abstract(member.raw) or member.kind is Kind.ATTRIBUTE:
             continue
         inherited = member.owner is not cls
-        if inherited and _is_guarded(cls, member, promises):
+        guarded_in = _guarded_in(cls, member, promises) if inherited else None
+        if guarded_in is not None and (level_of(guarded_in), measured(guarded_in)) == how:
             continue
-        what = Guarded(cls, member, promises, *how, inherited)
+        what = Guarded(cls, member, promises, *how, inherited, guarded_in is not None)
         made = guarded(what)
         if made is not member.raw:
             spec.replaced[name] = MISSING if inherited else member.raw
             type.__setattr__(cls, name, made)
 
 
-def _is_guarded(cls: type, member: Member, promises: Sequence[Promise]) -> bool:
-    """Tell whether what `cls` inherits is guarded already, on behalf of all these promises."""
+def _guarded_in(cls: type, member: Member, promises: Sequence[Promise]) -> type | None:
+    """Return the class whose guard of what `cls` inherits is there already, on behalf of all these promises."""
     for base in cls.__mro__[1:]:
         spec = spec_of(base)
         if spec is not None and member.name in spec.replaced:
             known = {id(contract) for contract in contracts_of(base)}
             same = resolved(base, member.name)
-            return same is not None and same.raw is member.raw and all(id(p.contract) in known for p in promises)
-    return False
+            keeps_all = all(id(promise.contract) in known for promise in promises)
+            return base if same is not None and same.raw is member.raw and keeps_all else None
+    return None
 
 
 def _guard_attribute(cls: type, promise: Promise, how: Level) -> None:

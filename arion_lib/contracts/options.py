@@ -68,6 +68,7 @@ class Spec:
     promises: list[Promise] = field(default_factory=list)  # of a contract
     replaced: dict[str, Any] = field(default_factory=dict)  # what guards stand in front of; MISSING: nothing of its own
     cls: type | None = None
+    version: str = ""  # that it was registered with
     locked: bool = False
     contracts: list[type] | None = None  # that the class keeps, once asked for
     alone: list[tuple[str, list[Promise]]] | None = None  # of a contract: its promises by name, once asked for

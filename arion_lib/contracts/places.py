@@ -72,9 +72,9 @@ def _inner(thing: object) -> object:
         return thing.fget
     if isinstance(thing, cached_property | partial):
         return thing.func
-    for name in ("__wrapped__", "func", "__func__"):
+    for name in ("__wrapped__", "_partialmethod", "__partialmethod__", "func", "__func__"):
         inner: object = getattr(thing, name, None)
-        if callable(inner):
+        if callable(inner) or hasattr(inner, "func"):
             return inner
     return None
 

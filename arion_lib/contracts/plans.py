@@ -26,12 +26,16 @@ from arion_lib.contracts.levels import Level
 from arion_lib.contracts.members import Flow, Kind, Member
 from arion_lib.contracts.metrics import MetricsByClass
 from arion_lib.contracts.promises import Promise
-from arion_lib.contracts.signatures import BOTH, DOUBLE_STAR, ONLY_POSITION, STAR, routes
+from arion_lib.contracts.signatures import BOTH, DOUBLE_STAR, ONLY_KEYWORD, ONLY_POSITION, STAR, routes
 
 
 @dataclass(slots=True)
 class Guarded:
-    """A member of `cls` (`inherited`: of a class above it that knows no contract) that keeps these promises."""
+    """A member that keeps these promises, and the class to put its guard into.
+
+    `inherited`: it stands in a class above `cls`, to be reached by `super()`; `anew`: it has a guard there, for
+    another level, that is left out.
+    """
 
     cls: type
     member: Member
@@ -39,6 +43,7 @@ class Guarded:
     level: Level
     metrics: bool = False
     inherited: bool = False
+    anew: bool = False
 
     @property
     def label(self) -> str:
@@ -64,7 +69,7 @@ def guarded(what: Guarded) -> Any:
         return guard(raw, lambda: _plan(what, raw, coroutine), asynchronous=coroutine)
     if member.kind is Kind.PROPERTY:
         return _property(what)
-    call = _through_super(what) if what.inherited else _call_of(member)
+    call = _through_super(what) if what.inherited and not what.anew else _call_of(member)
     if call is None:
         return raw
     asynchronous = member.flow is Flow.COROUTINE
@@ -181,11 +186,7 @@ def _promised_check(
 ) -> Check | None:
     label = f"parameter {want.name!r}"
     if want.kind in (STAR, DOUBLE_STAR):
-        if target.kind is not want.kind or is_unknown(want.annotation):
-            return None
-        hint: Hint = want.annotation
-        hint = tuple[hint, ...] if want.kind is STAR else dict[str, hint]
-        return Check(label, target.name, hint, promise.place)
+        return _promised_star(promise, asked, own, want, target)
     if target.kind is STAR:
         index = _positions(asked).index(want.name) - len(_positions(own))
         return Check(label, f"{target.name}[{index}]", want.annotation, promise.place, f"len({target.name}) <= {index}")
@@ -193,6 +194,22 @@ def _promised_check(
         key = repr(want.name)
         return Check(label, f"{target.name}[{key}]", want.annotation, promise.place, f"{key} not in {target.name}")
     return Check(label, target.name, want.annotation, promise.place, default=target.default)
+
+
+def _promised_star(
+    promise: Promise, asked: Signature, own: Signature, want: Parameter, target: Parameter
+) -> Check | None:
+    """Check what is collected by a star, apart from what the contract has names for."""
+    hint: Hint = want.annotation
+    if target.kind is not want.kind or is_unknown(hint):
+        return None
+    label = f"parameter {want.name!r}"
+    if want.kind is STAR:
+        skip = len(_positions(asked)) - len(_positions(own))
+        return Check(label, f"{target.name}[{skip}:]" if skip > 0 else target.name, tuple[hint, ...], promise.place)
+    if any(p.kind in (BOTH, ONLY_KEYWORD) and p.name not in own.parameters for p in asked.parameters.values()):
+        return None
+    return Check(label, target.name, dict[str, hint], promise.place)
 
 
 def _positions(signature: Signature) -> list[str]:
@@ -228,7 +245,8 @@ def _element_checks(results: Sequence[Check]) -> Iterator[Check]:
 
 def _property(what: Guarded) -> Any:
     raw, member = what.member.raw, what.member
-    getter: Callable[[Any], Any] = _through_super_property(what) if what.inherited else member.target
+    through = what.inherited and not what.anew
+    getter: Callable[[Any], Any] = _through_super_property(what) if through else member.target
     fget = guard(member.target, lambda: _getter_plan(what, getter), asynchronous=False)
     if isinstance(raw, functools.cached_property):
         return _cached(raw, fget, member.name)

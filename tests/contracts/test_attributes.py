@@ -1,0 +1,136 @@
+"""A contract's attributes: read like any other, checked at each assignment."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar, Final, Literal
+
+import pytest
+
+from arion_lib.contracts.contract import Contract
+from arion_lib.contracts.levels import checking
+from arion_lib.contracts.registry import Registry
+from arion_lib.contracts.violations import ContractCallError, LockedMember
+
+
+class Settings(Contract, registry=Registry()):
+    encoding: str
+    mode: Literal["text", "binary"] = "text"
+    sizes: list[int] = []  # noqa: RUF012
+    key: Callable[[int], int] = abs
+    shared: ClassVar[int] = 3
+    fixed: Final = 7
+
+
+class Mine(Settings):
+    encoding = "utf-8"
+
+    def __init__(self) -> None:
+        self.other: Any = 1
+
+
+class Plain:
+    mode = "text"
+
+
+def test_a_wrong_value_is_refused_on_instance_and_class_and_changes_nothing() -> None:
+    mine = Mine()
+    for target in (mine, Mine):
+        with pytest.raises(ContractCallError, match=r"attribute 'mode' must be Literal\['text', 'binary'\], got 'txt'"):
+            target.mode = "txt"  # type: ignore[assignment]
+        assert target.mode == "text"
+    Plain().mode = "txt"  # the control
+
+
+def test_values_live_where_they_would_without_a_contract() -> None:
+    mine = Mine()
+    assert (Mine.mode, mine.mode, vars(mine)) == ("text", "text", {"other": 1})
+    mine.mode = "binary"
+    assert (Mine.mode, mine.mode, vars(mine)) == ("text", "binary", {"other": 1, "mode": "binary"})
+    Mine.encoding = "ascii"
+    assert mine.encoding == "ascii"
+    Mine.encoding = "utf-8"
+
+
+def test_an_attribute_without_a_value_is_absent_until_it_is_set() -> None:
+    class Later(Settings):
+        encoding: str
+
+    assert not hasattr(Later, "encoding")
+    later = Later()
+    with pytest.raises(AttributeError, match="'encoding' must be set before it is read from this Later"):
+        _ = later.encoding
+    later.encoding = "x"
+    assert later.encoding == "x"
+
+
+def test_deletion_is_refused() -> None:
+    mine = Mine()
+    mine.mode = "binary"
+    with pytest.raises(LockedMember, match=r"Mine\.mode must stay"):
+        del mine.mode
+    assert mine.mode == "binary"
+
+
+def test_a_final_attribute_is_not_overridden_nor_assigned() -> None:
+    with pytest.raises(TypeError, match=r"\[final\] Other\.fixed"):
+
+        class Other(Settings):
+            encoding = "x"
+            fixed = 8  # type: ignore[misc]
+
+    with pytest.raises(LockedMember):
+        Mine.fixed = 8  # type: ignore[misc]
+
+
+def test_levels_reach_attributes() -> None:
+    mine = Mine()
+    mixed: Any = [1, "x"]
+    mine.sizes = mixed
+    with checking("all"), pytest.raises(ContractCallError):
+        mine.sizes = mixed
+    with checking("off"):
+        mine.sizes = 3  # type: ignore[assignment]
+    assert mine.sizes == 3  # type: ignore[comparison-overlap]
+
+
+def test_an_error_names_the_line_of_the_attribute() -> None:
+    with pytest.raises(ContractCallError) as caught:
+        Mine().mode = "x"  # type: ignore[assignment]
+    source = caught.value.promised_at
+    assert source is not None
+    assert "mode:" in Path(__file__).read_text().splitlines()[source.line - 1]
+
+
+def test_instances_are_copied_and_pickled() -> None:
+    mine = Mine()
+    mine.mode = "binary"
+    again, other = pickle.loads(pickle.dumps(mine)), copy.deepcopy(mine)
+    assert (again.mode, other.mode, again.other) == ("binary", "binary", 1)
+
+
+def test_other_attributes_are_nobodys_business() -> None:
+    mine = Mine()
+    mine.other = "anything"
+    del mine.other
+    assert type(mine).__setattr__ is object.__setattr__
+    assert "__call__" not in vars(type(Mine))
+
+
+def test_slots_without_a_dict_work() -> None:
+    class Slotted(Contract, registry=Registry()):
+        __slots__ = ()
+        size: int
+
+    class Small(Slotted):
+        __slots__ = ("size",)
+
+    small = Small()
+    small.size = 3
+    with pytest.raises(ContractCallError):
+        small.size = "x"  # type: ignore[assignment]
+    assert small.size == 3
+    assert not hasattr(small, "__dict__")
