@@ -88,6 +88,11 @@ class Intake:
         """Records of the body seen so far: bad, skipped and stored ones."""
         return self._decoder.records
 
+    @property
+    def held(self) -> int:
+        """Bytes of body since the last batch: about what the next batch holds of memory, times two to four."""
+        return self._bytes
+
     def feed(self, chunk: bytes) -> Batch | None:
         """Take the next bytes of the body; return the batch that is due, if any."""
         self._take(self._decoder.feed(chunk))

@@ -20,6 +20,7 @@ class Figures:
     """Totals since the server started, and how many posts are in flight now."""
 
     in_flight: int = 0
+    long: int = 0  # of them, those whose body is committed in parts
     accepted: int = 0
     duplicates: int = 0
     dead: int = 0
@@ -36,6 +37,6 @@ class Figures:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the figures as JSON-ready values."""
-        names = ("in_flight", "accepted", "duplicates", "dead", "groups", "bytes")
+        names = ("in_flight", "long", "accepted", "duplicates", "dead", "groups", "bytes")
         answers = {str(status): count for status, count in sorted(self.answers.items())}
         return {name: getattr(self, name) for name in names} | {"answers": answers}

@@ -33,6 +33,9 @@ from arion_lib.web.signatures import SignatureError, Verification, Verifier
 
 log = logging.getLogger(__name__)
 
+BUDGET = 64 << 20
+"""Bytes of body that all long bodies together may hold between two commits; each gets an equal share of it."""
+
 RETRY_AFTER = "1"
 """Seconds after which a refused sender may try again."""
 
@@ -182,7 +185,11 @@ class Webhook:
         if recipe is None:
             recipe, first = first_line(await anext(blocks, b""))
         intake = self._intake(post, recipe, known)
-        await self._commit_blocks(intake, first, blocks, resumable=post.delivery is not None)
+        self.figures.long += 1
+        try:
+            await self._commit_blocks(intake, first, blocks, resumable=post.delivery is not None)
+        finally:
+            self.figures.long -= 1
         return judged(intake)
 
     async def _commit_blocks(
@@ -194,7 +201,7 @@ class Webhook:
             if first:
                 await commits.add(intake.feed(first))
             async for block in blocks:
-                await commits.add(intake.feed(block))
+                await commits.add(intake.feed(block) or self._cut_at_share(intake))
                 if intake.broken:
                     break
         except (Disconnected, TooSlow, Problem):
@@ -206,6 +213,10 @@ class Webhook:
             commits.abandon()
         await commits.add(intake.close())
         await commits.settle()
+
+    def _cut_at_share(self, intake: Intake) -> Batch | None:
+        """Cut a batch early when many long bodies come at once, so that memory follows the budget, not their number."""
+        return intake.cut() if intake.held > BUDGET // self.figures.long else None
 
     async def _known(self, post: Post) -> Delivery | None:
         if post.delivery is None:

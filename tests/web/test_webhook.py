@@ -16,6 +16,7 @@ import pytest
 from arion_lib.pipeline.batch import Batch, Delivery
 from arion_lib.pipeline.ingest import Cut
 from arion_lib.pipeline.store import SqliteStore
+from arion_lib.web import webhook
 from arion_lib.web.requests import Limits
 from arion_lib.web.signatures import sign
 from tests.web.client import Wire, get, post
@@ -136,6 +137,20 @@ def test_a_long_body_is_committed_in_parts_and_counts_exactly(serve: Serve) -> N
         assert {key[0]: total for key, (_, total) in sums(served).items()} == wanted
         assert served.service.webhook.commits
         assert served.service.webhook.commits.figures.commits >= 3
+
+
+@pytest.mark.parametrize(("budget", "parts"), [(64 << 20, 1), (1 << 18, 3)])
+def test_long_bodies_share_a_budget_of_memory(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, budget: int, parts: int
+) -> None:
+    """A body alone has the whole budget; with a small one, as with many bodies, batches are cut early."""
+    monkeypatch.setattr(webhook, "BUDGET", budget)
+    with serve(cut=Cut(rows=1_000_000)) as served:
+        assert post(served.orders, lines([{"id": "x" * 1_000}]) * 1_500, LINES).json["accepted"] == 1_500
+        assert served.service.webhook.commits
+        assert served.service.webhook.commits.figures.commits >= parts
+        assert (served.service.webhook.commits.figures.commits == 1) == (parts == 1)
+        assert served.service.webhook.figures.long == 0
 
 
 def test_a_chunked_body_needs_no_length(served: Served) -> None:
