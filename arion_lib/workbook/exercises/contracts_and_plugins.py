@@ -1,0 +1,405 @@
+"""Exercises of notebook 3: write a plugin, write a contract, repair five classes.
+
+Idea        An answer is a function that is handed the base class and returns what it made of it, so that every check
+            works with a contract and a registry of its own.
+Invariant   A contract is judged by the classes it must refuse and those it must let through.
+When wrong  Each wrong answer below is one that somebody would write; its misconception is what the report says.
+See         notebooks/3_contracts_and_plugins.ipynb · tests/workbook/test_exercises.py
+"""
+
+# ruff: noqa: ARG001, ARG002 - wrong answers and classes to judge do little with their arguments
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, Literal, TypeAlias
+
+from arion_lib.contracts.contract import Contract, check
+from arion_lib.contracts.registry import Registry
+from arion_lib.workbook.exercise import Answer, Case, Exercise, Wrong
+
+# --- 3.1 shouting(Validator) --------------------------------------------------------------------------------------
+
+Row: TypeAlias = dict[str, Any]
+
+
+def _validator() -> tuple[Registry, Any]:
+    shelf = Registry()
+
+    class Validator(Contract, kind="validators", registry=shelf):
+        @abstractmethod
+        def validate(self, row: Row) -> list[str]: ...
+
+    return shelf, Validator
+
+
+def shouting(base: Any) -> Any:
+    class Shouting(base, name="shouting", version="1.0"):  # type: ignore[misc, call-arg]
+        def validate(self, row: Row) -> list[str]:
+            return [field for field, value in row.items() if isinstance(value, str) and value.isupper()]
+
+    return Shouting
+
+
+def _look_alike(_base: Any) -> Any:
+    class Shouting:
+        def validate(self, row: Row) -> list[str]:
+            return [field for field, value in row.items() if isinstance(value, str) and value.isupper()]
+
+    return Shouting
+
+
+def _unnamed(base: Any) -> Any:
+    class ShoutingValidator(base):  # type: ignore[misc]
+        def validate(self, row: Row) -> list[str]:
+            return [field for field, value in row.items() if isinstance(value, str) and value.isupper()]
+
+    return ShoutingValidator
+
+
+def _yields(base: Any) -> Any:
+    class Shouting(base, name="shouting", version="1.0"):  # type: ignore[misc, call-arg]
+        def validate(self, row):  # type: ignore[no-untyped-def]
+            for field, value in row.items():
+                if isinstance(value, str) and value.isupper():
+                    yield field
+
+    return Shouting
+
+
+def _says_yes_or_no(base: Any) -> Any:
+    class Shouting(base, name="shouting", version="1.0"):  # type: ignore[misc, call-arg]
+        def validate(self, row):  # type: ignore[no-untyped-def]
+            return not any(isinstance(value, str) and value.isupper() for value in row.values())
+
+    return Shouting
+
+
+def _only_texts(base: Any) -> Any:
+    class Shouting(base, name="shouting", version="1.0"):  # type: ignore[misc, call-arg]
+        def validate(self, row: Row) -> list[str]:
+            return [field for field, value in row.items() if value.isupper()]
+
+    return Shouting
+
+
+def _registered(answer: Answer) -> object:
+    shelf, base = _validator()
+    answer(base)
+    return [(plugin.name, plugin.version) for plugin in shelf.plugins()]
+
+
+def _validating(row: Row) -> Case:
+    return Case(f"shouting(Validator)().validate({row})", lambda answer: answer(_validator()[1])().validate(dict(row)))
+
+
+SHOUTING = Exercise(
+    id="3.1",
+    name="shouting",
+    stars=1,
+    minutes=10,
+    solution=shouting,
+    cases=[
+        Case("shouting(Validator), then what the registry holds", _registered),
+        _validating({}),
+        _validating({"a": "HEY"}),
+        _validating({"a": "hey", "b": "HO"}),
+        _validating({"a": 3, "b": "HO", "c": None}),
+    ],
+    wrong=[
+        Wrong(_look_alike, "a class that looks like a plugin is none: derive it from the base you are handed"),
+        Wrong(_unnamed, 'the class statement takes words: class Shouting(Validator, name="shouting", version="1.0")'),
+        Wrong(_yields, "with `yield` the method gives a generator; the contract promises a list"),
+        Wrong(_says_yes_or_no, "True or False is no list: return the fields that shout"),
+        Wrong(_only_texts, "a row holds numbers and None as well, and they have no isupper: ask for str first"),
+    ],
+)
+
+# --- 3.2 storage(Contract) ----------------------------------------------------------------------------------------
+
+
+def storage(base: Any) -> Any:
+    class Storage(base):  # type: ignore[misc]
+        root: str
+        mode: Literal["r", "w"] = "r"
+
+        @abstractmethod
+        def load(self, key: str, *, retries: int = 0) -> bytes: ...
+
+    return Storage
+
+
+def _with_a_value(base: Any) -> Any:
+    class Storage(base):  # type: ignore[misc]
+        root: str = ""
+        mode: Literal["r", "w"] = "r"
+
+        @abstractmethod
+        def load(self, key: str, *, retries: int = 0) -> bytes: ...
+
+    return Storage
+
+
+def _any_text(base: Any) -> Any:
+    class Storage(base):  # type: ignore[misc]
+        root: str
+        mode: str = "r"
+
+        @abstractmethod
+        def load(self, key: str, *, retries: int = 0) -> bytes: ...
+
+    return Storage
+
+
+def _mode_required(base: Any) -> Any:
+    class Storage(base):  # type: ignore[misc]
+        root: str
+        mode: Literal["r", "w"]
+
+        @abstractmethod
+        def load(self, key: str, *, retries: int = 0) -> bytes: ...
+
+    return Storage
+
+
+def _not_abstract(base: Any) -> Any:
+    class Storage(base):  # type: ignore[misc]
+        root: str
+        mode: Literal["r", "w"] = "r"
+
+        def load(self, key: str, *, retries: int = 0) -> bytes:
+            raise NotImplementedError("a storage must say how it loads")
+
+    return Storage
+
+
+def _without_annotations(base: Any) -> Any:
+    class Storage(base):  # type: ignore[misc]
+        root: str
+        mode: Literal["r", "w"] = "r"
+
+        @abstractmethod
+        def load(self, key, *, retries=0): ...  # type: ignore[no-untyped-def]
+
+    return Storage
+
+
+def _by_position_too(base: Any) -> Any:
+    class Storage(base):  # type: ignore[misc]
+        root: str
+        mode: Literal["r", "w"] = "r"
+
+        @abstractmethod
+        def load(self, key: str, retries: int = 0) -> bytes: ...
+
+    return Storage
+
+
+def _abstract_base_class(_base: Any) -> Any:
+    class Storage(ABC):
+        root: str
+        mode: Literal["r", "w"] = "r"
+
+        @abstractmethod
+        def load(self, key: str, *, retries: int = 0) -> bytes: ...
+
+    return Storage
+
+
+class Good:
+    root = "/"
+
+    def load(self, key: str, *, retries: int = 0) -> bytes:
+        return b""
+
+
+class Wider(Good):
+    mode = "w"
+
+    def load(self, key: str | None, *, retries: float = 0, log: bool = False) -> bytes:
+        return b""
+
+
+class NoLoad:
+    root = "/"
+
+
+class NoRoot:
+    load = Good.load
+
+
+class RootNumber(Good):
+    root = 7  # type: ignore[assignment]
+
+
+class OddMode(Good):
+    mode = "rw"
+
+
+class Text(Good):
+    def load(self, key: str, *, retries: int = 0) -> str:  # type: ignore[override]
+        return ""
+
+
+class NoRetries(Good):
+    def load(self, key: str) -> bytes:  # type: ignore[override]
+        return b""
+
+
+def _judging(cls: type) -> Case:
+    def probe(answer: Answer) -> object:
+        return sorted({str(violation.code) for violation in check(cls, answer(Contract))})
+
+    return Case(f"check({cls.__name__}, storage(Contract))   -> the codes", probe)
+
+
+STORAGE = Exercise(
+    id="3.2",
+    name="storage",
+    stars=2,
+    minutes=15,
+    solution=storage,
+    cases=[_judging(cls) for cls in (Good, Wider, NoLoad, NoRoot, RootNumber, OddMode, Text, NoRetries)],
+    wrong=[
+        Wrong(_with_a_value, "a value makes an attribute optional: an annotation alone asks every class for one"),
+        Wrong(_any_text, 'str lets every word through: Literal["r", "w"] names the two that count'),
+        Wrong(_mode_required, "mode has a default in the text: a class need not set it"),
+        Wrong(_not_abstract, "a method with a body is there to be inherited: @abstractmethod asks for one"),
+        Wrong(_without_annotations, "a missing annotation fits everything: say what load takes and returns"),
+        Wrong(_by_position_too, "retries is named by callers only: without the * a contract promises it by position"),
+        Wrong(_abstract_base_class, "abc looks at names, at the first instance: derive from the base you are handed"),
+    ],
+)
+
+# --- 3.3 repaired(Exporter) ---------------------------------------------------------------------------------------
+
+
+def _exporter() -> Any:
+    class Exporter(Contract, kind="exporters", registry=Registry()):
+        suffix: str
+
+        @abstractmethod
+        def export(self, rows: list[Row], limit: int = 10) -> str: ...
+
+    return Exporter
+
+
+def repaired(base: Any) -> list[Any]:
+    class First(base):  # type: ignore[misc]
+        suffix = ".txt"
+
+        def export(self, rows: list[Row], limit: int = 10) -> str:
+            return str(rows[:limit])
+
+    class Counted(First):
+        def export(self, rows: list[Row], limit: int = 10) -> str:
+            return str(len(rows[:limit]))
+
+    class Joined(First):
+        def export(self, rows: list[Row], limit: int = 10, sep: str = ",") -> str:
+            return sep.join(map(str, rows[:limit]))
+
+    class Fetched(First):
+        def export(self, rows: list[Row], limit: int = 10) -> str:
+            return repr(rows[:limit])
+
+    class Lines(base):  # type: ignore[misc]
+        suffix = ".lines"
+
+        def export(self, rows: list[Row], limit: int = 10) -> str:
+            return "\n".join(map(str, rows[:limit]))
+
+    return [First, Counted, Joined, Fetched, Lines]
+
+
+def _changed(**methods: Callable[..., Any]) -> Callable[[Any], list[Any]]:
+    """Return an answer like the solution, but with some of the five `export` methods replaced."""
+
+    def answer(base: Any) -> list[Any]:
+        made = []
+        for cls in repaired(base):
+            body = {"export": methods[cls.__name__]} if cls.__name__ in methods else {}
+            made.append(type(cls)(cls.__name__, (cls,), body, replace=True))
+        return made
+
+    return answer
+
+
+def _export_any(self: Any, *args: Any, **kwargs: Any) -> Any:
+    return str(kwargs.get("rows", args[0] if args else [])[: kwargs.get("count", 10)])
+
+
+def _export_number(self: Any, rows, limit=10):  # type: ignore[no-untyped-def]
+    return len(rows[:limit])
+
+
+def _export_one_sep(self: Any, rows: list[Row], limit: int = 10, sep: str = "") -> str:
+    return sep.join(map(str, rows[:limit]))
+
+
+async def _export_later(self: Any, rows: list[Row], limit: int = 10) -> str:
+    return repr(rows[:limit])
+
+
+def _export_all(self: Any, rows: list[Row], limit: int = 10) -> str:
+    return "\n".join(map(str, rows))
+
+
+def _all_unfinished(base: Any) -> list[Any]:
+    return [type(base)(cls.__name__, (base,), {"export": cls.export}, abstract=True) for cls in repaired(base)]
+
+
+def _outside(base: Any) -> list[Any]:
+    del base
+    return repaired(object)
+
+
+def _only_the_first(base: Any) -> list[Any]:
+    return repaired(base)[:4]
+
+
+ROWS: list[Row] = [{"a": 1}, {"a": 2}, {"a": 3}]
+
+
+def _how_many(answer: Answer) -> object:
+    base = _exporter()
+    return [issubclass(cls, base) for cls in answer(base)]
+
+
+def _exporting(place: int, name: str, **words: Any) -> Case:
+    shown = ", ".join(["rows", *(f"{word}={value!r}" for word, value in words.items())])
+
+    def probe(answer: Answer) -> object:
+        return answer(_exporter())[place]().export([dict(row) for row in ROWS], **words)
+
+    return Case(f"{name}().export({shown}), rows = {ROWS}", probe)
+
+
+REPAIRED = Exercise(
+    id="3.3",
+    name="repaired",
+    stars=3,
+    minutes=20,
+    solution=repaired,
+    cases=[
+        Case("repaired(Exporter)   -> which of the classes derive from it", _how_many),
+        _exporting(0, "First"),
+        _exporting(0, "First", limit=2),
+        _exporting(1, "Counted", limit=2),
+        _exporting(2, "Joined", limit=2),
+        _exporting(2, "Joined", limit=2, sep="; "),
+        _exporting(3, "Fetched", limit=1),
+        _exporting(4, "Lines", limit=2),
+    ],
+    wrong=[
+        Wrong(_changed(First=_export_any), "stars take every call, but who passes limit now? Name it as promised"),
+        Wrong(_changed(Counted=_export_number), "without annotations the class is accepted; the result is checked"),
+        Wrong(_changed(Joined=_export_one_sep), "sep needs a default, and the one it stood for is a comma"),
+        Wrong(_changed(Fetched=_export_later), "a caller of a plain method does not await: drop the async"),
+        Wrong(_changed(Lines=_export_all), "the limit is part of the promise: keep using it"),
+        Wrong(_all_unfinished, "abstract=True silences the check, and the classes cannot be used any more"),
+        Wrong(_outside, "classes that derive from nothing are checked by nobody: they must keep Exporter"),
+        Wrong(_only_the_first, "five classes are asked for, in their order"),
+    ],
+)
+
+EXERCISES = (SHOUTING, STORAGE, REPAIRED)
