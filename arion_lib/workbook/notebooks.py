@@ -62,7 +62,11 @@ class Recorder:
         item.cell.outputs, item.cell.execution_count = [], 0
         self.notebooks[item.path] = item.parent.nb
         self.paths[item.nodeid] = item.path
-        self.bar.reset((self.bar.total or 0) + 1)
+        self.bar.total = (self.bar.total or 0) + 1
+
+    def pytest_collection_finish(self) -> None:
+        """Begin to count the time: all cells are known."""
+        self.bar.reset(self.bar.total)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Move the bar on, and remember what failed."""
