@@ -15,6 +15,7 @@ import os
 import signal
 import socket
 import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -127,6 +128,8 @@ def _forked(orders: Connection, address: tuple[str, int], role: Role, args: list
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         code = _child(address, role, args)
+    except BaseException:  # noqa: BLE001  the process ends here, whatever it was
+        traceback.print_exc()
     finally:
         os._exit(code)  # never back into the mother's loop
 

@@ -140,6 +140,31 @@ class GroupCommit:
         self.figures.largest = max(self.figures.largest, batches)
 
 
+class InOrder:
+    """At most one batch of a body waits for its commit; adding the next waits for it."""
+
+    def __init__(self, commits: GroupCommit) -> None:
+        self._commits = commits
+        self._waiting: asyncio.Future[None] | None = None
+
+    async def add(self, batch: Batch | None) -> None:
+        """Wait for the batch before, then queue this one."""
+        if batch is not None:
+            await self.settle()
+            self._waiting = self._commits.submit(batch)
+
+    async def settle(self) -> None:
+        """Wait until everything added is durable."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            await waiting
+
+    def abandon(self) -> None:
+        """Let the last batch end, whatever becomes of it: something else has gone wrong already."""
+        if self._waiting is not None:
+            self._waiting.add_done_callback(lambda future: future.cancelled() or future.exception())
+
+
 def join(batches: Sequence[Batch | Event]) -> list[tuple[Batch, list[int]]]:
     """Join batches of rows to one a stream, each with the indices of those it is made of.
 

@@ -8,6 +8,7 @@ See         notebooks/1_streaming_pipeline.ipynb · tests/web/test_webhook.py
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -175,3 +176,24 @@ def _delivery(value: bytes) -> str:
             400, f"webhook-id must be 1 to {_ID_LIMIT} printable ASCII characters", repr(name[:80]), "use a UUID, say"
         )
     return name
+
+
+def first_line(block: bytes) -> tuple[Recipe, bytes]:
+    """Split a body whose first line is its recipe (`config=body`). Raises `Problem` 400.
+
+    >>> first_line(b'{"group_by": ["type"]}\\n{"type": "a"}')
+    (Recipe(fields=(), group_by=('type',), sum_field=None, path=None, dedupe=None), b'{"type": "a"}')
+    """
+    line, newline, rest = block.partition(b"\n")
+    try:
+        wishes = json.loads(line)
+    except (ValueError, RecursionError):
+        wishes = None
+    if not newline or not isinstance(wishes, dict):
+        raise Problem(
+            400,
+            "with config=body the first line must be a JSON object",
+            repr(line[:80].decode("latin-1")),
+            'send {"group_by": ["type"]} and a newline first, say',
+        )
+    return recipe_of(wishes), rest

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import logging
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -20,24 +18,20 @@ from arion_lib.pipeline.batch import Batch, Delivery
 from arion_lib.pipeline.ingest import Cut, Intake, Receipt
 from arion_lib.pipeline.recipe import Recipe
 from arion_lib.pipeline.records import open_decoder
-from arion_lib.pipeline.stored import StaleDelivery, Store, StoreError
+from arion_lib.pipeline.stored import StaleDelivery, Store
 from arion_lib.pipeline.verdict import Decoder
 from arion_lib.web.answers import ONE, answer, read_to_end, refuse
 from arion_lib.web.bodies import SMALL, Body, Disconnected, inflated, spool, unspooled
-from arion_lib.web.commits import CommitsClosed, GroupCommit, QueueFull
+from arion_lib.web.commits import CommitsClosed, GroupCommit, InOrder
 from arion_lib.web.figures import Figures
+from arion_lib.web.outcomes import RETRY_AFTER, as_problem, judged
 from arion_lib.web.patience import Patience, TooSlow
 from arion_lib.web.problems import Problem
-from arion_lib.web.requests import Limits, Post, read_post, recipe_of
-from arion_lib.web.signatures import SignatureError, Verification, Verifier
-
-log = logging.getLogger(__name__)
+from arion_lib.web.requests import Limits, Post, first_line, read_post
+from arion_lib.web.signatures import Verification, Verifier
 
 BUDGET = 64 << 20
 """Bytes of body that all long bodies together may hold between two commits; each gets an equal share of it."""
-
-RETRY_AFTER = "1"
-"""Seconds after which a refused sender may try again."""
 
 
 class Webhook:
@@ -196,7 +190,7 @@ class Webhook:
         self, intake: Intake, first: bytes, blocks: AsyncIterator[bytes], *, resumable: bool
     ) -> None:
         """Commit batch after batch; while one is being committed the next is read, but no further."""
-        commits = _InOrder(self._queue)
+        commits = InOrder(self._queue)
         try:
             if first:
                 await commits.add(intake.feed(first))
@@ -233,95 +227,3 @@ class Webhook:
             return Intake(post.target.stream, recipe, decoder, delivery=post.delivery, known=known, cut=self._cut)
         except ValueError as error:
             raise Problem(400, "the configuration must fit the body", str(error), "see /docs") from error
-
-
-class _InOrder:
-    """At most one batch of a body waits for its commit; adding the next waits for it."""
-
-    def __init__(self, commits: GroupCommit) -> None:
-        self._commits = commits
-        self._waiting: asyncio.Future[None] | None = None
-
-    async def add(self, batch: Batch | None) -> None:
-        """Wait for the batch before, then queue this one."""
-        if batch is not None:
-            await self.settle()
-            self._waiting = self._commits.submit(batch)
-
-    async def settle(self) -> None:
-        """Wait until everything added is durable."""
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            await waiting
-
-    def abandon(self) -> None:
-        """Let the last batch end, whatever becomes of it: something else has gone wrong already."""
-        if self._waiting is not None:
-            self._waiting.add_done_callback(lambda future: future.cancelled() or future.exception())
-
-
-def first_line(block: bytes) -> tuple[Recipe, bytes]:
-    """Split a body whose first line is its recipe (`config=body`). Raises `Problem` 400.
-
-    >>> first_line(b'{"group_by": ["type"]}\\n{"type": "a"}')
-    (Recipe(fields=(), group_by=('type',), sum_field=None, path=None, dedupe=None), b'{"type": "a"}')
-    """
-    line, newline, rest = block.partition(b"\n")
-    try:
-        wishes = json.loads(line)
-    except (ValueError, RecursionError):
-        wishes = None
-    if not newline or not isinstance(wishes, dict):
-        raise Problem(
-            400,
-            "with config=body the first line must be a JSON object",
-            repr(line[:80].decode("latin-1")),
-            'send {"group_by": ["type"]} and a newline first, say',
-        )
-    return recipe_of(wishes), rest
-
-
-def judged(intake: Intake) -> Receipt:
-    """Return the receipt of a body that was read to its end, or raise the `Problem` 422 that says where it broke."""
-    receipt, broken = intake.receipt, intake.broken
-    members: dict[str, Any] = {"accepted": receipt.accepted, "duplicates": receipt.duplicates, "dead": receipt.dead}
-    if broken is not None:
-        raise Problem(
-            422,
-            "the body must be JSON to its end",
-            f"{broken.reason} in record {broken.record} at byte {broken.offset}",
-            "mend it from there; what came before is stored",
-            **members,
-            record=broken.record,
-            offset=broken.offset,
-        )
-    if not intake.records:
-        raise Problem(400, "the body must hold at least one event", "none", "send JSON, or lines of it")
-    if receipt.dead and not (receipt.accepted or receipt.duplicates):
-        raise Problem(
-            422, "at least one record must be a JSON object", "none", "see /dead-letters for the reasons", **members
-        )
-    return receipt
-
-
-def as_problem(error: Exception) -> Problem:
-    """Say what an error of a post means for its sender."""
-    if isinstance(error, Problem):
-        return error
-    if isinstance(error, SignatureError):
-        challenge = {"www-authenticate": 'Signature realm="webhook"'}
-        return Problem(401, error.must, error.got, error.do, headers=challenge)
-    if isinstance(error, TooSlow):
-        return Problem(408, "the body must keep coming", str(error), "send it faster, or in several posts")
-    if isinstance(error, QueueFull):
-        retry = {"retry-after": RETRY_AFTER}
-        return Problem(429, str(error), "one more", f"try again in {RETRY_AFTER} s", headers=retry)
-    if isinstance(error, StaleDelivery):
-        return Problem(409, "a delivery must be sent by one sender at a time", str(error), "send it again")
-    if isinstance(error, (StoreError, CommitsClosed, OSError)):
-        retry = {"retry-after": RETRY_AFTER}
-        return Problem(503, "the store must be able to write", str(error), "send it again later", headers=retry)
-    if isinstance(error, ValueError):
-        return Problem(422, "the records must be storable", str(error), "mend the record it names")
-    log.error("a post failed", exc_info=error)
-    return Problem(500, "the server must not fail", type(error).__name__, "report it, with the server's log")
