@@ -1,0 +1,27 @@
+"""The table of faults: ours keeps every claim, and each claim can be broken."""
+
+from __future__ import annotations
+
+import pytest
+
+from arion_lib.bench import _resources_faults as faults
+
+
+@pytest.mark.parametrize("claim", faults.CLAIMS)
+def test_ours_keeps_the_claim(claim: str) -> None:
+    assert faults.CLAIMS[claim](faults.with_arion)
+
+
+@pytest.mark.parametrize("claim", faults.CLAIMS)
+def test_a_program_that_forgets_its_resources_breaks_the_claim(claim: str) -> None:
+    def forgetful(night: faults.Night) -> None:
+        opened = [night.probe(name) for name in faults.NAMES]
+        for generator in opened:
+            next(generator)
+        try:
+            night.body()
+        finally:
+            for generator in opened[::-1]:
+                next(generator, None)
+
+    assert not faults.CLAIMS[claim](forgetful)
