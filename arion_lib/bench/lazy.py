@@ -2,8 +2,8 @@
 
 Idea        The same functions on the same source for everyone; what differs is the machinery around the calls.
 Invariant   All contenders return the same result before any is timed; ratios are to the loop of the same run.
-When wrong  A missed target is printed as missed, and fails the run with --strict. On a busy machine take many short turns,
-            which something may leave undisturbed: `--size 20000 --rounds 150 --turn 0.001`.
+When wrong  A missed target is printed as missed, and fails the run with --strict. On a busy machine take many short
+            turns, of which some are left undisturbed: `--size 20000 --rounds 150 --turn 0.001`.
 See         arion_lib/bench/_lazy_peers.py (the contenders) · tests/bench/test_lazy.py
 """
 

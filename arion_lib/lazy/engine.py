@@ -47,9 +47,12 @@ EACH = Each()
 _shape, _args = attrgetter("shape"), attrgetter("args")
 
 
-def start(plan: Runnable, sink: Sink) -> Any:
-    """Run `plan` into `sink` and return its result; for `Each`, an iterator that has not pulled anything yet."""
-    stages = plan.stages
+def start(plan: Runnable, sink: Sink, stages: Sequence[Stage] | None = None) -> Any:
+    """Run `plan` into `sink` and return its result; for `Each`, an iterator that has not pulled anything yet.
+
+    `stages` may be the first few of the plan, where the sink does the work of the others.
+    """
+    stages = plan.stages if stages is None else stages
     if plan.plain and len(stages) <= LOOPS:  # the short way for the usual case
         run = fuse(tuple(map(_shape, stages)), type(sink)).run  # type: ignore[arg-type]  # a class is hashable
         return run(plan.source, plan, 0, sink, *chain.from_iterable(map(_args, stages)), *sink.args)
@@ -119,18 +122,26 @@ def _blame(plan: Plan, number: int, sink: Sink) -> Blame:
     return blame
 
 
-def consume(plan: Runnable, sink: Sink, each: Sink, into: Callable[[Iterator[Any]], Any]) -> Any:
-    """Return `into(elements)`, where C code like `sum` or `Counter` beats a line in the loop; name `sink` if it fails.
+def consume(
+    plan: Runnable,
+    sink: Sink,
+    each: Sink,
+    into: Callable[[Iterator[Any]], Any],
+    stages: Sequence[Stage] | None = None,
+) -> Any:
+    """Return `into(elements)`, where C code like `sum` or `Counter` beats a line in the loop.
 
-    When `into` itself fails (adding, hashing), the generator is suspended at the element it handed out last.
+    When `into` itself fails (adding, hashing), the generator is suspended at the element it handed out last; the error
+    is noted for `sink`, or for the first stage that `stages` leaves out to `into`.
     """
-    elements = start(plan, each)
+    elements = start(plan, each, stages)
     try:
         return into(elements)
     except Exception as error:
         frame = getattr(elements, "gi_frame", None)
         if frame is not None:
             place = frame.f_locals["places"].get(frame.f_lineno)
-            note(error, plan, len(plan.stages), sink, frame.f_locals.get(place.element, END) if place else END)
+            number = len(plan.stages if stages is None else stages)
+            note(error, plan, number, sink, frame.f_locals.get(place.element, END) if place else END)
         refuse_stop(error)
         raise

@@ -47,11 +47,11 @@ _HELPERS: dict[str, object] = {
     "next": next,
     "set": set,
     "set_": set,
-    "sum_": sum,
     "sorted": sorted,
     "tuple": tuple,
 }
 _numbers = count(1)
+_BOUND = "for x in ["
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +117,9 @@ def _comprehension(code: Code, shapes: Sequence[Shape], sink: type[Sink]) -> lis
     for number, shape in enumerate(shapes):
         code.stage = number
         lines.append(Line(3, shape.clause(code), Place(number, "x")))
+    if lines[-1].text.startswith(_BOUND):  # the last value need not be bound to the variable again
+        last = lines.pop()
+        lines[1] = last._replace(text=last.text.removeprefix(_BOUND).removesuffix("]"))
     return [*lines, Line(2, sink.around[1])]
 
 

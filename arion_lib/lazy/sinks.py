@@ -114,11 +114,9 @@ class Sum(Sink):
 
     __slots__ = ()
     name = "sum"
-    whole = "total = sum_({inner}, total)"
 
     @staticmethod
     def emit(code: Code) -> None:
-        code.helper("sum_")
         code.setup.append(f"total = {code.param('start')}")
         code.line(f"total = total + {code.element}")
         code.result.append("return total")

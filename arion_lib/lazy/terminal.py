@@ -13,13 +13,15 @@ import builtins
 import sys
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from functools import partial
+from itertools import chain
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast, overload
 
 from arion_lib.lazy import checks, sinks
 from arion_lib.lazy.barriers import batches
 from arion_lib.lazy.engine import EACH, consume, start
 from arion_lib.lazy.sinks import Sink
-from arion_lib.lazy.stages import END, Stage, itself
+from arion_lib.lazy.stages import END, FlatMap, Stage, itself
 from arion_lib.lazy.tables import pandas_frame, polars_frame
 
 T_co = TypeVar("T_co", covariant=True)
@@ -153,6 +155,10 @@ class Terminal(Generic[T_co]):
         """
         if isinstance(start, str | bytes | bytearray):
             raise TypeError(f"start must be a number, got {start!r}; use ''.join() on the collection")
+        if self.stages and type(self.stages[-1]) is FlatMap:
+            *before, last = self.stages
+            each, added = sinks.EachOf(*last.args), partial(builtins.sum, start=start)
+            return consume(self, sinks.Sum(start), each, lambda parts: added(chain.from_iterable(parts)), before)  # type: ignore[arg-type]
         if sys.version_info >= (3, 12):  # there, sum() keeps the error of float addition, which a loop would lose
             return consume(self, sinks.Sum(start), EACH, lambda elements: builtins.sum(elements, start))  # type: ignore[arg-type]
         return self._run(sinks.Sum(start))

@@ -281,3 +281,25 @@ def test_nothing_is_recorded_while_all_goes_well() -> None:
     around = ["try:", "except Failure as error:", "fail(error, plan, offset, sink, places)", "raise"]
     assert [line for line in with_notes if line not in around] == without
     assert list(itertools.chain(without)) != with_notes
+
+
+@pytest.mark.parametrize(
+    ("described", "where"),
+    [
+        (lambda c: c.flat_map(lambda x: [fragile(x)]), "in stage 1 of 1, flat_map(lambda), on element 3"),
+        (lambda c: c.flat_map(lambda x: map(fragile, [x])), "in stage 1 of 1, flat_map(lambda), on element 3"),
+        (lambda c: c.map(fragile).flat_map(lambda x: [x]), "in stage 1 of 2, map(fragile), on element 3"),
+        (lambda c: c.map(abs).skip(1).filter(bool).flat_map(stage3), "in stage 4 of 4, flat_map(stage3), on element 3"),
+        (lambda c: c.batch(2).flat_map(sum3s), "in stage 2 of 2, flat_map(sum3s), on element [2, 3]"),
+    ],
+)  # fmt: skip
+def test_a_sum_of_a_flat_map_names_the_stage_too(described: Callable[[Any], Any], where: str) -> None:
+    assert notes(lambda: described(lazy(range(6))).sum())[0] == where
+
+
+def stage3(x: int) -> list[int]:
+    return [fragile(x)]
+
+
+def sum3s(batch: list[int]) -> list[int]:
+    return [sum3(batch)]

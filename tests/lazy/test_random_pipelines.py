@@ -213,6 +213,7 @@ def test_any_terminal_operation_gives_what_lists_give(pipeline: tuple[str, int, 
     assert fresh().count() == len(xs)
     assert numbers().sum() == sum(values)
     assert numbers().sum(5) == sum(values, 5)
+    assert numbers().flat_map(lambda w: [w, n]).sum(5) == sum(values) + n * len(values) + 5
     assert fresh().reduce(add, 7) == functools.reduce(add, xs, 7)
     assert fresh().first("none") == (xs[0] if xs else "none")
     assert fresh().last("none") == (xs[-1] if xs else "none")
