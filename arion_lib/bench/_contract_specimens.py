@@ -50,8 +50,7 @@ class ExporterProtocol(Protocol):
     def export(self, rows: list[Row], limit: int = 10) -> str: ...
 
 
-WHOLE = """
-class Whole(Exporter):
+WHOLE = """class Whole(Exporter):
     suffix = ".txt"
     def export(self, rows: list[Row], limit: int = 10) -> str:
         return str(rows[:limit])
@@ -62,7 +61,7 @@ _EXPORT = "    def export(self, rows: list[Row], limit: int = 10) -> str:\n     
 
 def _broken(old: str, new: str) -> str:
     assert old in WHOLE  # noqa: S101 - a specimen that changes nothing would be none
-    return WHOLE.replace(old, new)
+    return WHOLE.replace(old, new).replace("Whole", "Broken")
 
 
 SPECIMENS: dict[str, str] = {

@@ -80,9 +80,10 @@ class ContractAttribute(property):
         if not fits(self.hint)(value):
             raise self.fault(value)
 
-    def fault(self, value: object) -> ContractCallError:
+    def fault(self, value: object, instance: object = None) -> ContractCallError:
         place = named_line(self.promised_at, self.name)
-        return ContractCallError(self.owner, f"attribute {self.name!r}", value, text(self.hint), place)
+        owner = self.owner if instance is None else type(instance).__name__
+        return ContractCallError(owner, f"attribute {self.name!r}", value, text(self.hint), place)
 
     def _refuse_deletion(self, instance: object) -> None:
         raise LockedMember(f"{type(instance).__name__}.{self.name} must stay, the contract promises it; assign to it")
@@ -116,7 +117,7 @@ class ContractAttribute(property):
     def _unfit(self, instance: Any, value: Any) -> None:
         """attrs takes the descriptor itself for the default it found in the class: then the default is meant."""
         if type(value) is not ContractAttribute:
-            raise self.fault(value)
+            raise self.fault(value, instance)
         self._put(instance, value.default)
 
     def _put(self, instance: Any, value: Any) -> None:

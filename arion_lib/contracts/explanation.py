@@ -53,7 +53,7 @@ class Line:
         return ", ".join(violation.code for violation in self.violations) or "kept"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Explanation:
     """A class against its contracts. `lines` for programs, `str()` for people."""
 
@@ -67,6 +67,8 @@ class Explanation:
     def __str__(self) -> str:
         head = f"{self.cls} {'keeps' if self.kept else 'breaks'} {' and '.join(self._contracts()) or 'no contract'}"
         return "\n".join([head, *(text for line in self.lines for text in _as_text(line))])
+
+    __repr__ = __str__
 
     def _contracts(self) -> list[str]:
         return list(dict.fromkeys(line.contract for line in self.lines))

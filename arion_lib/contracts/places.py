@@ -1,6 +1,7 @@
 """Where a thing is written down, in words that are the same on every machine.
 
-Idea        A place is a file and a line; a notebook cell is `In [7]`, a package's module its path from the package.
+Idea        A place is a file and a line; a notebook cell is named by its first line, a
+            package's module by its path from the package.
 Invariant   The text of a place names no folder of one machine (above the working folder) and no process.
 When wrong  What has no source (built-in functions, generated code) has no place: `None`, shown as "built in".
 See         tests/contracts/test_places.py
@@ -12,7 +13,6 @@ import inspect
 import linecache
 import re
 import sys
-from collections.abc import Callable
 from functools import cached_property, partial
 from pathlib import Path
 from types import CodeType, FrameType
@@ -103,14 +103,21 @@ def _is_ours(frame: FrameType) -> bool:
 
 
 def _cell(file: str) -> str:
-    """Return `In [7]` for a notebook cell's file name, which itself holds a process id and a hash."""
+    """Return `cell "class Csv(Processor):"` for a notebook cell's file name, which holds a process id and a hash.
+
+    The first line, not the number: numbers are those of one run, and tools that execute notebooks may not count.
+    """
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
-    name_of: Callable[[str], tuple[str, str] | None] | None = getattr(
-        getattr(shell, "compile", None), "format_code_name", None
-    )
-    found = name_of(file) if name_of is not None else None
-    return found[1].replace("[", " [") if found else ""
+    name_of = getattr(getattr(shell, "compile", None), "format_code_name", None)
+    if name_of is None or name_of(file) is None:
+        return ""
+    first = next((line.strip() for line in linecache.getlines(file) if line.strip()), "")
+    return f'cell "{first if len(first) <= CELL_LIMIT else first[: CELL_LIMIT - 1] + "…"}"'
+
+
+CELL_LIMIT = 40
+"""Characters of a cell's first line that its name shows."""
 
 
 def _short(file: str, module: str) -> str:

@@ -20,7 +20,7 @@ MEASURED = ("method", "calls", "errors", "mean", "p50", "p95", "max")
 NONE = "-"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class PluginTable:
     """A table of `plugins`; with `metrics` also what was measured of their methods."""
 
@@ -47,6 +47,8 @@ class PluginTable:
         return "\n".join(
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
         )
+
+    __repr__ = __str__
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th style='text-align:left'>{escape(word)}</th>" for word in self.head)

@@ -302,9 +302,7 @@ def repaired(base: Any) -> list[Any]:
         def export(self, rows: list[Row], limit: int = 10) -> str:
             return repr(rows[:limit])
 
-    class Lines(base):  # type: ignore[misc]
-        suffix = ".lines"
-
+    class Lines(First):
         def export(self, rows: list[Row], limit: int = 10) -> str:
             return "\n".join(map(str, rows[:limit]))
 
@@ -362,7 +360,7 @@ ROWS: list[Row] = [{"a": 1}, {"a": 2}, {"a": 3}]
 
 def _how_many(answer: Answer) -> object:
     base = _exporter()
-    return [issubclass(cls, base) for cls in answer(base)]
+    return [(issubclass(cls, base), cls.suffix) for cls in answer(base)]
 
 
 def _exporting(place: int, name: str, **words: Any) -> Case:
@@ -381,7 +379,7 @@ REPAIRED = Exercise(
     minutes=20,
     solution=repaired,
     cases=[
-        Case("repaired(Exporter)   -> which of the classes derive from it", _how_many),
+        Case("repaired(Exporter)   -> which derive from it, and their suffixes", _how_many),
         _exporting(0, "First"),
         _exporting(0, "First", limit=2),
         _exporting(1, "Counted", limit=2),
