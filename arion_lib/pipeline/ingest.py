@@ -46,7 +46,7 @@ class Cut:
 class Receipt:
     """What became of a body's records."""
 
-    accepted: int = 0  # stored, or counted in a group
+    accepted: int = 0  # stored, or counted in a group; with `dedupe` also those whose id the store knew already
     duplicates: int = 0  # of a delivery that was stored before
     dead: int = 0
     groups: int = 0  # groups touched, counted once a batch

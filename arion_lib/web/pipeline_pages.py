@@ -144,7 +144,7 @@ def _webhook(router: APIRouter, service: PipelineService) -> None:
         "group_by": "fields whose values name a group: groups are summed instead of rows kept",
         "sum_field": "field that is summed",
         "path": "where the array is in a JSON document, such as events.item",
-        "dedupe": "field whose value makes an event unique in its stream",
+        "dedupe": "field that makes an event unique in its stream; one seen before is accepted, and not stored again",
         "config": "`body`: the body's first line is a JSON object with these parameters",
     }
     query = [{"name": k, "in": "query", "description": v, "schema": {"type": "string"}} for k, v in names.items()]
