@@ -76,11 +76,18 @@ def with_svcs(night: Night) -> None:
     logging.getLogger("svcs").setLevel(logging.CRITICAL)  # it logs what fails to close; here the table says so
     registry, kinds = svcs.Registry(), {name: type(name, (), {}) for name in NAMES}
     for name, kind in kinds.items():
-        registry.register_factory(kind, lambda name=name: night.probe(name))
+        registry.register_factory(kind, _factory(night, name))
     with registry, svcs.Container(registry) as container:
         for kind in kinds.values():
             container.get(kind)
         night.body()
+
+
+def _factory(night: Night, name: str) -> Callable[[], Iterator[str]]:
+    def factory() -> Iterator[str]:  # svcs closes what a generator function made
+        yield from night.probe(name)
+
+    return factory
 
 
 def with_arion(night: Night) -> None:

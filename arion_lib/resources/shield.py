@@ -98,7 +98,9 @@ class Shield:
 
 
 @types.coroutine
-def go_on(release: Coroutine[Any, Any, Any], waiting: Any, seconds: float | None) -> Generator[Any, Any, Any]:
+def go_on(
+    name: str, release: Coroutine[Any, Any, Any], waiting: Any, seconds: float | None
+) -> Generator[Any, Any, Any]:
     """Await a release that was started by `send(None)` and waits, for at most `seconds`.
 
     At the deadline it is cancelled, and after as long again closed. The caller takes the first step itself, so that
@@ -106,7 +108,7 @@ def go_on(release: Coroutine[Any, Any, Any], waiting: Any, seconds: float | None
     """
     if seconds is None:
         return (yield from _onwards(release, waiting))
-    return (yield from _supervised(release, waiting, seconds))
+    return (yield from _supervised(name, release, waiting, seconds))
 
 
 def _onwards(release: Coroutine[Any, Any, Any], waiting: Any) -> Generator[Any, Any, Any]:
@@ -147,7 +149,7 @@ class _Deadline:
                 self._task.uncancel()
 
 
-def _supervised(release: Coroutine[Any, Any, Any], waiting: Any, seconds: float) -> Generator[Any, Any, Any]:
+def _supervised(name: str, release: Coroutine[Any, Any, Any], waiting: Any, seconds: float) -> Generator[Any, Any, Any]:
     deadline = _Deadline(seconds)
     steps = _onwards(release, waiting)
     try:
@@ -160,7 +162,7 @@ def _supervised(release: Coroutine[Any, Any, Any], waiting: Any, seconds: float)
             return result
     finally:
         deadline.stop()
-    raise ReleaseTimeout(f"took longer than release_timeout={seconds:g} s and was cancelled")
+    raise ReleaseTimeout(f"releasing {name!r} took longer than release_timeout={seconds:g} s and was cancelled")
 
 
 def _until(deadline: _Deadline, steps: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:

@@ -84,7 +84,7 @@ async def aclose(lease: Lease, told: BaseException | None, shield: Shield) -> bo
     except StopIteration as stop:
         return bool(stop.value)
     shield.up()
-    return bool(await go_on(release, waiting, lease.limit or RELEASE_TIMEOUT))
+    return bool(await go_on(lease.name, release, waiting, lease.limit or RELEASE_TIMEOUT))
 
 
 def coroutine_of(release: Any) -> Any:
@@ -258,7 +258,7 @@ class TaskEntry(Entry):
         """Finish a release that waits."""
         shield.up()
         try:
-            await go_on(release, waiting, lease.limit or RELEASE_TIMEOUT)
+            await go_on(lease.name, release, waiting, lease.limit or RELEASE_TIMEOUT)
         except BaseException as error:  # noqa: BLE001  as in `_release`
             return self.not_closed(lease, began, unwinding, error)
         return self.closed(lease, began)

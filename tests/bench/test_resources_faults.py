@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import pytest
 
 from arion_lib.bench import _resources_faults as faults
@@ -14,8 +17,11 @@ def test_ours_keeps_the_claim(claim: str) -> None:
 
 @pytest.mark.parametrize("claim", faults.CLAIMS)
 def test_a_program_that_forgets_its_resources_breaks_the_claim(claim: str) -> None:
+    made: list[Iterator[str]] = []
+
     def forgetful(night: faults.Night) -> None:
         opened = [night.probe(name) for name in faults.NAMES]
+        made.extend(opened)
         for generator in opened:
             next(generator)
         try:
@@ -25,3 +31,6 @@ def test_a_program_that_forgets_its_resources_breaks_the_claim(claim: str) -> No
                 next(generator, None)
 
     assert not faults.CLAIMS[claim](forgetful)
+    for generator in made:
+        with contextlib.suppress(Exception):
+            generator.close()  # type: ignore[attr-defined]

@@ -82,6 +82,8 @@ def _borrowing(pool: str, error: BaseException | None = None) -> Case:
             with contextmanager(answer)(connections) as connection:
                 seen.append((connection, "".join(connections)))
                 _raise(error)
+        except NotImplementedError:  # not written yet: the check says so
+            raise
         except BaseException as came:  # noqa: BLE001 - which one comes out is the question
             raised = type(came).__name__
         return {"in the body": seen, "pool afterwards": sorted(connections), "raised": raised}
