@@ -122,7 +122,7 @@ def check_number(number: Number | None) -> None:
         raise ValueError(f"a figure of an aggregate must be int, float, Decimal or None, got {number!r:.80}")
     exponent = number.as_tuple().exponent
     if not isinstance(exponent, int):
-        raise ValueError(f"a Decimal of an aggregate must be finite, got {number}")
+        raise ValueError(f"a Decimal of an aggregate must be finite, got {number}")  # noqa: TRY004  a value, not a type
     if exponent < -DIGITS or exponent >= DIGITS or number.adjusted() >= DIGITS:
         raise ValueError(f"a Decimal of an aggregate must have at most {DIGITS} digits before and after the point")
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 _MAGIC = b"ARN1"
 _HEAD = struct.Struct("<4sII")  # magic, CRC-32 of all that follows the head, number of messages
@@ -53,4 +53,4 @@ def decode(block: bytes) -> list[bytes]:
     ends = list(accumulate(struct.unpack_from(f"<{count}I", block, _HEAD.size), initial=start))
     if ends[-1] != len(block):
         raise TornBlock(f"the lengths in a block end at byte {ends[-1]}, the block at {len(block)}")
-    return [block[a:b] for a, b in zip(ends, ends[1:], strict=False)]
+    return [block[a:b] for a, b in pairwise(ends)]
