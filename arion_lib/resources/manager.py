@@ -426,6 +426,11 @@ class Resources:
         """What the log calls this manager: its scope."""
         return self._label
 
+    @property
+    def only_async(self) -> str:
+        """The name of a resource that only `async with` can open; empty when `with` will do."""
+        return self._plan.only_async
+
     def _repr_html_(self) -> str:
         return table_html(repr(self), self.snapshot())
 

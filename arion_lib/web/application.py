@@ -18,6 +18,8 @@ from fastapi_offline import FastAPIOffline
 from arion_lib import __version__
 from arion_lib.web.pipeline_pages import pipeline_pages
 from arion_lib.web.requests import PREFIX
+from arion_lib.web.resource_pages import resource_pages
+from arion_lib.web.resource_runs import ResourceRuns, local_sets
 from arion_lib.web.service import PipelineService
 
 log = logging.getLogger(__name__)
@@ -63,4 +65,5 @@ def create_app(service: PipelineService) -> Application:
         title="Arion workbook", version=__version__, description=DESCRIPTION, redoc_url=None, docs_url="/docs"
     )
     api.include_router(pipeline_pages(service))
+    api.include_router(resource_pages(ResourceRuns(local_sets())))
     return Application(service, api)
