@@ -28,7 +28,8 @@ class TaskCarrier:
         loop = asyncio.get_running_loop()
         self.name, self.recipe = name, recipe
         self._entry, self._report = entry, report
-        self._orders: asyncio.Queue[tuple[BaseException | None, asyncio.Queue[Any]]] = asyncio.Queue()
+        self._order: tuple[BaseException | None, asyncio.Queue[Any]] | None = None
+        self._ordered_now: asyncio.Future[None] | None = None  # a future is a tenth of a queue, and one order comes
         self.told = False
         self.task = loop.create_task(self._live(), name=f"resource {name}")
         self.task.add_done_callback(self._ended)
@@ -62,15 +63,19 @@ class TaskCarrier:
 
     async def _ordered(self) -> tuple[BaseException | None, asyncio.Queue[Any]]:
         """Wait for the order to release. A loop that shuts down cancels the owner too, which then gives it."""
-        while True:
+        while self._order is None:
+            self._ordered_now = asyncio.get_running_loop().create_future()
             try:
-                return await self._orders.get()
+                await self._ordered_now
             except asyncio.CancelledError as error:
-                if self._entry.owner is None or self._entry.owner.done():
+                if self._order is None and (self._entry.owner is None or self._entry.owner.done()):
                     return error, asyncio.Queue()
+        return self._order
 
     def close(self, told: BaseException | None, done: asyncio.Queue[Any]) -> None:
-        self._orders.put_nowait((told, done))
+        self._order = told, done
+        if self._ordered_now is not None and not self._ordered_now.done():
+            self._ordered_now.set_result(None)
 
 
 async def aclose(lease: Lease, told: BaseException | None, shield: Shield) -> bool:
