@@ -141,28 +141,33 @@ class GroupCommit:
 
 
 class InOrder:
-    """At most one batch of a body waits for its commit; adding the next waits for it."""
+    """At most one batch of a body waits for its commit; adding the next waits for it.
 
-    def __init__(self, commits: GroupCommit) -> None:
-        self._commits = commits
-        self._waiting: asyncio.Future[None] | None = None
+    `durable` is called with each batch that has been waited for.
+    """
+
+    def __init__(self, commits: GroupCommit, durable: Callable[[Batch], None] = lambda _: None) -> None:
+        self._commits, self._durable = commits, durable
+        self._waiting: tuple[Batch, asyncio.Future[None]] | None = None
 
     async def add(self, batch: Batch | None) -> None:
         """Wait for the batch before, then queue this one."""
         if batch is not None:
             await self.settle()
-            self._waiting = self._commits.submit(batch)
+            self._waiting = batch, self._commits.submit(batch)
 
     async def settle(self) -> None:
         """Wait until everything added is durable."""
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
-            await waiting
+            batch, future = waiting
+            await future
+            self._durable(batch)
 
     def abandon(self) -> None:
         """Let the last batch end, whatever becomes of it: something else has gone wrong already."""
         if self._waiting is not None:
-            self._waiting.add_done_callback(lambda future: future.cancelled() or future.exception())
+            self._waiting[1].add_done_callback(lambda future: future.cancelled() or future.exception())
 
 
 def join(batches: Sequence[Batch | Event]) -> list[tuple[Batch, list[int]]]:

@@ -1,7 +1,7 @@
 """What the webhook counts while it works: plain integers, read by `/status` and `/metrics`.
 
 Idea        The hot route adds to integers of one thread; whoever wants them in another form converts them when asked.
-Invariant   Written on the event loop's thread only.
+Invariant   Written on the event loop's thread only; a batch is counted once it is durable, whatever its sender is told.
 When wrong  A refusal is counted by its status.
 See         arion_lib/web/metrics.py · tests/web/test_webhook.py
 """
@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from arion_lib.pipeline.ingest import Receipt
+from arion_lib.pipeline.batch import Batch
 
 
 @dataclass(slots=True)
@@ -28,12 +28,11 @@ class Figures:
     bytes: int = 0
     answers: Counter[int] = field(default_factory=Counter)
 
-    def count(self, receipt: Receipt) -> None:
-        """Add what became of one body."""
-        self.accepted += receipt.accepted
-        self.duplicates += receipt.duplicates
-        self.dead += receipt.dead
-        self.groups += receipt.groups
+    def count(self, batch: Batch) -> None:
+        """Add what one batch made durable."""
+        self.accepted += len(batch.rows) + sum(part.count for part in batch.groups.values())
+        self.dead += len(batch.dead)
+        self.groups += len(batch.groups)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the figures as JSON-ready values."""

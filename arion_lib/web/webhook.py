@@ -62,7 +62,6 @@ class Webhook:
             post = read_post(scope, self._limits)
             body = Body(self._patience.begin(receive), self._limits)
             receipt = await self._take(post, body)
-            figures.count(receipt)
             figures.answers[200] += 1
             await answer(send, receipt)
         except Disconnected:
@@ -142,22 +141,33 @@ class Webhook:
         try:
             if row is not None:
                 await self._queue.submit_row(target.stream, row, post.delivery)
+                self.figures.accepted += 1
                 return ONE
             return await self._take_records(self._intake(post, recipe, None), rest)
         except StaleDelivery as stale:
             if stale.known is None:
                 raise
             if stale.known.complete:
-                return Receipt(duplicates=stale.known.done)
+                return self._again(stale.known)
             return await self._take_records(self._intake(post, recipe, stale.known), rest)
 
     async def _take_records(self, intake: Intake, whole: bytes) -> Receipt:
-        batches = [intake.feed(whole), intake.close()]
+        batches = [batch for batch in (intake.feed(whole), intake.close()) if batch is not None]
         # All of them are queued before any is waited for, so they share a transaction and stay in order.
-        waiting = [self._queue.submit(batch) for batch in batches if batch is not None]
-        for one in waiting:
+        waiting = [self._queue.submit(batch) for batch in batches]
+        for batch, one in zip(batches, waiting, strict=True):
             await one
+            self.figures.count(batch)
+        return self._judged(intake)
+
+    def _judged(self, intake: Intake) -> Receipt:
+        self.figures.duplicates += intake.receipt.duplicates
         return judged(intake)
+
+    def _again(self, known: Delivery) -> Receipt:
+        """Answer a delivery that was taken in to its end before, whatever its records came to then."""
+        self.figures.duplicates += known.done
+        return Receipt(duplicates=known.done)
 
     # -- a long one
 
@@ -174,7 +184,7 @@ class Webhook:
         if known and known.complete:
             async for _ in blocks:  # the sender is let finish; nothing of it is looked at
                 pass
-            return Receipt(duplicates=known.done)
+            return self._again(known)
         recipe, first = post.target.recipe, b""
         if recipe is None:
             recipe, first = first_line(await anext(blocks, b""))
@@ -184,13 +194,13 @@ class Webhook:
             await self._commit_blocks(intake, first, blocks, resumable=post.delivery is not None)
         finally:
             self.figures.long -= 1
-        return judged(intake)
+        return self._judged(intake)
 
     async def _commit_blocks(
         self, intake: Intake, first: bytes, blocks: AsyncIterator[bytes], *, resumable: bool
     ) -> None:
         """Commit batch after batch; while one is being committed the next is read, but no further."""
-        commits = InOrder(self._queue)
+        commits = InOrder(self._queue, self.figures.count)
         try:
             if first:
                 await commits.add(intake.feed(first))

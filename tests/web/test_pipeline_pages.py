@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from typing import Any
@@ -85,6 +86,28 @@ def test_status_and_metrics_tell_what_was_taken(served: Served) -> None:
     assert float(figures["arion_webhook_accepted_records_total"]) == 1
     assert float(figures['arion_webhook_answers_total{status="415"}']) == 1
     assert float(figures["arion_store_rows"]) == 1
+
+
+def metric(served: Served, name: str) -> float:
+    found = re.search(rf"^{name} ([\d.e+]+)$", get(f"{served.url}/metrics").body.decode(), re.MULTILINE)
+    assert found is not None
+    return float(found[1])
+
+
+@pytest.mark.parametrize(
+    ("body", "rows", "dead"),
+    [(b"nonsense", 0, 1), (b'[{"id": "e1"}, {"id": ', 1, 1), (b'{"id": "e1"}\nbad\n', 1, 1)],
+    ids=["all bad", "broken off", "one bad"],
+)
+@pytest.mark.parametrize("long", [False, True], ids=["small", "long"])
+def test_metrics_count_what_is_stored_whatever_the_sender_is_told(
+    served: Served, body: bytes, rows: int, dead: int, long: bool
+) -> None:
+    post(served.orders, gzip.compress(body) if long else body, {"content-encoding": "gzip"} if long else None)
+    stored = served.store.status()
+    assert (stored.rows, stored.dead_letters) == (rows, dead)
+    assert metric(served, "arion_webhook_dead_letters_total") == dead
+    assert metric(served, "arion_webhook_accepted_records_total") == rows
 
 
 def test_the_docs_describe_the_webhook_and_ask_no_other_machine(shared: Served) -> None:
