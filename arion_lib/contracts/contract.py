@@ -5,7 +5,7 @@ Idea        A metaclass sees a class the moment it exists and before anybody can
 Invariant   A class that can be named keeps its contracts. Instances cost nothing more to make, to ask `isinstance`
             of, or to set other attributes on: no `__call__` and no `__setattr__` stands in their way.
 When wrong  `ContractError` lists all violations; nothing is registered. A refused class leaves nothing behind.
-See         notebooks/3_contracts_and_plugins.ipynb · tests/contracts/test_contract.py
+See         notebooks/3_contracts_and_plugins.ipynb · tests/contracts/test_inheritance.py
 
     class Processor(Contract, kind="processors"):      # a direct subclass of Contract is a contract
         version: str                                   # each class must set it

@@ -3,7 +3,7 @@
 Idea        The metaclass's own judge, asked again at any time, about any class.
 Invariant   `check` and `explain` change nothing and raise nothing on account of the class.
 When wrong  What is not a contract is refused with `TypeError`.
-See         notebooks/3_contracts_and_plugins.ipynb · tests/contracts/test_explanation.py
+See         notebooks/3_contracts_and_plugins.ipynb · tests/contracts/test_inheritance.py
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Idea        The standard library's containers do not record how their arguments 
             a user's `Generic` class records it in `__orig_bases__`.
 Invariant   An answer is a tuple of hints for the base's own type variables, or `None`: nothing is known.
 When wrong  A class that is not in the table and records nothing has unknown arguments, which fit everything.
-See         arion_lib/contracts/subtypes.py · tests/contracts/test_generics.py
+See         arion_lib/contracts/subtypes.py · tests/contracts/test_subtypes.py
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Idea        An annotation is data. Resolve it once, where the names it uses are 
             unknown, and unknown fits everything.
 Invariant   Nothing here raises on account of an annotation.
 When wrong  A name that does not exist yet (a forward reference) stays a string and is tried again at the first call.
-See         tests/contracts/test_hints.py
+See         tests/contracts/test_inheritance.py
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Idea        A class has its level; a context manager overrides it for the calls 
             task.
 Invariant   While no override is active anywhere, a call pays one list look-up for the possibility of one.
 When wrong  An unknown level is refused where it is written.
-See         tests/contracts/test_levels.py
+See         tests/contracts/test_guards.py
 """
 
 from __future__ import annotations

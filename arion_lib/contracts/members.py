@@ -3,7 +3,7 @@
 Idea        Read what is really in the class's dictionary, look through decorators, and say what calling it gives.
 Invariant   Reading changes nothing and raises nothing; what cannot be read has an unknown signature.
 When wrong  A callable without a readable signature (built in, or a descriptor of its own) fits every promise.
-See         arion_lib/contracts/judge.py · tests/contracts/test_members.py
+See         arion_lib/contracts/judge.py · tests/contracts/test_accepted.py
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Idea        One record for each class, kept in the class's own dictionary: it goes where the class goes.
 Invariant   A word that a class does not say is inherited along the method resolution order.
 When wrong  A word of the wrong type is refused where it is written.
-See         arion_lib/contracts/contract.py · tests/contracts/test_options.py
+See         arion_lib/contracts/contract.py · tests/contracts/test_registry.py
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from typing import Any
 
 from arion_lib.contracts.hints import UNIONS, Hint, bare, is_unknown, origin_of
 from arion_lib.contracts.levels import Level
-from arion_lib.contracts.subtypes import protocol_members
+from arion_lib.contracts.subtypes import protocol_members, required_keys
 
 PREFIX = "__g_"
 """What all names of generated code begin with, so that no parameter of a user's function shadows one."""
@@ -59,7 +59,7 @@ def expression(hint: Hint, value: str, source: Source) -> str | None:
         return None
     source.open.append(hint)
     try:
-        return _expression(_foreign(hint) or bare(hint), value, source)
+        return _exotic(hint, value, source) if _is_foreign(hint) else _expression(bare(hint), value, source)
     finally:
         source.open.pop()
 
@@ -76,10 +76,9 @@ def fits(hint: Hint, level: Level = Level.ALL, owner: type | None = None) -> Cal
     return found
 
 
-def _foreign(hint: Hint) -> Hint:
-    """Return the hint itself if its metadata holds validators of beartype's, which only beartype can run."""
-    metadata = getattr(hint, "__metadata__", ())
-    return hint if any(type(m).__module__.startswith("beartype.") for m in metadata) else None
+def _is_foreign(hint: Hint) -> bool:
+    """Tell whether the hint's metadata holds validators of beartype's, which only beartype can run."""
+    return any(type(m).__module__.startswith("beartype.") for m in getattr(hint, "__metadata__", ()))
 
 
 def _expression(hint: Hint, value: str, source: Source) -> str | None:
@@ -176,7 +175,7 @@ class _Structure:
 
 
 def _typed_dict(cls: type, value: str, source: Source) -> str:
-    keys = sorted(getattr(cls, "__required_keys__", ()))
+    keys = sorted(required_keys(cls))
     parts = [f"{PREFIX}isinstance({value}, {source.constant(dict)})", *(f"{key!r} in {value}" for key in keys)]
     for key, hint in typing.get_type_hints(cls).items():
         item = source.variable()

@@ -4,7 +4,7 @@ Idea        A contract is read once, when it is defined; every class that keeps 
 Invariant   A promise is what stands in the contract, its mixins and protocols; private helpers are no promise unless
             abstract, constructors and what `object` has are none.
 When wrong  An annotation that cannot be resolved yet says nothing until it can.
-See         arion_lib/contracts/judge.py · tests/contracts/test_promises.py
+See         arion_lib/contracts/judge.py · tests/contracts/test_accepted.py
 """
 
 from __future__ import annotations

@@ -159,6 +159,9 @@ def protocol_members(protocol: type) -> set[str]:
     >>> sorted(protocol_members(typing.SupportsInt))
     ['__int__']
     """
+    recorded = getattr(protocol, "__protocol_attrs__", None)  # Python 3.12 and later
+    if recorded is not None:
+        return set(recorded)
     names: set[str] = set()
     for base in protocol.__mro__:
         if getattr(base, "_is_protocol", False) and base is not typing.Protocol:
@@ -214,10 +217,24 @@ def _typed_dict(narrow: type, wide: type) -> bool:
     if not typing.is_typeddict(wide):
         return issubclass(dict, wide)
     fields, wanted = typing.get_type_hints(narrow), typing.get_type_hints(wide)
-    required: frozenset[str] = getattr(wide, "__required_keys__", frozenset())
-    if not required <= getattr(narrow, "__required_keys__", frozenset()):
+    if not required_keys(wide) <= required_keys(narrow):
         return False
     return all(is_subtype(fields[key], wanted[key], 1) for key in wanted if key in fields)
+
+
+def required_keys(cls: type) -> frozenset[str]:
+    """Return the keys that every value of a TypedDict has.
+
+    `__required_keys__` misses `Required` and `NotRequired` in annotations that are strings, so they are looked at here.
+    """
+    found = set(getattr(cls, "__required_keys__", ()))
+    for key, hint in typing.get_type_hints(cls, include_extras=True).items():
+        origin = origin_of(hint)
+        if origin is typing.Required:
+            found.add(key)
+        elif origin is typing.NotRequired:
+            found.discard(key)
+    return frozenset(found)
 
 
 def _callable(narrow: Hint, wide: Hint, depth: int) -> bool:

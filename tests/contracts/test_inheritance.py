@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import sys
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Sized
@@ -210,6 +211,30 @@ def test_generic_contracts_are_judged_with_their_variables_substituted() -> None
         "parameter-type",
         "return-type",
     ]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="type parameters in brackets came with Python 3.12")
+def test_type_parameters_in_brackets_and_type_aliases_are_understood() -> None:
+    source = """
+    type Pair[T] = tuple[T, T]
+    class Store[K, V](Contract, registry=registry):
+        size: V
+        @abstractmethod
+        def get(self, key: Pair[K]) -> V: ...
+        @abstractmethod
+        def same[T](self, x: T) -> T: ...
+    class Ages(Store[str, int]):
+        size = 1
+        def get(self, key): return 3 if key[0] else "three"
+        def same[U](self, x: U) -> U: return x
+    """
+    ages = define(source)["Ages"]()
+    assert (ages.get(("a", "b")), ages.same("x")) == (3, "x")
+    for key, wrong in (((1, 2), "'key' must be Pair"), (("", ""), "return value must be int")):
+        with pytest.raises(ContractCallError, match=wrong):
+            ages.get(key)
+    broken = source.replace("size = 1", "size = ''").replace("def get(self, key):", "def get(self, key: Pair[int]):")
+    assert codes(broken) == ["attribute-type", "parameter-type"]
 
 
 def test_it_works_beside_abc_protocol_and_generic_bases() -> None:
