@@ -104,7 +104,8 @@ async def inflated(blocks: AsyncIterator[bytes], limits: Limits) -> AsyncIterato
                     await asyncio.sleep(0)
         body.close()
     except BadGzip as error:
-        raise Problem(400, "a gzip body must be intact", str(error), "compress it again, or send it plain") from error
+        do = "compress it again, or send it plain"
+        raise Problem.of(400, "a gzip body must be intact", error, do) from error
     except BodyTooLarge as error:
         raise Problem(413, f"the inflated body must be <= {limits.max_inflated} bytes", "more", "send less") from error
 

@@ -60,11 +60,11 @@ def as_problem(error: Exception) -> Problem:
         retry = {"retry-after": RETRY_AFTER}
         return Problem(429, str(error), "one more", f"try again in {RETRY_AFTER} s", headers=retry)
     if isinstance(error, StaleDelivery):
-        return Problem(409, "a delivery must be sent by one sender at a time", str(error), "send it again")
+        return Problem.of(409, "a delivery must be sent by one sender at a time", error, "send it again")
     if isinstance(error, (StoreError, CommitsClosed, OSError)):
         retry = {"retry-after": RETRY_AFTER}
-        return Problem(503, "the store must be able to write", str(error), "send it again later", headers=retry)
+        return Problem.of(503, "the store must be able to write", error, "send it again later", headers=retry)
     if isinstance(error, ValueError):
-        return Problem(422, "the records must be storable", str(error), "mend the record it names")
+        return Problem.of(422, "the records must be storable", error, "mend the record it names")
     log.error("a post failed", exc_info=error)
     return Problem(500, "the server must not fail", type(error).__name__, "report it, with the server's log")

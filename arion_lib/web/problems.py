@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 MEDIA_TYPE = b"application/problem+json"
 
@@ -40,6 +41,20 @@ class Problem(Exception):
         self.must, self.got, self.do = must, got, do
         self.headers = dict(headers or {})
         self.members = members
+
+    @classmethod
+    def of(cls, status: int, must: str, error: Exception, do: str, **options: Any) -> Problem:
+        """Make the problem that `error` means; one that says `rule, got value` itself is not said twice.
+
+        `must` is the rule for an error that names none. `options` are the constructor's.
+
+        >>> Problem.of(400, "the query must be understood", ValueError("limit must be > 0, got -1"), "see /docs").detail
+        'limit must be > 0, got -1: see /docs'
+        >>> Problem.of(400, "the body must be gzip", ValueError("another header"), "compress it").detail
+        'the body must be gzip, got another header: compress it'
+        """
+        rule, got, value = str(error).partition(", got ")
+        return cls(status, rule, value, do, **options) if got else cls(status, must, rule, do, **options)
 
     @property
     def detail(self) -> str:

@@ -101,9 +101,8 @@ def _stream(path: str) -> str:
     try:
         return checked_stream(path.removeprefix(PREFIX))
     except ValueError as error:
-        raise Problem(
-            400, "the path must be /webhook/{stream}", repr(path[:100]), f"name the stream ({error})"
-        ) from error
+        do = "post to /webhook/{stream}"
+        raise Problem.of(400, "the path must name a stream", error, do) from error
 
 
 def _recipe(query: bytes) -> Recipe | None:
@@ -122,9 +121,8 @@ def recipe_of(wishes: Mapping[str, Any]) -> Recipe:
     try:
         return read_recipe(wishes)
     except ValueError as error:
-        raise Problem(
-            400, "the configuration must be understood", str(error), "see /docs for the parameters of this webhook"
-        ) from error
+        do = "see /docs for the parameters of this webhook"
+        raise Problem.of(400, "the configuration must be understood", error, do) from error
 
 
 def _content_type(value: bytes) -> str:

@@ -236,4 +236,4 @@ class Webhook:
         try:
             return Intake(post.target.stream, recipe, decoder, delivery=post.delivery, known=known, cut=self._cut)
         except ValueError as error:
-            raise Problem(400, "the configuration must fit the body", str(error), "see /docs") from error
+            raise Problem.of(400, "the configuration must fit the body", error, "see /docs") from error

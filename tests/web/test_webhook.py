@@ -271,6 +271,24 @@ def test_a_refusal_says_what_must_be(
     assert all(answer.json[part] for part in ("title", "detail", "must", "got", "do"))
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "headers", "detail"),
+    [
+        ("/orders", b"not gzip", {"content-encoding": "gzip"}, "a gzip body must be intact, got Error -3"),
+        ("/orders?groupby=type", b"{}", {}, "parameters must be of "),
+        ("/orders?path=events", b"{}", LINES, "path must be empty for "),
+        ("/", b"{}", {}, "stream must be 1 to 80 bytes of printable text, got ''"),
+    ],
+)
+def test_a_refusal_says_each_thing_once(
+    shared: Served, path: str, body: bytes, headers: dict[str, str], detail: str
+) -> None:
+    document = post(f"{shared.url}/webhook{path}", body, headers).json
+    assert document["detail"].startswith(detail)
+    assert document["detail"].count(" must be ") == document["detail"].count(", got ") == 1
+    assert document["must"] in document["detail"]
+
+
 def test_another_method_and_a_stream_without_name_are_refused(shared: Served) -> None:
     assert get(shared.orders).status == 405
     assert get(shared.orders).headers["allow"] == "POST"
