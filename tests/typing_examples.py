@@ -6,10 +6,17 @@ Add a function per part: `assert_type` pins what a learner's editor will show, a
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any, assert_type
+from typing import Any, Literal, assert_type
 
+from arion_lib.contracts.contract import Contract
+from arion_lib.contracts.contract import check as check_contract
+from arion_lib.contracts.contract import registry as contract_registry
+from arion_lib.contracts.registry import Registry
+from arion_lib.contracts.transformers import Transformer
+from arion_lib.contracts.violations import Violation
 from arion_lib.lazy import LazyCollection, lazy
 from arion_lib.pipeline.batch import Batch, DeadLetter
 from arion_lib.resources import Resources, resource
@@ -87,3 +94,38 @@ def an_open_resource_has_the_type_that_it_opens_as() -> None:
         assert_type(shop.db.execute("SELECT 1"), list[tuple[Any, ...]])
         shop.db.exeute("SELECT 1")  # type: ignore[attr-defined]
     resource(3)  # type: ignore[call-overload]
+
+
+class Exporter(Contract, kind="exporters", registry=Registry()):
+    suffix: str
+    mode: Literal["text", "binary"] = "text"
+
+    @abstractmethod
+    def export(self, rows: list[int], limit: int = 10) -> str: ...
+
+
+class Csv(Exporter, name="csv", version="1.0", tags=["text"], checks="all"):
+    suffix = ".csv"
+
+    def export(self, rows: list[int], limit: int = 10, sep: str = ",") -> str:
+        return sep.join(map(str, rows[:limit]))
+
+
+def a_class_that_keeps_a_contract_has_the_types_of_its_own(csv: Csv, any_exporter: Exporter) -> None:
+    assert_type(csv.export([1], sep=";"), str)
+    assert_type(any_exporter.export([1]), str)
+    assert_type(check_contract(Csv), list[Violation])
+    assert_type(contract_registry.get("exporters", "csv"), type)
+    any_exporter.export([1], sep=";")  # type: ignore[call-arg]
+    csv.mode = "neither"  # type: ignore[assignment]
+    Exporter()  # type: ignore[abstract]
+
+
+class Length(Transformer[str, int], name="length"):
+    def transform(self, value: str) -> int:
+        return len(value)
+
+
+def a_generic_contract_gives_its_types_to_its_classes(length: Length, other: Transformer[bytes, float]) -> None:
+    assert_type(length.transform("x"), int)
+    assert_type(other.transform(b"x"), float)
