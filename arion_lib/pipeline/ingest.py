@@ -56,7 +56,8 @@ class Intake:
     """One body on its way in. `feed` it chunks; each call returns the batch that is due, if any; `close` the last one.
 
     `known` is what the store has of this delivery (None: nothing, or the sender gave no `delivery` id): so many records
-    are skipped. The batches must be committed in order, each before the body is acknowledged.
+    are skipped. The batches must be committed in order, each before the body is acknowledged. `first_dead` is the first
+    dead letter of the batches so far.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Intake:
         cut: Cut = Cut(),
     ) -> None:
         self.receipt = Receipt()
+        self.first_dead: DeadLetter | None = None
         self._stream = stream
         self._delivery = delivery
         self._start = self._skip = known.done if known else 0
@@ -125,6 +127,7 @@ class Intake:
         self.receipt.accepted += contents.pop("accepted")
         self.receipt.groups += len(contents.get("groups", ()))
         self.receipt.dead += len(dead)
+        self.first_dead = self.first_dead or (dead[0] if dead else None)
         return Batch(self._stream, dead=dead, deliveries=deliveries, **contents)
 
 

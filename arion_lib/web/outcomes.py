@@ -40,9 +40,17 @@ def judged(intake: Intake) -> Receipt:
         )
     if not intake.records:
         raise Problem(400, "the body must hold at least one event", "none", "send JSON, or lines of it")
-    if receipt.dead and not (receipt.accepted or receipt.duplicates):
+    if intake.first_dead and not (receipt.accepted or receipt.duplicates):
+        first = intake.first_dead
         raise Problem(
-            422, "at least one record must be a JSON object", "none", "see /dead-letters for the reasons", **members
+            422,
+            "at least one record must be fit to be stored",
+            f"{receipt.dead} dead letter{'s' if receipt.dead > 1 else ''}, the first: {first.reason} in record "
+            f"{first.record}",
+            "see /dead-letters for each record's reason",
+            **members,
+            record=first.record,
+            offset=first.offset,
         )
     return receipt
 

@@ -135,7 +135,8 @@ def _content_type(value: bytes) -> str:
         return name
     raise Problem(
         415,
-        "content-type must be application/json or application/x-ndjson",
+        "content-type must say JSON (application/json, text/json, ...+json), lines of it (application/x-ndjson, "
+        "application/jsonl), or leave it to the body's first bytes (text/plain, application/octet-stream)",
         repr(name[:100]),
         "say what the body is, or leave the header out and let its first bytes tell",
         headers={"accept-post": "application/json, application/x-ndjson"},

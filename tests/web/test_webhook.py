@@ -289,6 +289,33 @@ def test_a_refusal_says_each_thing_once(
     assert document["must"] in document["detail"]
 
 
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b'{"amount": 1e400}', "out of range"),
+        (b'{"amount": NaN}', "invalid character"),
+        (b"[[1], 5]", "array"),
+    ],
+)
+def test_a_body_of_bad_records_alone_is_refused_with_the_first_ones_reason(
+    served: Served, body: bytes, reason: str
+) -> None:
+    problem = post(served.orders, body)
+    assert (problem.status, problem.json["record"]) == (422, 1)
+    first = served.store.dead_letters("orders")[0].letter
+    assert reason in first.reason
+    assert first.reason in problem.json["got"]
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/octet-stream", "application/cloudevents+json"])
+def test_the_refusal_of_a_type_names_those_that_are_taken(shared: Served, kind: str) -> None:
+    assert post(shared.orders, b'{"id": "e1"}', {"content-type": kind}).status == 200
+    assert (
+        kind.replace("application/cloudevents", "...")
+        in post(shared.orders, b"{}", {"content-type": "text/css"}).json["must"]
+    )
+
+
 def test_another_method_and_a_stream_without_name_are_refused(shared: Served) -> None:
     assert get(shared.orders).status == 405
     assert get(shared.orders).headers["allow"] == "POST"
