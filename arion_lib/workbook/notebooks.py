@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import copy
 import io
 import re
 import sys
@@ -30,6 +31,10 @@ VOLATILE = frozenset({"execution", "collapsed", "scrolled", "jupyter", "ExecuteT
 WIDGET = "application/vnd.jupyter.widget-view+json"
 PATH = re.compile(r"(?:~|/|\b[A-Za-z]:\\)[^\s:'\"\x1b]*?[/\\](?=(?:arion_lib|site-packages|python3\.\d+)[/\\])")
 """The part of a file's path that is this machine's alone."""
+
+SCRIPTS = ("html_head_js_requirejs", "jupyter_widgets", "html_head_js_mathjax", "html_head_js_mermaidjs")
+ALONE = "{% extends 'lab/index.html.j2' %}" + "".join(f"{{% block {name} %}}{{% endblock %}}" for name in SCRIPTS)
+"""nbconvert's page without the scripts it would fetch from a host: the notebooks hold text, SVG and pictures."""
 
 
 def select(numbers: Sequence[str], folder: Path = FOLDER) -> list[Path]:
@@ -152,10 +157,13 @@ def store(notebook: NotebookNode, path: Path) -> bool:
 
 
 def to_html(notebook: NotebookNode, path: Path) -> None:
-    """Write the notebook as one HTML page."""
+    """Write the notebook as one HTML page that loads nothing from anywhere."""
+    from jinja2 import DictLoader
     from nbconvert import HTMLExporter
 
-    page, _ = HTMLExporter().from_notebook_node(notebook)  # type: ignore[no-untyped-call]
+    exporter: Any = HTMLExporter  # untyped
+    alone = exporter(extra_loaders=[DictLoader({"alone.html.j2": ALONE})], template_file="alone.html.j2")
+    page, _ = alone.from_notebook_node(_without_widgets(notebook))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page, encoding="utf-8")
 
@@ -174,16 +182,34 @@ def _parser() -> argparse.ArgumentParser:
 
 def run(args: list[str]) -> int:
     """Execute what is asked for; exit code 1 when a cell fails."""
-    parser = _parser()
-    options = parser.parse_args(args)
-    try:
-        paths = select(options.numbers)
-    except ValueError as error:
-        parser.error(str(error))
+    options, paths = _understood(args)
     recorder = execute(paths)
     for path in paths:
         _finish(path, recorder, options)
     return 1 if recorder.failed else 0
+
+
+def _without_widgets(notebook: NotebookNode) -> NotebookNode:
+    """Return a copy where each widget is what it offers besides, its text at least: drawing it takes a script."""
+    plain = copy.deepcopy(notebook)
+    for cell in plain.cells:
+        for output in cell.get("outputs", ()):
+            output.get("data", {}).pop(WIDGET, None)
+    return plain
+
+
+def refuse_wrong(args: list[str]) -> None:
+    """Leave by `SystemExit` as `run` would; needs nothing but the standard library."""
+    _understood(args)
+
+
+def _understood(args: list[str]) -> tuple[argparse.Namespace, list[Path]]:
+    parser = _parser()
+    options = parser.parse_args(args)
+    try:
+        return options, select(options.numbers)
+    except ValueError as error:
+        parser.error(str(error))
 
 
 def _finish(path: Path, recorder: Recorder, options: argparse.Namespace) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import nbformat
 import pytest
+from nbconvert import HTMLExporter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from arion_lib.setup.environment import ROOT
@@ -75,6 +77,28 @@ def test_a_notebook_that_fails_is_shown_as_html_but_never_stored(folder: Path, t
     done = run_on(folder, "2", "--out", str(tmp_path))
     assert done.returncode == 1
     assert "ZeroDivisionError" in (tmp_path / "2_broken.html").read_text(encoding="utf-8")
+
+
+def test_the_html_page_loads_nothing_from_anywhere(tmp_path: Path) -> None:
+    output = new_output("display_data", {"text/html": "<b>bold</b>", notebooks.WIDGET: {"model_id": "0"}})
+    state = {"application/vnd.jupyter.widget-state+json": {"version_major": 2, "version_minor": 0, "state": {"0": {}}}}
+    sample = new_notebook(
+        cells=[new_markdown_cell("# Title $x^2$"), new_code_cell("show()", outputs=[output])],
+        metadata={"widgets": state},
+    )
+    notebooks.to_html(sample, tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "<b>bold</b>" in page
+    assert "Title" in page
+    assert loaded_by(page) == []
+    usual, _ = HTMLExporter().from_notebook_node(sample)
+    assert len(loaded_by(usual)) >= 3  # control: nbconvert's own page asks several hosts
+
+
+def loaded_by(page: str) -> list[str]:
+    """The addresses that a browser would fetch for this page: of scripts, style sheets, pictures and imports."""
+    attribute = r"""<(?:script|link|img|iframe)\b[^>]*?\b(?:src|href)\s*=\s*["']?((?:https?:)?//[^"'\s>]+)"""
+    return re.findall(attribute, page) + re.findall(r"""(?:import\s*\(?|url\()\s*["']?(https?://[^"')]+)""", page)
 
 
 def test_an_unknown_number_is_refused_with_the_known_ones(folder: Path) -> None:
