@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
+import json
 import os
 import shutil
 import signal
@@ -269,6 +270,45 @@ def test_help_installs_nothing_and_shows_an_example(clone: Clone, word: str) -> 
     assert f"python -m arion_lib {word}" in done.stdout
     assert "example: python -m arion_lib" in done.stdout
     assert not clone.venv.exists()
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("learner 9", "number must be one of 1, got 9"),
+        ("learner x", "invalid int value: 'x'"),
+        ("run x", "N must be one of 1, got 'x'"),
+        ("run --updat 1 2", "N must be one of 1, got '2'"),
+        ("lab 9 --no-browser", "N must be one of 1, got '9'"),
+        ("lab 9 --learner", "N must be one of 1, got '9'"),
+        ("bench lasy", "NAME must be one of contracts, lazy"),
+    ],
+)
+def test_what_a_word_would_refuse_is_refused_before_anything_is_installed(clone: Clone, typed: str, said: str) -> None:
+    (clone.root / "notebooks").mkdir()
+    (clone.root / "notebooks" / "1_one.ipynb").touch()
+    done = clone.run(*typed.split())
+    assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+    assert "Traceback" not in done.stderr
+    assert "making" not in done.stderr
+    assert not clone.venv.exists()
+    assert not (clone.root / "work").exists()
+
+
+def test_a_learners_copy_needs_no_environment(clone: Clone) -> None:
+    (clone.root / "notebooks").mkdir()
+    cell = {"cell_type": "markdown", "metadata": {"tags": ["instructor"]}, "source": "not for learners"}
+    (clone.root / "notebooks" / "1_one.ipynb").write_text(json.dumps({"cells": [cell], "metadata": {}}))
+    done = clone.run("learner", "1")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((clone.root / "work" / "1_one.ipynb").read_text())["cells"] == []
+    assert not clone.venv.exists()
+
+
+def test_on_a_bare_clone_help_shows_the_arguments(clone: Clone) -> None:
+    shown = {"learner": "--to DIR", "run": "--update", "lab": "--learner", "bench": "benchmarks: contracts, lazy"}
+    for word, text in shown.items():
+        assert text in " ".join(clone.run(word, "--help").stdout.split()), word
 
 
 def test_the_doctor_installs_nothing_and_says_what_is_missing(clone: Clone) -> None:

@@ -46,7 +46,27 @@ class Result(Protocol):
 
 def run(args: list[str]) -> int:
     """Run the benchmark that the first argument names, or list the names. Returns the exit code."""
-    names = benchmarks()
+    try:
+        chosen = _understood(args, benchmarks())
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    if chosen.name is None:
+        print("benchmarks:", ", ".join(benchmarks()) or "none")
+        return 0
+    return _load(chosen.name)(chosen.rest)
+
+
+def refuse_wrong(args: list[str]) -> None:
+    """Leave by `SystemExit` for `--help` and for an unknown name; needs nothing but the standard library."""
+    try:
+        _understood(args, benchmarks())
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def _understood(args: list[str], names: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m arion_lib bench",
         description="Measure ours and the installed peers side by side.",
@@ -56,13 +76,9 @@ def run(args: list[str]) -> int:
     parser.add_argument("name", nargs="?", metavar="NAME", help="benchmark to run; without one, list them")
     parser.add_argument("rest", nargs=argparse.REMAINDER, metavar="...", help="options of the benchmark (NAME --help)")
     chosen = parser.parse_args(args)
-    if chosen.name is None:
-        print("benchmarks:", ", ".join(names) or "none")
-        return 0
-    if chosen.name not in names:
-        print(_unknown(chosen.name, names), file=sys.stderr)
-        return 2
-    return _load(chosen.name)(chosen.rest)
+    if chosen.name is not None and chosen.name not in names:
+        raise ValueError(_unknown(chosen.name, names))
+    return chosen
 
 
 def benchmarks() -> list[str]:
@@ -115,7 +131,7 @@ def finish(results: Sequence[Result], chosen: argparse.Namespace, peers: Sequenc
 
 def _is_benchmark(path: Path) -> bool:
     # Read, not imported: listing the names must not cost the import of every peer.
-    return path.stem != "command" and "\ndef run(" in path.read_text(encoding="utf-8")
+    return path.stem != "command" and not path.stem.startswith("_") and "\ndef run(" in path.read_text(encoding="utf-8")
 
 
 def _version(distribution: str) -> str:

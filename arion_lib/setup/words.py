@@ -1,7 +1,7 @@
 """The words of the command line, and where each one leads.
 
 Idea        A word names a function `run(args) -> exit code`, imported once the environment has what the word needs.
-Invariant   Before that only the standard library is imported; `--help` and a wrong word never install anything.
+Invariant   Before that only the standard library is imported; `--help` and wrong words never install anything.
 When wrong  A wrong word exits with 2 and the nearest right one; Ctrl-C exits with 130 and leaves no process behind.
 See         README.md · tests/test_setup.py
 """
@@ -20,32 +20,46 @@ from arion_lib.setup.installer import SetupError
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One word: what it does, the module whose `run` does it, the lists of pyproject.toml it needs, an example."""
+    """One word: what it does, the module whose `run` does it, the lists of pyproject.toml it needs, an example.
+
+    `reads`: the module imports nothing but the standard library, and its `refuse_wrong(args)` leaves by `SystemExit`
+    for `--help` and for arguments that `run` would refuse. It is asked before anything is installed.
+    """
 
     does: str
     module: str
     needs: tuple[str, ...] | None
     example: str
+    reads: bool = False
 
 
 WORKBOOK = ("web", "dask", "servers", "notebooks", "peers")
 WORDS = {
-    "lab": Word("open the workbook in JupyterLab", "arion_lib.workbook.lab", WORKBOOK, "lab 1"),
+    "lab": Word("open the workbook in JupyterLab", "arion_lib.workbook.lab", WORKBOOK, "lab 1", reads=True),
     "test": Word(
         "run the whole test suite, the notebooks included",
         "arion_lib.workbook.suite",
         (*WORKBOOK, "dev"),
         "test tests/pipeline -k killed",
+        reads=True,
     ),
-    "learner": Word("write your own copy of the notebooks", "arion_lib.workbook.learner", ("notebooks",), "learner 1"),
+    # None: the standard library is enough, and the doctor, who looks at the environment, must not change it.
+    "learner": Word("write your own copy of the notebooks", "arion_lib.workbook.learner", None, "learner 1"),
     "run": Word(
-        "execute notebooks, write the results as HTML", "arion_lib.workbook.notebooks", (*WORKBOOK, "dev"), "run 1 2"
+        "execute notebooks, write the results as HTML",
+        "arion_lib.workbook.notebooks",
+        (*WORKBOOK, "dev"),
+        "run 1 2",
+        reads=True,
     ),
-    # None: it looks at the environment, so it must not change it.
     "doctor": Word("say what is here, what is missing, how to repair it", "arion_lib.workbook.doctor", None, "doctor"),
     "serve": Word("serve the web application", "arion_lib.web.serve", ("web",), "serve --help"),
     "bench": Word(
-        "measure ours and the peers side by side", "arion_lib.bench.command", ("web", "dask", "peers"), "bench pipeline"
+        "measure ours and the peers side by side",
+        "arion_lib.bench.command",
+        ("web", "dask", "peers"),
+        "bench pipeline",
+        reads=True,
     ),
 }
 
@@ -67,13 +81,11 @@ def usage() -> str:
 def short_help(name: str) -> str:
     """Return what `WORD --help` prints as long as the packages are missing that would explain more.
 
-    >>> print(short_help("lab").splitlines()[-1])
-    example: python -m arion_lib lab 1
+    >>> print(short_help("serve").splitlines()[-1])
+    example: python -m arion_lib serve --help
     """
     word = WORDS[name]
-    later = (
-        "Its arguments are explained here once the environment stands: any word but `doctor` makes it when first run."
-    )
+    later = "Its arguments are explained here once the environment stands: `lab` and `test` make it when first run."
     use, example = f"usage: python -m arion_lib {name} [arguments]", f"example: python -m arion_lib {word.example}"
     return "\n\n".join([use, word.does, later, example])
 
@@ -113,10 +125,18 @@ def _do(name: str, args: list[str]) -> int:
     environment.find_project()
     if needs is None:
         environment.enter_if_there([name, *args])
-    elif {"-h", "--help"} & set(args) and not environment.has(needs):
-        print(short_help(name))
-        return 0
     else:
+        if not environment.has(needs):
+            _before_the_set_up(name, args)
         environment.enter(needs, [name, *args])
     code: int = importlib.import_module(WORDS[name].module).run(args)
     return code
+
+
+def _before_the_set_up(name: str, args: list[str]) -> None:
+    """Leave by `SystemExit` with an explanation or a refusal where that is what the arguments lead to."""
+    if WORDS[name].reads:
+        importlib.import_module(WORDS[name].module).refuse_wrong(args)
+    if {"-h", "--help"} & set(args):
+        print(short_help(name))
+        raise SystemExit(0)

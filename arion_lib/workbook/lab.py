@@ -69,6 +69,16 @@ def run(args: list[str]) -> int:
     return become(command(folder, notebook, extra))
 
 
+def refuse_wrong(args: list[str]) -> None:
+    """Leave by `SystemExit` as `run` would, before anything is made or written; needs only the standard library."""
+    parser = _parser()
+    options, _ = _divide(parser, args)
+    try:
+        notebooks.select([options.number] if options.number else [])
+    except ValueError as error:
+        parser.error(str(error))
+
+
 def _divide(parser: argparse.ArgumentParser, args: list[str]) -> tuple[argparse.Namespace, list[str]]:
     """Split our arguments from JupyterLab's: a number is ours only where no option of theirs may own it."""
     ours = [arg for arg in args if arg in ("-h", "--help", "--learner")]

@@ -18,6 +18,14 @@ from arion_lib.setup.environment import ROOT, become
 
 def run(args: list[str]) -> int:
     """Hand `args` to pytest; change to the project's folder first unless they name a path from here."""
+    refuse_wrong(args)
+    if not any(Path(word.split("::")[0]).exists() for word in args if not word.startswith("-")):
+        os.chdir(ROOT)
+    return become([sys.executable, "-m", "pytest", *args])
+
+
+def refuse_wrong(args: list[str]) -> None:
+    """Explain the word and leave by `SystemExit` where its first argument asks for that; pytest refuses the rest."""
     parser = argparse.ArgumentParser(
         prog="python -m arion_lib test",
         usage="%(prog)s [-h] [pytest's arguments ...]",
@@ -25,8 +33,4 @@ def run(args: list[str]) -> int:
         epilog="example: python -m arion_lib test tests/pipeline -k killed",
     )
     if args and args[0] in ("-h", "--help"):
-        parser.print_help()
-        return 0
-    if not any(Path(word.split("::")[0]).exists() for word in args if not word.startswith("-")):
-        os.chdir(ROOT)
-    return become([sys.executable, "-m", "pytest", *args])
+        parser.parse_args(["--help"])
