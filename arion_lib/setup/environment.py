@@ -196,7 +196,7 @@ def _create() -> None:
             "This Python has no `venv` (Debian and Ubuntu keep it in a package): "
             f"run `sudo apt install python{sys.version_info[0]}.{sys.version_info[1]}-venv`, then this again."
         )
-    print(f"making {VENV} (once; about 25 s with pip, 2 s with uv)", file=sys.stderr, flush=True)
+    print(f"making {VENV} (once; half a minute to some minutes, by your line)", file=sys.stderr, flush=True)
     VENV.mkdir()
     MARK.write_text(UNFINISHED, encoding="utf-8")
     run_quietly([sys.executable, "-m", "venv", *(["--without-pip"] if uv else []), str(VENV)])

@@ -37,6 +37,7 @@ def install(python: Path, lock: Path) -> None:
         print("uv could not: pip tries", file=sys.stderr, flush=True)
     if subprocess.run([python, "-c", "import pip"], check=False, capture_output=True).returncode:
         run_quietly([str(python), "-m", "ensurepip", "--default-pip"])
+    # Never --no-cache-dir: a set-up that was killed finds what it had fetched in pip's own cache.
     quiet = ["--disable-pip-version-check", "--no-input", "--progress-bar=off"]
     _watch([str(python), "-m", "pip", "install", *quiet, *what], count(lock.read_text(encoding="utf-8")))
 
