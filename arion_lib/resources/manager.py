@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import itertools
 import threading
-import warnings
-from collections.abc import Collection, Iterable, Iterator
 from types import TracebackType
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import Any, ClassVar, Self
 
-from arion_lib.resources.core import Entry, Lease, ResourceError
+from arion_lib.resources.core import Entry, ResourceError
 from arion_lib.resources.events import Event, Journal
 from arion_lib.resources.graph import did_you_mean
 from arion_lib.resources.health import Health, acheck_all, check_all
@@ -23,11 +21,13 @@ from arion_lib.resources.interrupts import in_main_thread, interrupts, uninterru
 from arion_lib.resources.metrics import Figures, Meter
 from arion_lib.resources.plan import Plan, plan
 from arion_lib.resources.recipe import Recipe, resource
+from arion_lib.resources.scopes import all_names, aopen_for, end_with_outer, keep, open_for, owner_of
 from arion_lib.resources.settle import Phase, Unwinding
 from arion_lib.resources.show import table_html
 from arion_lib.resources.tasks import TaskEntry
 from arion_lib.resources.threads import ThreadEntry
 from arion_lib.resources.timeline import Span, timeline
+from arion_lib.resources.watch import Dismissed, Watch
 
 
 class Resources:
@@ -73,22 +73,13 @@ class Resources:
         self._entry: ThreadEntry | TaskEntry | None = None
         self._entries = itertools.count(1)
         self._first_use = threading.RLock()
-        self._plan: Plan = plan(targets, self._outer._names() if self._outer is not None else ())
+        self._plan: Plan = plan(targets, all_names(self._outer))
         self._meters = {name: self._meter(name, recipe) for name, recipe in self._plan.recipes.items()}
         self._journal = Journal(self._label)
 
     def _meter(self, name: str, recipe: Recipe[Any]) -> Meter:
         """What a class declares is counted over all its managers, so that one per request adds up."""
         return self._shared[name] if self.declared.get(name) is recipe else Meter()
-
-    def _names(self) -> set[str]:
-        """All names that can be looked up here."""
-        names: set[str] = set()
-        manager: Resources | None = self
-        while manager is not None:  # no recursion: scopes may be a thousand levels deep
-            names.update(manager._plan.recipes)
-            manager = manager._outer
-        return names
 
     # Entering and leaving -------------------------------------------------------------------------------------------
 
@@ -97,7 +88,7 @@ class Resources:
             raise ResourceError(f"{self._label} is open already: leave it first, or make a second manager")
         outer = self._outer._open_entry() if self._outer is not None else None
         self._entry = entry = kind(self._plan, self._meters, self._journal, next(self._entries), outer)
-        self._watch = _Watch(self._label, entry.leases)
+        self._watch = Watch(self._label, entry.leases)
         if outer is not None:
             self._ended_by_outer = False
             outer.inner = (*outer.inner, (self, entry))
@@ -112,7 +103,7 @@ class Resources:
                 entry.guarded = True
                 interrupts.hold(entry)
             if self._outer is not None:
-                self._outer._open_for(self._plan.eager, self._plan.recipes)
+                open_for(self._outer, self._plan.eager, self._plan.recipes)
             entry.acquire_all(self.parallel)
             entry.failures = None
             if entry.guarded:
@@ -144,7 +135,7 @@ class Resources:
         with self._first_use:  # a thread that is just opening something for the first time ends before
             self._entry = None
         for inner, own in reversed(entry.inner):
-            inner._end_with_outer(own, self, unwinding)
+            end_with_outer(inner, own, self, unwinding)
         entry.unwind(unwinding, self.parallel)
         self._left(entry)
         if entry.guarded:
@@ -159,7 +150,7 @@ class Resources:
         entry: TaskEntry = self._enter(TaskEntry)
         try:
             if self._outer is not None:
-                await self._outer._aopen_for(self._plan.eager, self._plan.recipes)
+                await aopen_for(self._outer, self._plan.eager, self._plan.recipes)
             await entry.acquire_all(self.parallel)
             entry.failures = None
         except BaseException as error:  # all or nothing, as above
@@ -187,54 +178,17 @@ class Resources:
         self._entry = None
         for inner, own in reversed(entry.inner):
             if isinstance(own, TaskEntry):
-                inner._keep(await inner._aleave(own, Phase.BODY, unwinding.told()), self, unwinding)
+                keep(inner, await inner._aleave(own, Phase.BODY, unwinding.told()), self, unwinding)
             else:
-                inner._end_with_outer(own, self, unwinding)
+                end_with_outer(inner, own, self, unwinding)
         await entry.unwind(unwinding, self.parallel)
         self._left(entry)
         return unwinding.outcome()
 
     def _left(self, entry: Any) -> None:
-        self._watch.__class__ = _Dismissed  # type: ignore[assignment]
+        self._watch.__class__ = Dismissed  # type: ignore[assignment]
         if entry.outer is not None:
             entry.outer.inner = tuple(pair for pair in entry.outer.inner if pair[1] is not entry)
-
-    # Inside another manager -----------------------------------------------------------------------------------------
-
-    def _end_with_outer(self, entry: Any, outer: Resources, unwinding: Unwinding) -> None:
-        """The enclosing manager ends first: what is open here goes before what it may use, and the misuse is told."""
-        if isinstance(entry, TaskEntry):
-            unwinding.failed(
-                Phase.RELEASE, self._label, ResourceError(f"{self._label} must be left before {outer._label}")
-            )
-            return
-        self._keep(self._leave(entry, Phase.BODY, unwinding.told()), outer, unwinding)
-
-    def _keep(self, raised: BaseException | None, outer: Resources, unwinding: Unwinding) -> None:
-        self._ended_by_outer = True
-        misuse = f"{self._label} was still open when {outer._label} ended: leave it first"
-        unwinding.failed(Phase.RELEASE, self._label, ResourceError(misuse))
-        if raised is not None:
-            unwinding.failed(Phase.RELEASE, self._label, raised)
-
-    def _open_for(self, steps: Steps, own: Collection[str]) -> None:
-        """Open what is lazy here and needed by resources of a manager inside this one."""
-        for name in self._wanted(steps, own):
-            self._owner_of(name).acquire(name)
-
-    async def _aopen_for(self, steps: Steps, own: Collection[str]) -> None:
-        for name in self._wanted(steps, own):
-            owner = self._owner_of(name)
-            if isinstance(owner._entry, ThreadEntry):
-                owner.acquire(name)
-            else:
-                await owner.aacquire(name)
-
-    def _wanted(self, steps: Steps, own: Collection[str]) -> Iterator[str]:
-        for name in dict.fromkeys(need for _, recipe in steps for need in recipe.needs if need not in own):
-            owner = self._open_entry().owner_of(name)
-            if name not in owner.leases and name not in owner.absent:
-                yield name
 
     # Looking up -----------------------------------------------------------------------------------------------------
 
@@ -261,7 +215,7 @@ class Resources:
         """A lookup that is not in the table: lazy, of an enclosing manager, or an error that says why."""
         if isinstance(entry, ThreadEntry) and (recipe := entry.recipe(name)) is not None and recipe.lazy:
             return self.acquire(name)
-        if (owner := self._owner_of(name)) is not self and owner._open_entry().recipe(name) is not None:
+        if (owner := owner_of(self, name)) is not self and owner._open_entry().recipe(name) is not None:
             return owner[name]
         raise entry.why_missing(name)
 
@@ -284,14 +238,14 @@ class Resources:
             raise ResourceError(
                 f"acquire must not be called in an `async with` block: await aacquire({name!r}) instead"
             )
-        if target is None and (owner := self._owner_of(name)) is not self:
+        if target is None and (owner := owner_of(self, name)) is not self:
             return owner.acquire(name)
         with self._first_use:
             if self._entry is not entry:
                 raise ResourceError(f"{self._label} was left meanwhile: open {name!r} in a new block")
             steps = self._steps(entry, name, target)
             if self._outer is not None:
-                self._outer._open_for(steps, self._defined(entry))
+                open_for(self._outer, steps, self._defined(entry))
             for step, recipe in steps:
                 if recipe.thread_bound and threading.get_ident() != entry.owner:
                     raise ResourceError(f"{step!r} is thread_bound: open it in the thread that entered {self._label}")
@@ -305,11 +259,11 @@ class Resources:
         entry = self._open_entry()
         if not isinstance(entry, TaskEntry):
             raise ResourceError(f"aacquire must not be called in a `with` block: call acquire({name!r}) instead")
-        if target is None and (owner := self._owner_of(name)) is not self:
+        if target is None and (owner := owner_of(self, name)) is not self:
             return await owner.aacquire(name)
         steps = self._steps(entry, name, target)
         if self._outer is not None:
-            await self._outer._aopen_for(steps, self._defined(entry))
+            await aopen_for(self._outer, steps, self._defined(entry))
         for step, recipe in steps:
             await entry.acquire_once(step, recipe)
         return self._acquired(entry, name)
@@ -320,15 +274,8 @@ class Resources:
                 raise ResourceError(f"{name!r} is open already: release({name!r}) first, or take another name")
             entry.add(name, target if isinstance(target, Recipe) else resource(target))
             self._meters.setdefault(name, Meter())
-            plan({**self._targets, **entry.extra}, self._outer._names() if self._outer is not None else ())
+            plan({**self._targets, **entry.extra}, all_names(self._outer))
         return list(entry.lazily(name))
-
-    def _owner_of(self, name: str) -> Resources:
-        """The manager that defines a name: this one, or the nearest enclosing one that does."""
-        manager = self
-        while manager._open_entry().recipe(name) is None and manager._outer is not None:
-            manager = manager._outer
-        return manager
 
     def _defined(self, entry: Entry) -> set[str]:
         return {*entry.plan.recipes, *entry.extra}
@@ -449,28 +396,4 @@ def _begun(entry: Entry, phase: Phase, error: BaseException | None) -> Unwinding
     return unwinding
 
 
-class _Watch:
-    """Warns when it is dropped while resources are open."""
-
-    __slots__ = ("label", "leases")
-
-    def __init__(self, label: str, leases: dict[str, Lease]) -> None:
-        self.label, self.leases = label, leases
-
-    def __del__(self) -> None:
-        if self.leases:
-            warnings.warn(
-                f"{self.label} was never left; still open: {', '.join(self.leases)}: use `with`",
-                ResourceWarning,
-                stacklevel=2,
-            )
-
-
-class _Dismissed:
-    """What a watch becomes when it is over: without a finalizer, because a Ctrl-C that falls into one is lost."""
-
-    __slots__ = ("label", "leases")
-
-
 _NOTHING = object()
-Steps: TypeAlias = Iterable[tuple[str, Recipe[Any]]]

@@ -1,0 +1,36 @@
+"""A manager that is forgotten while resources are open says so.
+
+Idea        The watch is dropped with its manager; if resources are open then, it warns and names them.
+Invariant   A manager that was left has no finalizer any more, because a Ctrl-C that falls into one is lost.
+When wrong  A `ResourceWarning` names the manager and what is open.
+See         tests/resources/test_manager.py
+"""
+
+from __future__ import annotations
+
+import warnings
+
+from arion_lib.resources.core import Lease
+
+
+class Watch:
+    """Warns when it is dropped while resources are open."""
+
+    __slots__ = ("label", "leases")
+
+    def __init__(self, label: str, leases: dict[str, Lease]) -> None:
+        self.label, self.leases = label, leases
+
+    def __del__(self) -> None:
+        if self.leases:
+            warnings.warn(
+                f"{self.label} was never left; still open: {', '.join(self.leases)}: use `with`",
+                ResourceWarning,
+                stacklevel=2,
+            )
+
+
+class Dismissed:
+    """What a watch becomes when it is over."""
+
+    __slots__ = ("label", "leases")
