@@ -3,7 +3,7 @@
 Idea        A name belongs to the nearest manager that defines it, from the inside out.
 Invariant   What an inner manager uses is open before it and is closed after it.
 When wrong  An inner manager that is still open when its outer one ends is released first, and the misuse is reported.
-See         notebooks/2_resource_manager.ipynb · tests/resources/test_health.py
+See         notebooks/2_resource_manager.ipynb · tests/resources/test_scopes.py
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Idea        The same two ways as in `threads`, with tasks; a synchronous resource is opened in between, without waiting.
 Invariant   Acquire and release of one resource happen in one task and in one context; releases are shielded.
 When wrong  The first failure cancels what is being opened; when all of it has ended, everything open is released.
-See         notebooks/2_resource_manager.ipynb · tests/resources/test_tasks.py
+See         notebooks/2_resource_manager.ipynb · tests/resources/test_beside.py
 """
 
 from __future__ import annotations

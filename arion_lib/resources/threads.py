@@ -4,7 +4,7 @@ Idea        A resource that may run beside others, or be left behind at a deadli
             acquire to release; the others are opened one after the other, as nested `with` blocks would.
 Invariant   Acquire and release of one resource happen in one thread and in one context.
 When wrong  The first failure stops what has not begun; what is running is waited for, then everything is released.
-See         notebooks/2_resource_manager.ipynb · tests/resources/test_threads.py
+See         notebooks/2_resource_manager.ipynb · tests/resources/test_beside.py
 """
 
 from __future__ import annotations

@@ -111,9 +111,7 @@ def test_a_closed_connection_is_closed(database: Database) -> None:
 
 
 def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
-    with pytest.raises(
-        ServerAwayError, match=r"sqlite:///.*missing/shop\.db: unable to open database file"
-    ):
+    with pytest.raises(ServerAwayError, match=r"sqlite:///.*missing/shop\.db: unable to open database file"):
         Resources(db=Database(f"sqlite:///{tmp_path}/missing/shop.db")).__enter__()
 
 
