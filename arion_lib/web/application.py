@@ -13,10 +13,12 @@ import logging
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
 from arion_lib import __version__
 from arion_lib.web.pipeline_pages import pipeline_pages
+from arion_lib.web.refusals import DOCUMENTED, answer_problems
 from arion_lib.web.requests import PREFIX
 from arion_lib.web.resource_pages import resource_pages
 from arion_lib.web.resource_runs import ResourceRuns, local_sets
@@ -26,7 +28,8 @@ log = logging.getLogger(__name__)
 
 DESCRIPTION = """Events in by webhook, durable before the answer; results and messages out.
 
-Past one post: `python -m arion_lib serve --help`, and notebook 1 of the workbook for how it works."""
+A refusal is a problem document: what must be, what was got, what to do. Other databases and queues, signatures and
+limits are options of the command: `python -m arion_lib serve --help`. Notebook 1 of the workbook shows how it works."""
 
 
 class Application:
@@ -62,8 +65,15 @@ class Application:
 def create_app(service: PipelineService) -> Application:
     """Make the application: the pages of each challenge that has some, and docs that need no other machine."""
     api = FastAPIOffline(
-        title="Arion workbook", version=__version__, description=DESCRIPTION, redoc_url=None, docs_url="/docs"
+        title="Arion workbook",
+        version=__version__,
+        description=DESCRIPTION,
+        redoc_url=None,
+        docs_url="/docs",
+        responses=DOCUMENTED,
     )
+    answer_problems(api)
+    api.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
     api.include_router(pipeline_pages(service))
     api.include_router(resource_pages(ResourceRuns(local_sets())))
     return Application(service, api)

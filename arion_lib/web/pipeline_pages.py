@@ -18,13 +18,14 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
 import psutil
-from fastapi import APIRouter, HTTPException, Query, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel
 
 from arion_lib.pipeline.batch import Number
 from arion_lib.pipeline.queued import BrokerError
 from arion_lib.pipeline.stored import StoreError
 from arion_lib.web import metrics
+from arion_lib.web.refusals import parameter_problem
 from arion_lib.web.service import PipelineService
 
 LAG = 30.0
@@ -172,7 +173,7 @@ def _contents(router: APIRouter, service: PipelineService) -> None:
         try:
             key = None if after is None else tuple(json.loads(after))
         except (ValueError, TypeError):
-            raise HTTPException(422, f"after must be a group as JSON, got {after!r:.80}") from None
+            raise parameter_problem("after must be a group as JSON", f"{after!r:.80}") from None
         found = store.results(stream, key, limit)
         items = [
             Group(group=list(one.key), count=one.count, sum=one.sum, min=one.min, max=one.max, mean=one.mean)
@@ -209,7 +210,7 @@ def _contents(router: APIRouter, service: PipelineService) -> None:
         """Show the messages that wait for the queue (the oldest 4 MiB of them), and how many the queue holds."""
         found = re.fullmatch(r"(\d{1,18})-(\d{1,18})", after)
         if found is None:
-            raise HTTPException(422, f"after must be the place of a message, got {after!r:.80}")
+            raise parameter_problem("after must be the place of a message", f"{after!r:.80}")
         past = (int(found[1]), int(found[2]))
         items = list(islice((one for one in _waiting(service, stream) if _place(one) > past), limit))
         last = items[-1].place if items else ""

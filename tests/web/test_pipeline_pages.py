@@ -69,7 +69,33 @@ def test_messages_show_what_waits_for_the_queue_and_how_much_it_holds(serve: Ser
     ],
 )
 def test_a_page_that_cannot_be_is_refused(shared: Served, path: str) -> None:
-    assert get(shared.url + path).status == 422
+    answer = get(shared.url + path)
+    assert (answer.status, answer.headers["content-type"]) == (422, "application/problem+json")
+    assert all(answer.json[part] for part in ("title", "detail", "must", "got", "do"))
+
+
+def test_every_wrong_parameter_is_named(shared: Served) -> None:
+    problem = get(f"{shared.url}/dead-letters?limit=0").json
+    assert [one["must"] for one in problem["errors"]] == [
+        "stream must be given",
+        "limit must be greater than or equal to 1",
+    ]
+    assert problem["detail"].startswith("stream must be given, got nothing: ")
+
+
+def test_no_such_page_and_another_method_are_problem_documents(shared: Served) -> None:
+    for answer, status, got in (
+        (get(f"{shared.url}/row"), 404, "'/row'"),
+        (post(f"{shared.url}/rows", b""), 405, "POST"),
+    ):
+        assert (answer.status, answer.headers["content-type"]) == (status, "application/problem+json")
+        assert answer.json["got"] == got
+    assert (answer.json["must"], answer.headers["allow"]) == ("the method must be GET", "GET")
+
+
+def test_the_root_leads_to_the_docs(shared: Served) -> None:
+    answer = get(shared.url + "/")
+    assert (answer.status, answer.headers["location"]) == (307, "/docs")
 
 
 def test_status_and_metrics_tell_what_was_taken(served: Served) -> None:

@@ -1,0 +1,94 @@
+"""Refusals of the pages as problem documents, as the webhook's are.
+
+Idea        The framework's own errors (no such page, another method, a parameter that cannot be) become `Problem`s in
+            one place, so that a client reads one format whatever it asked.
+Invariant   Every answer of 400 or more that a page or the framework gives is `application/problem+json`; `/health` is
+            not a refusal.
+When wrong  Of several wrong parameters the sentence names the first, the member `errors` all.
+See         https://www.rfc-editor.org/rfc/rfc9457 · tests/web/test_pipeline_pages.py
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from arion_lib.web.problems import MEDIA_TYPE, Problem
+
+SEE = "see /docs for the pages and their parameters"
+
+DOCUMENTED: dict[int | str, dict[str, Any]] = {
+    "4XX": {
+        "description": "Refused: a problem document (RFC 9457) that says what must be, what was got and what to do.",
+        "content": {
+            MEDIA_TYPE.decode(): {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        **{name: {"type": "string"} for name in ("type", "title", "detail", "must", "got", "do")},
+                        "status": {"type": "integer"},
+                    },
+                }
+            }
+        },
+    }
+}
+"""What the docs say of every route's refusals."""
+
+
+def answer_problems(api: FastAPI) -> None:
+    """Have `api` answer its refusals with problem documents."""
+    api.add_exception_handler(Problem, _problem)
+    api.add_exception_handler(HTTPException, _http)
+    api.add_exception_handler(RequestValidationError, _parameters)
+
+
+def parameter_problem(must: str, got: str) -> Problem:
+    """Make the refusal of a page's parameter."""
+    return Problem(422, must, got, SEE)
+
+
+def _respond(problem: Problem) -> Response:
+    return Response(problem.body(), problem.status, problem.headers, media_type=MEDIA_TYPE.decode())
+
+
+def _problem(request: Request, error: Exception) -> Response:  # noqa: ARG001  the framework's signature
+    assert isinstance(error, Problem)  # noqa: S101
+    return _respond(error)
+
+
+def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    headers = error.headers or {}
+    if error.status_code == 405:
+        must = f"the method must be {headers.get('allow') or headers.get('Allow', 'another')}"
+        return _respond(Problem(405, must, request.method, SEE, headers=headers))
+    if error.status_code == 404 and error.detail == "Not Found":
+        return _respond(Problem(404, "the path must be a page's", repr(request.url.path[:100]), SEE))
+    return _respond(Problem.of(error.status_code, "the request must fit", Exception(error.detail), SEE))
+
+
+def _parameters(request: Request, error: Exception) -> Response:  # noqa: ARG001
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    errors = [_wrong(one) for one in error.errors()]
+    problem = parameter_problem(**errors[0])
+    problem.members = {"errors": errors}
+    return _respond(problem)
+
+
+def _wrong(error: dict[str, Any]) -> dict[str, str]:
+    """Say one of pydantic's errors as rule and value.
+
+    >>> _wrong({"type": "missing", "loc": ("query", "stream"), "msg": "Field required", "input": None})
+    {'must': 'stream must be given', 'got': 'nothing'}
+    >>> _wrong({"type": "", "loc": ("query", "limit"), "msg": "Input should be at most 9", "input": "10"})
+    {'must': 'limit must be at most 9', 'got': "'10'"}
+    """
+    name = error["loc"][-1]
+    if error["type"] == "missing":
+        return {"must": f"{name} must be given", "got": "nothing"}
+    rule = error["msg"].removeprefix("Input should ").partition(", unable to parse")[0]
+    return {"must": f"{name} must {rule}", "got": f"{error['input']!r:.80}"}
