@@ -39,7 +39,9 @@ class Limits:
     slowest: float = 100.0  # bytes a second of waiting
 
     def __post_init__(self) -> None:
-        """Check that each is positive. Raises `ValueError`."""
+        """Check that each is positive, and a record's size no smaller than decoders take. Raises `ValueError`."""
+        if self.max_record < 64:
+            raise ValueError(f"max_record must be >= 64 bytes, got {self.max_record}")
         for name in self.__slots__:
             if getattr(self, name) <= 0 and name != "slowest":
                 raise ValueError(f"{name} must be > 0, got {getattr(self, name)}")

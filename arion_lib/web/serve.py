@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import os
 import signal
 import sys
@@ -54,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine only)")
-    add("--port", type=int, default=8000, help="port; 0 takes a free one (default: %(default)s)")
+    add("--port", type=_port, default=8000, help="port; 0 takes a free one (default: %(default)s)")
     add(
         "--data",
         type=Path,
@@ -73,18 +74,42 @@ def _parser() -> argparse.ArgumentParser:
     add("--max-body", type=_size, default=limits.max_body, help="bytes of a body as sent, or 100m, 4g")
     add("--max-inflated", type=_size, default=limits.max_inflated, help="bytes of a gzip body, inflated")
     add("--max-line", type=_size, default=limits.max_record, help="bytes of one record")
-    add("--max-in-flight", type=int, default=limits.max_in_flight, help="posts at a time; past it: 429")
+    add("--max-in-flight", type=_count, default=limits.max_in_flight, help="posts at a time; past it: 429")
     add("--batch", type=_size, default=Cut().bytes, help="bytes of a long body that share a transaction")
-    add("--idle", type=float, default=limits.idle, help="seconds a sender may pause (default: %(default)s)")
+    add("--idle", type=_seconds, default=limits.idle, help="seconds a sender may pause (default: %(default)s)")
     add("--log", default="warning", choices=("debug", "info", "warning", "error"), help="default: %(default)s")
     return parser
 
 
 def _size(text: str) -> int:
     number, unit = (text[:-1], text[-1].lower()) if text[-1:].isalpha() else (text, "")
-    if not number.isdigit() or unit not in _SIZES or int(number) == 0:
-        raise argparse.ArgumentTypeError(f"must be bytes such as 1000, 64k, 100m or 4g, got {text!r}")
+    known = number.isascii() and number.isdigit() and len(number) <= 18 and unit in _SIZES
+    if not known or int(number) == 0:
+        raise argparse.ArgumentTypeError(f"must be bytes such as 1000, 64k, 100m or 4g, got {text[:40]!r}")
     return int(number) * _SIZES[unit]
+
+
+def _port(text: str) -> int:
+    return int(_within(text, 0, 65_535, whole=True))
+
+
+def _count(text: str) -> int:
+    return int(_within(text, 1, 1_000_000, whole=True))
+
+
+def _seconds(text: str) -> float:
+    return _within(text, 0.001, 86_400.0, whole=False)
+
+
+def _within(text: str, least: float, most: float, *, whole: bool) -> float:
+    try:
+        number = int(text) if whole else float(text)
+    except ValueError:
+        number = math.nan
+    if not least <= number <= most:
+        kind = "a whole number" if whole else "a number"
+        raise argparse.ArgumentTypeError(f"must be {kind} from {least} to {most}, got {text[:40]!r}")
+    return number
 
 
 def _serve(chosen: argparse.Namespace) -> int:

@@ -59,6 +59,14 @@ def sign(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
     return "v1," + base64.b64encode(hmac.digest(parse_secret(secret), signed, "sha256")).decode()
 
 
+def _numbered(number: int, secret: str, count: int) -> bytes:
+    """Decode one of several secrets; its number is all that an error may show of it."""
+    try:
+        return parse_secret(secret)
+    except ValueError as error:
+        raise ValueError(f"{error} (secret {number} of {count})") from None
+
+
 class Verification:
     """One body being verified while it arrives: `update` with each chunk, `verify` at its end."""
 
@@ -96,7 +104,8 @@ class Verifier:
     ) -> None:
         if not secrets:
             raise ValueError("secrets must be one or more, got none: leave the verifier out to accept unsigned bodies")
-        self._keyed = [hmac.new(parse_secret(secret), digestmod=hashlib.sha256) for secret in secrets]
+        keys = [_numbered(number, secret, len(secrets)) for number, secret in enumerate(secrets, 1)]
+        self._keyed = [hmac.new(key, digestmod=hashlib.sha256) for key in keys]
         self._tolerance = tolerance
         self._clock = clock
 

@@ -94,7 +94,15 @@ def test_a_relay_of_its_own_sends_on_what_a_server_without_one_took(tmp_path: Pa
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--port", "x"], "invalid int"),
+        (["--port", "x"], "must be a whole number from 0 to 65535, got 'x'"),
+        (["--port", "99999"], "must be a whole number from 0 to 65535, got '99999'"),
+        (["--port=-1"], "from 0 to 65535"),
+        (["--max-in-flight", "0"], "must be a whole number from 1"),
+        (["--idle", "nan"], "must be a number from"),
+        (["--idle", "1e400"], "must be a number from"),
+        (["--idle", "0"], "must be a number from"),
+        (["--max-body", "9" * 5_000], "must be bytes"),
+        (["--max-body", "²"], "must be bytes"),
         (["--max-body", "5x"], "must be bytes"),
         (["--relay", "maybe"], "invalid choice"),
     ],
@@ -113,7 +121,7 @@ def test_a_wrong_option_is_told_with_exit_code_2(
     [
         (["--store", "mysql://host/db"], "must be sqlite"),
         (["--secret", "whsec_short"], "a webhook secret must"),
-        (["--max-in-flight", "0"], "max_in_flight must be > 0"),
+        (["--max-line", "5"], "max_record must be >= 64"),
     ],
 )
 def test_what_cannot_be_opened_is_one_sentence_and_exit_code_2(

@@ -122,6 +122,12 @@ def test_a_secret_that_is_none_is_refused_without_being_shown(secret: str) -> No
     assert secret.removeprefix("whsec_")[:8] not in str(caught.value) or secret == "whsec_"
 
 
+def test_of_several_secrets_the_wrong_one_is_named_by_its_number() -> None:
+    with pytest.raises(ValueError, match=r"secret 2 of 3") as caught:
+        Verifier([SECRET, "whsec_no base64!", OTHER])
+    assert "no base64" not in str(caught.value)
+
+
 def test_no_secrets_are_no_verifier() -> None:
     with pytest.raises(ValueError, match="one or more"):
         Verifier([])
