@@ -10,9 +10,11 @@ See         notebooks/2_resource_manager.ipynb · tests/resources/test_shield.py
 from __future__ import annotations
 
 import asyncio
+import sys
 import types
 from collections.abc import Coroutine, Generator
 from contextvars import ContextVar
+from types import FrameType
 from typing import Any
 
 _shield: ContextVar[Shield | None] = ContextVar("arion_lib.resources.shield", default=None)
@@ -61,8 +63,7 @@ class Shield:
         try:
             await asyncio.sleep(0)
         except asyncio.CancelledError as error:
-            self._task.uncancel()
-            self._held.append((error.args[0] if error.args else None, self._outer))
+            self.take(error)
 
     def __exit__(self, *exc: object) -> None:
         if self._up:
@@ -86,10 +87,15 @@ class Shield:
     def _sort(self, msg: Any = None) -> bool:
         """Stands in for `task.cancel`: a timer's callback runs in the context in which the timer was set."""
         asker = _shield.get()
-        if asker is self:
+        if asker is self and not _is_ctrl_c(sys._getframe(1)):
             return bool(type(self._task).cancel(self._task, msg))
-        self._held.append((msg, asker))
+        self._held.append((msg, None if asker is self else asker))
         return True
+
+    def take(self, error: asyncio.CancelledError) -> None:
+        """Keep a cancellation that was delivered although it came from outside."""
+        self._task.uncancel()
+        self._held.append((error.args[0] if error.args else None, self._outer))
 
     @property
     def held(self) -> bool:
@@ -97,15 +103,29 @@ class Shield:
         return self._up and bool(self._held)
 
 
+def _is_ctrl_c(caller: FrameType | None) -> bool:
+    """Whether asyncio's SIGINT handler asks: it runs in the context of whatever code it interrupts."""
+    return caller is not None and caller.f_code is _ON_SIGINT
+
+
+_ON_SIGINT = getattr(getattr(asyncio.Runner, "_on_sigint", None), "__code__", None)
+
+
 @types.coroutine
 def go_on(
-    name: str, release: Coroutine[Any, Any, Any], waiting: Any, seconds: float | None
+    name: str, release: Coroutine[Any, Any, Any], waiting: Any, seconds: float | None, shield: Shield
 ) -> Generator[Any, Any, Any]:
     """Await a release that was started by `send(None)` and waits, for at most `seconds`.
 
     At the deadline it is cancelled, and after as long again closed. The caller takes the first step itself, so that
     a release which never waits pays nothing for its deadline. Raises ReleaseTimeout when the deadline passed.
     """
+    shield.up()
+    if shield.late:  # a Ctrl-C fell into the first step, when the shield was not up
+        try:
+            yield
+        except asyncio.CancelledError as error:
+            shield.take(error)
     if seconds is None:
         return (yield from _onwards(release, waiting))
     return (yield from _supervised(name, release, waiting, seconds))

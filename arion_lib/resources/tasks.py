@@ -88,8 +88,7 @@ async def aclose(lease: Lease, told: BaseException | None, shield: Shield) -> bo
         waiting = release.send(None)
     except StopIteration as stop:
         return bool(stop.value)
-    shield.up()
-    return bool(await go_on(lease.name, release, waiting, lease.limit or RELEASE_TIMEOUT))
+    return bool(await go_on(lease.name, release, waiting, lease.limit or RELEASE_TIMEOUT, shield))
 
 
 def coroutine_of(release: Any) -> Any:
@@ -261,9 +260,8 @@ class TaskEntry(Entry):
         self, lease: Lease, release: Any, waiting: Any, began: float, unwinding: Unwinding, shield: Shield
     ) -> float:
         """Finish a release that waits."""
-        shield.up()
         try:
-            await go_on(lease.name, release, waiting, lease.limit or RELEASE_TIMEOUT)
+            await go_on(lease.name, release, waiting, lease.limit or RELEASE_TIMEOUT, shield)
         except BaseException as error:  # noqa: BLE001  as in `_release`
             return self.not_closed(lease, began, unwinding, error)
         return self.closed(lease, began)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -219,3 +220,23 @@ def test_managers_nested_in_a_release_keep_the_order_of_shields(parallel: bool) 
         return gates[0].ended, after
 
     assert asyncio.run(main()) == (True, [])
+
+
+@ways
+@pytest.mark.parametrize("moment", ["before it first waits", "after it has waited"])
+def test_ctrl_c_of_a_running_loop_waits_for_the_release_that_it_interrupts(parallel: bool, moment: str) -> None:
+    ended: list[str] = []
+
+    async def struck() -> None:
+        if moment == "before it first waits":
+            signal.raise_signal(signal.SIGINT)
+        await asyncio.sleep(0)
+        if moment == "after it has waited":
+            signal.raise_signal(signal.SIGINT)
+        await asyncio.sleep(0)
+        ended.append("released")
+
+    after: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(hold(Resources(parallel=parallel, a=Log().probe("a"), b=releasing(struck)), after))
+    assert (ended, after) == (["released"], [])
