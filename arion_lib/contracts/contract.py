@@ -161,7 +161,7 @@ def _register(cls: ContractMeta, spec: Spec) -> None:
     for contract in contracts_of(cls):
         plugin = Plugin(kind_of(contract), name, version, options.tags, cls, spec.place)
         places.append((inherited(contract, "registry") or registry, plugin))
-    for where, plugin in places:
+    for where, plugin in places if len(places) > 1 else ():
         where.refuse_duplicate(plugin, replace=options.replace)
     for where, plugin in places:
         where.add(plugin, replace=options.replace)

@@ -18,7 +18,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from inspect import Parameter, Signature
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any
 
 from arion_lib.contracts.hints import Hint, text
@@ -73,7 +73,7 @@ _building = threading.RLock()
 
 def guard(like: Callable[..., Any], plan: Callable[[], Plan], *, asynchronous: bool) -> FunctionType:
     """Return the guard of `like`, a function that looks like it from outside. `plan` is asked for at the first call."""
-    made = _unbuilt(lambda: compiled(plan()), asynchronous=asynchronous)
+    made = _unbuilt(_Pending(compiled, plan), asynchronous=asynchronous)
     if type(like) is FunctionType:
         made.__name__, made.__qualname__, made.__module__ = like.__name__, like.__qualname__, like.__module__
         made.__doc__ = like.__doc__
@@ -103,30 +103,42 @@ def _cache_controls(like: object) -> dict[str, object]:
 
 def lazy_function(name: str, build: Callable[[], FunctionType]) -> FunctionType:
     """Return a function that becomes, at its first call, what `build` returns (a function without closure)."""
-    made = _unbuilt(build, asynchronous=False)
+    made = _unbuilt(_Pending(build, None), asynchronous=False)
     made.__name__ = name
     return made
 
 
-def _unbuilt(build: Callable[[], FunctionType], *, asynchronous: bool) -> FunctionType:
-    names: dict[str, Any] = {"__builtins__": builtins}
-    template = _waiting_async if asynchronous else _waiting
-    made = FunctionType(template.__code__, names)
+class _Pending:
+    """What a function calls that is not built yet: build, exchange the code in place, return the function."""
 
-    waiting = made.__code__
+    __slots__ = ("_build", "_plan", "function", "waiting")
 
-    def become() -> FunctionType:
+    def __init__(self, build: Callable[..., FunctionType], plan: Callable[[], Plan] | None) -> None:
+        self._build, self._plan = build, plan
+        self.function: FunctionType
+        self.waiting: CodeType
+
+    def __call__(self) -> FunctionType:
         # A call that began earlier (a coroutine not awaited yet, another thread) comes here after the exchange.
+        made = self.function
         with _building:
-            if made.__code__ is waiting:
-                real = build()
-                names.update(real.__globals__)
+            if made.__code__ is self.waiting:
+                real = self._build() if self._plan is None else self._build(self._plan())
+                made.__globals__.update(real.__globals__)
                 made.__defaults__, made.__kwdefaults__ = real.__defaults__, real.__kwdefaults__
                 made.__code__ = real.__code__  # last: until here, another thread runs the code that waits
         return made
 
-    names[f"{PREFIX}build"] = become
+
+def _unbuilt(pending: _Pending, *, asynchronous: bool) -> FunctionType:
+    pending.waiting = _WAITING_ASYNC if asynchronous else _WAITING
+    made = FunctionType(pending.waiting, {"__builtins__": builtins, _BUILD: pending})
+    pending.function = made
     return made
+
+
+_BUILD = f"{PREFIX}build"
+_WAITING, _WAITING_ASYNC = _waiting.__code__, _waiting_async.__code__
 
 
 def compiled(plan: Plan, *, switched: bool = True) -> FunctionType:

@@ -21,6 +21,7 @@ Hint = Any
 """An annotation: a class, a typing construct, a string or nothing (`inspect.Parameter.empty`)."""
 
 EMPTY = inspect.Parameter.empty
+STRINGS = (str, ForwardRef)
 UNIONS = (typing.Union, types.UnionType)
 
 
@@ -35,7 +36,7 @@ def is_unknown(hint: Hint) -> bool:
     >>> is_unknown(EMPTY), is_unknown(Any), is_unknown("Later"), is_unknown(int)
     (True, True, True, False)
     """
-    return hint is EMPTY or hint is Any or isinstance(hint, str | ForwardRef)
+    return hint is EMPTY or hint is Any or isinstance(hint, STRINGS)
 
 
 def resolve(hint: Hint, names: Mapping[str, Any], local: Mapping[str, Any] | None = None) -> Hint:
@@ -78,7 +79,7 @@ def needs_resolving(hint: Hint) -> bool:
     """Tell whether there is a string, or a forward reference, in `hint`."""
     if type(hint) is type:
         return False
-    if isinstance(hint, str | ForwardRef):
+    if isinstance(hint, STRINGS):
         return True
     if origin_of(hint) is typing.Literal:
         return False
@@ -221,7 +222,7 @@ def text(hint: Hint) -> str:
         return "anything"
     if hint is None or hint is type(None):
         return "None"
-    if isinstance(hint, str | ForwardRef):
+    if isinstance(hint, STRINGS):
         return hint if isinstance(hint, str) else hint.__forward_arg__
     if hint is Ellipsis:
         return "..."

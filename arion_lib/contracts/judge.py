@@ -68,8 +68,6 @@ def judge(case: Case) -> list[Violation]:
         return list(_attribute(case, case.offer))
     if case.promise.kind is Kind.PROPERTY:
         return list(_property(case, case.offer))
-    if keeps_plainly(case.promise, case.offer):
-        return []
     return list(_method(case, case.offer))
 
 

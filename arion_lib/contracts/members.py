@@ -38,6 +38,7 @@ from arion_lib.contracts.hints import (
     text,
 )
 from arion_lib.contracts.places import Place, place_of, plain_function
+from arion_lib.contracts.signatures import annotations_of, plain_signature
 from arion_lib.contracts.violations import shown
 
 
@@ -112,9 +113,19 @@ class Member:
         """Return the signature as callers see it: without `self`, type variables replaced by `arguments`."""
         if not arguments:
             if self._bare is None:
-                self._bare = self._without_self({}) or False
+                self._bare = self._plainly() or self._without_self({}) or False
             return self._bare if isinstance(self._bare, Signature) else None
         return self._without_self(arguments)
+
+    def _plainly(self) -> Signature | None:
+        """Read a plain method whose annotations are as they should be; others are read in full."""
+        function = self.target
+        if self.kind is not Kind.METHOD or type(function) is not FunctionType or function.__dict__:
+            return None
+        hints = annotations_of(function)
+        if hints is None or not function.__code__.co_argcount or any(map(needs_resolving, hints.values())):
+            return None
+        return plain_signature(function, skip=1)
 
     def _without_self(self, known: Arguments) -> Signature | None:
         full = self.full_signature()
@@ -150,6 +161,11 @@ _MANAGER = plain_code(contextlib.contextmanager)
 _ASYNC_MANAGER = plain_code(contextlib.asynccontextmanager)
 _BUILT_IN = (BuiltinFunctionType, MethodDescriptorType, WrapperDescriptorType)
 _CACHE: type = type(functools.lru_cache(lambda: None))
+# Tuples, because a union written in a call is made anew at each call.
+_METHODS = (FunctionType, _CACHE)
+_WRAPPED = (staticmethod, classmethod)
+_NOT_CALLED = (type, MemberDescriptorType)
+_KNOWN = (FunctionType, staticmethod, classmethod, property, functools.cached_property, type)
 
 
 def _annotations(signature: Signature) -> list[Hint]:
@@ -226,9 +242,9 @@ def read(name: str, raw: Any, owner: type, names: Mapping[str, Any] | None = Non
 
 
 def _kind_and_target(raw: Any, owner: type) -> tuple[Kind, Any]:
-    if isinstance(raw, FunctionType | _CACHE):
+    if isinstance(raw, _METHODS):
         return Kind.METHOD, raw
-    if isinstance(raw, staticmethod | classmethod):
+    if isinstance(raw, _WRAPPED):
         return Kind.STATIC_METHOD if isinstance(raw, staticmethod) else Kind.CLASS_METHOD, raw.__func__
     if isinstance(raw, functools.singledispatchmethod):
         return _kind_and_target(raw.func, owner)
@@ -250,7 +266,7 @@ def _partial_method(raw: functools.partialmethod[Any], owner: type) -> tuple[Kin
 
 def _callable_object(raw: Any) -> tuple[Kind, Any]:
     """An object that is called without `self` stands for a static method; one with `__get__` is not looked into."""
-    if callable(raw) and not isinstance(raw, type | MemberDescriptorType) and not hasattr(type(raw), "__get__"):
+    if callable(raw) and not isinstance(raw, _NOT_CALLED) and not hasattr(type(raw), "__get__"):
         return Kind.STATIC_METHOD, raw
     return Kind.ATTRIBUTE, None
 
@@ -261,5 +277,5 @@ def is_opaque(raw: Any) -> bool:
     >>> is_opaque(3), is_opaque(type("S", (), {"__slots__": ("x",)}).x)
     (False, True)
     """
-    known = isinstance(raw, FunctionType | staticmethod | classmethod | property | functools.cached_property | type)
+    known = isinstance(raw, _KNOWN)
     return hasattr(type(raw), "__get__") and not known

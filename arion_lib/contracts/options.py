@@ -80,7 +80,7 @@ class Spec:
 
 def spec_of(cls: type) -> Spec | None:
     """Return what the metaclass knows of `cls` itself; `None` if it did not make it."""
-    found: Spec | None = vars(cls).get(SPEC)
+    found: Spec | None = cls.__dict__.get(SPEC)
     return found
 
 
@@ -94,7 +94,7 @@ def contracts_of(cls: type) -> list[type]:
     own = spec_of(cls)
     if own is not None and own.contracts is not None:
         return own.contracts
-    found = [base for base in cls.__mro__ if (spec := spec_of(base)) is not None and spec.is_contract]
+    found = [base for base in cls.__mro__ if SPEC in base.__dict__ and base.__dict__[SPEC].is_contract]
     if own is not None:
         own.contracts = found
     return found

@@ -15,6 +15,7 @@ import functools
 import typing
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from inspect import Parameter, Signature
 from types import FunctionType
 from typing import Any
@@ -66,7 +67,7 @@ def guarded(what: Guarded) -> Any:
     raw, member = what.member.raw, what.member
     if type(raw) is FunctionType and not what.inherited:
         coroutine = member.flow is Flow.COROUTINE
-        return guard(raw, lambda: _plan(what, raw, coroutine), asynchronous=coroutine)
+        return guard(raw, partial(_plan, what, raw, coroutine), asynchronous=coroutine)
     if member.kind is Kind.PROPERTY:
         return _property(what)
     call = _through_super(what) if what.inherited and not what.anew else _call_of(member)
@@ -83,6 +84,9 @@ def guarded(what: Guarded) -> Any:
     return made
 
 
+_CALLED_BY_TARGET = (FunctionType, classmethod, staticmethod, functools.partialmethod)
+
+
 def _call_of(member: Member) -> Callable[..., Any] | None:
     """Return a callable that takes what the guard takes (`self` included) and runs the member."""
     raw = member.raw
@@ -96,7 +100,7 @@ def _call_of(member: Member) -> Callable[..., Any] | None:
         return None
     if member.kind is Kind.STATIC_METHOD and not isinstance(raw, staticmethod):
         return None  # an object that is called: it may have more than its call, so it stays
-    known = isinstance(raw, FunctionType | classmethod | staticmethod | functools.partialmethod)
+    known = isinstance(raw, _CALLED_BY_TARGET)
     return member.target if known or hasattr(raw, "cache_info") else None
 
 

@@ -155,15 +155,12 @@ _NAME = re.compile(r"[A-Za-z_]\w*")
 def captured_names(cls: type, frame: FrameType | None) -> dict[str, Any]:
     """Return what annotations written as strings in `cls` name and its module does not tell: variables of the
     function around it, or globals of code that was run without being a module."""
-    if frame is None:
+    if frame is None or not (written := _strings(cls)):
         return {}
+    words = set(_NAME.findall(" ".join(written)))
     spaces = [] if _globals_of(cls) is frame.f_globals else [frame.f_globals]
     if frame.f_code.co_flags & inspect.CO_NEWLOCALS:
         spaces.append(frame.f_locals)  # those of a function: they are gone when it has returned
-    written = " ".join(_strings(cls)) if spaces else ""
-    if not written:
-        return {}
-    words = set(_NAME.findall(written))
     return {word: space[word] for space in spaces for word in words if word in space}
 
 
@@ -172,15 +169,21 @@ def _globals_of(cls: type) -> dict[str, Any] | None:
     return vars(module) if module is not None else None
 
 
-def _strings(cls: type) -> Iterator[str]:
-    for raw in vars(cls).values():
+_AROUND_FUNCTIONS = (property, staticmethod, classmethod, cached_property, singledispatchmethod)
+
+
+def _strings(cls: type) -> list[str]:
+    """Return the annotations in the body of `cls` that are strings."""
+    found: list[str] = []
+    for raw in cls.__dict__.values():
         if type(raw) is FunctionType:
             annotations = annotations_of(raw)
-        elif isinstance(raw, property | staticmethod | classmethod | cached_property | singledispatchmethod):
+        elif isinstance(raw, _AROUND_FUNCTIONS):
             annotations = annotations_of(plain_function(raw))
         else:
             continue
         if annotations:
-            yield from (a for a in annotations.values() if type(a) is str)
-    if "__annotations__" in vars(cls):
-        yield from (a for a in own_annotations(cls).values() if type(a) is str)
+            found += [a for a in annotations.values() if type(a) is str]
+    if "__annotations__" in cls.__dict__:
+        found += [a for a in own_annotations(cls).values() if type(a) is str]
+    return found

@@ -76,7 +76,7 @@ class Registry:
 
     def refuse_duplicate(self, plugin: Plugin, *, replace: bool = False) -> None:
         """Raise what `add` would raise, and change nothing."""
-        if not PLAIN_VERSION.match(plugin.version):
+        if plugin.version != "0" and not PLAIN_VERSION.match(plugin.version):
             _parsed(plugin.version)
         there = self._plugins.get(plugin.kind, {}).get(plugin.name, {}).get(plugin.version)
         if there is not None and there.origin != plugin.origin and not replace:

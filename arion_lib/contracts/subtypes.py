@@ -45,9 +45,12 @@ def is_subtype(narrow: Hint, wide: Hint, depth: int = 0) -> bool:
     return _by_members(narrow, wide, depth + 1)
 
 
+_VARIABLES = (typing.TypeVar, typing.ParamSpec, typing.TypeVarTuple)
+
+
 def _says_nothing(hint: Hint) -> bool:
     """Tell whether `hint` is a form whose values are not judged: a type variable, a parameter specification, ..."""
-    return isinstance(hint, typing.TypeVar | typing.ParamSpec | typing.TypeVarTuple) or hint is typing.Self
+    return isinstance(hint, _VARIABLES) or hint is typing.Self
 
 
 def _is_new_type(hint: Hint) -> bool:
