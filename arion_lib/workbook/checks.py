@@ -2,7 +2,8 @@
 
 Idea        Run the answer and the reference solution on the same cases; where they differ, look in the catalogue for
             the wrong answer that differs in the same way: its misconception is the likely one.
-Invariant   `judge` is deterministic and never raises on account of the answer.
+Invariant   `judge` is deterministic, never raises on account of the answer, and lets nothing the answer prints
+            stand above the report: what it printed on the shown case is a line of the report.
 When wrong  The report names the smallest failing input, what was expected, what came, and the misconception.
 See         every notebook · tests/workbook/test_checks.py
 """
@@ -10,13 +11,18 @@ See         every notebook · tests/workbook/test_checks.py
 from __future__ import annotations
 
 import inspect
+import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import redirect_stdout, suppress
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from arion_lib.workbook import catalogue
 from arion_lib.workbook.exercise import Answer, Case, Exercise
 from arion_lib.workbook.outcome import Kind, Outcome, run, shortened
+
+MOST_PRINTED = 2_000
+"""Characters kept of what an answer prints on one case."""
 
 
 class Mark(Enum):
@@ -38,6 +44,7 @@ class Verdict:
     expected: str = ""
     got: str = ""
     misconception: str = ""
+    printed: str = ""
 
     def __str__(self) -> str:
         """
@@ -56,6 +63,7 @@ class Verdict:
             "smallest failing input": self.case,
             "expected": self.expected,
             "got": self.got,
+            "printed": _lines(self.printed),
             "likely": self.misconception,
         }
         lines = [f"       {label:<24} {text}" for label, text in rows.items() if text]
@@ -86,13 +94,25 @@ def judge(exercise: Exercise, answer: object) -> Verdict:
         return Verdict(Mark.TODO, title)
     for number, (case, want, got) in enumerate(zip(exercise.cases, expected, got_all, strict=False)):
         if not got.same_as(want):
-            likely = _misconception(exercise, number, got_all) or case.why or _general(got)
-            return Verdict(Mark.NO, title, len(expected), case.show, str(want), str(got), likely)
+            likely = _certain(exercise, answer, got) or _misconception(exercise, number, got_all) or case.why
+            wanted = str(replace(want, line=""))  # the line is the solution's
+            texts = (wanted, str(got), likely or _general(got), got.printed)
+            return Verdict(Mark.NO, title, len(expected), case.show, *texts)
     return Verdict(Mark.OK, title, len(expected))
 
 
 def _try(exercise: Exercise, case: Case, answer: Answer) -> Outcome:
-    return run(lambda: case.probe(answer), exercise.seconds, _file_of(answer))
+    with redirect_stdout(_Printed()) as printed:
+        outcome = run(lambda: case.probe(answer), exercise.seconds, _file_of(answer))
+    return replace(outcome, printed=printed.getvalue())
+
+
+class _Printed(io.StringIO):
+    """Keeps the beginning of what is printed: a loop that never ends may print for ever."""
+
+    def write(self, text: str) -> int:
+        super().write(text[: max(0, MOST_PRINTED - self.tell())])
+        return len(text)
 
 
 def _until_time(exercise: Exercise, answer: Answer) -> Iterator[Outcome]:
@@ -115,6 +135,41 @@ def _misconception(exercise: Exercise, failing: int, got: Sequence[Outcome]) -> 
         if agreed > best:
             best, likely = agreed, wrong.misconception
     return likely
+
+
+def _certain(exercise: Exercise, answer: Answer, got: Outcome) -> str:
+    """Say what is wrong where no catalogue is needed to know it."""
+    if got.kind is not Kind.RAISED:
+        return ""
+    if got.value == "TypeError" and (names := _arguments_not_taken(exercise.solution, answer)):
+        return f"it must take {len(names)} argument{'s' * (len(names) != 1)}: {', '.join(names)}"
+    if got.value in ("TypeError", "AttributeError") and "'NoneType' object" in got.text and not got.line:
+        return "it returns None: did you forget `yield` or `return`?"  # not the answer's own line tripped over it
+    return ""
+
+
+def _arguments_not_taken(solution: Answer, answer: Answer) -> list[str]:
+    """Return the solution's parameters where `answer` cannot be called with as many; else nothing."""
+    parameters = inspect.signature(solution).parameters.values()
+    by_name = {p.name: None for p in parameters if p.kind is p.KEYWORD_ONLY}
+    by_place = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    with suppress(ValueError):  # a callable without a signature, such as some built into Python
+        try:
+            inspect.signature(answer).bind(*by_place, **by_name)
+        except TypeError:
+            return [*by_place, *by_name]
+    return []
+
+
+def _lines(printed: str) -> str:
+    r"""Return the first lines of what was printed, laid out for a report.
+
+    >>> _lines("a\nb\nc\nd\n").split()
+    ['a', 'b', 'c', '...']
+    """
+    lines = printed.rstrip().splitlines()
+    kept = [line[:160] for line in lines[:3]] + ["..."] * (len(lines) > 3)
+    return ("\n" + " " * 32).join(kept)
 
 
 def _general(got: Outcome) -> str:

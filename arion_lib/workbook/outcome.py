@@ -40,6 +40,7 @@ class Outcome:
     value: Any = None
     text: str = ""  # for RAISED the message, for READ_AHEAD what was read
     line: str = ""  # the reader's own line that raised
+    printed: str = ""  # what the answer printed meanwhile: shown, never compared
 
     def same_as(self, other: Outcome) -> bool:
         """True when both ended the same way: equal values of the same type, or the same type of exception.

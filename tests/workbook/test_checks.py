@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from arion_lib.workbook import catalogue, check
-from arion_lib.workbook.checks import Mark, judge
+from arion_lib.workbook.checks import MOST_PRINTED, Mark, judge
 from arion_lib.workbook.exercise import Case, Exercise, Wrong, call
 from arion_lib.workbook.outcome import Counted, first
 
@@ -57,6 +57,10 @@ def crashing(numbers: Iterable[int]) -> Iterator[int]:
     return evens(numbers[0])  # type: ignore[index]
 
 
+def trips_over_none(numbers: Iterable[int]) -> Iterator[int]:
+    return iter(None)  # type: ignore[call-overload, no-any-return]
+
+
 @pytest.mark.parametrize(
     ("answer", "mark", "case", "likely"),
     [
@@ -65,9 +69,11 @@ def crashing(numbers: Iterable[int]) -> Iterator[int]:
         (lists_first, Mark.NO, "the first of an endless stream", "listed first"),
         (lambda numbers: [n for n in numbers if n % 2], Mark.NO, "evens([1, 2])", "odd, not even"),
         (lambda numbers: itertools.chain([0], numbers), Mark.NO, "evens([])", ""),
-        (lambda numbers: None, Mark.NO, "evens([])", ""),
+        (lambda numbers: None, Mark.NO, "evens([])", "it returns None: did you forget `yield` or `return`?"),
+        (trips_over_none, Mark.NO, "evens([])", ""),
         (endless, Mark.NO, "evens([])", "a loop that never ends, or a wait for something that never comes"),
-        (lambda: None, Mark.NO, "evens([])", ""),
+        (lambda: None, Mark.NO, "evens([])", "it must take 1 argument: numbers"),
+        (lambda numbers, start: evens(numbers), Mark.NO, "evens([])", "it must take 1 argument: numbers"),
         (crashing, Mark.NO, "evens([])", ""),
     ],
 )
@@ -80,6 +86,45 @@ def test_a_verdict_names_the_smallest_failing_input_and_the_misconception(
 
 def test_a_crash_is_shown_with_the_readers_own_line() -> None:
     assert judge(EXERCISE, crashing).got.endswith("<- return evens(numbers[0])  # type: ignore[index]")
+
+
+def test_what_an_answer_prints_stands_in_the_report_and_only_the_shown_cases(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def chatty(numbers: list[int]) -> Iterator[int]:
+        print("given", numbers)  # noqa: T201
+        return (n for n in numbers if n % 2)
+
+    report = str(judge(EXERCISE, chatty))
+    assert capsys.readouterr().out == ""
+    assert report.count("given") == 1
+    assert "       printed                  given [1, 2]\n" in report
+    chatty([1])
+    assert capsys.readouterr().out == "given [1]\n"  # control: it does print, and can again
+
+
+def test_an_answer_that_prints_for_ever_is_kept_short() -> None:
+    def floods(numbers: Iterable[int]) -> Iterator[int]:
+        while True:
+            print("x" * 1000)  # noqa: T201
+
+    verdict = judge(EXERCISE, floods)
+    assert len(verdict.printed) == MOST_PRINTED
+    assert len(str(verdict)) < 1000
+
+
+def test_what_was_expected_does_not_show_the_solutions_line() -> None:
+    def refuses(number: int) -> int:
+        raise ValueError("secret way")
+
+    exercise = Exercise("9.3", "refuses", 1, 5, refuses, [call("refuses", 1)], [Wrong(abs, "accepts")])
+    verdict = judge(exercise, lambda number: number)
+    assert (verdict.expected, verdict.misconception) == ("ValueError: secret way", "accepts")
+
+
+def test_several_arguments_are_all_named() -> None:
+    verdict = judge(catalogue.find("1.1"), lambda lines: iter(lines))
+    assert verdict.misconception == "it must take 2 arguments: lines, on_bad"
 
 
 def test_a_called_answer_is_told_to_hand_over_the_function() -> None:

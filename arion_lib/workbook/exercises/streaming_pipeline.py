@@ -91,7 +91,17 @@ def _only_decode_errors(lines: Iterable[bytes], on_bad: OnBad) -> Iterator[Any]:
             yield record
 
 
-def _reading(*lines: bytes) -> Case:
+def _catches_everything(lines: Iterable[bytes], on_bad: OnBad) -> Iterator[Any]:
+    for number, line in enumerate(lines, 1):
+        try:
+            record = json.loads(line)
+        except Exception:  # noqa: BLE001 - the mistake itself
+            on_bad(number, line)
+        else:
+            yield record
+
+
+def _reading(*lines: bytes | None) -> Case:
     def probe(answer: Answer) -> object:
         bad: list[tuple[int, bytes]] = []
         records = first(answer(iter(lines), lambda number, line: bad.append((number, line))))
@@ -119,6 +129,7 @@ READ_RECORDS = Exercise(
         _reading(b"nope", b'{"n": 2}'),
         _reading(b'{"n": 1}', b"nope", b'{"n": 3}', b'{"n":', b'{"n": 5}'),
         _reading(b"\xff", b'{"n": 2}'),
+        _reading(b'{"n": 1}', None),  # no bad line but a bug in the program before it
         Case("two records of a stream without end", _endless_lines),
     ],
     wrong=[
@@ -130,6 +141,10 @@ READ_RECORDS = Exercise(
         Wrong(_silent, "the bad line is dropped silently: hand it to `on_bad`"),
         Wrong(_yields_none, "a bad line gives no record at all, not even None"),
         Wrong(_drops_the_falsy, "an empty record is still a record: test whether it was read, not whether it is true"),
+        Wrong(
+            _catches_everything,
+            "a line that is no bytes at all is a bug in the program, not bad input: catch ValueError, let the rest out",
+        ),
         Wrong(_only_decode_errors, "bytes that are not UTF-8 raise UnicodeDecodeError; both errors are ValueErrors"),
     ],
 )
