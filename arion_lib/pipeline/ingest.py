@@ -10,7 +10,7 @@ See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_ingest.p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,8 @@ from arion_lib.pipeline.projection import getter, projection
 from arion_lib.pipeline.recipe import Recipe
 from arion_lib.pipeline.stored import Store
 from arion_lib.pipeline.verdict import BAD_RECORD, MAX_RECORD, Decoder, dead_letter, encode, parser, strictly
+
+_BYTES = (bytes, bytearray, memoryview)
 
 OpenDecoder = Callable[[Any, int], Decoder]
 """Makes the decoder of a body from the records' type and the number of records to skip."""
@@ -275,9 +277,11 @@ def ingest(
     """Take a body in: decode, shape, and commit batch by batch; return what became of its records.
 
     With a `delivery` id a body that was taken in before changes nothing, and one that broke off goes on where it did.
-    Raises `ValueError` for a body that cannot be read to its end (what came before the error is stored), and the
-    store's errors. Cost: holds one batch and one chunk.
+    Raises `ValueError` for a body that cannot be read to its end (what came before the error is stored), `TypeError`
+    for chunks that are not bytes, and the store's errors. Cost: holds one batch and one chunk.
     """
+    _check_delivery(delivery)
+    chunks = _checked(chunks)
     known = store.done(stream, delivery) if delivery else None
     if known and known.complete:
         return Receipt(duplicates=known.done)
@@ -293,3 +297,27 @@ def ingest(
         letter = intake.broken
         raise ValueError(f"the body must be readable to its end, got {letter.reason} at byte {letter.offset}")
     return intake.receipt
+
+
+def _check_delivery(delivery: object) -> None:
+    if delivery is not None and not isinstance(delivery, str):
+        raise TypeError(f"delivery must be text or None, got {delivery!r:.80}")
+    if delivery == "":
+        raise ValueError("delivery must not be empty, got '': name the delivery, or leave it out (None)")
+
+
+def _checked(chunks: object) -> Iterator[bytes]:
+    """Give the chunks as they come; raise `TypeError`, the first time at once, for what is not bytes."""
+    if isinstance(chunks, (*_BYTES, str)) or not isinstance(chunks, Iterable):
+        raise _no_chunks(chunks)
+    return map(_checked_chunk, chunks)
+
+
+def _checked_chunk(chunk: object) -> bytes:
+    if not isinstance(chunk, _BYTES):
+        raise _no_chunks(chunk)
+    return chunk  # type: ignore[return-value]
+
+
+def _no_chunks(got: object) -> TypeError:
+    return TypeError(f'chunks must be an iterable of bytes, got {got!r:.60}: pass [body] or open(path, "rb")')

@@ -21,7 +21,8 @@ class Recipe:
     """How a body's records are stored and what is sent on.
 
     `fields` are the (dotted) fields that a row keeps; none keeps all. With `group_by` or `sum_field` no rows are
-    stored but the groups' counts and sums; one message a group and batch is sent on. `path` leads to the array inside a
+    stored but the groups' counts and sums; one message a group and batch is sent on. `sum_field` without `group_by`
+    sums all records as one group, whose key is empty. `path` leads to the array inside a
     JSON document: `events`, or `events.item` as ijson writes it. `dedupe` is the field whose value makes a row unique
     in its stream.
 
@@ -36,7 +37,8 @@ class Recipe:
     dedupe: str | None = None
 
     def __post_init__(self) -> None:
-        """Check all of it. Raises `ValueError`."""
+        """Check all of it. Raises `ValueError`, and `TypeError` for a value that is not of the field's type."""
+        self._check_types()
         for name in self.named_fields():
             split_path(name)
         for what, names in (("fields", self.fields), ("group_by", self.group_by)):
@@ -45,6 +47,16 @@ class Recipe:
         if self.groups and (self.fields or self.dedupe):
             other = "fields" if self.fields else "dedupe"
             raise ValueError(f"{other} must be left out where groups are summed, got both: a sum keeps no rows")
+
+    def _check_types(self) -> None:
+        lists: tuple[tuple[str, Any], ...] = (("fields", self.fields), ("group_by", self.group_by))
+        for what, names in lists:
+            if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
+                write = f"write ({names!r},)" if isinstance(names, str) else 'write ("type",), say'
+                raise TypeError(f"{what} must be a tuple of names, got {names!r:.80}: {write}")
+        for what, name in (("sum_field", self.sum_field), ("path", self.path), ("dedupe", self.dedupe)):
+            if name is not None and not isinstance(name, str):
+                raise TypeError(f"{what} must be a name or None, got {name!r:.80}")
 
     @property
     def groups(self) -> bool:

@@ -181,3 +181,27 @@ def test_a_body_that_cannot_be_read_on_says_where(tmp_path: Path) -> None:
 def test_a_batch_that_is_never_due_is_refused(cut: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="must be >= 1"):
         Cut(**cut)
+
+
+@pytest.mark.parametrize(
+    "chunks", [b'{"id": 1}', "body.ndjson", ['{"id": 1}'], 5, [1]], ids=["bytes", "a path", "text", "a number", "ints"]
+)
+def test_chunks_that_are_not_bytes_are_refused_and_store_nothing(chunks: Any, tmp_path: Path) -> None:
+    with SqliteStore(tmp_path / "arion.db") as store:
+        with pytest.raises(TypeError, match=r"chunks must be an iterable of bytes, got .*: pass \[body\] or open"):
+            ingest(chunks, store, "s", Recipe(), lines)
+        assert store.rows("s") == []
+
+
+def test_a_delivery_without_a_name_is_refused(tmp_path: Path) -> None:
+    with SqliteStore(tmp_path / "arion.db") as store:
+        with pytest.raises(ValueError, match="delivery must not be empty"):
+            ingest([b"{}"], store, "s", Recipe(), lines, delivery="")
+        with pytest.raises(TypeError, match="delivery must be text or None, got 5"):
+            ingest([b"{}"], store, "s", Recipe(), lines, delivery=5)  # type: ignore[arg-type]
+
+
+def test_a_sum_without_groups_is_one_group_of_all(tmp_path: Path) -> None:
+    with SqliteStore(tmp_path / "arion.db") as store:
+        ingest([b'{"amount": 2}\n{"amount": 3}\n'], store, "s", Recipe(sum_field="amount"), lines)
+        assert [(one.key, one.count, one.sum) for one in store.results("s")] == [((), 2, 5)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from arion_lib.pipeline.recipe import Recipe, read_recipe
@@ -18,6 +20,20 @@ from arion_lib.pipeline.recipe import Recipe, read_recipe
 )
 def test_text_and_lists_are_read(wishes: dict[str, object], recipe: Recipe) -> None:
     assert read_recipe(wishes) == recipe  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"group_by": "type"}, r"group_by must be a tuple of names, got 'type': write \('type',\)"),
+        ({"fields": ["id"]}, "fields must be a tuple of names"),
+        ({"group_by": (5,)}, "group_by must be a tuple of names"),
+        ({"sum_field": ("amount",)}, "sum_field must be a name or None"),
+    ],
+)
+def test_a_value_of_another_type_is_refused(wrong: dict[str, Any], words: str) -> None:
+    with pytest.raises(TypeError, match=words):
+        Recipe(**wrong)
 
 
 @pytest.mark.parametrize(
