@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 
 import psutil
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from arion_lib.pipeline.batch import Number
 from arion_lib.pipeline.queued import BrokerError
@@ -34,6 +34,15 @@ LAG = 30.0
 Limit = Annotated[int, Query(ge=1, le=1_000, description="entries a page")]
 Stream = Annotated[str, Query(description="name of the stream")]
 After = Annotated[int, Query(ge=0, description="number of the last entry seen")]
+
+
+class Taken(BaseModel):
+    """What became of a body's records, all of it durable."""
+
+    accepted: int = Field(description="records stored or counted in a group now; with `dedupe` also those known by id")
+    duplicates: int = Field(description="records of this delivery that were dealt with before, the dead ones too")
+    dead: int = Field(description="records that could not be taken: see /dead-letters")
+    groups: int = Field(description="groups touched, counted once a batch")
 
 
 class Group(BaseModel):
@@ -93,12 +102,27 @@ class Message(BaseModel):
     message: Any
 
 
-class Messages(BaseModel):
-    """A page of messages, and what the queue holds already."""
+class Queue(BaseModel):
+    """What the queue holds already. The messages that one publication of the relay sent are one block."""
 
-    items: list[Message]
+    ready: int = Field(description="blocks (not messages) that wait for a consumer")
+    claimed: int = Field(description="blocks that a consumer holds and has not confirmed")
+    dead: int = Field(description="blocks put aside: damaged, or delivered too often")
+    messages: int | None = Field(description="messages in the ready and claimed blocks; null where it cannot be told")
+
+
+class QueueError(BaseModel):
+    """Why the queue could not be asked."""
+
+    error: str
+
+
+class Messages(BaseModel):
+    """A page of messages, and what the queue holds already (null: no queue is used here)."""
+
+    items: list[Message] = Field(description="messages in the outbox, which the queue has not confirmed yet")
     next: str | None
-    queue: dict[str, Any] | None
+    queue: Queue | QueueError | None
 
 
 class Check(BaseModel):
@@ -158,16 +182,27 @@ def _webhook(router: APIRouter, service: PipelineService) -> None:
         "requestBody": {"required": True, "content": {"application/json": event, "application/x-ndjson": lines}},
     }
 
-    @router.post("/webhook/{stream:path}", openapi_extra=extra, summary="Take one event, lines or an array")
+    @router.post(
+        "/webhook/{stream:path}",
+        openapi_extra=extra,
+        summary="Take one event, lines or an array",
+        responses={200: {"model": Taken}},
+    )
     async def webhook(stream: str) -> Response:  # noqa: ARG001  the docs show it
-        """Answer once all of it is durable: accepted, duplicates, dead, groups. Refusals are problem documents."""
+        """Take a body in, and answer once all of it is durable.
+
+        Refusals are problem documents: 422 where nothing of the body could be accepted (its dead letters are stored).
+        A delivery with a `webhook-id` that was taken in to its end before, whatever its records came to then, is
+        answered 200 and changes nothing: `duplicates` counts all of its records, the dead ones too. So a sender that
+        repeats a delivery of bad records alone, which was refused with 422, gets 200 with `accepted` 0: stop sending.
+        """
         return _Handover(service.webhook)
 
 
 def _contents(router: APIRouter, service: PipelineService) -> None:
     store = service.store
 
-    @router.get("/results")
+    @router.get("/results", summary="Groups of a stream, with their figures")
     def results(stream: Stream, after: str | None = None, limit: Limit = 100) -> Groups:
         """Show the groups of a stream; `after` is the last group of the page before, as JSON."""
         try:
@@ -182,13 +217,13 @@ def _contents(router: APIRouter, service: PipelineService) -> None:
         last = json.dumps(items[-1].group) if items else ""
         return Groups(items=items, next=_next("/results", stream, last, limit, len(items)))
 
-    @router.get("/rows")
+    @router.get("/rows", summary="Stored events of a stream")
     def rows(stream: Stream, after: After = 0, limit: Limit = 100) -> Rows:
         """Show the events of a stream in the order of their commits."""
         items = [Row(seq=row.seq, record=json.loads(row.body)) for row in store.rows(stream, after, limit)]
         return Rows(items=items, next=_next("/rows", stream, items[-1].seq if items else 0, limit, len(items)))
 
-    @router.get("/dead-letters")
+    @router.get("/dead-letters", summary="Records of a stream that could not be taken, and why")
     def dead_letters(stream: Stream, after: After = 0, limit: Limit = 100) -> Letters:
         """Show the records of a stream that could not be read, each with its place and reason."""
         items = [
@@ -205,7 +240,7 @@ def _contents(router: APIRouter, service: PipelineService) -> None:
             items=items, next=_next("/dead-letters", stream, items[-1].seq if items else 0, limit, len(items))
         )
 
-    @router.get("/messages")
+    @router.get("/messages", summary="Messages that wait for the queue, and what it holds")
     def messages(stream: str | None = None, after: str = "0-0", limit: Limit = 100) -> Messages:
         """Show the messages that wait for the queue (the oldest 4 MiB of them), and how many the queue holds."""
         found = re.fullmatch(r"(\d{1,18})-(\d{1,18})", after)
@@ -214,8 +249,15 @@ def _contents(router: APIRouter, service: PipelineService) -> None:
         past = (int(found[1]), int(found[2]))
         items = list(islice((one for one in _waiting(service, stream) if _place(one) > past), limit))
         last = items[-1].place if items else ""
-        queue = _or_error(lambda: asdict(service.broker.status()) if service.broker else None)
+        queue = _queue(service)
         return Messages(items=items, next=_next("/messages", stream, last, limit, len(items)), queue=queue)
+
+
+def _queue(service: PipelineService) -> Queue | QueueError | None:
+    try:
+        return Queue(**asdict(service.broker.status())) if service.broker else None
+    except BrokerError as error:
+        return QueueError(error=str(error))
 
 
 def _waiting(service: PipelineService, stream: str | None) -> Iterator[Message]:
@@ -231,7 +273,7 @@ def _place(message: Message) -> tuple[int, int]:
 
 
 def _state(router: APIRouter, service: PipelineService) -> None:
-    @router.get("/status")
+    @router.get("/status", summary="Figures of the service, as JSON")
     def status() -> dict[str, Any]:
         """Show the figures of the webhook, its commits, the store, the relay and the queue."""
         commits = service.webhook.commits
@@ -244,7 +286,7 @@ def _state(router: APIRouter, service: PipelineService) -> None:
             "process": {"pid": os.getpid(), "rss_bytes": psutil.Process().memory_info().rss},
         }
 
-    @router.get("/health", responses={503: {"model": Health}})
+    @router.get("/health", summary="Whether events can be taken, tried now", responses={503: {"model": Health}})
     def health(response: Response) -> Health:
         """Try the store, the queue and the relay, now."""
         store, broker, relay = _check(service.store.ping), _broker(service), _relay(service)
@@ -253,7 +295,7 @@ def _state(router: APIRouter, service: PipelineService) -> None:
             state, response.status_code = "down", 503
         return Health(status=state, store=store, broker=broker, relay=relay)
 
-    @router.get("/metrics", response_class=Response)
+    @router.get("/metrics", summary="Figures of the service, for Prometheus", response_class=Response)
     def prometheus() -> Response:
         """Show the figures as Prometheus reads them."""
         return Response(metrics.exposition(service), media_type=metrics.CONTENT_TYPE)

@@ -146,6 +146,25 @@ def test_the_docs_describe_the_webhook_and_ask_no_other_machine(shared: Served) 
     webhook = described["/webhook/{stream}"]["post"]
     assert {"group_by", "sum_field", "webhook-id"} <= {one["name"] for one in webhook["parameters"]}
     assert "application/x-ndjson" in webhook["requestBody"]["content"]
+    assert "422" in webhook["description"]
+    assert "application/problem+json" in webhook["responses"]["4XX"]["content"]
+
+
+def test_the_docs_explain_the_figures_and_what_a_page_is_for(shared: Served) -> None:
+    described = get(f"{shared.url}/openapi.json").json
+    models = described["components"]["schemas"]
+    for model in ("Queue", "Taken"):
+        assert all(part.get("description") for part in models[model]["properties"].values()), model
+    for path in ("/results", "/rows", "/messages", "/dead-letters", "/status", "/health", "/metrics"):
+        assert len(described["paths"][path]["get"]["summary"].split()) > 2
+
+
+def test_a_delivery_of_bad_records_alone_is_answered_as_the_docs_say(served: Served) -> None:
+    head = {"webhook-id": "msg_1"}
+    assert post(served.orders, b"nonsense", head).status == 422
+    again = post(served.orders, b"nonsense", head)
+    assert (again.status, again.json) == (200, {"accepted": 0, "duplicates": 1, "dead": 0, "groups": 0})
+    assert served.store.status().dead_letters == 1
 
 
 def test_rows_that_are_no_numbers_for_a_browser_keep_their_digits(served: Served) -> None:
