@@ -2,18 +2,36 @@
 
 Idea        Say a number first; a figure then shows how far off it was.
 Invariant   A prediction is what its cell said last; `...` and `None` mean "not yet" and stop nothing.
-When wrong  A value that is not a number is refused with what to write; an unknown name is simply not predicted.
+When wrong  A value that is no number >= 0, a unit nobody knows and arguments in the wrong order are refused with what
+            to write; an unknown name is simply not predicted.
 See         notebooks/1_streaming_pipeline.ipynb · tests/workbook/test_predictions.py
 """
 
 from __future__ import annotations
 
+import difflib
+import math
+import re
 from dataclasses import dataclass
 from types import EllipsisType
 
 from arion_lib.measure.units import BYTES, SECONDS
 
 _FACTORS = {**BYTES, **SECONDS}
+_MEANT = {
+    **{unit.lower(): unit for unit in _FACTORS},
+    "byte": "B",
+    "kilobyte": "kB",
+    "megabyte": "MB",
+    "gigabyte": "GB",
+    "terabyte": "TB",
+    "nanosecond": "ns",
+    "microsecond": "us",
+    "millisecond": "ms",
+    "second": "s",
+}
+_COUNTED = re.compile(r"[^\W\d_]{2,}s")
+"""A word for what is counted: several letters and a plural's s, as in "connections"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +51,8 @@ class Prediction:
 
     @property
     def factor(self) -> float:
-        """What one `unit` is in bytes or seconds; 1 for any other unit."""
-        return _FACTORS.get(self.unit, 1.0)
+        """What one `unit` is in bytes, seconds or bytes per second; 1 for any other unit."""
+        return _FACTORS.get(self.unit.removesuffix("/s"), 1.0)
 
 
 _made: dict[str, Prediction] = {}  # the kernel's memory between cells: a notebook has one reader
@@ -43,24 +61,53 @@ _made: dict[str, Prediction] = {}  # the kernel's memory between cells: a notebo
 def predict(name: str, value: float | EllipsisType | None, unit: str = "") -> None:
     """Keep the reader's prediction `value` (in `unit`) and print it; `...` or `None` says that it is still open.
 
-    Raises `TypeError` for a value that is not a number.
+    `unit` is "B", "kB" ... "TB", "ns" ... "s", "%", the plural of what is counted ("records"), or empty; `/s` makes it
+    a rate.
+    Zero is a prediction: that nothing will happen. Raises `TypeError` for a name that is no text or a value that is no
+    number, `ValueError` for a negative or endless value and for an unknown unit.
 
     >>> predict("peak", 120, "MB")
     you predict  peak: 120 MB
     >>> predict("peak", ..., "MB")
     you predict  peak: ? MB  (put a number in place of ... and run this cell again)
     """
-    if not name:
-        raise ValueError("name must be a word or two, got ''")
+    _check_order(name, value, unit)
+    _check_unit(unit)
     if value is None or value is ...:
         _made.pop(name, None)
         asked = f"{name}: ? {unit}".rstrip()
         print(f"you predict  {asked}  (put a number in place of ... and run this cell again)")
         return
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"value must be a number, got {value!r}; put the unit into a third argument")
+    if not (value >= 0 and math.isfinite(value)):
+        raise ValueError(f"value must be a number >= 0, got {value!r}; what do you expect to be measured?")
     _made[name] = Prediction(name, value, unit)
     print(f"you predict  {_made[name]}")
+
+
+def _check_order(name: object, value: object, unit: object) -> None:
+    """Refuse arguments of the wrong types; who swapped them needs to see the order."""
+    order = 'write predict("peak", 120, "MB"): the name, the number, its unit'
+    if not isinstance(name, str):
+        raise TypeError(f"name must be a text, got {name!r}; {order}")
+    if not name.strip():
+        raise ValueError(f"name must be a word or two, got {name!r}; {order}")
+    if value is not None and value is not ... and (isinstance(value, bool) or not isinstance(value, int | float)):
+        raise TypeError(f"value must be a number, got {value!r}; {order}")
+    if not isinstance(unit, str):
+        raise TypeError(f"unit must be a text, got {unit!r}; {order}")
+
+
+def _check_unit(unit: str) -> None:
+    base = unit.removesuffix("/s")
+    singular = base.lower().rstrip("s") if len(base) > 2 else base.lower()
+    meant = _MEANT.get(base.lower()) or _MEANT.get(singular)
+    if base in (*_FACTORS, "%") or not unit or (meant is None and _COUNTED.fullmatch(base)):
+        return
+    near = difflib.get_close_matches(singular, _MEANT, n=1, cutoff=0.5)
+    guess = meant or (_MEANT[near[0]] if near else None)
+    hint = f"; did you mean {guess}?" if guess else ""
+    known = ", ".join([*_FACTORS, "%"])
+    raise ValueError(f'unit must be one of {known}, or the plural of what is counted ("records"), got {unit!r}{hint}')
 
 
 def prediction(name: str) -> float | None:
