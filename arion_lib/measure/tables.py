@@ -138,7 +138,11 @@ def measure_each(
     timeout: float | None = None,
     limit: float | None = None,
 ) -> Table:
-    """Measure memory and throughput of each version on the same arguments; the parameters are those of `measure`."""
+    """Measure memory and throughput of each version on the same arguments; the parameters are those of `measure`.
+
+    Raises `TypeError` when `versions` is no dict, `ValueError` when it is empty.
+    """
+    _check_mapping("versions", versions, "name to function")
     options: dict[str, Any] = {"unit": unit, "setup": setup, "timeout": timeout, "limit": limit}
     return Table(
         tuple((name, _unless_stopped(partial(measure, fn, *args, **options))) for name, fn in versions.items())
@@ -154,7 +158,12 @@ def measure_growth(
     timeout: float | None = None,
     limit: float | None = None,
 ) -> Growth:
-    """Measure the memory of each version as `fn(input)` for each input; `inputs` maps a size in `unit` to the input."""
+    """Measure the memory of each version as `fn(input)` for each input; `inputs` maps a size in `unit` to the input.
+
+    Raises `TypeError` when one of them is no dict, `ValueError` when one is empty.
+    """
+    _check_mapping("versions", versions, "name to function")
+    _check_mapping("inputs", inputs, "size to input")
     return Growth(
         unit,
         tuple(
@@ -195,6 +204,14 @@ def html_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         for row in rows
     )
     return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _check_mapping(name: str, given: object, what: str) -> None:
+    """Refuse what is no dict, and an empty one: its table would be empty too."""
+    if not isinstance(given, Mapping):
+        raise TypeError(f"{name} must be a dict of {what}, got {type(given).__name__}")
+    if not given:
+        raise ValueError(f"{name} must be a dict of {what}, got an empty one: nothing would be measured")
 
 
 def _padded(line: Sequence[str], widths: Sequence[int]) -> list[str]:

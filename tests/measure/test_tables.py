@@ -54,6 +54,27 @@ def test_a_killed_version_becomes_a_row_and_a_raised_exception_does_not():
         measure_each({"breaks": lambda: 1 / 0})
 
 
+@pytest.mark.parametrize(
+    ("versions", "inputs", "said"),
+    [
+        ([len], {1: "a"}, "versions must be a dict of name to function, got list"),
+        (len, {1: "a"}, "versions must be a dict of name to function, got builtin_function_or_method"),
+        ({}, {1: "a"}, "versions must be a dict of name to function, got an empty one: nothing would be measured"),
+        ({"len": len}, ["a"], "inputs must be a dict of size to input, got list"),
+        ({"len": len}, {}, "inputs must be a dict of size to input, got an empty one: nothing would be measured"),
+    ],
+)
+def test_what_is_no_dict_of_versions_or_inputs_is_refused_before_a_process_starts(versions, inputs, said, monkeypatch):
+    monkeypatch.setattr("subprocess.Popen", None)
+    with pytest.raises((TypeError, ValueError)) as refused:
+        measure_growth(versions, inputs)
+    assert str(refused.value) == said
+    if "versions" in said:
+        with pytest.raises((TypeError, ValueError)) as refused:
+            measure_each(versions, "a")
+        assert str(refused.value) == said
+
+
 def test_growth_tells_what_follows_the_input_from_what_does_not():
     growth = measure_growth({"holds": holds, "streams": streams}, {n: n for n in (2_000_000, 40_000_000)}, unit="B")
     assert growth.slope("holds") > 0.9
