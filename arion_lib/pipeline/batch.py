@@ -36,7 +36,10 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
-    """What is known of one group. `None` means that this figure was not asked for; the mean is sum / count."""
+    """What is known of one group. `None` means that this figure was not asked for.
+
+    `sum` / `count` is the mean where every record has a number, or where the mean was asked for (see `groups.Groups`).
+    """
 
     count: int
     sum: Number | None = None

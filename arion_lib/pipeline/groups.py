@@ -56,8 +56,9 @@ class Groups:
     """Aggregate records by key: `add` blocks of them, `take` what came together.
 
     `keys` names fields or windows of time; `field` is what is summed (None: only count); `figures` says which of sum,
-    min, max and mean are wanted (the mean is kept as sum and count). A record whose `field` is missing or null is
-    counted but adds nothing, as in SQL. `full` says that `max_keys` groups have come together: time to take.
+    min, max and mean are wanted. A record whose `field` is missing or null is counted but adds nothing, as in SQL;
+    where the mean is wanted it is not counted either, like SQL's `count(field)`, so that sum / count is it.
+    `full` says that `max_keys` groups have come together: time to take.
 
     >>> groups = Groups(["type"], "amount")
     >>> groups.add([{"type": "paid", "amount": 5}, {"type": "paid", "amount": 2}, {"type": "sent"}])
@@ -86,6 +87,7 @@ class Groups:
         self.dead: list[DeadLetter] = []
         self.records = 0
         self._sum = field is not None and bool(self.figures & {"sum", "mean"})
+        self._mean = field is not None and "mean" in self.figures
         self._min = field is not None and "min" in self.figures
         self._max = field is not None and "max" in self.figures
         self._safe = self._readers(getter)
@@ -165,6 +167,7 @@ class Groups:
         count = len(values)
         if None in values:
             values = [value for value in values if value is not None]
+            count = len(values) if self._mean else count
         return Aggregate(
             count,
             total(values) if self._sum else None,

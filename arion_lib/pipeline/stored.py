@@ -95,8 +95,11 @@ class Result:
     max: Number | None = None
 
     @property
-    def mean(self) -> float | Decimal | None:
-        """The sum divided by the count; None where no sum was asked for."""
+    def sum_per_record(self) -> float | Decimal | None:
+        """The sum divided by the count; None where no sum was asked for.
+
+        It is the values' mean only where each record of the group has one: the count holds those without it, too.
+        """
         return mean(self.sum, self.count)
 
 

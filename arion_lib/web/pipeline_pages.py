@@ -23,7 +23,7 @@ from pydantic import BaseModel, Field
 
 from arion_lib.pipeline.batch import Number
 from arion_lib.pipeline.queued import BrokerError
-from arion_lib.pipeline.stored import StoreError
+from arion_lib.pipeline.stored import Result, StoreError
 from arion_lib.web import metrics
 from arion_lib.web.refusals import parameter_problem
 from arion_lib.web.service import PipelineService
@@ -46,14 +46,16 @@ class Taken(BaseModel):
 
 
 class Group(BaseModel):
-    """What is known of one group."""
+    """What is known of one group; a figure that was not asked for is left out."""
 
-    group: list[str | int | float | bool | None]
-    count: int
-    sum: Number | None
-    min: Number | None
-    max: Number | None
-    mean: Number | None
+    group: list[str | int | float | bool | None] = Field(description="values of the `group_by` fields, in order")
+    count: int = Field(description="records, those whose `sum_field` is missing or null included")
+    sum: Number | None = Field(None, description="sum of the numbers in `sum_field`")
+    sum_per_record: Number | None = Field(
+        None, description="sum / count; the mean of the numbers only where every record has one"
+    )
+    min: Number | None = Field(None, description="least number, where the stored group has it (a webhook's has not)")
+    max: Number | None = Field(None, description="greatest number, likewise")
 
 
 class Groups(BaseModel):
@@ -202,7 +204,7 @@ def _webhook(router: APIRouter, service: PipelineService) -> None:
 def _contents(router: APIRouter, service: PipelineService) -> None:
     store = service.store
 
-    @router.get("/results", summary="Groups of a stream, with their figures")
+    @router.get("/results", summary="Groups of a stream, with their figures", response_model_exclude_unset=True)
     def results(stream: Stream, after: str | None = None, limit: Limit = 100) -> Groups:
         """Show the groups of a stream; `after` is the last group of the page before, as JSON."""
         try:
@@ -210,10 +212,7 @@ def _contents(router: APIRouter, service: PipelineService) -> None:
         except (ValueError, TypeError):
             raise parameter_problem("after must be a group as JSON", f"{after!r:.80}") from None
         found = store.results(stream, key, limit)
-        items = [
-            Group(group=list(one.key), count=one.count, sum=one.sum, min=one.min, max=one.max, mean=one.mean)
-            for one in found
-        ]
+        items = [_group(one) for one in found]
         last = json.dumps(items[-1].group) if items else ""
         return Groups(items=items, next=_next("/results", stream, last, limit, len(items)))
 
@@ -251,6 +250,12 @@ def _contents(router: APIRouter, service: PipelineService) -> None:
         last = items[-1].place if items else ""
         queue = _queue(service)
         return Messages(items=items, next=_next("/messages", stream, last, limit, len(items)), queue=queue)
+
+
+def _group(one: Result) -> Group:
+    figures = {"sum": one.sum, "sum_per_record": one.sum_per_record, "min": one.min, "max": one.max}
+    known = {name: figure for name, figure in figures.items() if figure is not None}
+    return Group(group=list(one.key), count=one.count, **known)
 
 
 def _queue(service: PipelineService) -> Queue | QueueError | None:

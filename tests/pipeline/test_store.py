@@ -152,11 +152,11 @@ def test_sums_are_what_python_says_to_the_last_digit(database: Database) -> None
             )
 
 
-def test_the_mean_is_derived_and_absent_without_a_sum(database: Database) -> None:
+def test_the_sum_per_record_is_derived_and_absent_without_a_sum(database: Database) -> None:
     with database.open() as store:
         groups = {("i",): Aggregate(4, sum=10), ("d",): Aggregate(4, sum=Decimal("1.0")), ("n",): Aggregate(4)}
         store.commit(Batch("s", groups=groups))
-        assert {result.key[0]: result.mean for result in store.results("s")} == {
+        assert {result.key[0]: result.sum_per_record for result in store.results("s")} == {
             "i": 2.5,
             "d": Decimal("0.25"),
             "n": None,
