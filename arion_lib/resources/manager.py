@@ -88,7 +88,7 @@ class Resources:
             raise ResourceError(f"{self._label} is open already: leave it first, or make a second manager")
         outer = self._outer._open_entry() if self._outer is not None else None
         self._entry = entry = kind(self._plan, self._meters, self._journal, next(self._entries), outer)
-        self._watch = Watch(self._label, entry.leases)
+        self._watch = Watch(self._label, entry)
         if outer is not None:
             self._ended_by_outer = False
             outer.inner = (*outer.inner, (self, entry))

@@ -10,21 +10,24 @@ from __future__ import annotations
 
 import warnings
 
-from arion_lib.resources.core import Lease
+from arion_lib.resources.core import Entry
+from arion_lib.resources.interrupts import in_main_thread, interrupts
 
 
 class Watch:
     """Warns when it is dropped while resources are open."""
 
-    __slots__ = ("label", "leases")
+    __slots__ = ("entry", "label")
 
-    def __init__(self, label: str, leases: dict[str, Lease]) -> None:
-        self.label, self.leases = label, leases
+    def __init__(self, label: str, entry: Entry) -> None:
+        self.label, self.entry = label, entry
 
     def __del__(self) -> None:
-        if self.leases:
+        if in_main_thread():
+            interrupts.free(self.entry)  # or Ctrl-C would be this manager's affair for ever
+        if self.entry.leases:
             warnings.warn(
-                f"{self.label} was never left; still open: {', '.join(self.leases)}: use `with`",
+                f"{self.label} was never left; still open: {', '.join(self.entry.leases)}: use `with`",
                 ResourceWarning,
                 stacklevel=2,
             )
@@ -33,4 +36,4 @@ class Watch:
 class Dismissed:
     """What a watch becomes when it is over."""
 
-    __slots__ = ("label", "leases")
+    __slots__ = ("entry", "label")

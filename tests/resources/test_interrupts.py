@@ -101,6 +101,14 @@ def with_an_interrupt_in_the_body(log: Log) -> None:
         raise AssertionError("the interrupt came too late")
 
 
+def test_a_forgotten_manager_gives_the_handler_back(handler: Any) -> None:
+    forgotten = [Resources(**Log().probes("a"))]
+    forgotten[0].__enter__()
+    assert signal.getsignal(signal.SIGINT) is not handler
+    with pytest.warns(ResourceWarning, match="still open: a"):
+        forgotten.clear()
+
+
 def test_managers_in_other_threads_leave_the_handler_alone(handler: Any) -> None:
     seen: list[Any] = []
 
