@@ -17,7 +17,7 @@ from arion_lib.contracts.guards import lazy_function
 from arion_lib.contracts.hints import Hint, text
 from arion_lib.contracts.levels import SWITCH, Level, current
 from arion_lib.contracts.places import Place, named_line
-from arion_lib.contracts.predicates import Source, expression, fits
+from arion_lib.contracts.predicates import Source, expression, fits, same_at_all_levels
 from arion_lib.contracts.violations import ContractCallError, LockedMember
 
 
@@ -91,8 +91,10 @@ class ContractAttribute(property):
     def _compile(self) -> FunctionType:
         source = Source(self.level)
         test = expression(self.hint, "value", source)
+        differs = self.level is not Level.FAST or not same_at_all_levels(self.hint)
+        by_level = f"if {source.constant(SWITCH)}[0]: return {source.constant(self._by_level)}(instance, value)"
         lines = [
-            f"if {source.constant(SWITCH)}[0]: return {source.constant(self._by_level)}(instance, value)",
+            *([by_level] if differs else []),
             *([f"if not {test}: return {source.constant(self._unfit)}(instance, value)"] if test else []),
             self._store(source),
         ]
@@ -116,9 +118,11 @@ class ContractAttribute(property):
 
     def _unfit(self, instance: Any, value: Any) -> None:
         """attrs takes the descriptor itself for the default it found in the class: then the default is meant."""
-        if type(value) is not ContractAttribute:
+        if type(value) is ContractAttribute:
+            value = value.default
+        elif current(self.level) is not Level.OFF:
             raise self.fault(value, instance)
-        self._put(instance, value.default)
+        self._put(instance, value)
 
     def _put(self, instance: Any, value: Any) -> None:
         if self.slot is None:

@@ -25,7 +25,7 @@ from arion_lib.contracts.hints import Hint, text
 from arion_lib.contracts.levels import SWITCH, Level, current
 from arion_lib.contracts.metrics import QUEUE, MetricsByClass
 from arion_lib.contracts.places import Place
-from arion_lib.contracts.predicates import PREFIX, Source, expression, fits
+from arion_lib.contracts.predicates import PREFIX, Source, expression, fits, same_at_all_levels
 from arion_lib.contracts.violations import ContractCallError
 
 RETURN = "return value"
@@ -176,12 +176,20 @@ def _defaults(signature: Signature) -> tuple[tuple[Any, ...] | None, dict[str, A
 def _body(plan: Plan, source: Source, *, switched: bool) -> list[str]:
     arguments = _arguments(plan.signature)
     lines = []
-    if switched:
+    if switched and _levels_differ(plan):
         at_level = source.constant(_by_level(plan))
         call = f"{at_level}({source.constant(current)}({source.constant(plan.level)}))({arguments})"
         lines = [f"if {source.constant(SWITCH)}[0]: return {'await ' if plan.asynchronous else ''}{call}"]
     inner = [*_tests(plan, plan.arguments, source), *_call(plan, arguments, source)]
     return lines + (_timed(plan, inner, source) if plan.metrics is not None else inner)
+
+
+def _levels_differ(plan: Plan) -> bool:
+    """Tell whether another level would check otherwise; if not, asking for it when a value fails is enough."""
+    if plan.level is not Level.FAST or plan.elements:
+        return True
+    checks = [check.hint for check in (*plan.arguments, *plan.results)]
+    return any(same_at_all_levels(hint, plan.owner) is False for hint in checks)
 
 
 def _arguments(signature: Signature) -> str:
@@ -220,11 +228,17 @@ def _test(plan: Plan, check: Check, source: Source) -> list[str]:
         test = f"({value} := {check.reads}, {test})[1]"
     if check.unless:
         test = f"({check.unless} or {test})"
-    return [f"if not {test}: raise {source.constant(_fault(plan, check))}({value})"]
+    return [f"if not {test}: {source.constant(_refusal(plan, check))}({value})"]
 
 
-def _fault(plan: Plan, check: Check) -> Callable[[object], ContractCallError]:
-    return lambda value: ContractCallError(plan.member, check.label, value, text(check.hint), check.promised_at)
+def _refusal(plan: Plan, check: Check) -> Callable[[object], None]:
+    """Return what a guard calls with a value that does not fit. It raises, unless checks are off just now."""
+
+    def refuse(value: object) -> None:
+        if current(plan.level) is not Level.OFF:
+            raise ContractCallError(plan.member, check.label, value, text(check.hint), check.promised_at)
+
+    return refuse
 
 
 def _by_level(plan: Plan) -> Callable[[Level], Callable[..., Any]]:
@@ -271,12 +285,16 @@ def _timed(plan: Plan, inner: list[str], source: Source) -> list[str]:
 
 
 def _recorder_lines(plan: Plan, source: Source) -> list[str]:
-    metrics, by_class, owner = f"{PREFIX}m", source.constant(plan.metrics), source.constant(plan.owner)
-    first = source.constant(plan.metrics[plan.owner]) if plan.metrics is not None and plan.owner is not None else "None"
-    return [
-        f"{metrics} = {first} if {plan.metrics_key} is {owner} else {by_class}[{plan.metrics_key}]",
-        f"{PREFIX}recorder = {metrics}.local.recorder",
-    ]
+    """Find the recorder of this class and thread; for the class that the guard was made for without a look-up."""
+    if plan.metrics is None or plan.owner is None:
+        return []
+    own, by_class = plan.metrics[plan.owner], source.constant(plan.metrics)
+    whose = f"{plan.metrics_key} is {source.constant(plan.owner)}"
+    if plan.asynchronous:
+        found = f"{source.constant(own)} if {whose} else {by_class}[{plan.metrics_key}]"
+        return [f"{PREFIX}m = {found}", f"{PREFIX}recorder = {PREFIX}m.local.recorder"]
+    found = f"{source.constant(own.local)} if {whose} else {by_class}[{plan.metrics_key}].local"
+    return [f"{PREFIX}recorder = ({found}).recorder"]
 
 
 def _thread_marks() -> tuple[str, str, str]:
@@ -291,12 +309,12 @@ def _task_marks() -> tuple[str, str, str]:
 
 
 def _element_check(plan: Plan) -> Callable[[object], None]:
-    tests = [(fits(check.hint, Level.ALL, plan.owner), _fault(plan, check)) for check in plan.elements]
+    tests = [(fits(check.hint, Level.ALL, plan.owner), _refusal(plan, check)) for check in plan.elements]
 
     def look(value: object) -> None:
-        for test, fault in tests:
+        for test, refuse in tests:
             if not test(value):
-                raise fault(value)
+                refuse(value)
 
     return look
 

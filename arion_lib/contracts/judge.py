@@ -9,9 +9,9 @@ See         arion_lib/contracts/signatures.py · arion_lib/contracts/subtypes.py
 from __future__ import annotations
 
 import collections.abc as abc
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from inspect import Signature
+from inspect import Parameter, Signature
 from types import FunctionType
 from typing import Any
 
@@ -22,7 +22,7 @@ from arion_lib.contracts.members import Flow, Kind, Member, is_opaque
 from arion_lib.contracts.places import Place, named_line
 from arion_lib.contracts.predicates import fits
 from arion_lib.contracts.promises import Promise, is_abstract
-from arion_lib.contracts.signatures import Mismatch, mismatches, routes, same_signature
+from arion_lib.contracts.signatures import Mismatch, mismatches, routes, same_signature, takes_in_order
 from arion_lib.contracts.subtypes import is_subtype
 from arion_lib.contracts.violations import Code, Violation, shown
 
@@ -190,10 +190,17 @@ def _method(case: Case, offer: Member) -> Iterator[Violation]:
     asked, given = promised.signature(case.arguments), offer.signature()
     if asked is None or given is None:
         return
-    wrong = mismatches(asked, given)
-    yield from (_mismatch(case, offer, asked, found) for found in wrong)
-    misplaced = {found.name for found in wrong if found.code is Code.PARAMETER_ORDER}
-    yield from _narrow_parameters(case, offer, asked, given, misplaced)
+    if takes_in_order(asked, given):
+        pairs = zip(asked.parameters.values(), given.parameters.values(), strict=False)
+        yield from _narrow_parameters(case, offer, pairs)
+    else:
+        wrong = mismatches(asked, given)
+        yield from (_mismatch(case, offer, asked, found) for found in wrong)
+        misplaced = {found.name for found in wrong if found.code is Code.PARAMETER_ORDER}
+        pairs_met = routes(asked, given)
+        yield from _narrow_parameters(
+            case, offer, ((w, t) for w, t in pairs_met if w.name not in misplaced or w.name == t.name)
+        )
     yield from _results(case, offer, asked.return_annotation, given.return_annotation)
 
 
@@ -241,14 +248,10 @@ _WORDS: dict[Code, tuple[str, str]] = {
 }
 
 
-def _narrow_parameters(
-    case: Case, offer: Member, asked: Signature, given: Signature, misplaced: set[str]
-) -> Iterator[Violation]:
+def _narrow_parameters(case: Case, offer: Member, pairs: Iterable[tuple[Parameter, Parameter]]) -> Iterator[Violation]:
     seen: set[str] = set()
-    for want, target in routes(asked, given):
-        if want.name in seen or (want.name in misplaced and want.name != target.name):
-            continue
-        if is_subtype(want.annotation, target.annotation):
+    for want, target in pairs:
+        if want.name in seen or is_subtype(want.annotation, target.annotation):
             continue
         seen.add(want.name)
         wide, narrow = text(want.annotation), text(target.annotation)

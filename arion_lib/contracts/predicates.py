@@ -76,6 +76,16 @@ def fits(hint: Hint, level: Level = Level.ALL, owner: type | None = None) -> Cal
     return found
 
 
+def same_at_all_levels(hint: Hint, owner: type | None = None) -> bool:
+    """Tell whether levels `fast` and `all` check the same: there is no element to look at.
+
+    >>> same_at_all_levels(int | None), same_at_all_levels(list[int])
+    (True, False)
+    """
+    fast, thorough = (expression(hint, "value", Source(level, owner)) for level in (Level.FAST, Level.ALL))
+    return fast == thorough
+
+
 def _is_foreign(hint: Hint) -> bool:
     """Tell whether the hint's metadata holds validators of beartype's, which only beartype can run."""
     return any(type(m).__module__.startswith("beartype.") for m in getattr(hint, "__metadata__", ()))
