@@ -108,7 +108,8 @@ def test_samples_are_in_order_and_start_near_the_baseline():
     samples = measure_memory(grows).samples
     times = [at for at, _ in samples]
     assert times == sorted(times)
-    assert samples[0][1] < samples[-1][1]
+    # The last sample may come after the return, when all is given back: the highest is what the first stays under.
+    assert samples[0][1] < max(size for _, size in samples)
 
 
 def test_throughput_is_what_was_ticked_in_the_seconds_it_took():
