@@ -1,0 +1,132 @@
+"""How a task is to be run: what `with_options` takes and what `@task` declares on a function.
+
+Idea        Options are a frozen value beside the call, never keywords within it: `submit(f, priority=3)` gives f its
+            own `priority`, as the `Executor` contract says it must.
+Invariant   An `Options` that exists is valid; thousands of tasks share one.
+When wrong  A wrong option is refused where it is written, before any task exists.
+See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_options.py
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+if TYPE_CHECKING:
+    from arion_lib.scheduler.task import Task
+
+LANES = ("processes", "threads", "loop")
+Lane = Literal["processes", "threads", "loop"]
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to run a task. Times are in seconds; every field has the default of a plain `submit`.
+
+    `priority`: higher runs sooner; equal ones in the order they became ready.
+    `after`: tasks that must have ended well first, beyond those among the arguments.
+    `if_dependency_fails`: "fail" (the default) fails this task too, with the cause chained; "run" runs it all the same;
+    a failed task among the arguments always fails it.
+    `retries`: how many more attempts a failed, timed-out or killed attempt is given; with more than 0 a task may run
+    more than once (at-least-once). `retry_on` names the exceptions of the task's own code that are worth another
+    attempt. `backoff` seconds pass before the second attempt, twice that before the third, and so on.
+    `timeout`: for one attempt from its start. `deadline`: for all of it from submission.
+    `lane`: "processes", "threads" or "loop"; None is the function's own declaration, else "loop" for an `async def`
+    and "processes" for the rest.
+    """
+
+    priority: int = 0
+    after: tuple[Task[Any], ...] = ()
+    if_dependency_fails: Literal["fail", "run"] = "fail"
+    retries: int = 0
+    retry_on: tuple[type[BaseException], ...] = (Exception,)
+    backoff: float = 0.0
+    timeout: float | None = None
+    deadline: float | None = None
+    lane: Lane | None = None
+    name: str | None = None
+    tags: frozenset[str] = field(default=frozenset())
+
+    def __post_init__(self) -> None:
+        if type(self.priority) is not int:
+            raise TypeError(f"priority must be an int, higher runs sooner, got {self.priority!r}")
+        if type(self.retries) is not int or self.retries < 0:
+            raise ValueError(f"retries must be an int >= 0, got {self.retries!r}")
+        if not (isinstance(self.backoff, (int, float)) and 0 <= self.backoff < math.inf):
+            raise ValueError(f"backoff must be seconds >= 0, got {self.backoff!r}")
+        for name, value in (("timeout", self.timeout), ("deadline", self.deadline)):
+            if value is not None and not (isinstance(value, (int, float)) and value > 0):
+                raise ValueError(f"{name} must be seconds > 0 or None, got {value!r}")
+        if self.lane is not None and self.lane not in LANES:
+            raise ValueError(f"lane must be one of {', '.join(LANES)}, got {self.lane!r}")
+        if self.if_dependency_fails not in ("fail", "run"):
+            raise ValueError(f"if_dependency_fails must be 'fail' or 'run', got {self.if_dependency_fails!r}")
+
+    def but(self, **changes: Any) -> Options:
+        """Return a copy with some options changed; `after` and `tags` may be any iterable.
+
+        >>> Options().but(priority=3, tags={"nightly"}).priority
+        3
+        >>> Options().but(prioritty=3)
+        Traceback (most recent call last):
+            ...
+        TypeError: an option must be one of priority, after, if_dependency_fails, retries, retry_on, backoff, timeout, \
+deadline, lane, name, tags, got 'prioritty'
+        """
+        for name in changes:
+            if name not in Options.__slots__:
+                raise TypeError(f"an option must be one of {', '.join(Options.__slots__)}, got {name!r}")
+        if "after" in changes:
+            changes["after"] = _tasks(changes["after"])
+        if "tags" in changes:
+            changes["tags"] = _tags(changes["tags"])
+        if "retry_on" in changes and isinstance(changes["retry_on"], type):
+            changes["retry_on"] = (changes["retry_on"],)
+        return replace(self, **changes)
+
+
+def _tasks(after: Task[Any] | Iterable[Task[Any]]) -> tuple[Task[Any], ...]:
+    from arion_lib.scheduler.task import Task
+
+    tasks = (after,) if isinstance(after, Task) else tuple(after)
+    for one in tasks:
+        if not isinstance(one, Task):
+            raise TypeError(f"after must be tasks of this scheduler, got {one!r}")
+    return tasks
+
+
+def _tags(tags: str | Iterable[str]) -> frozenset[str]:
+    return frozenset((tags,)) if isinstance(tags, str) else frozenset(tags)
+
+
+PLAIN = Options()
+
+
+def task(**options: Any) -> Callable[[F], F]:
+    """Declare on a function how it is to be run; the function itself stays what it was.
+
+    What is declared holds for every submit of it, unless that submit's own options say otherwise.
+
+    >>> @task(lane="threads", retries=3)
+    ... def fetch(address: str) -> bytes: ...
+    >>> declared(fetch).retries
+    3
+    """
+    declaration = PLAIN.but(**options)
+    if declaration.after:
+        raise TypeError("after must be given with the submit: a function cannot come after a task")
+
+    def declare(function: F) -> F:
+        function.__arion_task__ = options  # type: ignore[attr-defined]
+        return function
+
+    return declare
+
+
+def declared(function: Callable[..., Any]) -> Options:
+    """Return what `@task` declared on a function, or the plain options."""
+    options = getattr(function, "__arion_task__", None)
+    return PLAIN if options is None else PLAIN.but(**options)
