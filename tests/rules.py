@@ -24,11 +24,12 @@ MAY_IMPORT = {
 
 HOMES = {
     "matplotlib": {"measure/canvas.py"},
-    "ipywidgets": {"workbook/monitor.py"},
+    "ipywidgets": {"workbook/monitor.py", "workbook/scheduler_monitor.py"},
+    "rich": {"web/top.py"},
     "nbval": {"workbook/strict.py"},
     "nbconvert": {"workbook/notebooks.py"},
     "uvicorn": {"web/server.py", "web/protocol.py"},
-    "prometheus_client": {"web/metrics.py"},
+    "prometheus_client": {"web/metrics.py", "scheduler/exporters.py"},
     "redis": {"pipeline/broker_redis.py", "resources/cache.py"},
     "pika": {"pipeline/broker_rabbitmq.py"},
     "psycopg": {

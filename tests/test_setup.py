@@ -281,6 +281,7 @@ def test_help_installs_nothing_and_shows_an_example(clone: Clone, word: str) -> 
         ("run --updat 1 2", "N must be one of 1, got '2'"),
         ("lab 9 --no-browser", "N must be one of 1, got '9'"),
         ("lab 9 --learner", "N must be one of 1, got '9'"),
+        ("top 127.0.0.1:8000", "must be like http://127.0.0.1:8000, got '127.0.0.1:8000'"),
         ("bench lasy", "NAME must be one of contracts, lazy"),
     ],
 )
@@ -306,7 +307,13 @@ def test_a_learners_copy_needs_no_environment(clone: Clone) -> None:
 
 
 def test_on_a_bare_clone_help_shows_the_arguments(clone: Clone) -> None:
-    shown = {"learner": "--to DIR", "run": "--update", "lab": "--learner", "bench": "benchmarks: contracts, lazy"}
+    shown = {
+        "learner": "--to DIR",
+        "run": "--update",
+        "lab": "--learner",
+        "top": "--interval",
+        "bench": "benchmarks: contracts, lazy",
+    }
     for word, text in shown.items():
         assert text in " ".join(clone.run(word, "--help").stdout.split()), word
 

@@ -54,6 +54,9 @@ WORDS = {
     ),
     "doctor": Word("say what is here, what is missing, how to repair it", "arion_lib.workbook.doctor", None, "doctor"),
     "serve": Word("serve the web application", "arion_lib.web.serve", ("web",), "serve --help"),
+    "top": Word(
+        "show what a running service's scheduler does", "arion_lib.web.top", ("web",), "top --interval 0.5", reads=True
+    ),
     "bench": Word(
         "measure ours and the peers side by side",
         "arion_lib.bench.command",
@@ -94,7 +97,7 @@ def unknown(name: str) -> str:
     """Return the error for a word that is none.
 
     >>> unknown("labb").splitlines()[0]
-    "WORD must be one of lab, test, learner, run, doctor, serve, bench, got 'labb': did you mean `lab`?"
+    "WORD must be one of lab, test, learner, run, doctor, serve, top, bench, got 'labb': did you mean `lab`?"
     """
     near = difflib.get_close_matches(name, WORDS, n=1)
     hint = f": did you mean `{near[0]}`?" if near else ""
