@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, TypeAlias
 
+from arion_lib.pipeline.means import mean
+
 Record: TypeAlias = Any
 """One event: a `dict` with string keys, or a `msgspec.Struct` that holds only the projected fields."""
 
@@ -38,13 +40,23 @@ class DeadLetter:
 class Aggregate:
     """What is known of one group. `None` means that this figure was not asked for.
 
-    `sum` / `count` is the mean where every record has a number, or where the mean was asked for (see `groups.Groups`).
+    `count` is of records; `values` is of the numbers that `sum` adds up, for a record may lack one. None beside a sum
+    says that nobody counted them.
+
+    >>> Aggregate(count=3, sum=15, values=2).mean
+    7.5
     """
 
     count: int
     sum: Number | None = None
     min: Number | None = None
     max: Number | None = None
+    values: int | None = None
+
+    @property
+    def mean(self) -> float | Decimal | None:
+        """The numbers' mean, records without one left out; None where there is no number, or nobody counted them."""
+        return mean(self.sum, self.values)
 
 
 @dataclass(frozen=True, slots=True)

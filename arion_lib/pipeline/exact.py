@@ -73,31 +73,23 @@ def greatest(a: Number, b: Number) -> Number:
 def merge(a: Aggregate, b: Aggregate) -> Aggregate:
     """Return what is known of a group when two parts of it come together; a figure only one part has is kept.
 
-    >>> merge(Aggregate(2, sum=3, min=1), Aggregate(1, sum=4, min=0))
-    Aggregate(count=3, sum=7, min=0, max=None)
+    >>> merge(Aggregate(2, sum=3, min=1, values=1), Aggregate(1, sum=4, min=0, values=1))
+    Aggregate(count=3, sum=7, min=0, max=None, values=2)
     """
     return Aggregate(
         a.count + b.count,
         a.sum if b.sum is None else b.sum if a.sum is None else add(a.sum, b.sum),
         a.min if b.min is None else b.min if a.min is None else least(a.min, b.min),
         a.max if b.max is None else b.max if a.max is None else greatest(a.max, b.max),
+        _values(a, b),
     )
 
 
-def mean(total: Number | None, count: int) -> float | Decimal | None:
-    """Return total / count: a Decimal (28 digits) of a Decimal total, otherwise a float; None of a total not asked for.
-
-    >>> mean(7, 2), mean(Decimal("0.5"), 2), mean(None, 2)
-    (3.5, Decimal('0.25'), None)
-    """
-    if total is None or not count:
-        return None
-    if isinstance(total, Decimal):
-        return Context(prec=28).divide(total, Decimal(count))
-    try:
-        return total / count
-    except OverflowError:  # an int whose quotient is past 1e308
-        return _infinity(total)
+def _values(a: Aggregate, b: Aggregate) -> int | None:
+    """Count the numbers of both sums; where one sum's numbers were not counted, those of the whole are not known."""
+    if a.sum is None or b.sum is None:
+        return b.values if a.sum is None else a.values
+    return None if a.values is None or b.values is None else a.values + b.values
 
 
 def check_number(number: Number | None) -> None:

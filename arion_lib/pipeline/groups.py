@@ -56,14 +56,15 @@ class Groups:
     """Aggregate records by key: `add` blocks of them, `take` what came together.
 
     `keys` names fields or windows of time; `field` is what is summed (None: only count); `figures` says which of sum,
-    min, max and mean are wanted. A record whose `field` is missing or null is counted but adds nothing, as in SQL;
-    where the mean is wanted it is not counted either, like SQL's `count(field)`, so that sum / count is it.
+    min, max and mean are wanted. A record whose `field` is missing or null is counted but adds nothing, as in SQL; the
+    numbers that a sum is of are counted beside it, like SQL's `count(field)`: `part.mean`.
     `full` says that `max_keys` groups have come together: time to take.
 
     >>> groups = Groups(["type"], "amount")
     >>> groups.add([{"type": "paid", "amount": 5}, {"type": "paid", "amount": 2}, {"type": "sent"}])
     >>> groups.take()
-    {('paid',): Aggregate(count=2, sum=7, min=None, max=None), ('sent',): Aggregate(count=1, sum=0, min=None, max=None)}
+    {('paid',): Aggregate(count=2, sum=7, min=None, max=None, values=2), \
+('sent',): Aggregate(count=1, sum=0, min=None, max=None, values=0)}
     """
 
     def __init__(
@@ -87,7 +88,6 @@ class Groups:
         self.dead: list[DeadLetter] = []
         self.records = 0
         self._sum = field is not None and bool(self.figures & {"sum", "mean"})
-        self._mean = field is not None and "mean" in self.figures
         self._min = field is not None and "min" in self.figures
         self._max = field is not None and "max" in self.figures
         self._safe = self._readers(getter)
@@ -167,12 +167,12 @@ class Groups:
         count = len(values)
         if None in values:
             values = [value for value in values if value is not None]
-            count = len(values) if self._mean else count
         return Aggregate(
             count,
             total(values) if self._sum else None,
             reduce(least, values) if self._min and values else None,
             reduce(greatest, values) if self._max and values else None,
+            len(values) if self._sum else None,
         )
 
 
@@ -228,7 +228,7 @@ def group_by(
     ValueError. The parameters are those of `Groups`.
 
     >>> list(group_by([{"t": "a", "n": 1}, {"t": "a", "n": 2}], ["t"], "n", figures=["max"]))
-    [{('a',): Aggregate(count=2, sum=None, min=None, max=2)}]
+    [{('a',): Aggregate(count=2, sum=None, min=None, max=2, values=None)}]
     """
     return _group(records, Groups(keys, field, figures=figures, max_keys=max_keys), on_dead)
 
@@ -252,8 +252,8 @@ def _group(
 def merge_all(partials: Iterable[dict[Key, Aggregate]]) -> dict[Key, Aggregate]:
     """Merge partial aggregates into one, in memory: for a look at small results, and as the store's upsert does it.
 
-    >>> merge_all([{("a",): Aggregate(1, sum=2)}, {("a",): Aggregate(2, sum=3)}])
-    {('a',): Aggregate(count=3, sum=5, min=None, max=None)}
+    >>> merge_all([{("a",): Aggregate(1, sum=2, values=1)}, {("a",): Aggregate(2, sum=3, values=1)}])
+    {('a',): Aggregate(count=3, sum=5, min=None, max=None, values=2)}
     """
     merged: dict[Key, Aggregate] = {}
     for partial in partials:

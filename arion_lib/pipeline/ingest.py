@@ -245,8 +245,8 @@ def row_reader(recipe: Recipe, max_record: int = MAX_RECORD) -> Callable[[bytes]
 
 def _message(stream: str, names: Sequence[str], key: Key, part: Aggregate, origin: Mapping[str, Any]) -> bytes:
     """Tell what one batch adds to one group; delivery and start make it recognisable when it comes twice."""
-    figures = {"stream": stream, "group": dict(zip(names, key, strict=True)), "count": part.count, "sum": part.sum}
-    return encode({**figures, **origin})
+    figures = {"count": part.count, "sum": part.sum, "values": part.values}
+    return encode({"stream": stream, "group": dict(zip(names, key, strict=True)), **figures, **origin})
 
 
 def _numbers(count: int, seen: int, dead: Sequence[DeadLetter]) -> list[int]:

@@ -242,6 +242,8 @@ def _check_groups(groups: Mapping[Key, Aggregate]) -> dict[str, Aggregate]:
     for key, aggregate in groups.items():
         if not isinstance(aggregate.count, int) or not 0 <= aggregate.count <= _INT64_MAX:
             raise ValueError(f"a count must be >= 0 and fit 64 bits, got {aggregate.count!r:.80}")
+        if aggregate.values is not None and (aggregate.sum is None or not 0 <= aggregate.values <= aggregate.count):
+            raise ValueError(f"values must stand beside a sum and be 0 to count, got {aggregate!r:.200}")
         for number in (aggregate.sum, aggregate.min, aggregate.max):
             check_number(number)
         name = encode_key(key)

@@ -21,7 +21,7 @@ from arion_lib.pipeline.stored import StoreBroken
 if TYPE_CHECKING:
     import psycopg
 
-_VERSION = 1
+_VERSION = 2
 _MAKING = 0x4172696F  # the advisory lock under which the tables are made
 
 SCHEMA = """
@@ -34,10 +34,11 @@ CREATE TABLE IF NOT EXISTS dead (
     stream integer, seq bigint, record bigint, "offset" bigint, reason text, raw bytea, PRIMARY KEY (stream, seq));
 CREATE TABLE IF NOT EXISTS groups (
     stream integer, key text COLLATE "C", count bigint NOT NULL, kinds text NOT NULL,
-    total numeric, least numeric, greatest numeric, PRIMARY KEY (stream, key));
+    total numeric, least numeric, greatest numeric, valued bigint, PRIMARY KEY (stream, key));
 CREATE TABLE IF NOT EXISTS deliveries (
     seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, stream integer NOT NULL, id text COLLATE "C" NOT NULL,
-    done bigint NOT NULL, complete boolean NOT NULL, at double precision NOT NULL, UNIQUE (stream, id));
+    done bigint NOT NULL, complete boolean NOT NULL, at double precision NOT NULL, length bigint, crc bigint,
+    UNIQUE (stream, id));
 CREATE TABLE IF NOT EXISTS seen (
     seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, stream integer NOT NULL, id text COLLATE "C" NOT NULL,
     at double precision NOT NULL, UNIQUE (stream, id));
@@ -46,12 +47,20 @@ CREATE TABLE IF NOT EXISTS outbox (
     first bigint NOT NULL, count bigint NOT NULL, block bytea, published boolean NOT NULL DEFAULT false);
 CREATE INDEX IF NOT EXISTS outbox_waiting ON outbox (seq) WHERE NOT published;
 """
+_UPGRADES = {
+    1: """
+ALTER TABLE groups ADD COLUMN valued bigint;
+ALTER TABLE deliveries ADD COLUMN length bigint, ADD COLUMN crc bigint
+"""
+}
+"""What makes tables of that version those of the next."""
 TABLES = ("streams", "rows", "dead", "groups", "deliveries", "seen", "outbox")
 _UPSERT = """
 INSERT INTO groups
-SELECT %s, * FROM unnest(%s::text[], %s::bigint[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[])
-ON CONFLICT (stream, key) DO UPDATE SET count = excluded.count, kinds = excluded.kinds,
-    total = excluded.total, least = excluded.least, greatest = excluded.greatest
+SELECT %s, * FROM unnest(%s::text[], %s::bigint[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[],
+    %s::bigint[])
+ON CONFLICT (stream, key) DO UPDATE SET count = excluded.count, kinds = excluded.kinds, total = excluded.total,
+    least = excluded.least, greatest = excluded.greatest, valued = excluded.valued
 """
 _ADVANCE = """
 INSERT INTO deliveries (stream, id, done, complete, at)
@@ -122,23 +131,34 @@ class PostgresWriting:
 
 
 def make_tables(db: psycopg.Connection[Any], where: str) -> None:
-    """Make the tables unless they are there; `where` names the database in errors.
+    """Make the tables unless they are there, or bring older ones up to date; `where` names the database in errors.
 
     Raises
     ------
     StoreBroken
-        There are tables of somebody else, or of another version.
+        There are tables of somebody else, or of a newer version.
     """
     db.execute("SELECT pg_advisory_xact_lock(%s)", (_MAKING,))
     theirs = "SELECT to_regclass('pipeline_version') IS NULL AND to_regclass('rows') IS NOT NULL"
     if db.execute(theirs).fetchone() == (True,):
         raise StoreBroken(f"the schema of {where} has a table 'rows' of somebody else: use another schema")
     db.execute(SCHEMA)
-    version = db.execute("SELECT version FROM pipeline_version").fetchone()
-    if version is None:
+    found = db.execute("SELECT version FROM pipeline_version").fetchone()
+    if found is None:
         db.execute("INSERT INTO pipeline_version VALUES (%s)", (_VERSION,))
-    elif version != (_VERSION,):
-        raise StoreBroken(f"{where} holds a pipeline store of version {version[0]}, not {_VERSION}")
+    else:
+        _upgrade(db, found[0], where)
+
+
+def _upgrade(db: psycopg.Connection[Any], version: int, where: str) -> None:
+    if not min(_UPGRADES) <= version <= _VERSION:
+        raise StoreBroken(
+            f"{where} must hold a pipeline store of version {min(_UPGRADES)} to {_VERSION}, got version {version}: "
+            "open it with the library that made it, or use another schema"
+        )
+    for older in range(version, _VERSION):
+        db.execute(_UPGRADES[older])
+        db.execute("UPDATE pipeline_version SET version = %s", (older + 1,))
 
 
 def stream_number(db: psycopg.Connection[Any], stream: str) -> int:
@@ -160,15 +180,16 @@ def echoed(db: psycopg.Connection[Any], number: int, first: int, count: int) -> 
     return [body.encode() for (body,) in db.execute(rows, (number, first, first + count))]
 
 
-def loaded(count: int, kinds: str, *figures: Decimal | None) -> Aggregate:
+def loaded(count: int, kinds: str, valued: int | None, *figures: Decimal | None) -> Aggregate:
     """Return what a row of `groups` holds."""
-    return Aggregate(count, *map(_number_of_kind, kinds, figures))
+    total, least, greatest = map(_number_of_kind, kinds, figures)
+    return Aggregate(count, total, least, greatest, valued)
 
 
 def _upsert(db: psycopg.Connection[Any], number: int, groups: Mapping[str, Aggregate]) -> None:
     """Join the groups with what is stored and write the sums; the stream's lock keeps everybody else out meanwhile."""
     found = db.execute(
-        "SELECT key, count, kinds, total, least, greatest FROM groups WHERE stream = %s AND key = ANY(%s)",
+        "SELECT key, count, kinds, valued, total, least, greatest FROM groups WHERE stream = %s AND key = ANY(%s)",
         (number, list(groups)),
     )
     joined = dict(groups)
@@ -185,6 +206,7 @@ def _upsert(db: psycopg.Connection[Any], number: int, groups: Mapping[str, Aggre
             [_numeric(one.sum) for one in figures],
             [_numeric(one.min) for one in figures],
             [_numeric(one.max) for one in figures],
+            [one.values for one in figures],
         ),
     )
 

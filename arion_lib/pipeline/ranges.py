@@ -97,8 +97,9 @@ def aggregate_range(part: Range, keys: Sequence[Part], field: str | None, figure
 def merge_answers(answers: Iterable[Answer]) -> Answer:
     """Merge the answers of ranges, in order.
 
-    >>> merge_answers([Answer({("a",): Aggregate(1)}, 1, 0, ()), Answer({("a",): Aggregate(1)}, 2, 1, ())])
-    Answer(groups={('a',): Aggregate(count=2, sum=None, min=None, max=None)}, records=3, malformed=1, dead=())
+    >>> whole = merge_answers([Answer({("a",): Aggregate(1)}, 1, 0, ()), Answer({("a",): Aggregate(1)}, 2, 1, ())])
+    >>> whole.groups["a",].count, whole.records, whole.malformed
+    (2, 3, 1)
     """
     groups: dict[Key, Aggregate] = {}
     records = malformed = 0

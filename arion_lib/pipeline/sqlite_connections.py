@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from arion_lib.pipeline.stored import StoreBroken, StoreBusy, StoreError, StoreFull
@@ -35,6 +35,8 @@ class SqliteConnections:
         Application and version: numbers in the file's header that say whose it is.
     schema
         SQL statements that make the tables of an empty file.
+    upgrades
+        For each older version, the statements that make its tables those of the next one.
     max_bytes
         Size that the file must not pass; None leaves it to the disk.
     """
@@ -45,6 +47,7 @@ class SqliteConnections:
         busy_timeout: float,
         identity: tuple[int, int],
         schema: str,
+        upgrades: Mapping[int, str],
         max_bytes: int | None = None,
     ) -> None:
         self.path = path
@@ -55,9 +58,9 @@ class SqliteConnections:
         with self._translated():
             self.writer = self._connect()
             try:
-                self._check_owner(identity)
+                self._check_owner(identity, min(upgrades, default=identity[1]))
                 self._configure(max_bytes)
-                self._make(identity, schema)
+                self._make(identity, {0: schema, **upgrades})
             except BaseException:
                 self.writer.close()
                 raise
@@ -124,10 +127,18 @@ class SqliteConnections:
             raise
         return db
 
-    def _check_owner(self, identity: tuple[int, int]) -> None:
-        empty = self._asked("SELECT count(*) FROM sqlite_schema") == 0
-        if not empty and (self._asked("PRAGMA application_id"), self._asked("PRAGMA user_version")) != identity:
-            raise StoreBroken(f"{self.path} is a SQLite database, but not a pipeline store of version {identity[1]}")
+    def _check_owner(self, identity: tuple[int, int], oldest: int) -> None:
+        if self._asked("SELECT count(*) FROM sqlite_schema") == 0:
+            return
+        application, newest = identity
+        version = self._version()
+        if self._asked("PRAGMA application_id") != application:
+            raise StoreBroken(f"{self.path} is a SQLite database, but not a pipeline store: name another file")
+        if not oldest <= version <= newest:
+            raise StoreBroken(
+                f"{self.path} must be a pipeline store of version {oldest} to {newest}, got version {version}: "
+                "open it with the library that made it, or name another file"
+            )
 
     def _configure(self, max_bytes: int | None) -> None:
         if self._asked("PRAGMA journal_mode = WAL") != "wal":
@@ -140,13 +151,18 @@ class SqliteConnections:
             pages = max(1, max_bytes // int(str(self._asked("PRAGMA page_size"))))
             self.writer.execute(f"PRAGMA max_page_count = {pages}")
 
-    def _make(self, identity: tuple[int, int], schema: str) -> None:
+    def _make(self, identity: tuple[int, int], scripts: Mapping[int, str]) -> None:
+        """Make the tables, or bring those of an older version up to this one; all of it, or nothing."""
+        application, newest = identity
         with self.transaction():
-            if self._asked("PRAGMA user_version") == 0:  # nobody else can be making it now
-                for statement in schema.split(";"):
+            while (version := self._version()) != newest:  # nobody else can be at it now
+                for statement in scripts[version].split(";"):
                     self.writer.execute(statement)
-                self.writer.execute(f"PRAGMA application_id = {identity[0]}")
-                self.writer.execute(f"PRAGMA user_version = {identity[1]}")
+                self.writer.execute(f"PRAGMA application_id = {application}")
+                self.writer.execute(f"PRAGMA user_version = {version + 1 if version else newest}")
+
+    def _version(self) -> int:
+        return int(str(self._asked("PRAGMA user_version")))
 
     def _asked(self, question: str) -> object:
         return self.writer.execute(question).fetchone()[0]

@@ -17,7 +17,7 @@ from arion_lib.pipeline.batch import Delivery, Number
 from arion_lib.pipeline.exact import Stored, add, decode_number, encode_number, greatest, least
 from arion_lib.pipeline.plan import Plan
 
-IDENTITY = (0x4172696F, 1)
+IDENTITY = (0x4172696F, 2)
 """SQLite files carry a number of the application that made them ("Ario"), and of its version."""
 
 STREAM_BITS = 40
@@ -31,10 +31,10 @@ CREATE TABLE rows (id INTEGER PRIMARY KEY, body TEXT NOT NULL);
 CREATE TABLE dead (id INTEGER PRIMARY KEY, record INTEGER, offset INTEGER, reason TEXT, raw BLOB);
 CREATE TABLE groups (
     stream INTEGER NOT NULL, key TEXT NOT NULL, count INTEGER NOT NULL CHECK (typeof(count) = 'integer'),
-    total, least, greatest, PRIMARY KEY (stream, key)) WITHOUT ROWID;
+    total, least, greatest, valued INTEGER, PRIMARY KEY (stream, key)) WITHOUT ROWID;
 CREATE TABLE deliveries (
     seq INTEGER PRIMARY KEY, stream INTEGER NOT NULL, id TEXT NOT NULL, done INTEGER NOT NULL,
-    complete INTEGER NOT NULL, at REAL NOT NULL, UNIQUE (stream, id));
+    complete INTEGER NOT NULL, at REAL NOT NULL, length INTEGER, crc INTEGER, UNIQUE (stream, id));
 CREATE TABLE seen (
     seq INTEGER PRIMARY KEY, stream INTEGER NOT NULL, id TEXT NOT NULL, at REAL NOT NULL, UNIQUE (stream, id));
 CREATE TABLE outbox (
@@ -43,10 +43,21 @@ CREATE TABLE outbox (
 CREATE TABLE pending (seq INTEGER PRIMARY KEY, count INTEGER NOT NULL, at REAL NOT NULL);
 """
 
+UPGRADES = {
+    1: """
+ALTER TABLE groups ADD COLUMN valued INTEGER;
+ALTER TABLE deliveries ADD COLUMN length INTEGER;
+ALTER TABLE deliveries ADD COLUMN crc INTEGER
+"""
+}
+"""What makes a file of that version one of the next. Columns are added at the end: the order is that of `SCHEMA`."""
+
 # Both figures are 64-bit integers and so is their sum: SQL is exact. Anything else is joined by `exact.add`.
 _UPSERT = """
-INSERT INTO groups VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (stream, key) DO UPDATE SET
+INSERT INTO groups VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (stream, key) DO UPDATE SET
     count = count + excluded.count,
+    valued = CASE WHEN total IS NULL THEN excluded.valued WHEN excluded.total IS NULL THEN valued
+                  ELSE valued + excluded.valued END,
     total = CASE WHEN typeof(total) = 'integer' AND typeof(excluded.total) = 'integer'
                       AND typeof(total + excluded.total) = 'integer'
                  THEN total + excluded.total ELSE exact_add(total, excluded.total) END,
@@ -160,6 +171,7 @@ def _figures(number: int, plan: Plan) -> Iterator[tuple[Stored, ...]]:
             encode_number(figures.sum),
             encode_number(figures.min),
             encode_number(figures.max),
+            figures.values,
         )
 
 

@@ -18,13 +18,14 @@ from arion_lib.pipeline import frames
 from arion_lib.pipeline.addresses import local_path, masked, scheme
 from arion_lib.pipeline.batch import DeadLetter, Delivery, Key
 from arion_lib.pipeline.commit import GroupCommit
-from arion_lib.pipeline.exact import decode_key, decode_number, encode_key
+from arion_lib.pipeline.exact import Stored, decode_key, decode_number, encode_key
 from arion_lib.pipeline.plan import checked_limit
 from arion_lib.pipeline.sqlite_connections import SqliteConnections
 from arion_lib.pipeline.sqlite_tables import (
     IDENTITY,
     SCHEMA,
     STREAM_BITS,
+    UPGRADES,
     SqliteWriting,
     add_functions,
     done,
@@ -70,7 +71,7 @@ __all__ = [
 _ROWS = "SELECT id - ?, CAST(body AS BLOB) FROM rows WHERE id > ? AND id < ? ORDER BY id LIMIT ?"
 _LETTERS = "SELECT id - ?, record, offset, reason, raw FROM dead WHERE id > ? AND id < ? ORDER BY id LIMIT ?"
 _GROUPS = """
-SELECT key, count, total, least, greatest FROM groups
+SELECT key, count, total, least, greatest, valued FROM groups
 WHERE stream = (SELECT number FROM streams WHERE name = ?) AND key > ? ORDER BY key LIMIT ?
 """
 _WAITING = """
@@ -101,6 +102,10 @@ def open_store(url: str | os.PathLike[str]) -> Store:
     raise ValueError(
         f"a store's URL must be sqlite:///path or postgresql://host/database, got {masked(os.fspath(url))}"
     )
+
+
+def _result(key: str, count: int, total: Stored, low: Stored, high: Stored, valued: int | None) -> Result:
+    return Result(decode_key(key), count, decode_number(total), decode_number(low), decode_number(high), valued)
 
 
 class SqliteStore(GroupCommit):
@@ -134,7 +139,7 @@ class SqliteStore(GroupCommit):
         super().__init__()
         self.path = local_path(path)
         self._clock = clock
-        self._connections = SqliteConnections(self.path, busy_timeout, IDENTITY, SCHEMA, max_bytes)
+        self._connections = SqliteConnections(self.path, busy_timeout, IDENTITY, SCHEMA, UPGRADES, max_bytes)
         add_functions(self._connections.writer)
 
     def __repr__(self) -> str:
@@ -167,7 +172,7 @@ class SqliteStore(GroupCommit):
         with self._connections.reading() as db:
             page = (stream, "" if after is None else encode_key(after), checked_limit(limit))
             found = db.execute(_GROUPS, page).fetchall()
-        return [Result(decode_key(key), count, *map(decode_number, figures)) for key, count, *figures in found]
+        return [_result(*row) for row in found]
 
     def rows(self, stream: str, after: int = 0, limit: int = 100) -> list[StoredRow]:
         """Return up to `limit` rows with a number greater than `after`, in order."""

@@ -35,7 +35,8 @@ _LETTERS = """
 SELECT seq, record, "offset", reason, raw FROM dead WHERE stream = %s AND seq > %s ORDER BY seq LIMIT %s
 """
 _GROUPS = """
-SELECT key, count, kinds, total, least, greatest FROM groups WHERE stream = %s AND key > %s ORDER BY key LIMIT %s
+SELECT key, count, kinds, valued, total, least, greatest FROM groups
+WHERE stream = %s AND key > %s ORDER BY key LIMIT %s
 """
 _WAITING = """
 SELECT outbox.seq, name, stream, first, count, block FROM outbox JOIN streams ON number = stream
@@ -114,7 +115,7 @@ class PostgresStore(GroupCommit):
             page = (stream_number(db, stream), "" if after is None else encode_key(after), checked_limit(limit))
             found = db.execute(_GROUPS, page).fetchall()
         joined = [(decode_key(key), loaded(*stored)) for key, *stored in found]
-        return [Result(key, one.count, one.sum, one.min, one.max) for key, one in joined]
+        return [Result(key, one.count, one.sum, one.min, one.max, one.values) for key, one in joined]
 
     def rows(self, stream: str, after: int = 0, limit: int = 100) -> list[StoredRow]:
         """Return up to `limit` rows with a number greater than `after`, in order."""

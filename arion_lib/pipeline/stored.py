@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from arion_lib.pipeline.batch import Batch, DeadLetter, Delivery, Key, Number
-from arion_lib.pipeline.exact import mean
+from arion_lib.pipeline.means import mean
 
 
 class StoreError(Exception):
@@ -93,14 +93,12 @@ class Result:
     sum: Number | None = None
     min: Number | None = None
     max: Number | None = None
+    values: int | None = None  # numbers that the sum is of; None beside a sum: stored before they were counted
 
     @property
-    def sum_per_record(self) -> float | Decimal | None:
-        """The sum divided by the count; None where no sum was asked for.
-
-        It is the values' mean only where each record of the group has one: the count holds those without it, too.
-        """
-        return mean(self.sum, self.count)
+    def mean(self) -> float | Decimal | None:
+        """The numbers' mean, records without one left out; None where there is no number, or nobody counted them."""
+        return mean(self.sum, self.values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,9 +51,8 @@ class Group(BaseModel):
     group: list[str | int | float | bool | None] = Field(description="values of the `group_by` fields, in order")
     count: int = Field(description="records, those whose `sum_field` is missing or null included")
     sum: Number | None = Field(None, description="sum of the numbers in `sum_field`")
-    sum_per_record: Number | None = Field(
-        None, description="sum / count; the mean of the numbers only where every record has one"
-    )
+    values: int | None = Field(None, description="numbers that the sum is of: records with one in `sum_field`")
+    mean: Number | None = Field(None, description="sum / values; left out where there is no number")
     min: Number | None = Field(None, description="least number, where the stored group has it (a webhook's has not)")
     max: Number | None = Field(None, description="greatest number, likewise")
 
@@ -253,8 +252,8 @@ def _contents(router: APIRouter, service: PipelineService) -> None:
 
 
 def _group(one: Result) -> Group:
-    figures = {"sum": one.sum, "sum_per_record": one.sum_per_record, "min": one.min, "max": one.max}
-    known = {name: figure for name, figure in figures.items() if figure is not None}
+    figures = {"sum": one.sum, "values": one.values, "mean": one.mean, "min": one.min, "max": one.max}
+    known: dict[str, Any] = {name: figure for name, figure in figures.items() if figure is not None}
     return Group(group=list(one.key), count=one.count, **known)
 
 

@@ -23,9 +23,9 @@ from arion_lib.pipeline.exact import (
     encode_number,
     greatest,
     least,
-    mean,
     merge,
 )
+from arion_lib.pipeline.means import mean
 
 decimals = st.decimals(allow_nan=False, allow_infinity=False).filter(lambda number: abs(number.adjusted()) < 5_000)
 numbers = st.integers() | st.floats(allow_nan=False) | decimals

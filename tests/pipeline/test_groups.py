@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arion_lib.pipeline.batch import Aggregate, Key
-from arion_lib.pipeline.exact import mean
-from arion_lib.pipeline.groups import Groups, group_by, merge_all
+from arion_lib.pipeline.groups import Figure, Groups, group_by, merge_all
+from arion_lib.pipeline.means import mean
 from arion_lib.pipeline.ndjson import NdjsonDecoder
 from arion_lib.pipeline.projection import projection
 from arion_lib.pipeline.windows import Window
@@ -99,7 +99,7 @@ def test_the_mean_is_the_sum_by_the_count() -> None:
     groups = Groups(["t"], "n", figures=["mean"])
     groups.add([{"t": "a", "n": number} for number in (1, 2, 3, 4)])
     (cell,) = groups.take().values()
-    assert mean(cell.sum, cell.count) == statistics.mean([1, 2, 3, 4])
+    assert cell.mean == statistics.mean([1, 2, 3, 4])
 
 
 def test_only_what_was_asked_for_is_kept() -> None:
@@ -107,7 +107,7 @@ def test_only_what_was_asked_for_is_kept() -> None:
     for figures, expected in (
         ([], Aggregate(2)),
         (["min"], Aggregate(2, min=3)),
-        (["max", "sum"], Aggregate(2, sum=8, max=5)),
+        (["max", "sum"], Aggregate(2, sum=8, max=5, values=2)),
     ):
         groups = Groups([], "n", figures=figures)
         groups.add(records)
@@ -136,7 +136,7 @@ def test_a_record_that_cannot_be_grouped_is_a_dead_letter_and_counted_nowhere(ba
     groups = Groups(["t", Window("at", 60)], "n")
     groups.add([good, good])
     groups.add([good, bad, good])
-    assert groups.take() == {("a", "1970-01-01T00:00:00Z"): Aggregate(4, sum=20)}
+    assert groups.take() == {("a", "1970-01-01T00:00:00Z"): Aggregate(4, sum=20, values=4)}
     (letter,) = groups.take_dead()
     assert letter.record == 4
     assert "must" in letter.reason
@@ -157,8 +157,8 @@ def test_windows_are_part_of_the_key() -> None:
     groups = Groups(["t", Window("at", 3_600)], "n")
     groups.add([{"t": "a", "n": 1, "at": f"2026-01-01T{hour:02d}:59:00Z"} for hour in (8, 8, 9)])
     assert groups.take() == {
-        ("a", "2026-01-01T08:00:00Z"): Aggregate(2, sum=2),
-        ("a", "2026-01-01T09:00:00Z"): Aggregate(1, sum=1),
+        ("a", "2026-01-01T08:00:00Z"): Aggregate(2, sum=2, values=2),
+        ("a", "2026-01-01T09:00:00Z"): Aggregate(1, sum=1, values=1),
     }
 
 
@@ -175,7 +175,7 @@ def test_partial_aggregates_are_bounded_by_their_keys_and_merge_to_the_whole() -
 def test_the_stage_tells_what_it_refuses_or_raises() -> None:
     events = [{"n": 1}, {"n": "x"}, {"n": 2}]
     letters: list[Any] = []
-    assert list(group_by(events, [], "n", on_dead=letters.append)) == [{(): Aggregate(2, sum=3)}]
+    assert list(group_by(events, [], "n", on_dead=letters.append)) == [{(): Aggregate(2, sum=3, values=2)}]
     assert [letter.record for letter in letters] == [2]
     with pytest.raises(ValueError, match="n must be a number or null, got 'x'"):
         list(group_by(events, [], "n"))
@@ -196,10 +196,11 @@ def test_wrong_arguments_are_refused_when_it_is_built(options: dict[str, Any]) -
         group_by([], **options)
 
 
-def test_the_mean_is_that_of_the_values_whatever_records_lack_one() -> None:
+@pytest.mark.parametrize("figure", ["sum", "mean"])
+def test_the_mean_is_that_of_the_values_whatever_records_lack_one(figure: Figure) -> None:
     records = [{"t": "a", "n": 10}, {"t": "a"}, {"t": "a", "n": None}, {"t": "a", "n": 20}, {"t": "b"}]
-    [found] = group_by(records, ["t"], "n", figures=["mean"])
-    assert {key: mean(part.sum, part.count) for key, part in found.items()} == {("a",): 15.0, ("b",): None}
+    [found] = group_by(records, ["t"], "n", figures=[figure])
+    assert {key: part.mean for key, part in found.items()} == {("a",): 15.0, ("b",): None}
+    assert {key: part.count for key, part in found.items()} == {("a",): 4, ("b",): 1}
     # The control: a count of all records is no divisor for the mean.
-    [counted] = group_by(records, ["t"], "n", figures=["sum"])
-    assert mean(counted["a",].sum, counted["a",].count) == 7.5
+    assert mean(found["a",].sum, found["a",].count) == 7.5

@@ -123,7 +123,8 @@ def test_there_is_no_short_way_where_a_body_is_not_that_simple(recipe: Recipe) -
 def test_a_message_of_a_group_tells_where_it_comes_from() -> None:
     (batch,) = batches(Intake("s", SUMS, lines, delivery="d"), [body(2)])
     assert [json.loads(message) for message in batch.messages] == [
-        {"stream": "s", "group": {"type": f"t{n}"}, "count": 1, "sum": n, "delivery": "d", "start": 0} for n in range(2)
+        {"stream": "s", "group": {"type": f"t{n}"}, "count": 1, "sum": n, "values": 1, "delivery": "d", "start": 0}
+        for n in range(2)
     ]
 
 

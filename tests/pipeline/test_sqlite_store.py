@@ -114,7 +114,7 @@ def test_somebody_elses_database_is_refused_and_left_alone(tmp_path: Path) -> No
     theirs.commit()
     theirs.close()
     before = path.read_bytes()
-    with pytest.raises(StoreBroken, match="not a pipeline store of version 1"):
+    with pytest.raises(StoreBroken, match="not a pipeline store: name another file"):
         SqliteStore(path)
     assert path.read_bytes() == before
 

@@ -8,7 +8,7 @@ import os
 import random
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
@@ -20,8 +20,19 @@ from hypothesis import strategies as st
 
 from arion_lib.pipeline.batch import Aggregate, Batch, DeadLetter, Delivery, Key
 from arion_lib.pipeline.exact import merge
-from arion_lib.pipeline.store import open_store
-from arion_lib.pipeline.stored import BatchesRefused, Result, StaleDelivery, Store, StoreBusy, StoreDown, StoreError
+from arion_lib.pipeline.groups import Groups, merge_all
+from arion_lib.pipeline.means import mean
+from arion_lib.pipeline.store import SqliteStore, open_store
+from arion_lib.pipeline.stored import (
+    BatchesRefused,
+    Result,
+    StaleDelivery,
+    Store,
+    StoreBroken,
+    StoreBusy,
+    StoreDown,
+    StoreError,
+)
 from tests.pipeline.children import running
 from tests.pipeline.databases import Database, database
 
@@ -152,21 +163,108 @@ def test_sums_are_what_python_says_to_the_last_digit(database: Database) -> None
             )
 
 
-def test_the_sum_per_record_is_derived_and_absent_without_a_sum(database: Database) -> None:
+def summed(records: list[dict[str, Any]]) -> dict[Key, Aggregate]:
+    groups = Groups(["t"], "n")
+    groups.add(records)
+    return groups.take()
+
+
+VALUES: dict[str, list[Any]] = {
+    "ints past 64 bits": [2**63, None, 2**64 + 1, 3],
+    "decimals": [Decimal("0.1"), Decimal("0.20"), None, None, Decimal("1e-30")],
+    "floats": [0.1, None, 0.2, 0.3],
+    "nothing": [None, None],
+    "all": [1, 2, 4],
+}
+
+
+def test_the_mean_is_that_of_the_stages_whatever_lacks_a_value_and_however_often_it_is_sent(database: Database) -> None:
+    records = [{"t": name, "n": value} for name, values in VALUES.items() for value in values] + [{"t": "all"}]
+    random.Random(3).shuffle(records)
+    batches = [
+        Batch("s", groups=summed(part), deliveries=[Delivery(f"d{number}", len(part), True)])
+        for number, part in enumerate(records[start : start + 3] for start in range(0, len(records), 3))
+    ]
     with database.open() as store:
-        groups = {("i",): Aggregate(4, sum=10), ("d",): Aggregate(4, sum=Decimal("1.0")), ("n",): Aggregate(4)}
-        store.commit(Batch("s", groups=groups))
-        assert {result.key[0]: result.sum_per_record for result in store.results("s")} == {
-            "i": 2.5,
-            "d": Decimal("0.25"),
-            "n": None,
-        }
+        store.commit(batches[0])
+        store.commit_all(batches[1:3])
+        with pytest.raises(BatchesRefused):
+            store.commit_all(batches)  # sent again with the rest: the first three must not count twice
+        found = {result.key: result for result in store.results("s")}
+    parts = functools.reduce(joined, (batch.groups for batch in batches))
+    assert {key: (repr(one.mean), one.count, one.values) for key, one in found.items()} == {
+        key: (repr(part.mean), part.count, part.values) for key, part in parts.items()
+    }
+    assert found["ints past 64 bits",].mean == (2**63 + 2**64 + 4) / 3
+    assert found["decimals",].mean == Decimal("0.1000000000000000000000000000")
+    assert (found["nothing",].mean, found["nothing",].sum, found["all",].mean) == (None, 0, 7 / 3)
+    # The control: what a store without the second count could offer.
+    assert mean(found["all",].sum, found["all",].count) == 7 / 4
+
+
+def joined(a: Mapping[Key, Aggregate], b: Mapping[Key, Aggregate]) -> Mapping[Key, Aggregate]:
+    return merge_all([dict(a), dict(b)])
+
+
+def test_no_mean_is_made_up_where_nobody_counted_the_values(database: Database) -> None:
+    with database.open() as store:
+        store.commit(Batch("s", groups={("a",): Aggregate(4, sum=10), ("b",): Aggregate(4), ("c",): Aggregate(1)}))
+        more = Aggregate(2, sum=3, values=1)
+        store.commit(Batch("s", groups={("a",): more, ("b",): more, ("d",): more}))
+        assert [(one.key[0], one.count, one.sum, one.values, one.mean) for one in store.results("s")] == [
+            ("a", 6, 13, None, None),
+            ("b", 6, 3, 1, 3.0),
+            ("c", 1, None, None, None),
+            ("d", 2, 3, 1, 3.0),
+        ]
+
+
+def make_old(database: Database, version: int = 1) -> None:
+    """Turn a database into one of an older layout, as far as it differs."""
+    dropped = ("groups DROP COLUMN valued", "deliveries DROP COLUMN length", "deliveries DROP COLUMN crc")
+    with database.open() as store, store._connections.transaction() as db:
+        for what in dropped if version == 1 else ():
+            db.execute(f"ALTER TABLE {what}")
+        sqlite = isinstance(store, SqliteStore)
+        db.execute(f"PRAGMA user_version = {version}" if sqlite else f"UPDATE pipeline_version SET version = {version}")
+
+
+def test_a_database_of_the_older_layout_is_brought_up_to_date_with_all_it_holds(database: Database) -> None:
+    old = Batch("s", rows_of(0, 2), groups={("a",): Aggregate(2, sum=7, min=3)}, deliveries=[Delivery("d", 2, False)])
+    with database.open() as store:
+        store.commit(old)
+    make_old(database)
+    ready = threading.Barrier(2)
+
+    def go_on(name: str) -> None:
+        ready.wait(PATIENCE)
+        with database.open() as store:
+            store.commit(Batch("s", groups={(name,): Aggregate(3, sum=8, values=2)}))
+
+    with ThreadPoolExecutor(2) as pool:  # two servers start at once
+        list(pool.map(go_on, ("a", "b")))
+    with database.open() as store:
+        assert [row.body for row in store.rows("s")] == rows_of(0, 2)
+        assert store.results("s") == [Result(("a",), 5, 15, 3), Result(("b",), 3, 8, values=2)]
+        assert [one.mean for one in store.results("s")] == [None, 4.0], "an old sum's values are not known"
+        assert store.done("s", "d") == Delivery("d", 2, False)
+
+
+@pytest.mark.parametrize("version", [0, 3])
+def test_a_database_of_an_unknown_layout_is_refused_with_what_to_do(database: Database, version: int) -> None:
+    make_old(database, version)
+    with pytest.raises(StoreBroken, match=rf"version 1 to 2, got version {version}: open it with the library that"):
+        database.open()
 
 
 numbers = st.integers() | st.floats(allow_nan=False) | st.decimals(allow_nan=False, allow_infinity=False, places=4)
 keys = st.lists(st.none() | st.booleans() | st.integers() | st.text(max_size=3), max_size=2).map(tuple)
 aggregates = st.builds(
-    Aggregate, st.integers(0, 1_000), sum=st.none() | numbers, min=st.none() | numbers, max=st.none() | numbers
+    lambda count, total, low, high: Aggregate(count, total, low, high, None if total is None else count // 2),
+    st.integers(0, 1_000),
+    st.none() | numbers,
+    st.none() | numbers,
+    st.none() | numbers,
 )
 batches = st.builds(
     Batch,
@@ -218,7 +316,9 @@ def test_any_batches_in_any_groups_equal_the_same_in_dicts(database: Database, g
             oracle.commit(group)
         for stream, expected in oracle.streams.items():
             stored = everything(store, stream + suffix)
-            found = {repr(k): Aggregate(r.count, r.sum, r.min, r.max) for k, r in stored.pop("results").items()}
+            found = {
+                repr(k): Aggregate(r.count, r.sum, r.min, r.max, r.values) for k, r in stored.pop("results").items()
+            }
             wanted = expected.pop("results")
             assert stored == expected
             assert {name: [*map(_figure, _figures(one))] for name, one in found.items()} == {
@@ -227,7 +327,7 @@ def test_any_batches_in_any_groups_equal_the_same_in_dicts(database: Database, g
 
 
 def _figures(one: Aggregate) -> tuple[Any, ...]:
-    return one.count, one.sum, one.min, one.max
+    return one.count, one.sum, one.min, one.max, one.values
 
 
 def _figure(number: Any) -> tuple[str, Any]:
@@ -248,6 +348,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"groups": {("a",): Aggregate(1, sum=Decimal("nan"))}}, "must be finite"),
     ({"groups": {("a",): Aggregate(1, sum=10**10_001)}}, "at most 10000 digits"),
     ({"groups": {("a",): Aggregate(-1)}}, "a count must be >= 0"),
+    ({"groups": {("a",): Aggregate(2, sum=1, values=3)}}, "values must stand beside a sum and be 0 to count"),
+    ({"groups": {("a",): Aggregate(2, values=2)}}, "values must stand beside a sum"),
     ({"groups": {(b"a",): Aggregate(1)}}, "a key must be a tuple of str"),
     ({"groups": {"a": Aggregate(1)}}, "a key must be a tuple of str"),
     ({"deliveries": [Delivery("", 1, True)]}, "a delivery id must be 1 to 512 characters"),

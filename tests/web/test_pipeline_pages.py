@@ -114,18 +114,18 @@ def test_status_and_metrics_tell_what_was_taken(served: Served) -> None:
     assert float(figures["arion_store_rows"]) == 1
 
 
-def test_results_show_the_figures_that_were_asked_for_and_no_mean_of_what_was_not_there(served: Served) -> None:
+def test_results_show_the_figures_that_were_asked_for_and_the_mean_of_what_was_there(served: Served) -> None:
     events = b'{"type": "paid", "amount": 10}\n{"type": "paid"}\n{"type": "paid", "amount": null}\n'
     post(f"{served.orders}?group_by=type&sum_field=amount", events, LINES)
     post(f"{served.url}/webhook/counts?group_by=type", events, LINES)
     summed, counted = (get(f"{served.url}/results?stream={name}").json["items"] for name in ("orders", "counts"))
-    assert summed == [{"group": ["paid"], "count": 3, "sum": 10, "sum_per_record": 10 / 3}]
+    assert summed == [{"group": ["paid"], "count": 3, "sum": 10, "values": 1, "mean": 10.0}]
     assert counted == [{"group": ["paid"], "count": 3}]
 
 
 def test_the_docs_know_each_figure_of_a_group(shared: Served) -> None:
     group = get(f"{shared.url}/openapi.json").json["components"]["schemas"]["Group"]
-    assert set(group["properties"]) == {"group", "count", "sum", "sum_per_record", "min", "max"}
+    assert set(group["properties"]) == {"group", "count", "sum", "values", "mean", "min", "max"}
 
 
 def metric(served: Served, name: str) -> float:
