@@ -23,7 +23,7 @@ from typing import Any
 
 from arion_lib.contracts.hints import Hint, text
 from arion_lib.contracts.levels import SWITCH, Level, current
-from arion_lib.contracts.metrics import QUEUE, MetricsByClass
+from arion_lib.contracts.metrics import MetricsByClass
 from arion_lib.contracts.places import Place
 from arion_lib.contracts.predicates import PREFIX, Source, expression, fits, same_at_all_levels
 from arion_lib.contracts.violations import ContractCallError
@@ -259,17 +259,20 @@ def _with_level(plan: Plan, level: Level) -> Plan:
 
 
 def _timed(plan: Plan, inner: list[str], source: Source) -> list[str]:
-    """Wrap the body in a clock that a call from within, recursive or by `super()`, does not start again."""
+    """Wrap the body in a count, and where one is due a clock, that a call from within, recursive or by `super()`, does
+    not start again."""
     start, good, recorder = (f"{PREFIX}{name}" for name in ("start", "good", "recorder"))
     clock = source.constant(time.perf_counter)
     seen, mark, leave = _task_marks() if plan.asynchronous else _thread_marks()
+    sampled = f"{clock}() if {recorder}.calls >= {recorder}.next else None"
+    timed = f"if {start} is not None: {recorder}.sample({clock}() - {start})"
     body = [line.replace("return ", f"{good} = ", 1) if line.startswith("return ") else line for line in inner]
     return [
         *_recorder_lines(plan, source),
         seen,
         *(f"    {line}" for line in inner),
         mark,
-        f"{start} = {clock}()",
+        f"{start} = {f'{clock}()' if plan.asynchronous else sampled}",
         "try:",
         *(f"    {line}" for line in body),
         "except BaseException:",
@@ -278,9 +281,9 @@ def _timed(plan: Plan, inner: list[str], source: Source) -> list[str]:
         "else:",
         f"    return {good}",
         "finally:",
-        f"    {recorder}.times.append({clock}() - {start})",
+        f"    {f'{recorder}.add({clock}() - {start})' if plan.asynchronous else timed}",
+        f"    {recorder}.calls += 1",
         f"    {leave}",
-        f"    if {PREFIX}len({recorder}.times) >= {QUEUE}: {recorder}.settle()",
     ]
 
 

@@ -1,10 +1,13 @@
 """How often each plugin's methods are called, how often they fail and how long they take, in bounded memory.
 
-Idea        A call appends one number to a list of its thread's own; now and then the list goes into a histogram whose
-            buckets grow by a factor, so any time from a nanosecond to a month has one.
-Invariant   At most `QUEUE` waiting numbers for each live thread and `BUCKETS` counts for each method. Count, mean and
-            maximum are exact; a percentile is at most 6.25 % above the true one, or, past the first `QUEUE`
-            calls, above that of a regular sample.
+Idea        Each thread counts for itself, without a lock. Times go into a histogram whose buckets grow by a factor, so
+            any time from a nanosecond to a month has one. Two looks at the clock cost as much as five short calls:
+            once a thread has made `ALL_TIMED` calls, one in about `STRIDE` is timed of those that are over in `FAST`.
+Invariant   `calls` and `errors` are exact, and at most `BUCKETS` counts are kept for each method and live thread. Where
+            `timed` equals `calls`, mean and maximum are exact and a percentile is at most 6.25 % above the true one.
+            Where not, each timed call stands for the calls since the one before: mean and percentiles are estimates,
+            and the maximum is that of the timed calls, so a rare slow call among fast ones may be missing. A method
+            that takes `FAST` or longer is always timed; so is a coroutine.
 When wrong  A call that raises is counted as an error, and its time counts too.
 See         notebooks/3_contracts_and_plugins.ipynb · tests/contracts/test_metrics.py
 """
@@ -19,18 +22,25 @@ from dataclasses import dataclass
 STEPS = 16
 """Buckets for each doubling of the time: the relative width of a bucket is 1 / STEPS."""
 BUCKETS = 60 * STEPS
-QUEUE = 512
-"""Calls of one thread that wait before the histogram takes them."""
-SAMPLE = 16
-"""Of calls that come faster than anybody reads, the histogram takes one in so many. (Counts and sums take all.)"""
+ALL_TIMED = 512
+"""Calls of one method and thread that are all timed, before the fast ones among them are sampled."""
+STRIDE = 32
+"""Of fast calls, one in so many is timed, on average."""
+FAST = 5e-6
+"""Seconds: after a call at least as long, the next one is timed."""
+GOLDEN = 0.618_033_988_749_895
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What is known of one method. Times are seconds; `None` where there was no call."""
+    """What is known of one method. Times are seconds; `None` where there was no call.
+
+    They are those of the `timed` calls: of all, unless the method is so fast that it is sampled.
+    """
 
     calls: int
     errors: int
+    timed: int
     mean: float | None
     p50: float | None
     p95: float | None
@@ -62,20 +72,67 @@ def upper_end(number: int) -> int:
 
 
 class Recorder:
-    """What one thread has recorded and nobody has collected yet. Only that thread writes."""
+    """What one thread has recorded. Only it writes; a reader elsewhere may miss the call that is going on."""
 
-    __slots__ = ("_metrics", "busy", "errors", "thread", "times")
+    __slots__ = ("buckets", "busy", "calls", "errors", "max", "next", "phase", "stride", "sum", "thread", "timed")
 
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
+    def __init__(self) -> None:
         self.busy = False  # this thread is inside the method
-        self.times: list[float] = []  # seconds of each call
-        self.errors = 0  # ever
         self.thread = weakref.ref(threading.current_thread())
+        self.clear()
 
-    def settle(self) -> None:
-        """Hand over what was recorded; called when `QUEUE` calls are waiting."""
-        self._metrics.collect(self, sampled=True)
+    def clear(self) -> None:
+        self.calls = self.errors = self.timed = 0
+        self.next = 0  # the number of the call that is to be timed
+        self.stride = 1  # calls that it stands for
+        self.phase = 0.0
+        self.sum = self.max = 0.0  # seconds
+        self.buckets: dict[int, int] = {}
+
+    def add(self, seconds: float) -> None:
+        """Take the time of one call, which stands for `stride` calls."""
+        number = bucket(int(seconds * 1e9))
+        self.buckets[number] = self.buckets.get(number, 0) + self.stride
+        self.sum += seconds * self.stride
+        self.timed += 1
+        if seconds > self.max:
+            self.max = seconds
+
+    def sample(self, seconds: float) -> None:
+        """Take the time of the call that is about to be counted, and choose the next one to be timed."""
+        self.add(seconds)
+        if seconds >= FAST or self.calls < ALL_TIMED:
+            self.stride = 1
+        else:
+            # Uneven strides: even ones would meet, of calls that take turns, always the same kind.
+            self.phase = (self.phase + GOLDEN) % 1.0
+            self.stride = 1 + int(self.phase * (2 * STRIDE - 1))
+        self.next = self.calls + self.stride
+
+    def take(self, other: Recorder) -> None:
+        """Add what another one has recorded."""
+        self.calls += other.calls
+        self.errors += other.errors
+        self.timed += other.timed
+        self.sum += other.sum
+        self.max = max(self.max, other.max)
+        for number, count in dict(other.buckets).items():  # a copy: its thread goes on
+            self.buckets[number] = self.buckets.get(number, 0) + count
+
+    def figures(self) -> Figures:
+        weight = sum(self.buckets.values())
+        if not weight:
+            return Figures(self.calls, self.errors, 0, None, None, None, None)
+        p50, p95 = (self._percentile(share * weight) for share in (0.50, 0.95))
+        return Figures(self.calls, self.errors, self.timed, self.sum / weight, p50, p95, self.max)
+
+    def _percentile(self, wanted: float) -> float:
+        seen = 0
+        for number in sorted(self.buckets):
+            seen += self.buckets[number]
+            if seen >= wanted:
+                return min(upper_end(number) / 1e9, self.max)
+        raise AssertionError("the buckets hold fewer calls than were counted")
 
 
 class _Recorders(threading.local):
@@ -88,70 +145,38 @@ class _Recorders(threading.local):
 class Metrics:
     """The calls of one method of one class. Thread-safe."""
 
-    __slots__ = ("_buckets", "_calls", "_errors", "_lock", "_max", "_recorders", "_skip", "_sum", "inside", "local")
+    __slots__ = ("_ended", "_lock", "_recorders", "inside", "local")
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._recorders: list[Recorder] = []
-        self._calls = self._errors = self._skip = 0
-        self._sum = self._max = 0.0
-        self._buckets: dict[int, int] = {}
+        self._ended = Recorder()  # what threads recorded that have ended
         self.inside: ContextVar[bool] = ContextVar("inside", default=False)  # this task is inside the method
         self.local = _Recorders(self)
 
     def new_recorder(self) -> Recorder:
         """Return a recorder for the current thread, and forget those of threads that have ended."""
-        made = Recorder(self)
+        made = Recorder()
         with self._lock:
             for recorder in [r for r in self._recorders if (thread := r.thread()) is None or not thread.is_alive()]:
-                self.collect(recorder)
-                self._errors += recorder.errors
+                self._ended.take(recorder)
                 self._recorders.remove(recorder)
             self._recorders.append(made)
         return made
 
-    def collect(self, recorder: Recorder, *, sampled: bool = False) -> None:
-        """Move what waits into the histogram; of a long queue every `SAMPLE`th, with its weight."""
-        with self._lock:
-            waiting = recorder.times[:]
-            del recorder.times[: len(waiting)]  # its thread may have appended meanwhile: that stays
-            self._calls += len(waiting)
-            self._sum += sum(waiting)
-            self._max = max(self._max, max(waiting, default=0.0))
-            step = SAMPLE if sampled else 1
-            for seconds in waiting[self._skip % step :: step]:
-                number = bucket(int(seconds * 1e9))
-                self._buckets[number] = self._buckets.get(number, 0) + step
-            self._skip += 1
-
     def figures(self) -> Figures:
         """Return what is known so far."""
+        known = Recorder()
         with self._lock:
-            for recorder in self._recorders:
-                self.collect(recorder)
-            errors = self._errors + sum(recorder.errors for recorder in self._recorders)
-            if not self._calls:
-                return Figures(0, errors, None, None, None, None)
-            mean = self._sum / self._calls
-            return Figures(self._calls, errors, mean, self._percentile(0.50), self._percentile(0.95), self._max)
-
-    def _percentile(self, share: float) -> float:
-        wanted, seen = share * sum(self._buckets.values()), 0
-        for number in sorted(self._buckets):
-            seen += self._buckets[number]
-            if seen >= wanted:
-                return min(upper_end(number) / 1e9, self._max)
-        raise AssertionError("the buckets hold fewer calls than were counted")
+            for recorder in (self._ended, *self._recorders):
+                known.take(recorder)
+        return known.figures()
 
     def clear(self) -> None:
         """Forget all calls."""
         with self._lock:
-            for recorder in self._recorders:
-                recorder.times.clear()
-                recorder.errors = 0
-            self._buckets.clear()
-            self._calls = self._errors = self._skip = 0
-            self._sum = self._max = 0.0
+            for recorder in (self._ended, *self._recorders):
+                recorder.clear()
 
 
 class MetricsByClass(dict[type, Metrics]):

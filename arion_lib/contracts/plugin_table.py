@@ -16,7 +16,7 @@ from arion_lib.contracts.metrics import Figures
 from arion_lib.contracts.registry import Plugin
 
 HEAD = ("kind", "name", "version", "tags", "class")
-MEASURED = ("method", "calls", "errors", "mean", "p50", "p95", "max")
+MEASURED = ("method", "calls", "errors", "timed", "mean", "p50", "p95", "max")
 NONE = "-"
 
 
@@ -66,7 +66,7 @@ def plugin_table(plugins: Iterable[Plugin], *, metrics: bool = False) -> PluginT
 
 def _cells(figures: Figures) -> tuple[str, ...]:
     times = (figures.mean, figures.p50, figures.p95, figures.max)
-    return (str(figures.calls), str(figures.errors), *map(seconds_text, times))
+    return (str(figures.calls), str(figures.errors), str(figures.timed), *map(seconds_text, times))
 
 
 def seconds_text(seconds: float | None) -> str:

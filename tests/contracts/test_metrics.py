@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from abc import abstractmethod
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -12,10 +14,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arion_lib.contracts.contract import Contract
-from arion_lib.contracts.metrics import BUCKETS, QUEUE, Metrics, bucket, upper_end
+from arion_lib.contracts.metrics import ALL_TIMED, BUCKETS, FAST, STRIDE, Metrics, Recorder, bucket, upper_end
 from arion_lib.contracts.registry import Registry
 
 Shelf = tuple[Registry, Any]
+
+
+def _record(recorder: Recorder, times: Iterable[float]) -> None:
+    """Do what a guard does, with a clock that tells these times."""
+    for seconds in times:
+        if recorder.calls >= recorder.next:
+            recorder.sample(seconds)
+        recorder.calls += 1
 
 
 @given(st.integers(0, 2**55))
@@ -29,9 +39,9 @@ def test_a_bucket_holds_its_value_within_a_sixteenth(nanoseconds: int) -> None:
 @given(st.lists(st.integers(1, 10**9), min_size=1, max_size=400))
 def test_figures_agree_with_the_sorted_list(times: list[int]) -> None:
     metrics = Metrics()
-    metrics.local.recorder.times += [n / 1e9 for n in times]
+    _record(metrics.local.recorder, (n / 1e9 for n in times))
     figures, ordered = metrics.figures(), sorted(times)
-    assert figures.calls == len(times)
+    assert figures.calls == figures.timed == len(times)
     assert figures.mean == pytest.approx(sum(times) / len(times) / 1e9)
     assert figures.max == ordered[-1] / 1e9
     true = ordered[-(-len(times) * 95 // 100) - 1] / 1e9
@@ -78,14 +88,67 @@ def test_a_call_through_super_counts_once_and_for_the_class_that_was_called(shel
     assert registry.find("sources", "counted").metrics()["read"].calls == 1
 
 
+@pytest.mark.parametrize("period", [2, 3, 5, 7, 10, 16, STRIDE - 1, STRIDE, 2 * STRIDE])
+def test_of_fast_calls_a_sample_is_timed_that_no_rhythm_of_the_caller_misleads(period: int) -> None:
+    times = [0.8 * FAST if n % period == 0 else 0.02 * FAST for n in range(60_000)]
+    recorder = Recorder()
+    _record(recorder, times)
+    figures = recorder.figures()
+    assert figures.calls == len(times)
+    assert figures.timed - ALL_TIMED == pytest.approx(len(times) / STRIDE, rel=0.05)
+    assert figures.mean == pytest.approx(sum(times) / len(times), rel=0.15)
+    assert figures.max == max(times)
+    even = times[::STRIDE]  # the control: each 32nd call meets too many of the slow ones
+    misled = sum(even) / len(even) > 1.15 * sum(times) / len(times)
+    assert misled is (math.gcd(period, STRIDE) > 1)
+
+
+def test_each_call_of_a_method_that_is_not_fast_is_timed() -> None:
+    times = [FAST * (2 + n % 7) for n in range(3 * ALL_TIMED)]
+    recorder = Recorder()
+    _record(recorder, [*times, 1.0])
+    figures = recorder.figures()
+    assert figures.timed == figures.calls == len(times) + 1
+    assert figures.max == 1.0
+    assert figures.mean == pytest.approx((sum(times) + 1) / (len(times) + 1))
+    hasty = Recorder()
+    _record(hasty, [FAST / 50] * len(times))  # the control
+    assert hasty.figures().timed < hasty.calls
+
+
+def test_a_sampled_call_stands_for_those_before_it() -> None:
+    recorder = Recorder()
+    _record(recorder, [FAST / 10] * 22_000 + [10 * FAST] * 18_000)
+    figures = recorder.figures()
+    assert figures.mean == pytest.approx((0.55 * 0.1 + 0.45 * 10) * FAST, rel=0.01)
+    assert figures.p50 is not None
+    assert figures.p50 < FAST < (figures.p95 or 0)
+    assert recorder.sum / recorder.timed > 9 * FAST / 1.1  # the control: unweighted, the slow ones count for all
+
+
 def test_memory_is_bounded_whatever_the_number_of_calls(shelf: Shelf) -> None:
     registry, source = shelf
     plugin = _counted(source)()
-    for _ in range(5 * QUEUE):
+    for _ in range(5 * ALL_TIMED):
         plugin.read(0)
-    metrics = vars(type(plugin))["__contract_metrics__"]["read"]
-    assert len(metrics.local.recorder.times) < QUEUE
-    assert registry.find("sources", "counted").metrics()["read"].calls == 5 * QUEUE
+    figures = registry.find("sources", "counted").metrics()["read"]
+    assert figures.calls == 5 * ALL_TIMED
+    assert figures.timed >= ALL_TIMED
+    recorder = Recorder()
+    _record(recorder, (n / 1e6 for n in range(5 * BUCKETS)))
+    assert len(recorder.buckets) <= BUCKETS
+
+
+def test_clear_forgets_all_calls(shelf: Shelf) -> None:
+    _, source = shelf
+    plugin = _counted(source)()
+    for _ in range(2 * ALL_TIMED):
+        plugin.read(0)
+    metrics: Metrics = vars(type(plugin))["__contract_metrics__"]["read"]
+    metrics.clear()
+    assert metrics.figures().calls == 0
+    plugin.read(0)
+    assert (metrics.figures().calls, metrics.figures().timed) == (1, 1)
 
 
 def test_no_call_is_lost_between_threads_and_dead_threads_are_folded(shelf: Shelf) -> None:

@@ -28,7 +28,7 @@ def test_the_table_shows_plugins_and_what_was_measured(shelf: Shelf) -> None:
         "kind     name     version  tags  class",
         "sources  counted  0        -     Counted",
     ]
-    assert plugin_table(registry.plugins(), metrics=True).rows()[0][5:] == ("-",) * 7
+    assert plugin_table(registry.plugins(), metrics=True).rows()[0][5:] == ("-",) * 8
     counted().read(0)
-    assert plugin_table(registry.plugins(), metrics=True).rows()[0][5:8] == ("read", "1", "0")
+    assert plugin_table(registry.plugins(), metrics=True).rows()[0][5:9] == ("read", "1", "0", "1")
     assert table._repr_html_().count("<tr>") == 2
