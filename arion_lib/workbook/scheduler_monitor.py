@@ -1,0 +1,265 @@
+"""A scheduler as a live figure: what waits, what each worker does, and buttons that interfere.
+
+Idea        Events become bars, a snapshot becomes points, both are drawn as our own SVG a few times a second.
+Invariant   Nothing runs before the reader starts it; it stops by itself, and after `stop` nothing of it is subscribed
+            and no thread is left. What it remembers is bounded, however fast the tasks are.
+When wrong  What a button asked for and did not get is one sentence beside it; the figure goes on.
+See         notebooks/5_task_scheduler.ipynb · tests/workbook/test_scheduler_monitor.py
+
+    monitor = SchedulerMonitor(scheduler)      # shown by a notebook as the value of a cell
+    monitor.start(); monitor.kill(); monitor.scale(6); monitor.stop()      # what its buttons do
+"""
+
+from __future__ import annotations
+
+import html
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from arion_lib.measure.lanes import Bar, LaneRecorder, lanes_svg
+from arion_lib.measure.live import Panel, Recorder, live_svg
+
+PANELS = (Panel("queue", "tasks"), Panel("throughput", "tasks/s"))
+SECONDS = 10.0
+"""How far back the figures reach."""
+MOST_EVENTS = 20_000
+"""Events between two drawings; of more, the oldest are not drawn."""
+HOW = "Press start."
+
+
+class Scheduling(Protocol):
+    """What the monitor needs of a scheduler; `arion_lib.scheduler.Scheduler` has it."""
+
+    def status(self) -> Any:
+        """Take a snapshot."""
+
+    def subscribe(self, callback: Callable[[Any], None], /) -> Callable[[], None]:
+        """Call back for each event; return what ends that."""
+
+    def scale(self, workers: int, /) -> None:
+        """Have so many worker processes."""
+
+    def kill_worker(self, number: int, /) -> None:
+        """End a worker with SIGKILL."""
+
+    def cancel(self, task: int, /) -> bool:
+        """Cancel the task of this number."""
+
+
+class SchedulerMonitor:
+    """Show a scheduler's queue, throughput and workers, with buttons to cancel, to kill and to scale.
+
+    The run ends by itself `seconds` after the last touch of a control. Drawn every `every` seconds.
+    """
+
+    def __init__(self, scheduler: Scheduling, *, seconds: float = 60.0, every: float = 0.2, most: int = 8) -> None:
+        if not (seconds > 0 and every > 0):
+            raise ValueError(f"seconds and every must be > 0, got {seconds} and {every}")
+        self._scheduler, self._seconds, self._every = scheduler, seconds, every
+        self._touched = 0.0
+        self._stopping, self._turn = threading.Event(), threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._view = _View(self, most)
+        self._view.show(*_pictures(Recorder(SECONDS), {}, 0.0), HOW)
+
+    @property
+    def running(self) -> bool:
+        """Whether the scheduler is being watched now."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def start(self) -> None:
+        """Begin to watch, or go on for another `seconds`."""
+        self._touched = time.monotonic()
+        with self._turn:
+            if not self.running:
+                self._stopping.clear()
+                self._thread = threading.Thread(target=self._run, name="scheduler-monitor", daemon=True)
+                self._thread.start()
+
+    def stop(self) -> None:
+        """End the watching and wait until nothing of it is left."""
+        self._stopping.set()
+        with self._turn:
+            if self._thread is not None:
+                self._thread.join()
+                self._thread = None
+
+    def cancel(self, worker: int | None = None) -> None:
+        """Cancel the task that a worker runs: of this number, or of the worker that is busy the longest."""
+        self._do(lambda: self._cancel(worker))
+
+    def kill(self, worker: int | None = None) -> None:
+        """Kill a worker: the one of this number, or the one that is busy the longest."""
+        self._do(lambda: self._kill(worker))
+
+    def scale(self, workers: int) -> None:
+        """Have so many worker processes."""
+        self._do(lambda: self._scale(workers))
+
+    def _do(self, act: Callable[[], str]) -> None:
+        self._touched = time.monotonic()
+        try:
+            self._view.answer(act())
+        except Exception as error:  # noqa: BLE001  a button's boundary: an error becomes the answer beside it
+            self._view.answer(f"{type(error).__name__}: {error}")
+
+    def _cancel(self, number: int | None) -> str:
+        worker = self._chosen(number)
+        if worker is None or worker.task_number is None:
+            return "no task to cancel: no worker runs one"
+        done = self._scheduler.cancel(worker.task_number)
+        return f"{'cancelled' if done else 'too late to cancel'} {worker.task!r} on {_label(worker)}"
+
+    def _kill(self, number: int | None) -> str:
+        worker = self._chosen(number)
+        if worker is None:
+            return "no worker to kill: none runs"
+        self._scheduler.kill_worker(worker.number)
+        return f"killed {_label(worker)}"
+
+    def _scale(self, workers: int) -> str:
+        self._scheduler.scale(workers)
+        return f"{workers} worker processes wanted"
+
+    def _chosen(self, number: int | None) -> Any:
+        """The worker process of that number, or the one busy the longest; None when there is none."""
+        workers = [worker for worker in self._scheduler.status().workers if worker.lane == "processes"]
+        if number is not None:
+            return next((worker for worker in workers if worker.number == number), None)
+        return max(workers, key=lambda worker: worker.age or 0.0, default=None)
+
+    def _run(self) -> None:
+        try:
+            with self._events() as events:
+                self._watch(events)
+        except Exception as error:  # noqa: BLE001  the thread's boundary: an error becomes the status line
+            self._view.say(f"ended by {type(error).__name__}: {error}")
+        else:
+            self._view.say(f"stopped. {HOW}")
+
+    @contextmanager
+    def _events(self) -> Iterator[deque[Any]]:
+        """Collect events while the block runs: an append is all that an event costs the scheduler's thread."""
+        events: deque[Any] = deque(maxlen=MOST_EVENTS)
+        unsubscribe = self._scheduler.subscribe(events.append)
+        try:
+            yield events
+        finally:
+            unsubscribe()
+
+    def _watch(self, events: deque[Any]) -> None:
+        points, bars = Recorder(SECONDS), LaneRecorder(SECONDS)
+        while not self._stopping.wait(self._every):
+            left = self._touched + self._seconds - time.monotonic()
+            if left <= 0:
+                return
+            feed(bars, events)
+            shown, now = self._scheduler.status(), time.monotonic()
+            points.add("queue", shown.ready)
+            points.add("throughput", shown.throughput)
+            self._view.offer(shown)
+            self._view.show(*_pictures(points, lanes_of(shown, bars, now), now), f"running, {left:.0f} s left")
+
+    def _repr_mimebundle_(self, **_: Any) -> Mapping[str, Any]:
+        """What a notebook shows: the widget, and a sentence where widgets do not live (a stored notebook, say)."""
+        sentence = "The scheduler's monitor: run this cell in JupyterLab to play with it."
+        return {**self._view.mimebundle(), "text/plain": sentence}
+
+
+def feed(bars: LaneRecorder, events: deque[Any]) -> None:
+    """Turn the events collected so far into bars, while more may be coming in."""
+    while events:
+        event = events.popleft()
+        if event.worker is None:
+            continue
+        lane, state = f"worker {event.worker}", str(event.state)
+        if state == "running":
+            bars.begin(lane, event.task, event.name, event.time)
+        else:
+            bars.end(lane, event.task, state, event.time)
+
+
+def lanes_of(shown: Any, bars: LaneRecorder, now: float) -> dict[str, list[Bar]]:
+    """Give each worker process its lane, and each other worker that did something; present tasks are the snapshot's."""
+    lanes = bars.lanes(now, [_label(worker) for worker in shown.workers if worker.lane == "processes"])
+    for worker in shown.workers:
+        ended = [bar for bar in lanes.get(_label(worker), []) if bar.end is not None]
+        if worker.task is not None and worker.age is not None:
+            lanes[_label(worker)] = [*ended, Bar(worker.task_number or 0, worker.task, now - worker.age)]
+    return lanes
+
+
+def _label(worker: Any) -> str:
+    return f"worker {worker.number}"
+
+
+def _pictures(points: Recorder, lanes: Mapping[str, list[Bar]], now: float) -> tuple[str, str]:
+    panels = live_svg(PANELS, points, title="The scheduler")
+    return panels, lanes_svg(lanes, now=now, title="What each worker does", seconds=SECONDS)
+
+
+LONGEST = "busy the longest"
+
+
+class _View:
+    """The widgets of one monitor."""
+
+    def __init__(self, monitor: SchedulerMonitor, most: int) -> None:
+        import ipywidgets as widgets
+
+        self._status, self._answer = widgets.HTML(), widgets.HTML()
+        self._panels, self._lanes = widgets.HTML(), widgets.HTML()
+        self._worker = widgets.Dropdown(options=[(LONGEST, None)], description="worker")
+        self._size = widgets.IntSlider(min=1, max=most, description="worker processes", continuous_update=False)
+        self._size.style.description_width = "120px"
+        self._shown_size = self._size.value
+        actions: dict[str, Callable[[], None]] = {
+            "start": monitor.start,
+            "stop": monitor.stop,
+            "cancel its task": lambda: monitor.cancel(self._worker.value),
+            "kill it": lambda: monitor.kill(self._worker.value),
+        }
+        start, stop, cancel, kill = (_button(widgets, word, act) for word, act in actions.items())
+        self._size.observe(lambda change: self._moved(monitor, change["new"]), names="value")
+        rows = ([start, stop, self._status], [self._worker, cancel, kill, self._answer], [self._size])
+        self._box = widgets.VBox([*(widgets.HBox(row) for row in rows), self._panels, self._lanes])
+
+    def _moved(self, monitor: SchedulerMonitor, workers: int) -> None:
+        if workers != self._shown_size:  # the reader moved it; otherwise it follows what the scheduler has
+            monitor.scale(workers)
+
+    def offer(self, shown: Any) -> None:
+        """Offer the workers that there are, keeping the choice if it still is one of them; show how many there are."""
+        there = [(_label(worker), worker.number) for worker in shown.workers if worker.lane == "processes"]
+        if ((LONGEST, None), *there) != tuple(self._worker.options):
+            chosen = self._worker.value
+            self._worker.options = [(LONGEST, None), *there]
+            self._worker.value = chosen if chosen in dict(there).values() else None
+        size = next((lane.size for lane in shown.lanes if lane.name == "processes"), self._shown_size)
+        self._shown_size = max(1, size)  # first: it tells `_moved` that no reader moved the slider
+        self._size.max = max(self._size.max, size)
+        self._size.value = self._shown_size
+
+    def show(self, panels: str, lanes: str, status: str) -> None:
+        self._panels.value, self._lanes.value = panels, lanes
+        self.say(status)
+
+    def say(self, status: str) -> None:
+        self._status.value = f"&nbsp;{html.escape(status)}"
+
+    def answer(self, words: str) -> None:
+        self._answer.value = f"&nbsp;{html.escape(words)}"
+
+    def mimebundle(self) -> Mapping[str, Any]:
+        return dict(self._box._repr_mimebundle_())
+
+
+def _button(widgets: Any, word: str, act: Callable[[], None]) -> Any:
+    icons = {"start": "play", "stop": "stop", "cancel its task": "times", "kill it": "bolt"}
+    button = widgets.Button(description=word, icon=icons[word])
+    button.on_click(lambda _: act())
+    return button
