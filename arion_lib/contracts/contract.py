@@ -72,7 +72,7 @@ class ContractMeta(_ProtocolMeta):
     def __new__(
         mcls, cls_name: str, bases: tuple[type, ...], namespace: dict[str, Any], /, **words: Any
     ) -> ContractMeta:
-        options = options_of({word: words.pop(word) for word in WORDS if word in words})
+        options = options_of({word: words.pop(word) for word in WORDS if word in words} if words else words)
         earlier: Spec | None = namespace.pop(SPEC, None)
         if earlier is not None:
             restore(namespace, earlier)
@@ -89,7 +89,9 @@ class ContractMeta(_ProtocolMeta):
         return cls
 
     def __init__(cls, cls_name: str, bases: tuple[type, ...], namespace: dict[str, Any], /, **words: Any) -> None:
-        super().__init__(cls_name, bases, namespace, **{w: v for w, v in words.items() if w not in WORDS})
+        if words:
+            words = {word: value for word, value in words.items() if word not in WORDS}
+        super().__init__(cls_name, bases, namespace, **words)
         spec = spec_of(cls)
         if spec is None or "__contract_root__" in namespace:
             return

@@ -18,7 +18,7 @@ from arion_lib.contracts.attributes import MISSING, ContractAttribute
 from arion_lib.contracts.hints import type_arguments
 from arion_lib.contracts.levels import Level
 from arion_lib.contracts.members import Kind, Member, is_opaque
-from arion_lib.contracts.options import Promised, Spec, contracts_of, level_of, measured, spec_of
+from arion_lib.contracts.options import Promised, Spec, contracts_of, level_of, settings_of, spec_of
 from arion_lib.contracts.plans import Guarded, guarded
 from arion_lib.contracts.promises import Promise, is_abstract, is_recipe
 from arion_lib.contracts.resolution import Found, resolved
@@ -56,7 +56,7 @@ def _content(cell: Any) -> object:
 
 def guard_all(cls: type, spec: Spec, promised: Promised, found: Found) -> None:
     """Put a guard before each member that keeps a promise, and a descriptor in the place of each attribute."""
-    how = level_of(cls), measured(cls)
+    how = settings_of(cls)
     for name, promises in promised:
         if promises[0].kind is Kind.ATTRIBUTE:
             _guard_attribute(cls, promises[0], how[0])
@@ -65,7 +65,7 @@ def guard_all(cls: type, spec: Spec, promised: Promised, found: Found) -> None:
             continue
         inherited = member.owner is not cls
         guarded_in = _guarded_in(cls, member, promises) if inherited else None
-        if guarded_in is not None and (level_of(guarded_in), measured(guarded_in)) == how:
+        if guarded_in is not None and settings_of(guarded_in) == how:
             continue
         what = Guarded(cls, member, promises, *how, inherited, guarded_in is not None)
         made = guarded(what)

@@ -22,7 +22,7 @@ from arion_lib.contracts.members import Flow, Kind, Member, is_opaque
 from arion_lib.contracts.places import Place, named_line
 from arion_lib.contracts.predicates import fits
 from arion_lib.contracts.promises import Promise, is_abstract
-from arion_lib.contracts.signatures import Mismatch, mismatches, routes, same_signature, takes_in_order
+from arion_lib.contracts.signatures import Mismatch, form_of, mismatches, routes, same_annotations, takes_in_order
 from arion_lib.contracts.subtypes import is_subtype
 from arion_lib.contracts.violations import Code, Violation, shown
 
@@ -80,7 +80,9 @@ def keeps_plainly(promise: Promise, offered: Member) -> bool:
         return False
     if "__wrapped__" in asked.__dict__ or "__wrapped__" in given.__dict__:
         return False
-    return same_signature(asked, given)
+    if promise.form is None:
+        promise.form = form_of(asked)
+    return promise.form == form_of(given) and same_annotations(asked, given)
 
 
 def _absent(case: Case) -> Iterator[Violation]:

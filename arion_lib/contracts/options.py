@@ -127,8 +127,17 @@ def level_of(cls: type) -> Level:
     return inherited(cls, "checks") or Level.FAST
 
 
-def measured(cls: type) -> bool:
-    return bool(inherited(cls, "metrics"))
+def settings_of(cls: type) -> tuple[Level, bool]:
+    """Return the level of checks and whether calls are measured, in one walk along the bases."""
+    checks: Level | None = None
+    metrics: bool | None = None
+    for base in cls.__mro__:
+        spec: Spec | None = base.__dict__.get(SPEC)
+        if spec is not None:
+            options = spec.options
+            checks = options.checks if checks is None else checks
+            metrics = options.metrics if metrics is None else metrics
+    return checks or Level.FAST, bool(metrics)
 
 
 def inherited(cls: type, word: str) -> Any:

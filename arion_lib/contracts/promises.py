@@ -49,6 +49,7 @@ class Promise:
     raw_hint: Hint = None  # of an attribute
     default: Any = MISSING  # of an attribute
     written: Place | None = None  # of an attribute: where its contract stands
+    form: tuple[object, ...] | None = None  # of a plain function, once asked for: what a glance compares
 
     @property
     def name(self) -> str:

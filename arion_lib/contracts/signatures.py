@@ -265,10 +265,10 @@ def same_signature(promised: FunctionType, offered: FunctionType) -> bool:
 
     `False` means: compare in full. Reads code objects only; about a microsecond.
     """
-    return _form(promised) == _form(offered) and _same_annotations(promised, offered)
+    return form_of(promised) == form_of(offered) and same_annotations(promised, offered)
 
 
-def _form(function: FunctionType) -> tuple[object, ...]:
+def form_of(function: FunctionType) -> tuple[object, ...]:
     """Return the parameters but the first, and the kind of function, as a value to compare."""
     code = function.__code__
     flags = code.co_flags & FLAGS
@@ -282,7 +282,8 @@ def _form(function: FunctionType) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _same_annotations(promised: FunctionType, offered: FunctionType) -> bool:
+def same_annotations(promised: FunctionType, offered: FunctionType) -> bool:
+    """Tell whether two functions have the same annotations, which mean the same."""
     asked, given = annotations_of(promised), annotations_of(offered)
     if asked is None or given is None or asked != given:
         return False
