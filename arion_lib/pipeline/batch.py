@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, TypeAlias
 
+from arion_lib.pipeline.fingerprint import Fingerprint
 from arion_lib.pipeline.means import mean
 
 Record: TypeAlias = Any
@@ -71,6 +72,7 @@ class Delivery:
     done: int  # records of the body (bad ones included) that are safe once this batch is committed
     complete: bool  # the body ended here
     start: int = 0  # records of the body that were safe before this batch
+    fingerprint: Fingerprint | None = None  # of the body's bytes that were read for these records; None: not known
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 
 from arion_lib.pipeline.batch import Batch
+from arion_lib.pipeline.fingerprint import OtherBody
 from arion_lib.pipeline.ingest import Intake
 from arion_lib.pipeline.ndjson import NdjsonDecoder
 from arion_lib.pipeline.queued import Broker, Claim
@@ -201,6 +202,8 @@ def commit_blocks(store: Store, recipe: Recipe, claims: Iterable[Claim]) -> dict
         for index, reason in refused.refused.items():
             if not isinstance(reason, StaleDelivery):
                 wrong[owners[index][0]] = reason
+            elif reason.known and reason.known.fingerprint not in (None, reason.delivery.fingerprint):
+                wrong[owners[index][0]] = OtherBody(reason.known.fingerprint)
     return wrong
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from arion_lib.pipeline.batch import Aggregate, Batch, DeadLetter, Delivery, Key, Record
+from arion_lib.pipeline.fingerprint import BodyCheck
 from arion_lib.pipeline.groups import Groups
 from arion_lib.pipeline.projection import getter, projection
 from arion_lib.pipeline.recipe import Recipe
@@ -58,8 +59,9 @@ class Intake:
     """One body on its way in. `feed` it chunks; each call returns the batch that is due, if any; `close` the last one.
 
     `known` is what the store has of this delivery (None: nothing, or the sender gave no `delivery` id): so many records
-    are skipped. The batches must be committed in order, each before the body is acknowledged. `first_dead` is the first
-    dead letter of the batches so far.
+    are skipped, and the bytes that they came in must be the same again, or `feed` or `close` raises `OtherBody`; behind
+    the place where a body was broken it may be mended. The batches must be committed in order, each before the body is
+    acknowledged. `first_dead` is the first dead letter of the batches so far.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Intake:
         self._stream = stream
         self._delivery = delivery
         self._start = self._skip = known.done if known else 0
+        self._check = BodyCheck(known.fingerprint if known else None) if delivery else None
         self._decoder = open_decoder(record_type(recipe), self._skip)
         self._gather: _Rows | _Sums = _Sums(recipe, cut) if recipe.groups else _Rows(recipe, cut)
         self._dead: list[DeadLetter] = []
@@ -99,19 +102,37 @@ class Intake:
 
     def feed(self, chunk: bytes) -> Batch | None:
         """Take the next bytes of the body; return the batch that is due, if any."""
+        if self._check:
+            self._check.feed(chunk)
         self._take(self._decoder.feed(chunk))
         self._bytes += len(chunk)
-        return self.cut() if self._bytes >= self._most or self._gather.full else None
+        return self.cut() if self._due else None
 
     def close(self) -> Batch | None:
         """Say that the body has ended; return the last batch. It marks the delivery complete, unless it is broken."""
+        if self._check:
+            self._check.close()
         self._take(self._decoder.close())
         self.receipt.duplicates += min(self._skip, self._decoder.records)
         return self._batch(complete=self._decoder.broken is None)
 
     def cut(self) -> Batch | None:
         """Return what came together since the last batch, due or not."""
+        if self._check and not self._check.passed:
+            self._wait_for(self._check)
+            return None
         return self._batch(complete=False)
+
+    @property
+    def _due(self) -> bool:
+        return self._bytes >= self._most or self._gather.full
+
+    def _wait_for(self, check: BodyCheck) -> None:
+        """Commit nothing before the known bytes were seen again; in them there is no batch's worth of new records."""
+        if self._gather.empty and not self._dead:
+            self._bytes = 0
+        elif self._due:
+            check.close()
 
     def _take(self, records: list[Record]) -> None:
         dead = self._decoder.take_dead()
@@ -123,7 +144,7 @@ class Intake:
         done, dead = self._decoder.records, self._dead
         if self._gather.empty and not dead and not (self._delivery and (complete or done > self._start)):
             return None
-        deliveries = [Delivery(self._delivery, done, complete, self._start)] if self._delivery else ()
+        deliveries = self._progress(done, complete)
         self._start, self._dead, self._bytes = done, [], 0
         contents = self._gather.take(self._stream, deliveries)
         self.receipt.accepted += contents.pop("accepted")
@@ -131,6 +152,13 @@ class Intake:
         self.receipt.dead += len(dead)
         self.first_dead = self.first_dead or (dead[0] if dead else None)
         return Batch(self._stream, dead=dead, deliveries=deliveries, **contents)
+
+    def _progress(self, done: int, complete: bool) -> Sequence[Delivery]:
+        if not self._delivery or not self._check:
+            return ()
+        # What broke the body may lie in bytes that count already: whoever mends it sends others.
+        known = None if self.broken else self._check.so_far
+        return [Delivery(self._delivery, done, complete, self._start, known)]
 
 
 def record_type(recipe: Recipe) -> Any:
@@ -277,14 +305,15 @@ def ingest(
     """Take a body in: decode, shape, and commit batch by batch; return what became of its records.
 
     With a `delivery` id a body that was taken in before changes nothing, and one that broke off goes on where it did.
-    Raises `ValueError` for a body that cannot be read to its end (what came before the error is stored), `TypeError`
-    for chunks that are not bytes, and the store's errors. Cost: holds one batch and one chunk.
+    Raises `ValueError` for a body that cannot be read to its end (what came before the error is stored), `OtherBody`
+    for one that is not what came under the id before, `TypeError` for chunks that are not bytes, and the store's
+    errors. Cost: holds one batch and one chunk.
     """
     _check_delivery(delivery)
     chunks = _checked(chunks)
     known = store.done(stream, delivery) if delivery else None
     if known and known.complete:
-        return Receipt(duplicates=known.done)
+        return again(known, chunks)
     intake = Intake(stream, recipe, open_decoder, delivery=delivery, known=known, cut=cut)
     for chunk in chunks:
         if (batch := intake.feed(chunk)) is not None:
@@ -297,6 +326,15 @@ def ingest(
         letter = intake.broken
         raise ValueError(f"the body must be readable to its end, got {letter.reason} at byte {letter.offset}")
     return intake.receipt
+
+
+def again(known: Delivery, chunks: Iterable[bytes]) -> Receipt:
+    """Answer for a delivery that is complete already; read the chunks and raise `OtherBody` where they are not it."""
+    check = BodyCheck(known.fingerprint)
+    for chunk in chunks:
+        check.feed(chunk)
+    check.close(whole=True)
+    return Receipt(duplicates=known.done)
 
 
 def _check_delivery(delivery: object) -> None:

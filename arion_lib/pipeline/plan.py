@@ -15,6 +15,7 @@ from typing import TypeAlias
 from arion_lib.pipeline.addresses import checked_stream
 from arion_lib.pipeline.batch import RAW_LIMIT, Aggregate, Batch, DeadLetter, Delivery, Key
 from arion_lib.pipeline.exact import check_number, encode_key, merge
+from arion_lib.pipeline.fingerprint import Fingerprint
 from arion_lib.pipeline.stored import StaleDelivery
 
 ID_LIMIT = 512
@@ -146,6 +147,16 @@ def follows(known: Delivery | None, delivery: Delivery) -> bool:
     return not known.complete and known.done == delivery.start
 
 
+def reached(name: str, done: int, complete: object, length: int | None, crc: int | None) -> Delivery:
+    """Return what a row of `deliveries` holds.
+
+    >>> reached("a", 3, 1, None, None)
+    Delivery(id='a', done=3, complete=True, start=0, fingerprint=None)
+    """
+    known = None if length is None or crc is None else Fingerprint(length, crc)
+    return Delivery(name, done, bool(complete), fingerprint=known)
+
+
 def messages_are_rows(batch: Batch) -> bool:
     """Return whether the outgoing messages are the rows themselves (the same objects, so this is quick)."""
     return batch.messages is batch.rows or (
@@ -224,6 +235,8 @@ def _check_delivery(batch: Batch, delivery: Delivery) -> None:
     _check_id("a delivery id", delivery.id)
     if not 0 <= delivery.start <= delivery.done <= _INT64_MAX:
         raise ValueError(f"a delivery must have 0 <= start <= done, got {delivery!r:.200}")
+    if delivery.fingerprint and not 0 <= min(delivery.fingerprint) <= max(delivery.fingerprint) <= _INT64_MAX:
+        raise ValueError(f"a fingerprint must be two numbers >= 0 that fit 64 bits, got {delivery!r:.200}")
     if delivery.start == delivery.done and (batch.rows or batch.groups) and not delivery.complete:
         raise ValueError(f"a delivery with content must advance or be complete, got {delivery!r:.200}")
 

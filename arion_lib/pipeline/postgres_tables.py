@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from arion_lib.pipeline import frames
 from arion_lib.pipeline.batch import Aggregate, Delivery, Number
 from arion_lib.pipeline.exact import merge
-from arion_lib.pipeline.plan import Plan
+from arion_lib.pipeline.plan import Plan, reached
 from arion_lib.pipeline.stored import StoreBroken
 
 if TYPE_CHECKING:
@@ -63,9 +63,12 @@ ON CONFLICT (stream, key) DO UPDATE SET count = excluded.count, kinds = excluded
     least = excluded.least, greatest = excluded.greatest, valued = excluded.valued
 """
 _ADVANCE = """
-INSERT INTO deliveries (stream, id, done, complete, at)
-SELECT %s, id, done, complete, %s FROM unnest(%s::text[], %s::bigint[], %s::boolean[]) AS new (id, done, complete)
-ON CONFLICT (stream, id) DO UPDATE SET done = excluded.done, complete = excluded.complete, at = excluded.at
+INSERT INTO deliveries (stream, id, done, complete, at, length, crc)
+SELECT %s, id, done, complete, %s, length, crc
+FROM unnest(%s::text[], %s::bigint[], %s::boolean[], %s::bigint[], %s::bigint[])
+     AS new (id, done, complete, length, crc)
+ON CONFLICT (stream, id) DO UPDATE SET done = excluded.done, complete = excluded.complete, at = excluded.at,
+    length = excluded.length, crc = excluded.crc
 """
 
 
@@ -106,9 +109,10 @@ class PostgresWriting:
         if plan.groups:
             _upsert(self._db, number, plan.groups)
         if plan.deliveries:
-            reached = plan.deliveries.values()
-            columns = [one.id for one in reached], [one.done for one in reached], [one.complete for one in reached]
-            self._db.execute(_ADVANCE, (number, self._now, *columns))
+            rows = [
+                (one.id, one.done, one.complete, *(one.fingerprint or (None, None))) for one in plan.deliveries.values()
+            ]
+            self._db.execute(_ADVANCE, (number, self._now, *map(list, zip(*rows, strict=True))))
         if plan.ids:
             self._copy("seen (stream, id, at)", ((number, name, self._now) for name in plan.ids))
         if plan.messages:
@@ -169,9 +173,9 @@ def stream_number(db: psycopg.Connection[Any], stream: str) -> int:
 
 def done(db: psycopg.Connection[Any], number: int, delivery_id: str) -> Delivery | None:
     """Return how far a delivery has come."""
-    reached = "SELECT done, complete FROM deliveries WHERE stream = %s AND id = %s"
-    found = db.execute(reached, (number, delivery_id)).fetchone()
-    return None if found is None else Delivery(delivery_id, *found)
+    asked = "SELECT done, complete, length, crc FROM deliveries WHERE stream = %s AND id = %s"
+    found = db.execute(asked, (number, delivery_id)).fetchone()
+    return None if found is None else reached(delivery_id, *found)
 
 
 def echoed(db: psycopg.Connection[Any], number: int, first: int, count: int) -> list[bytes]:

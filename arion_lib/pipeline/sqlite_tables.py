@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from arion_lib.pipeline import frames
 from arion_lib.pipeline.batch import Delivery, Number
 from arion_lib.pipeline.exact import Stored, add, decode_number, encode_number, greatest, least
-from arion_lib.pipeline.plan import Plan
+from arion_lib.pipeline.plan import Plan, reached
 
 IDENTITY = (0x4172696F, 2)
 """SQLite files carry a number of the application that made them ("Ario"), and of its version."""
@@ -67,9 +67,11 @@ INSERT INTO groups VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (stream, key) DO UPD
                     THEN max(greatest, excluded.greatest) ELSE exact_greatest(greatest, excluded.greatest) END
 """
 _ADVANCE = """
-INSERT INTO deliveries (stream, id, done, complete, at) VALUES (?, ?, ?, ?, ?)
-ON CONFLICT (stream, id) DO UPDATE SET done = excluded.done, complete = excluded.complete, at = excluded.at
+INSERT INTO deliveries (stream, id, done, complete, at, length, crc) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (stream, id) DO UPDATE SET done = excluded.done, complete = excluded.complete, at = excluded.at,
+    length = excluded.length, crc = excluded.crc
 """
+_UNKNOWN = (None, None)
 
 
 class SqliteWriting:
@@ -117,8 +119,11 @@ class SqliteWriting:
 
     def _progress(self, number: int, plan: Plan) -> None:
         if plan.deliveries:
-            reached = ((number, one.id, one.done, one.complete, self._now) for one in plan.deliveries.values())
-            self._db.executemany(_ADVANCE, reached)
+            rows = (
+                (number, one.id, one.done, one.complete, self._now, *(one.fingerprint or _UNKNOWN))
+                for one in plan.deliveries.values()
+            )
+            self._db.executemany(_ADVANCE, rows)
         if plan.ids:
             fresh = ((number, name, self._now) for name in plan.ids)
             self._db.executemany("INSERT INTO seen (stream, id, at) VALUES (?, ?, ?)", fresh)
@@ -147,10 +152,11 @@ def stream_number(db: sqlite3.Connection, stream: str) -> int:
 def done(db: sqlite3.Connection, stream: str, delivery_id: str) -> Delivery | None:
     """Return how far a delivery has come."""
     found = db.execute(
-        "SELECT done, complete FROM deliveries WHERE stream = (SELECT number FROM streams WHERE name = ?) AND id = ?",
+        "SELECT done, complete, length, crc FROM deliveries "
+        "WHERE stream = (SELECT number FROM streams WHERE name = ?) AND id = ?",
         (stream, delivery_id),
     ).fetchone()
-    return None if found is None else Delivery(delivery_id, found[0], bool(found[1]))
+    return None if found is None else reached(delivery_id, *found)
 
 
 def echoed(db: sqlite3.Connection, first: int, count: int) -> list[bytes]:

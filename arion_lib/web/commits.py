@@ -19,7 +19,7 @@ from queue import SimpleQueue
 from arion_lib.pipeline.batch import Batch, DeadLetter, Delivery
 from arion_lib.pipeline.stored import BatchesRefused, StaleDelivery, Store
 
-Event = tuple[str, bytes, str | None]
+Event = tuple[str, bytes, Delivery | None]
 """A single row that goes the short way: its stream, the row, and the delivery that it is all of."""
 
 Waiting = tuple[Batch | Event, "asyncio.Future[None]"]
@@ -77,7 +77,7 @@ class GroupCommit:
         """
         return self._submit(batch)
 
-    def submit_row(self, stream: str, row: bytes, delivery: str | None) -> asyncio.Future[None]:
+    def submit_row(self, stream: str, row: bytes, delivery: Delivery | None) -> asyncio.Future[None]:
         """Queue a body that is one row and its own message: as `submit`, at half the cost."""
         return self._submit((stream, row, delivery))
 
@@ -177,7 +177,7 @@ def join(batches: Sequence[Batch | Event]) -> list[tuple[Batch, list[int]]]:
     event ids stay as they are: their rows and messages belong together in other ways.
 
     >>> rows = [b"1"]
-    >>> waiting = [Batch("a", rows, messages=rows), Batch("b"), ("a", b"2", "d")]
+    >>> waiting = [Batch("a", rows, messages=rows), Batch("b"), ("a", b"2", None)]
     >>> [(batch.rows, indices) for batch, indices in join(waiting)]
     [([b'1', b'2'], [0, 2]), ([], [1])]
     """
@@ -201,7 +201,7 @@ def as_batch(entry: Batch | Event) -> Batch:
         return entry
     stream, row, delivery = entry
     rows = [row]
-    return Batch(stream, rows, messages=rows, deliveries=[Delivery(delivery, 1, True)] if delivery else ())
+    return Batch(stream, rows, messages=rows, deliveries=[delivery] if delivery else ())
 
 
 def _echoes(batch: Batch) -> bool:
@@ -225,7 +225,7 @@ class _Joined:
         self._rows.append(row)
         self.indices.append(index)
         if delivery is not None:
-            self._deliveries.append(Delivery(delivery, 1, True))
+            self._deliveries.append(delivery)
 
     def add(self, index: int, batch: Batch) -> None:
         self._rows += batch.rows

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from arion_lib.pipeline.fingerprint import OtherBody
 from arion_lib.pipeline.ingest import Intake, Receipt
 from arion_lib.pipeline.stored import StaleDelivery, StoreError
 from arion_lib.web.commits import CommitsClosed, QueueFull
@@ -67,6 +68,9 @@ def as_problem(error: Exception) -> Problem:
     if isinstance(error, QueueFull):
         retry = {"retry-after": RETRY_AFTER}
         return Problem(429, str(error), "one more", f"try again in {RETRY_AFTER} s", headers=retry)
+    if isinstance(error, OtherBody):
+        must = "a webhook-id must come with the same body each time"
+        return Problem(422, must, "another body than the first", "send a new event, or a mended one, under a new id")
     if isinstance(error, StaleDelivery):
         return Problem.of(409, "a delivery must be sent by one sender at a time", error, "send it again")
     if isinstance(error, (StoreError, CommitsClosed, OSError)):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
 from typing import Annotated, Any, Literal
@@ -153,12 +153,12 @@ class _Handover(Response):
         await self._app(scope, receive, send)
 
 
-def pipeline_pages(service: PipelineService) -> APIRouter:
-    """Make the router of the pages, which read from `service`."""
+def pipeline_pages(service: PipelineService, *collectors: Any) -> APIRouter:
+    """Make the router of the pages, which read from `service`; `/metrics` shows the collectors' figures, too."""
     router = APIRouter(tags=["pipeline"])
     _webhook(router, service)
     _contents(router, service)
-    _state(router, service)
+    _state(router, service, collectors)
     return router
 
 
@@ -196,6 +196,8 @@ def _webhook(router: APIRouter, service: PipelineService) -> None:
         A delivery with a `webhook-id` that was taken in to its end before, whatever its records came to then, is
         answered 200 and changes nothing: `duplicates` counts all of its records, the dead ones too. So a sender that
         repeats a delivery of bad records alone, which was refused with 422, gets 200 with `accepted` 0: stop sending.
+        Another body under a `webhook-id` that is known is refused with 422, before and after its first body's end: send
+        it under an id of its own. Only a body that was refused because it broke off may be mended under its id.
         """
         return _Handover(service.webhook)
 
@@ -276,7 +278,7 @@ def _place(message: Message) -> tuple[int, int]:
     return int(entry), int(number)
 
 
-def _state(router: APIRouter, service: PipelineService) -> None:
+def _state(router: APIRouter, service: PipelineService, collectors: Sequence[Any]) -> None:
     @router.get("/status", summary="Figures of the service, as JSON")
     def status() -> dict[str, Any]:
         """Show the figures of the webhook, its commits, the store, the relay and the queue."""
@@ -302,7 +304,7 @@ def _state(router: APIRouter, service: PipelineService) -> None:
     @router.get("/metrics", summary="Figures of the service, for Prometheus", response_class=Response)
     def prometheus() -> Response:
         """Show the figures as Prometheus reads them."""
-        return Response(metrics.exposition(service), media_type=metrics.CONTENT_TYPE)
+        return Response(metrics.exposition(service, *collectors), media_type=metrics.CONTENT_TYPE)
 
 
 def _next(path: str, stream: str | None, after: object, limit: int, found: int) -> str | None:

@@ -2,7 +2,8 @@
 
 Idea        A body that is there at once is one batch, which shares its transaction with whoever waits too; a longer one
             is read no faster than its batches are committed, so the sender's TCP window is the back-pressure.
-Invariant   A 2xx is sent after the commit; of a delivery that is sent again, nothing counts twice.
+Invariant   A 2xx is sent after the commit; of a delivery that is sent again, nothing counts twice, and another body
+            under its id is not taken for it.
 When wrong  A `Problem` document; where the body was not read to its end the connection is closed as well.
 See         notebooks/1_streaming_pipeline.ipynb · tests/web/test_webhook.py
 """
@@ -15,7 +16,8 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from arion_lib.pipeline.batch import Batch, Delivery
-from arion_lib.pipeline.ingest import Cut, Intake, Receipt
+from arion_lib.pipeline.fingerprint import BodyCheck, fingerprint
+from arion_lib.pipeline.ingest import Cut, Intake, Receipt, again
 from arion_lib.pipeline.recipe import Recipe
 from arion_lib.pipeline.records import open_decoder
 from arion_lib.pipeline.stored import StaleDelivery, Store
@@ -140,7 +142,9 @@ class Webhook:
         row = target.read_row(rest) if target.read_row else None
         try:
             if row is not None:
-                await self._queue.submit_row(target.stream, row, post.delivery)
+                name = post.delivery
+                progress = None if name is None else Delivery(name, 1, True, fingerprint=fingerprint(rest))
+                await self._queue.submit_row(target.stream, row, progress)
                 self.figures.accepted += 1
                 return ONE
             return await self._take_records(self._intake(post, recipe, None), rest)
@@ -148,7 +152,7 @@ class Webhook:
             if stale.known is None:
                 raise
             if stale.known.complete:
-                return self._again(stale.known)
+                return self._again(again(stale.known, [rest]))
             return await self._take_records(self._intake(post, recipe, stale.known), rest)
 
     async def _take_records(self, intake: Intake, whole: bytes) -> Receipt:
@@ -164,10 +168,10 @@ class Webhook:
         self.figures.duplicates += intake.receipt.duplicates
         return judged(intake)
 
-    def _again(self, known: Delivery) -> Receipt:
+    def _again(self, receipt: Receipt) -> Receipt:
         """Answer a delivery that was taken in to its end before, whatever its records came to then."""
-        self.figures.duplicates += known.done
-        return Receipt(duplicates=known.done)
+        self.figures.duplicates += receipt.duplicates
+        return receipt
 
     # -- a long one
 
@@ -181,13 +185,11 @@ class Webhook:
         if post.target.gzip:
             blocks = inflated(blocks, self._limits)
         known = await self._known(post)
-        if known and known.complete:
-            async for _ in blocks:  # the sender is let finish; nothing of it is looked at
-                pass
-            return self._again(known)
         recipe, first = post.target.recipe, b""
         if recipe is None:
             recipe, first = first_line(await anext(blocks, b""))
+        if known and known.complete:
+            return self._again(await _compared(known, first, blocks))
         intake = self._intake(post, recipe, known)
         self.figures.long += 1
         try:
@@ -237,3 +239,13 @@ class Webhook:
             return Intake(post.target.stream, recipe, decoder, delivery=post.delivery, known=known, cut=self._cut)
         except ValueError as error:
             raise Problem.of(400, "the configuration must fit the body", error, "see /docs") from error
+
+
+async def _compared(known: Delivery, first: bytes, blocks: AsyncIterator[bytes]) -> Receipt:
+    """Let the sender of a delivery that is complete already finish; raise `OtherBody` where it sends another body."""
+    check = BodyCheck(known.fingerprint)
+    check.feed(first)
+    async for block in blocks:
+        check.feed(block)
+    check.close(whole=True)
+    return Receipt(duplicates=known.done)

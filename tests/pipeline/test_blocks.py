@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arion_lib.pipeline.blocks import Block, BlockCutter, publish_blocks, read_block, work
+from arion_lib.pipeline.fingerprint import OtherBody
 from arion_lib.pipeline.ingest import Intake
 from arion_lib.pipeline.ndjson import NdjsonDecoder
 from arion_lib.pipeline.queued import Broker
@@ -138,6 +139,17 @@ def test_a_body_published_twice_is_counted_once(queue: Queue, database: Database
         while (status := broker.status()).ready or status.claimed:
             work(broker, store, BY_TYPE, timeout=2 * queue.claim_timeout)
         assert totals(store) == expected.totals
+
+
+def test_another_body_published_under_the_same_name_is_refused_and_not_counted(
+    queue: Queue, database: Database
+) -> None:
+    with queue.open() as broker, database.open() as store:
+        for amount in (1, 2):
+            publish_blocks([b'{"type": "paid", "amount": %d}\n' % amount], broker, "events", "body-1")
+        with pytest.raises(OtherBody, match="must stand for one body"):
+            work_for_ever(broker, store, queue.claim_timeout)
+        assert totals(store) == {"paid": (1, 1)}
 
 
 def test_a_message_that_is_no_block_does_not_hold_up_the_others(queue: Queue, database: Database) -> None:

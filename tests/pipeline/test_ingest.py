@@ -5,14 +5,16 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from arion_lib.pipeline.batch import Batch, Delivery
+from arion_lib.pipeline.fingerprint import OtherBody, fingerprint
 from arion_lib.pipeline.ingest import Cut, Intake, Receipt, ingest, row_reader
 from arion_lib.pipeline.recipe import Recipe
 from arion_lib.pipeline.records import open_decoder
@@ -134,6 +136,65 @@ def test_a_broken_array_keeps_what_came_before_and_does_not_complete_its_deliver
     assert [json.loads(row)["id"] for batch in found for row in batch.rows] == [1, 2]
     assert intake.broken is not None
     assert not any(batch.deliveries[0].complete for batch in found)
+
+
+@given(
+    broke_at=st.integers(0, 900),
+    changed=st.integers(0, 900),
+    first=st.lists(st.integers(0, 900), max_size=8),
+    second=st.lists(st.integers(0, 900), max_size=8),
+    rows=st.integers(1, 5),
+    whole=st.sampled_from([body(30), b"[" + b",\n".join(body(30).splitlines()) + b"]"]),
+)
+def test_the_same_body_goes_on_however_it_is_cut_and_another_one_counts_nothing(
+    broke_at: int, changed: int, first: list[int], second: list[int], rows: int, whole: bytes
+) -> None:
+    before = Intake("s", Recipe(), anything, delivery="d", cut=Cut(rows=rows))
+    steps = [before.feed(chunk) for chunk in cuts(whole[:broke_at], first)] + [before.cut()]
+    taken = [batch for batch in steps if batch is not None]
+    assume(taken and not before.broken)
+    known = replace(taken[-1].deliveries[0], start=0)
+    after = Intake("s", Recipe(), anything, delivery="d", known=known, cut=Cut(rows=rows))
+    taken += batches(after, cuts(whole, second))
+    assert [json.loads(row)["id"] for batch in taken for row in batch.rows] == list(range(30))
+    assert known.fingerprint is not None
+    place = changed % known.fingerprint.length
+    other = Intake("s", Recipe(), anything, delivery="d", known=known, cut=Cut(rows=rows))
+    stored: list[Batch | None] = []
+    with pytest.raises(OtherBody, match="got another than"):
+        stored.extend(map(other.feed, cuts(whole[:place] + b"#" + whole[place + 1 :], second)))
+    assert not any(stored)
+
+
+def test_another_body_with_many_more_records_is_told_before_it_is_held() -> None:
+    known = Delivery("d", 1, False, fingerprint=fingerprint(b'{"id": 1, "text": "%b"}\n' % (b"x" * 10_000)))
+    other = Intake("s", Recipe(), lines, delivery="d", known=known, cut=Cut(rows=10))
+    chunks = itertools.repeat(body(1), 40)
+    with pytest.raises(OtherBody):
+        assert not any(map(other.feed, chunks))
+    free = Intake("s", Recipe(), lines, delivery="d", known=replace(known, fingerprint=None), cut=Cut(rows=10))
+    assert any(map(free.feed, chunks)), "the control: it would be stored"
+
+
+def test_a_body_that_was_broken_may_be_mended_and_goes_on() -> None:
+    broken = Intake("s", Recipe(), anything, delivery="d")
+    found = batches(broken, [b'[{"id": 1}, {"id": 2}, {"i', b'd: 3}, {"id": 4}]'])
+    known = found[-1].deliveries[0]
+    assert (known.done, known.fingerprint) == (2, None)
+    mended = Intake("s", Recipe(), anything, delivery="d", known=replace(known, start=0))
+    [last] = batches(mended, [b'[{"id": 1}, {"id": 2}, {"id": 3}, {"id": 4}]'])
+    assert [json.loads(row)["id"] for row in last.rows] == [3, 4]
+    assert last.deliveries[0].fingerprint is not None
+
+
+def test_another_body_under_a_complete_delivery_is_refused(tmp_path: Path) -> None:
+    with SqliteStore(tmp_path / "x.db") as store:
+        ingest([body(10)], store, "s", Recipe(), lines, delivery="d")
+        for other in (body(11), body(9), body(10).replace(b"t1", b"t2", 1), b""):
+            with pytest.raises(OtherBody):
+                ingest([other], store, "s", Recipe(), lines, delivery="d")
+        assert ingest([body(10)[:9], body(10)[9:]], store, "s", Recipe(), lines, delivery="d").duplicates == 10
+        assert len(store.rows("s")) == 10
 
 
 def test_memory_is_bounded_by_the_batch_and_not_by_the_body() -> None:

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from arion_lib.pipeline.batch import Aggregate, Batch, DeadLetter, Delivery, Key
 from arion_lib.pipeline.exact import merge
+from arion_lib.pipeline.fingerprint import Fingerprint
 from arion_lib.pipeline.groups import Groups, merge_all
 from arion_lib.pipeline.means import mean
 from arion_lib.pipeline.store import SqliteStore, open_store
@@ -355,6 +356,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"deliveries": [Delivery("", 1, True)]}, "a delivery id must be 1 to 512 characters"),
     ({"deliveries": [Delivery("\ud800", 1, True)]}, "a delivery id must be"),
     ({"deliveries": [Delivery("d", 1, True, start=2)]}, "a delivery must have 0 <= start <= done"),
+    ({"deliveries": [Delivery("d", 1, True, 0, Fingerprint(-1, 0))]}, "a fingerprint must be two numbers >= 0"),
     ({"deliveries": [Delivery("d", 0, False)]}, "a delivery with content must advance or be complete"),
     ({"ids": ["a", "b", ""]}, "an event id must be 1 to 512 characters"),
     ({"dead": [DeadLetter(1, 1, "x", b"x" * 1_025)]}, "a dead letter must keep at most 1024 bytes, got 1025"),
@@ -434,6 +436,19 @@ def test_a_repeated_body_goes_on_inside_and_changes_nothing_twice(database: Data
         deliver(store, body, 17)
         deliver(store, body, 17)
         counted_once(store, body)
+
+
+def test_a_delivery_is_remembered_with_the_fingerprint_of_what_was_read(database: Database) -> None:
+    long, short = Fingerprint(1 << 40, (1 << 32) - 1), Fingerprint(9, 7)
+    with database.open() as store:
+        store.commit(Batch("s", rows=rows_of(0, 1), deliveries=[Delivery("a", 1, False, fingerprint=short)]))
+        step = Delivery("a", 2, True, start=1, fingerprint=long)
+        store.commit(Batch("s", rows=rows_of(1, 1), deliveries=[step, Delivery("b", 1, True)]))
+        assert store.done("s", "a") == replace(step, start=0)
+        assert store.done("s", "b") == Delivery("b", 1, True)
+        with pytest.raises(StaleDelivery) as error:
+            store.commit(Batch("s", rows=rows_of(2, 1), deliveries=[Delivery("a", 1, True)]))
+        assert error.value.known == replace(step, start=0), "who is refused can compare"
 
 
 @pytest.mark.parametrize("step", [Delivery("d", 12, True), Delivery("d", 12, True, 9), Delivery("d", 14, True, 12)])

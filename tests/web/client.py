@@ -5,7 +5,8 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from types import TracebackType
@@ -45,6 +46,16 @@ def _ask(method: str, url: str, body: bytes | Iterable[bytes] | None, headers: M
         answer = connection.getresponse()
         names = {name.lower(): value for name, value in answer.getheaders()}
         return Answer(answer.status, names, answer.read())
+
+
+def until(true: Callable[[], bool], tries: int = 2_000) -> None:
+    """Look again, ever so shortly later, until it is true."""
+    ticker = threading.Event()
+    for _ in range(tries):
+        if true():
+            return
+        ticker.wait(0.005)
+    raise AssertionError("it never became true")
 
 
 class Wire:

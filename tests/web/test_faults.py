@@ -7,9 +7,8 @@ import json
 import socket
 import sqlite3
 import sys
-import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from arion_lib.web import serve as serve_command
 from arion_lib.web import server
 from arion_lib.web.late_broker import LateBroker
 from arion_lib.web.requests import Limits
-from tests.web.client import Wire, get, post
+from tests.web.client import Wire, get, post, until
 from tests.web.conftest import Serve, Served
 
 LINES = {"content-type": "application/x-ndjson"}
@@ -42,16 +41,6 @@ def messages(folder: Path) -> list[str]:
             found += [json.loads(message)["id"] for message in claim.messages]
             queue.ack(claim)
     return found
-
-
-def until(true: Callable[[], bool], tries: int = 2_000) -> None:
-    """Look again, ever so shortly later, until it is true."""
-    ticker = threading.Event()
-    for _ in range(tries):
-        if true():
-            return
-        ticker.wait(0.005)
-    raise AssertionError("it never became true")
 
 
 # -- senders

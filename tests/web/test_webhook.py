@@ -8,18 +8,19 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
 
 from arion_lib.pipeline.batch import Batch, Delivery
+from arion_lib.pipeline.fingerprint import fingerprint
 from arion_lib.pipeline.ingest import Cut
 from arion_lib.pipeline.store import SqliteStore
 from arion_lib.web import webhook
 from arion_lib.web.requests import Limits
 from arion_lib.web.signatures import sign
-from tests.web.client import Wire, get, post
+from tests.web.client import Wire, get, post, until
 from tests.web.conftest import Serve, Served
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -207,7 +208,6 @@ def test_a_delivery_that_is_sent_again_changes_nothing(served: Served) -> None:
     head = {**LINES, "webhook-id": "msg_1"}
     assert post(served.orders, lines(events(5)), head).json["accepted"] == 5
     assert post(served.orders, lines(events(5)), head).json == {"accepted": 0, "duplicates": 5, "dead": 0, "groups": 0}
-    assert post(served.orders, b'{"id": "e1"}', {"webhook-id": "msg_1"}).json["duplicates"] == 5
     assert rows(served) == events(5)
     # The control: without an id the server cannot know.
     post(served.orders, lines(events(5)), LINES)
@@ -223,7 +223,65 @@ def test_a_delivery_that_broke_off_goes_on_inside_the_body(served: Served, encod
     answer = post(served.orders, body, {**LINES, "webhook-id": "msg_1", "content-encoding": encoding})
     assert answer.json == {"accepted": 100, "duplicates": 200, "dead": 0, "groups": 0}
     assert rows(served) == events(300)
-    assert served.store.done("orders", "msg_1") == Delivery("msg_1", 300, True)
+    assert served.store.done("orders", "msg_1") == Delivery("msg_1", 300, True, fingerprint=fingerprint(stored))
+    assert post(served.orders, body, {**LINES, "webhook-id": "msg_1", "content-encoding": encoding}).status == 200
+
+
+def other_bodies() -> Iterator[Any]:
+    """First body, second body, and how both are sent."""
+    one = b'{"id": "e1"}'
+    long, longer = lines(events(9_000)), lines(events(9_001))
+    for name, (first, second, query, head) in {
+        "one event": (one, b'{"id": "e2"}', "", {}),
+        "one more": (one, one + b"\n" + one, "", {}),
+        "one as well, but an array": (one, b"[" + one + b"]", "", {}),
+        "sums": (one, b'{"id": "e2"}', "?group_by=id", {}),
+        "none": (b"[]", one, "", {}),
+        "long": (long, longer, "", LINES),
+        "long, cut short": (longer, long, "", LINES),
+        "long, another first event": (long, long.replace(b"e0", b"f0", 1), "", LINES),
+        "gzip": (gzip.compress(one), gzip.compress(b'{"id": "e2"}'), "", {"content-encoding": "gzip"}),
+        "configured": (b'{"fields": "id"}\n' + one, b'{"fields": "id"}\n{"id": "e2"}', "?config=body", {}),
+    }.items():
+        yield pytest.param(first, second, query, head, id=name)
+
+
+@pytest.mark.parametrize(("first", "second", "query", "head"), list(other_bodies()))
+def test_another_body_under_a_known_id_is_refused_and_changes_nothing(
+    served: Served, first: bytes, second: bytes, query: str, head: dict[str, str]
+) -> None:
+    named = {**head, "webhook-id": "msg_1"}
+    answer = post(served.orders + query, first, named)
+    before = served.store.status()
+    refused = post(served.orders + query, second, named)
+    assert (refused.status, refused.headers["content-type"]) == (422, "application/problem+json")
+    assert refused.json["must"] == "a webhook-id must come with the same body each time"
+    assert "under a new id" in refused.json["do"]
+    after = served.store.status()
+    assert (after.rows, after.dead_letters) == (before.rows, before.dead_letters)
+    again = post(served.orders + query, first, named)
+    assert (again.status, again.json["accepted"]) == (200, 0), "the first one may still come again"
+    # The control: under an id of its own the second body is taken.
+    other = post(served.orders + query, second, {**head, "webhook-id": "msg_2"})
+    assert (other.status, other.json["accepted"] > 0) == (200, True) or answer.status == 400
+
+
+def test_another_body_is_refused_inside_a_delivery_that_broke_off(serve: Serve) -> None:
+    whole = lines(events(9_000))
+    named = {**LINES, "webhook-id": "msg_1"}
+    with serve(cut=Cut(bytes=1)) as served:
+        with Wire(served.url).head("/webhook/orders", content_length=str(len(whole)), webhook_id="msg_1") as wire:
+            wire.send(whole[: len(whole) // 2])
+            until(lambda: served.store.done("orders", "msg_1") is not None)
+        until(lambda: served.service.webhook.figures.in_flight == 0)
+        known = served.store.done("orders", "msg_1")
+        assert known is not None
+        assert (known.complete, known.fingerprint is None) == (False, False)
+        for other in (whole.replace(b"e7", b"f7", 1), whole[: len(whole) // 9], lines(events(2))):
+            assert post(served.orders, other, named).status == 422
+        assert served.store.status().rows == known.done
+        assert post(served.orders, whole, named).json["duplicates"] == known.done
+        assert rows(served) == events(9_000)
 
 
 def test_a_second_sender_of_the_same_delivery_is_told_to_wait(served: Served) -> None:
