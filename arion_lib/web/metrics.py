@@ -1,4 +1,4 @@
-"""The webhook's figures in Prometheus' format.
+"""The service's figures in Prometheus' format: the webhook's, and those of whoever else brings a collector.
 
 Idea        A collector converts plain integers when it is asked, so that counting costs the hot route an addition.
 Invariant   Every name ends in its unit; totals only grow while the server lives.
@@ -59,8 +59,9 @@ class _Figures(Collector):
         yield GaugeMetricFamily("arion_outbox_age_seconds", "age of the oldest of them", status.outbox_age)
 
 
-def exposition(service: PipelineService) -> bytes:
-    """Return the page that a Prometheus server scrapes."""
+def exposition(service: PipelineService, *others: Collector) -> bytes:
+    """Return the page that a Prometheus server scrapes: the service's figures, then the other collectors'."""
     registry = CollectorRegistry()
-    registry.register(_Figures(service))
+    for collector in (_Figures(service), *others):
+        registry.register(collector)
     return generate_latest(registry)

@@ -10,6 +10,7 @@ See         https://www.rfc-editor.org/rfc/rfc9457 · tests/web/test_pipeline_pa
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -86,9 +87,16 @@ def _wrong(error: dict[str, Any]) -> dict[str, str]:
     {'must': 'stream must be given', 'got': 'nothing'}
     >>> _wrong({"type": "", "loc": ("query", "limit"), "msg": "Input should be at most 9", "input": "10"})
     {'must': 'limit must be at most 9', 'got': "'10'"}
+    >>> _wrong({"type": "", "loc": ("body", "tags", 1), "msg": "String should have at most 2 letters", "input": "abc"})
+    {'must': 'tags.1 must have at most 2 letters', 'got': "'abc'"}
     """
-    name = error["loc"][-1]
+    # The first place says where in the request (query, body) it is: told only where there is no other.
+    name = ".".join(str(place) for place in error["loc"][1:]) or str(error["loc"][0])
     if error["type"] == "missing":
         return {"must": f"{name} must be given", "got": "nothing"}
-    rule = error["msg"].removeprefix("Input should ").partition(", unable to parse")[0]
+    if error["type"] == "extra_forbidden":
+        return {"must": f"{name} must be left out", "got": f"{error['input']!r:.80}"}
+    if error["type"] == "json_invalid":
+        return {"must": "body must be JSON", "got": f"{error['ctx']['error']} at byte {error['loc'][-1]}"}
+    rule = re.sub(r"^\w+ should ", "", error["msg"]).partition(", unable to parse")[0]
     return {"must": f"{name} must {rule}", "got": f"{error['input']!r:.80}"}
