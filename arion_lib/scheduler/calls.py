@@ -1,0 +1,220 @@
+"""A call as it travels: the function once, its arguments each time, other tasks' results in their places.
+
+Idea        A function is pickled once and known by a number from then on; a plain call is a tuple (number, *arguments).
+Invariant   A call means what it meant at submit: arguments are copied then, and a function whose globals, defaults or
+            closure have changed since is another function, with another number.
+When wrong  What cannot travel raises `NotTransferableError` at submit, for that task alone.
+See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_calls.py
+"""
+
+from __future__ import annotations
+
+import builtins
+import inspect
+import pickle
+import sys
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextvars import Context, copy_context
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+from arion_lib.scheduler.context import portable
+from arion_lib.scheduler.errors import NotTransferableError
+from arion_lib.scheduler.options import Options, declared
+from arion_lib.scheduler.values import ATOMS, Packed, by_value, pack
+
+if TYPE_CHECKING:
+    from arion_lib.scheduler.task import Task
+
+MOST_FUNCTIONS = 1_000
+"""Functions remembered; of one more, the one used longest ago is forgotten and would be pickled again."""
+
+
+class Function:
+    """A function that workers can be told about: its number, its pickle, and how its runs have been so far."""
+
+    __slots__ = ("call", "context", "context_data", "data", "lane", "mean", "name", "number", "options", "unchanged")
+
+    def __init__(self, call: Callable[..., Any], number: int, unchanged: tuple[_Seen, ...] | None) -> None:
+        self.call, self.number, self.unchanged = call, number, unchanged
+        self.name: str = getattr(call, "__name__", None) or type(call).__name__
+        self.options: Options = declared(call)
+        self.lane: str = self.options.lane or ("loop" if inspect.iscoroutinefunction(call) else "processes")
+        self.data: bytes | None = None
+        self.context: Context | None = None
+        self.context_data: bytes | None = None
+        self.mean: float | None = None
+        """Seconds that a run took lately, on average; None before the first."""
+
+    def observe(self, seconds: float) -> None:
+        """Take one more run into the average."""
+        mean = self.mean
+        self.mean = seconds if mean is None else mean + (seconds - mean) * 0.1
+
+
+class Functions:
+    """The functions that one scheduler has met. `find` is called by many threads at once."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[Callable[..., Any], Function] = OrderedDict()
+        self._lock = threading.Lock()
+        self._numbers = 0
+        self._empty = Context()
+
+    def find(self, call: Callable[..., Any]) -> Function:
+        """Return what is known of a function as it now is, with the submitter's context. Costs one lookup mostly."""
+        context = copy_context()
+        try:
+            found = self._known.get(call)
+        except TypeError:  # not hashable: it is met anew each time
+            found = None
+        if found is not None and found.context == context and (not found.unchanged or _holds(found.unchanged)):
+            return found
+        return self._meet(call, context)
+
+    def _meet(self, call: Callable[..., Any], context: Context) -> Function:
+        if not callable(call):
+            raise TypeError(f"fn must be callable, got {call!r}: write submit(fn, argument), not submit(fn(argument))")
+        with self._lock:
+            self._numbers += 1
+            function = Function(call, self._numbers, _captured(call))
+            function.context = context
+            if function.unchanged is not None:
+                self._known[call] = function
+                self._known.move_to_end(call)
+                if len(self._known) > MOST_FUNCTIONS:
+                    self._known.popitem(last=False)
+        return function
+
+
+def pickled(function: Function) -> None:
+    """Fill in a function's pickle and its context's; done at submit, once. Raises `NotTransferableError`."""
+    function.data = _by_reference(function.call) or by_value(function.call, f"function {function.name!r}")
+    pairs = []
+    for variable, value in portable(function.context or Context()):
+        try:
+            by_value((variable, value), "context variable")
+        except NotTransferableError:
+            continue
+        pairs.append((variable, value))
+    function.context_data = by_value(pairs, "context") if pairs else None
+
+
+def _by_reference(call: Callable[..., Any]) -> bytes | None:
+    """Return the pickle of a function that a worker can import; None for one that must travel by value."""
+    if _importable(call):
+        return pickle.dumps(call, 5)
+    return None
+
+
+def _importable(call: Any) -> bool:
+    module, name = getattr(call, "__module__", None), getattr(call, "__qualname__", "")
+    if module in (None, "__main__") or not isinstance(call, (FunctionType, BuiltinFunctionType, type)):
+        return False
+    found: Any = sys.modules.get(str(module))
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found is call
+
+
+class _Seen:
+    """A place where a function looks something up, and what was there when it was pickled."""
+
+    __slots__ = ("name", "space", "value")
+
+    def __init__(self, space: dict[str, Any], name: str) -> None:
+        self.space, self.name, self.value = space, name, space.get(name, _Seen)
+
+
+def _holds(seen: tuple[_Seen, ...]) -> bool:
+    return all(one.space.get(one.name, _Seen) is one.value for one in seen)
+
+
+def _captured(call: Callable[..., Any]) -> tuple[_Seen, ...] | None:
+    """Return what must not change for a function to stay the same; None when that cannot be told cheaply."""
+    if _importable(call):
+        return ()
+    if type(call) is not FunctionType:
+        return None
+    found: dict[tuple[int, str], _Seen] = {}
+    return tuple(found.values()) if _collect(call, found, {call}) else None
+
+
+def _collect(call: FunctionType, found: dict[tuple[int, str], _Seen], visited: set[FunctionType]) -> bool:
+    values: list[Any] = [*(call.__defaults__ or ()), *(call.__kwdefaults__ or {}).values()]
+    if call.__closure__ or call.__dict__:  # a cell may be filled anew, and has no identity of its own value
+        return False
+    space = call.__globals__
+    for name in set(_names(call.__code__)):
+        seen = found[id(space), name] = _Seen(space, name)
+        if seen.value is not _Seen:
+            values.append(seen.value)
+        elif not hasattr(builtins, name):
+            continue
+    return all(_fixed(value, found, visited) for value in values)
+
+
+def _fixed(value: Any, found: dict[tuple[int, str], _Seen], visited: set[FunctionType]) -> bool:
+    """Whether a captured value cannot change as long as it is the same object."""
+    if type(value) in ATOMS or isinstance(value, ModuleType) or _importable(value):
+        return True
+    if type(value) is tuple:
+        return all(_fixed(one, found, visited) for one in value)
+    if type(value) is FunctionType:
+        if value in visited:
+            return True
+        visited.add(value)
+        return _collect(value, found, visited)
+    return False
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
+
+
+# --- arguments ---------------------------------------------------------------------------------------------------------
+
+
+class _Met(threading.local):
+    """The tasks that the pickler met among the arguments of the call that this thread is packing."""
+
+    places: dict[Task[Any], int] | None = None
+
+
+class _Needed(threading.local):
+    """In a worker: the results that the call now being unpacked needs."""
+
+    values: Any = ()
+
+
+MET, NEEDED = _Met(), _Needed()
+
+
+def needed(place: int) -> Any:
+    """Return, while arguments are unpickled, the result that takes the place of a task."""
+    return NEEDED.values[place]
+
+
+def arguments(args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> tuple[Packed, list[Task[Any]]]:
+    """Pickle arguments; return them and the tasks met among them, at any depth, whose results they need."""
+    places = MET.places = {}
+    try:
+        return pack((args, kwargs), f"arguments of {name!r}"), list(places)
+    finally:
+        MET.places = None
+
+
+def placeholder(task: Task[Any]) -> tuple[Callable[[int], Any], tuple[int]]:
+    """Tell the pickler what to write for a task; remember the task as one whose result is needed."""
+    places = MET.places
+    if places is None:
+        raise TypeError(
+            f"a task can be pickled only as an argument of another task's submit, got {task!r}: "
+            "pass it to submit, or pickle task.result()"
+        )
+    return needed, (places.setdefault(task, len(places)),)

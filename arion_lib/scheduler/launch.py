@@ -1,0 +1,317 @@
+"""Three ways to start a worker process, behind one seam: `start(number)` gives its pipes, its note and later its end.
+
+Idea        forkserver: a zygote of our own, started afresh, forks the workers (3 to 4 ms each). fork: the same, but the
+            zygote is forked from this process, so the workers share all it had loaded. spawn: each worker is a fresh
+            interpreter (a tenth of a second, and the only way on Windows).
+Invariant   No worker imports this program's main module: scripts need no `if __name__ == "__main__"`, notebooks nothing.
+When wrong  A worker that could not be started is told as one that ended, with the exit code there is.
+See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_launch.py
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import warnings
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from arion_lib.scheduler.note import Note
+from arion_lib.scheduler.pipes import End, end_of, one_way
+
+StartMethod = Literal["forkserver", "spawn", "fork"]
+START_METHODS: tuple[StartMethod, ...] = ("spawn",) if sys.platform == "win32" else ("forkserver", "spawn", "fork")
+
+
+@dataclass(slots=True)
+class Child:
+    """A worker process as its starter knows it; `pid` is None until the zygote has told it."""
+
+    number: int
+    inbox: End
+    """Where calls are written to."""
+    outbox: End
+    """Where results are read from."""
+    note: Note
+    pid: int | None = None
+    ended: bool = False
+    exit_code: int | None = None
+    process: subprocess.Popen[bytes] | None = None
+    watch: int | None = None
+    """A descriptor that becomes readable when the process ends, where the system has such (Linux)."""
+    kill_wanted: int | None = field(default=None)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the process; nothing happens when it has ended."""
+        if self.ended:
+            return
+        if self.pid is None:  # the zygote has not told it yet: as soon as it does
+            self.kill_wanted = number
+            return
+        with suppress(ProcessLookupError):
+            if self.process is not None:
+                self.process.send_signal(number)
+            else:
+                os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self.signal(getattr(signal, "SIGKILL", signal.SIGTERM))
+
+    def close(self) -> None:
+        """Give back the pipes and the memory."""
+        for end in (self.inbox, self.outbox):
+            end.close()
+        self.note.close()
+        if self.watch is not None:
+            os.close(self.watch)
+            self.watch = None
+
+
+class Starter(Protocol):
+    """Starts workers and learns of their ends. All its methods are called by the supervisor's thread."""
+
+    def start(self, number: int) -> Child:
+        """Start one; it may still be on its way when this returns."""
+
+    def watched(self) -> int | None:
+        """Return a descriptor that becomes readable when `ended` has something to tell, None where there is none."""
+
+    def ended(self, children: Sequence[Child]) -> list[Child]:
+        """Return those of the children that have ended since, their exit codes set; does not block."""
+
+    def close(self) -> None:
+        """End what starts workers; workers that are left end with it."""
+
+
+def starter(method: StartMethod, preload: Sequence[str]) -> Starter:
+    """Return the starter for a start method. Raises `ValueError` for one that this system does not have."""
+    if method not in START_METHODS:
+        raise ValueError(f"start_method must be one of {', '.join(START_METHODS)} on this system, got {method!r}")
+    return Spawner() if method == "spawn" else ZygoteStarter(preload, fresh=method == "forkserver")
+
+
+_OURS: set[int] = set()
+"""The supervisors' own descriptors in this process: a zygote that is forked from it must not hold them open."""
+
+
+class ZygoteStarter:
+    """Has a zygote fork the workers; replaces the zygote when it has died."""
+
+    def __init__(self, preload: Sequence[str], *, fresh: bool) -> None:
+        self._setup = json.dumps({"preload": list(preload), "level": logging.getLogger().getEffectiveLevel()})
+        self._fresh = fresh
+        self._control: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pid = 0
+        self._rest = b""
+        self._reports: list[tuple[int, int, int, int]] = []
+        self._orphans: set[int] = set()
+        self._alive: set[int] = set()
+        self._open()
+
+    def start(self, number: int) -> Child:
+        if self._control is None:
+            self._open()
+        assert self._control is not None
+        child, theirs = _new_child(number)
+        order = _order(number)
+        try:
+            socket.send_fds(self._control, [order], [fd for fd in theirs if isinstance(fd, int)])
+        except OSError:  # the zygote has just died: told as the end of this worker, too
+            self._lose_zygote()
+        self._alive.add(number)
+        _close_raw(theirs)
+        return child
+
+    def watched(self) -> int | None:
+        return self._control.fileno() if self._control is not None else None
+
+    def ended(self, children: Sequence[Child]) -> list[Child]:
+        self._receive()
+        by_number = {child.number: child for child in children}
+        found = []
+        for kind, number, pid, exit_code in self._reports:
+            child = by_number.get(number)
+            if child is None:
+                continue
+            child.pid = pid
+            if kind == 2:
+                self._alive.discard(number)
+                child.ended, child.exit_code = True, exit_code
+                found.append(child)
+            elif child.kill_wanted is not None:
+                child.signal(child.kill_wanted)
+        self._reports.clear()
+        for child in children:
+            if child.number in self._orphans and not child.ended:
+                child.kill()  # without a zygote nobody would tell its end; Linux has killed it already
+                child.ended = True
+                found.append(child)
+        self._orphans.clear()
+        return found
+
+    def close(self) -> None:
+        if self._control is not None:
+            _OURS.discard(self._control.fileno())
+            self._control.close()
+            self._control = None
+        self._reap()
+
+    def _open(self) -> None:
+        ours, theirs = socket.socketpair()
+        if self._fresh:
+            self._process = subprocess.Popen(  # noqa: S603  (our own interpreter)
+                [sys.executable, "-c", _program("zygote_main"), str(theirs.fileno()), self._setup],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        else:
+            self._pid = _fork_zygote(theirs, self._setup)
+        theirs.close()
+        ours.setblocking(False)
+        _OURS.add(ours.fileno())
+        self._control, self._rest = ours, b""
+
+    def _receive(self) -> None:
+        from arion_lib.scheduler.zygote import REPORT
+
+        while self._control is not None:
+            try:
+                data = self._control.recv(1 << 16)
+            except BlockingIOError:
+                break
+            except ConnectionError:
+                data = b""
+            if not data:
+                self._lose_zygote()
+                return
+            self._rest += data
+            whole = len(self._rest) // REPORT.size * REPORT.size
+            self._reports += REPORT.iter_unpack(self._rest[:whole])
+            self._rest = self._rest[whole:]
+
+    def _lose_zygote(self) -> None:
+        log.warning("the process that forks the workers has ended; another one is started")
+        self.close()
+        self._orphans |= self._alive
+        self._alive.clear()
+
+    def _reap(self) -> None:
+        if self._process is not None:
+            self._process.wait()
+            self._process = None
+        if self._pid:
+            with suppress(ChildProcessError):
+                os.waitpid(self._pid, 0)
+            self._pid = 0
+
+
+class Spawner:
+    """Starts each worker as a fresh interpreter."""
+
+    def start(self, number: int) -> Child:
+        child, theirs = _new_child(number)
+        level = str(logging.getLogger().getEffectiveLevel())
+        if sys.platform == "win32":
+            child.process = _spawn_on_windows(theirs, level)
+        else:
+            fds = [fd for fd in theirs if isinstance(fd, int)]
+            child.process = subprocess.Popen(  # noqa: S603  (our own interpreter)
+                [sys.executable, "-c", _program("worker_main"), *map(str, fds), level],
+                pass_fds=fds,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        _close_raw(theirs)
+        child.pid = child.process.pid
+        if hasattr(os, "pidfd_open"):
+            child.watch = os.pidfd_open(child.pid)
+        return child
+
+    def watched(self) -> int | None:
+        return None
+
+    def ended(self, children: Sequence[Child]) -> list[Child]:
+        found = []
+        for child in children:
+            if not child.ended and child.process is not None and child.process.poll() is not None:
+                child.ended, child.exit_code = True, child.process.returncode
+                found.append(child)
+        return found
+
+    def close(self) -> None:
+        """Nothing is left to end: the workers see the end of their inboxes."""
+
+
+log = logging.getLogger(__name__)
+
+
+def _order(number: int) -> bytes:
+    from arion_lib.scheduler.zygote import ORDER
+
+    return ORDER.pack(number)
+
+
+def _new_child(number: int) -> tuple[Child, tuple[int | socket.socket | str, ...]]:
+    """Make the pipes and the note; return our side, and the worker's three raw ends: inbox, outbox, note."""
+    their_inbox, our_inbox = one_way()
+    our_outbox, their_outbox = one_way()
+    note, where = Note.create()
+    child = Child(number, end_of(our_inbox, blocking=False), end_of(our_outbox, blocking=False), note)
+    return child, (their_inbox, their_outbox, where)
+
+
+def _close_raw(raw: Sequence[int | socket.socket | str]) -> None:
+    for one in raw:
+        if isinstance(one, int):
+            os.close(one)
+        elif isinstance(one, socket.socket):
+            one.close()
+
+
+def _program(function: str) -> str:
+    """Return the code that a fresh interpreter begins with: this one's sys.path, then the function."""
+    return f"import sys; sys.path[:] = {sys.path!r}; from arion_lib.scheduler.mains import {function}; {function}()"
+
+
+def _fork_zygote(theirs: socket.socket, setup: str) -> int:
+    with warnings.catch_warnings():
+        # Python warns, rightly, that other threads' locks are copied locked. start_method="fork" asks for just that.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
+    if pid:
+        return pid
+    try:
+        for fd in _OURS:
+            with suppress(OSError):
+                os.close(fd)
+        os.setsid()
+        from arion_lib.scheduler.zygote import be_zygote
+
+        be_zygote(theirs, setup)
+    finally:
+        os._exit(70)
+
+
+def _spawn_on_windows(theirs: Sequence[int | socket.socket | str], level: str) -> subprocess.Popen[bytes]:
+    """Start a worker that gets duplicates of the two sockets by its standard input."""
+    process = subprocess.Popen(  # noqa: S603  (our own interpreter)
+        [sys.executable, "-c", _program("windows_worker_main"), level], stdin=subprocess.PIPE
+    )
+    inbox, outbox, name = theirs
+    assert isinstance(inbox, socket.socket)
+    assert isinstance(outbox, socket.socket)
+    assert process.stdin is not None
+    shared = [end.share(process.pid).hex() for end in (inbox, outbox)]  # type: ignore[attr-defined]
+    process.stdin.write(json.dumps([*shared, name]).encode())
+    process.stdin.close()
+    return process

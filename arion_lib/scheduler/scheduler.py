@@ -1,0 +1,467 @@
+"""The scheduler: a `concurrent.futures.Executor` with priorities, dependencies, deadlines, and workers that may die.
+
+Idea        The three methods everybody knows, `submit`, `map`, `shutdown`; how a task is to be run is said beside the
+            call (`with_options`), so that no option can collide with a function's own argument.
+Invariant   Every submitted task ends, exactly once for its caller; `shutdown` leaves no process and no thread.
+When wrong  `submit` raises only for misuse; what befalls a task is in its handle.
+See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_scheduler.py
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import queue
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor
+from types import TracebackType
+from typing import Any, Literal, ParamSpec, TypeVar
+
+from arion_lib.scheduler.adapt import Adaptation
+from arion_lib.scheduler.calls import Function, Functions, arguments, pickled
+from arion_lib.scheduler.core import Core
+from arion_lib.scheduler.errors import NotTransferableError, QueueFullError, ShutDownError
+from arion_lib.scheduler.launch import StartMethod
+from arion_lib.scheduler.loop import LoopLane
+from arion_lib.scheduler.options import LANES, PLAIN, Options
+from arion_lib.scheduler.processes import ProcessLane
+from arion_lib.scheduler.snapshot import Snapshot
+from arion_lib.scheduler.states import Event
+from arion_lib.scheduler.substitute import tasks_in
+from arion_lib.scheduler.task import More, Task
+from arion_lib.scheduler.threads import ThreadLane
+from arion_lib.scheduler.values import ATOMS
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MOST_COROUTINES = 1_000
+"""Coroutines that run at once on the loop lane."""
+
+
+class Scheduler(Executor):
+    """Run calls on worker processes, threads and an event loop.
+
+    `workers`: worker processes; None is one for each core that this process may use. `threads`: how many tasks of the
+    lane "threads" run at once. `start_method`: "forkserver" (the default but on Windows), "spawn" or "fork".
+    `preload`: modules that the forkserver imports once, for all workers.
+    `max_pending`: how many unfinished tasks there may be; `when_full` says whether `submit` then waits or raises
+    `QueueFullError`. `ageing`: seconds of waiting worth one step of priority. `grace`: seconds between interrupting a
+    task and killing its worker. `poison_after`: deaths of workers after which a task is quarantined.
+    `recycle_after`: tasks after which a worker is replaced; `memory_limit`: bytes of resident memory after which it is.
+    `keep`: how many ended tasks the figures and `recent()` look back on.
+
+    Opening one takes as long as starting a process; the workers start meanwhile. Raises `ValueError` for a wrong argument.
+    """
+
+    def __init__(
+        self,
+        workers: int | None = None,
+        *,
+        threads: int = 16,
+        start_method: StartMethod | None = None,
+        preload: Sequence[str] = (),
+        max_pending: int | None = None,
+        when_full: Literal["wait", "refuse"] = "wait",
+        ageing: float | None = None,
+        grace: float = 0.25,
+        poison_after: int = 3,
+        recycle_after: int | None = None,
+        memory_limit: int | None = None,
+        keep: int = 10_000,
+        name: str = "scheduler",
+    ) -> None:
+        size = cores() if workers is None else workers
+        for word, value, least in (
+            ("workers", size, 0),
+            ("threads", threads, 1),
+            ("max_pending", max_pending, 1),
+            ("poison_after", poison_after, 1),
+            ("recycle_after", recycle_after, 1),
+            ("memory_limit", memory_limit, 1),
+            ("keep", keep, 1),
+        ):
+            _check_count(word, value, least)
+        if not grace >= 0:
+            raise ValueError(f"grace must be seconds >= 0, got {grace!r}")
+        if when_full not in ("wait", "refuse"):
+            raise ValueError(f"when_full must be 'wait' or 'refuse', got {when_full!r}")
+        method: StartMethod = start_method or ("spawn" if sys.platform == "win32" else "forkserver")
+        self.name = name
+        self._processes = ProcessLane(
+            size,
+            method,
+            preload=preload,
+            ageing=ageing,
+            grace=grace,
+            recycle_after=recycle_after,
+            memory_limit=memory_limit,
+        )
+        self._lanes: dict[str, ProcessLane | ThreadLane | LoopLane] = {
+            "processes": self._processes,
+            "threads": ThreadLane(threads, ageing=ageing, grace=grace),
+            "loop": LoopLane(MOST_COROUTINES, ageing=ageing),
+        }
+        self._max_pending, self._when_full = max_pending, when_full
+        self._functions = Functions()
+        self._adaptation: Adaptation | None = None
+        self._core = Core(self._lanes, name=name, poison_after=poison_after, keep=keep)
+        self._core.start()
+        # A scheduler that is dropped ends when its tasks have; one that is left open ends with the interpreter.
+        finalizer = weakref.finalize(self, self._core.request_close)
+        finalizer.atexit = False
+        _OPEN.add(self._core)
+
+    # --- giving it work ---
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Task[T]:
+        """Run `fn(*args, **kwargs)` on a worker; return its handle at once.
+
+        Every argument is the function's own. Tasks among them, also inside lists, tuples and dicts, are replaced by
+        their results; the call waits for them. Costs some microseconds. Raises `ShutDownError`, `QueueFullError`.
+        """
+        return self._submit(fn, args, kwargs, None)
+
+    def with_options(self, **options: Any) -> Submitter:
+        """Return something whose `submit` and `map` run tasks with these `Options`.
+
+        >>> from arion_lib.scheduler import Scheduler
+        >>> with Scheduler(workers=1) as scheduler:
+        ...     scheduler.with_options(priority=3, retries=1, timeout=10).submit(pow, 2, 5).result()
+        32
+        """
+        return Submitter(self, options)
+
+    def map(  # type: ignore[override]
+        self,
+        fn: Callable[..., T],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int = 1,
+        progress: bool = False,
+    ) -> Iterator[T]:
+        """Yield `fn` of each of the iterables' items, in order, computed on the workers.
+
+        All tasks are submitted at once (within `max_pending`). `timeout`: seconds until the results must be there.
+        `chunksize` is accepted and not needed: short tasks travel together by themselves. `progress` shows a bar.
+        """
+        return self.with_options().map(fn, *iterables, timeout=timeout, chunksize=chunksize, progress=progress)
+
+    def _submit(
+        self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], chosen: _Chosen | None
+    ) -> Task[Any]:
+        core = self._core
+        if core.closing:
+            raise ShutDownError("the scheduler is shut down; open a new one")
+        if self._max_pending is not None:
+            self._make_room(self._max_pending)
+        function = self._functions.find(fn)
+        options = function.options if chosen is None else chosen.of(function)
+        lane = options.lane or function.lane
+        if lane == "processes":
+            if function.data is None:
+                try:
+                    pickled(function)
+                except NotTransferableError as error:
+                    return self._refused(function, options, error)
+            if not kwargs:
+                for arg in args:
+                    if type(arg) not in ATOMS:
+                        break
+                else:
+                    call = (function.number, *args)
+                    task: Task[Any] = Task(
+                        core, core.next_number(), function, call, options, More() if options.after else None
+                    )
+                    core.inbox.append(task)
+                    if core.asleep:
+                        core.wake()
+                    if core.ended:
+                        core.refuse_the_late()
+                    return task
+            return self._submit_pickled(function, args, kwargs, options)
+        return self._submit_here(function, args, kwargs, options)
+
+    def _submit_pickled(
+        self, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any], options: Options
+    ) -> Task[Any]:
+        try:
+            call, needs = arguments(args, kwargs, options.name or function.name)
+        except NotTransferableError as error:
+            return self._refused(function, options, error)
+        return self._post(function, call, options, needs)
+
+    def _submit_here(
+        self, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any], options: Options
+    ) -> Task[Any]:
+        return self._post(function, (args, kwargs), options, tasks_in((args, kwargs), Task))
+
+    def _post(self, function: Function, call: Any, options: Options, needs: list[Task[Any]]) -> Task[Any]:
+        more = None
+        if needs or options.after:
+            more = More()
+            more.needs = needs
+            for needed in (*needs, *options.after):
+                if needed._core is not self._core:
+                    raise ValueError(f"a task can need tasks of its own scheduler only, got {needed!r}")
+        task: Task[Any] = Task(self._core, self._core.next_number(), function, call, options, more)
+        self._core.post(task)
+        return task
+
+    def _refused(self, function: Function, options: Options, error: NotTransferableError) -> Task[Any]:
+        """Return a task that has failed already: what could not travel concerns nobody else."""
+        task: Task[Any] = Task(self._core, self._core.next_number(), function, None, options, None)
+        self._core.post(lambda: self._core.reject(task, error))
+        return task
+
+    def _make_room(self, most: int) -> None:
+        core = self._core
+        with core.condition:
+            if core.unfinished() < most:
+                return
+            if self._when_full == "refuse":
+                raise QueueFullError(f"{most} tasks wait or run, as many as max_pending allows; submit later, or wait")
+            if threading.current_thread() is core.thread:
+                return  # a callback that submits: to wait here would be to wait for itself
+            core.condition.wait_for(lambda: core.unfinished() < most or core.ended)
+
+    # --- how many workers ---
+
+    def scale(self, workers: int, lane: str = "processes") -> None:
+        """Change how many workers a lane has while it runs: more at once, fewer as their running tasks end."""
+        _check_count("workers", workers, 0)
+        if lane not in LANES:
+            raise ValueError(f"lane must be one of {', '.join(LANES)}, got {lane!r}")
+        self._adaptation = None
+        self._command(lambda: self._lanes[lane].scale(workers))
+
+    def adapt(self, minimum: int, maximum: int, target: float = 1.0) -> None:
+        """Keep as many worker processes as would finish what is queued in `target` seconds, within the two bounds.
+
+        Looked at four times a second; more workers come at once, fewer after two seconds in which they were not needed.
+        `scale` ends it. Raises `ValueError` for bounds that are none.
+        """
+        self._adaptation = adaptation = Adaptation(self._processes, minimum, maximum, target)
+
+        def look() -> None:
+            if self._adaptation is adaptation and not self._core.closing:
+                adaptation.look(time.monotonic())
+                self._core.at(time.monotonic() + 0.25, look)
+
+        self._command(look)
+
+    def kill_worker(self, number: int) -> None:
+        """End a worker process at once, as `kill -9` does: for trying out what happens then.
+
+        Raises `ValueError` when there is no such worker.
+        """
+        with self._core.lock:
+            worker = self._processes.worker(number)
+            if worker is None:
+                numbers = [status.number for status in self.status().workers if status.lane == "processes"]
+                raise ValueError(f"number must be that of a worker process ({numbers}), got {number!r}")
+            worker.kill()
+
+    def _command(self, command: Callable[[], None]) -> None:
+        if self._core.closing:
+            raise ShutDownError("the scheduler is shut down; open a new one")
+        done = threading.Event()
+
+        def run() -> None:
+            try:
+                command()
+            finally:
+                done.set()
+
+        self._core.post(run)
+        if threading.current_thread() is not self._core.thread:
+            done.wait(5.0)
+
+    # --- looking at it ---
+
+    def status(self) -> Snapshot:
+        """Return what the scheduler looks like now. Costs about a millisecond with a full window of figures."""
+        return self._core.snapshot()
+
+    def recent(self) -> tuple[Event, ...]:
+        """Return the last tasks' ends, as far back as `keep` reaches, the oldest first."""
+        with self._core.lock:
+            return self._core.figures.recent()
+
+    def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
+        """Call `callback(event)` for each change of each task from now on, in the scheduler's thread; return what ends it.
+
+        A callback must be quick; what it raises is logged.
+        """
+        return self._core.subscribe(callback)
+
+    def events(self, most: int = 10_000) -> EventStream:
+        """Return an iterator over the changes from now on; it ends with the scheduler or its own `close()`.
+
+        It holds `most` events at most: of more, the oldest are dropped and counted in `dropped`.
+        """
+        return EventStream(self._core, most)
+
+    def wait_idle(self, timeout: float | None = None) -> bool:
+        """Wait until no task is unfinished, `timeout` seconds at most; return whether that is so."""
+        return self._core.wait_idle(timeout)
+
+    # --- the end ---
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False, deadline: float | None = None) -> None:
+        """Take no more tasks; end when the submitted ones have ended.
+
+        `cancel_futures` cancels those that have not begun. `deadline`: seconds after which what still runs is cancelled,
+        too. `wait` waits for the end: afterwards no process and no thread is left. May be called several times.
+        """
+        if cancel_futures:
+            self._core.post(self._core.cancel_unstarted)
+        self._core.request_close(None if deadline is None else time.monotonic() + deadline)
+        if wait and threading.current_thread() is not self._core.thread:
+            self._core.join()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Wait for the tasks and end; after Ctrl-C or `SystemExit`, cancel everything instead of waiting for it."""
+        if kind is not None and not issubclass(kind, Exception):
+            self._core.cancel_all()
+        self.shutdown(wait=True)
+
+    def __repr__(self) -> str:
+        return f"<Scheduler {self.name}: {self._processes.size} workers, {self._core.unfinished()} unfinished tasks>"
+
+
+class _Chosen:
+    """Options that were chosen for some submits, over what their functions declare."""
+
+    def __init__(self, changes: dict[str, Any]) -> None:
+        self.changes, self.plain = changes, PLAIN.but(**changes)
+
+    def of(self, function: Function) -> Options:
+        return self.plain if function.options is PLAIN else function.options.but(**self.changes)
+
+
+class Submitter:
+    """`submit` and `map` of a scheduler, with options."""
+
+    def __init__(self, scheduler: Scheduler, options: dict[str, Any]) -> None:
+        self._scheduler, self._chosen = scheduler, _Chosen(options)
+
+    def with_options(self, **options: Any) -> Submitter:
+        """Return a submitter with these options, too."""
+        return Submitter(self._scheduler, {**self._chosen.changes, **options})
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Task[T]:
+        """Run a call with the options; see `Scheduler.submit`."""
+        return self._scheduler._submit(fn, args, kwargs, self._chosen)
+
+    def map(
+        self,
+        fn: Callable[..., T],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int = 1,
+        progress: bool = False,
+    ) -> Iterator[T]:
+        """Run a call for each of the iterables' items with the options; see `Scheduler.map`."""
+        if chunksize < 1:
+            raise ValueError(f"chunksize must be >= 1, got {chunksize!r}")
+        until = None if timeout is None else time.monotonic() + timeout
+        tasks = [self._scheduler._submit(fn, args, {}, self._chosen) for args in zip(*iterables, strict=False)]
+        return _results(tasks, until, progress)
+
+
+def _results(tasks: list[Task[T]], until: float | None, progress: bool) -> Iterator[T]:
+    """Yield the results in order, letting go of each task; cancel the rest when nobody wants them any more."""
+    bar = _Bar(tasks) if progress else None
+    tasks.reverse()
+    try:
+        while tasks:
+            left = None if until is None else max(0.0, until - time.monotonic())
+            yield tasks.pop().result(left)
+    finally:
+        for task in tasks:
+            task.cancel()
+        if bar is not None:
+            bar.close()
+
+
+class _Bar:
+    """A progress bar that the tasks' ends move on."""
+
+    def __init__(self, tasks: list[Task[Any]]) -> None:
+        from tqdm.auto import tqdm
+
+        self._bar = tqdm(total=len(tasks), unit="task")
+        for task in tasks:
+            task.add_done_callback(lambda _: self._bar.update())
+
+    def close(self) -> None:
+        self._bar.close()
+
+
+class EventStream:
+    """An iterator over the changes of all tasks from the moment it was made."""
+
+    def __init__(self, core: Core, most: int) -> None:
+        self._queue: queue.Queue[Event | None] = queue.Queue(most + 1)
+        self.dropped = 0
+        """How many events were dropped because nobody took them."""
+        self._most = most
+        self._unsubscribe = core.subscribe(self._take)
+        core.at_end(self.close)
+
+    def _take(self, event: Event) -> None:
+        if self._queue.qsize() >= self._most:
+            self.dropped += 1
+            self._queue.get_nowait()
+        self._queue.put(event)
+
+    def __iter__(self) -> Iterator[Event]:
+        return self
+
+    def __next__(self) -> Event:
+        event = self._queue.get()
+        if event is None:
+            self._queue.put(None)
+            raise StopIteration
+        return event
+
+    def __enter__(self) -> EventStream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the iteration behind what is still there."""
+        self._unsubscribe()
+        self._queue.put(None)
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _check_count(name: str, value: int | None, least: int) -> None:
+    if value is not None and (type(value) is not int or value < least):
+        raise ValueError(f"{name} must be an int >= {least}, got {value!r}")
+
+
+_OPEN: weakref.WeakSet[Core] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all_at_exit() -> None:
+    """Let the tasks end, as every executor of the standard library does, before the interpreter does."""
+    for core in list(_OPEN):
+        core.request_close()
+        core.join()

@@ -1,0 +1,229 @@
+"""The handle of a submitted call: a `concurrent.futures.Future` that also knows its state, its history, how to stop.
+
+Idea        Handles are made by the hundred thousand, so a handle holds what its task needs and no lock of its own: the
+            scheduler's one lock stands in for the condition that other Futures carry each.
+Invariant   A final state is written once; after `cancel()` has said True, no result ever appears.
+When wrong  What the task raised comes out of `result()` as itself; anything else as one of `arion_lib.scheduler.errors`.
+See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_task.py
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from arion_lib.scheduler.calls import placeholder
+from arion_lib.scheduler.errors import NotTransferableError
+from arion_lib.scheduler.failures import unpack_failure
+from arion_lib.scheduler.states import Event, State
+from arion_lib.scheduler.values import Packed, decode
+
+if TYPE_CHECKING:
+    from arion_lib.scheduler.calls import Function
+    from arion_lib.scheduler.core import Core
+    from arion_lib.scheduler.options import Options
+
+T = TypeVar("T")
+
+STANDARD = {State.RUNNING: "RUNNING", State.CANCELLED: "CANCELLED_AND_NOTIFIED"}
+"""concurrent.futures' names for our states; the other final ones are FINISHED, the rest PENDING."""
+
+
+class More:
+    """What few tasks need, made when it is first needed."""
+
+    __slots__ = (
+        "attempts",
+        "blocked",
+        "callbacks",
+        "deaths",
+        "dependents",
+        "ended_at",
+        "error",
+        "needs",
+        "past",
+        "ready_at",
+        "waiter",
+        "waiters",
+    )
+
+    def __init__(self) -> None:
+        self.attempts = 0
+        """How many attempts came before the present one."""
+        self.deaths = 0
+        self.blocked = 0
+        """How many tasks this one still waits for."""
+        self.needs: list[Task[Any]] = []
+        """The tasks whose results are among the arguments, in the order of their places."""
+        self.dependents: list[Task[Any]] = []
+        self.past: list[Event] = []
+        """Events of attempts before the last one."""
+        self.error: BaseException | bytes | None = None
+        self.callbacks: list[Callable[[Future[Any]], object]] = []
+        self.waiters: list[Any] = []
+        self.waiter: threading.Event | None = None
+        self.ready_at = self.ended_at = 0.0
+
+
+class Task(Future, Generic[T]):  # type: ignore[type-arg]
+    """A submitted call. Everything of `concurrent.futures.Future` holds; `cancel()` stops running tasks, too.
+
+    `number` counts from 1 in the order of submission; `options` are those it was submitted with.
+    """
+
+    __slots__ = (
+        "_call",
+        "_core",
+        "_function",
+        "_more",
+        "_run",
+        "_state_now",
+        "_submitted",
+        "_value",
+        "number",
+        "options",
+    )
+
+    def __init__(  # Future's own __init__ would make a lock and two lists for each task
+        self, core: Core, number: int, function: Function, call: Any, options: Options, more: More | None
+    ) -> None:
+        self._core, self.number, self._function, self._call, self.options = core, number, function, call, options
+        self._submitted = time.monotonic()
+        self._state_now: State = State.PENDING
+        self._value: Any = None
+        self._run: Any = None
+        """While it is assigned: the worker's handle and number of the call; afterwards (worker, started, ended)."""
+        self._more = more
+
+    # --- what people ask ---
+
+    @property
+    def name(self) -> str:
+        """The name it was given, else its function's."""
+        return self.options.name or self._function.name
+
+    @property
+    def lane(self) -> str:
+        """The lane it runs on."""
+        return self.options.lane or self._function.lane
+
+    def status(self) -> State:
+        """Return where the task stands now."""
+        return self._core.state_of(self)
+
+    def history(self) -> tuple[Event, ...]:
+        """Return every change so far, the first first."""
+        return self._core.history_of(self)
+
+    def cancel(self) -> bool:
+        """Stop the task, whatever it is doing; False when it had already ended.
+
+        At once it counts as cancelled, and so do the tasks that depend on it. A running one is interrupted in its
+        worker (`TaskInterrupted` is raised inside it) and its worker is replaced if it does not stop in the grace time.
+        """
+        return self._core.cancel(self)
+
+    # --- Future ---
+
+    def cancelled(self) -> bool:
+        return self._state_now is State.CANCELLED
+
+    def running(self) -> bool:
+        return self.status() is State.RUNNING
+
+    def done(self) -> bool:
+        return self._state_now.final
+
+    def result(self, timeout: float | None = None) -> T:
+        """Return what the function returned, waiting for it `timeout` seconds at most.
+
+        Raises what the function raised, `CancelledError`, `TimeoutError` when it is not done in time, or one of the
+        scheduler's errors. The value is unpickled by the first call.
+        """
+        error = self.exception(timeout)
+        if error is not None:
+            try:
+                raise error
+            finally:
+                error = None  # the traceback leads to this frame: together they would be a cycle
+        value = self._value
+        if type(value) is Packed:
+            value = self._value = self._unpacked(value)
+        result: T = value
+        return result
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Return what the task raised, or None; waits and raises as `result` does."""
+        if not self._state_now.final and not self._wait(timeout):
+            raise FutureTimeoutError
+        if self._state_now is State.CANCELLED:
+            raise CancelledError
+        if self._state_now is State.SUCCEEDED:
+            return None
+        more = self._more
+        assert more is not None
+        if isinstance(more.error, bytes):
+            more.error = unpack_failure(more.error)
+        return more.error
+
+    def add_done_callback(self, fn: Callable[[Future[Any]], object]) -> None:
+        """Call `fn(task)` when the task has ended, in the scheduler's thread; at once when it already has."""
+        if self._core.add_callback(self, fn):
+            return
+        self._core.call_back(fn, self)
+
+    def set_running_or_notify_cancel(self) -> bool:
+        raise RuntimeError("a task of a scheduler is set running by its scheduler only")
+
+    def set_result(self, result: T) -> None:
+        raise RuntimeError("a task of a scheduler gets its result from its scheduler only")
+
+    def set_exception(self, exception: BaseException | None) -> None:
+        raise RuntimeError("a task of a scheduler gets its exception from its scheduler only")
+
+    # --- what concurrent.futures.wait and as_completed look at ---
+
+    @property
+    def _condition(self) -> threading.Condition:
+        return self._core.condition
+
+    @property
+    def _state(self) -> str:
+        state = self._state_now
+        return STANDARD.get(state) or ("FINISHED" if state.final else "PENDING")
+
+    @property
+    def _waiters(self) -> list[Any]:
+        return self.more().waiters
+
+    # --- for the scheduler ---
+
+    def more(self) -> More:
+        """Return the part that few tasks have; the scheduler's lock must be held."""
+        if self._more is None:
+            self._more = More()
+        return self._more
+
+    def _unpacked(self, packed: Packed) -> T:
+        try:
+            result: T = decode(packed)
+        except Exception as error:
+            raise NotTransferableError(
+                f"the result of task {self.name!r} came back but could not be unpickled here: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        return result
+
+    def _wait(self, timeout: float | None) -> bool:
+        waiter = self._core.waiter(self)
+        return waiter is None or waiter.wait(timeout)
+
+    def __reduce_ex__(self, _protocol: Any) -> Any:
+        return placeholder(self)
+
+    def __repr__(self) -> str:
+        return f"<Task {self.number} {self.name} {self.status()}>"

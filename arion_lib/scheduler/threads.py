@@ -1,0 +1,225 @@
+"""The lane of threads: for calls that wait for something, a socket or a disk, and for what cannot leave this process.
+
+Idea        One idle thread is given one task, so priorities hold here as they do for processes.
+Invariant   At most `size` tasks run; a thread that does not stop when told to is given up and replaced.
+When wrong  Python cannot end a thread: a cancelled call that is stuck in C code goes on unseen, as a daemon thread.
+See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_threads.py
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import queue
+import threading
+import time
+from contextvars import Context
+from typing import TYPE_CHECKING, Any
+
+from arion_lib.scheduler.failures import TaskInterrupted
+from arion_lib.scheduler.ready import ReadyQueue
+from arion_lib.scheduler.snapshot import LaneStatus, WorkerStatus
+from arion_lib.scheduler.substitute import filled_in
+
+if TYPE_CHECKING:
+    from arion_lib.scheduler.core import Core
+    from arion_lib.scheduler.task import Task
+
+FIRST_NUMBER = 1_000
+"""Threads are numbered from here: a worker's number tells what it is."""
+
+
+class _Slot:
+    """One thread, and what it is at."""
+
+    def __init__(self, lane: ThreadLane, number: int) -> None:
+        self.lane, self.number = lane, number
+        self.task: Task[Any] | None = None
+        self.began: float | None = None
+        self.interrupting: float | None = None
+        """When it is given up if it has not stopped by then."""
+        self.given_up = False
+        self.done = self.failed = 0
+        self.work: queue.SimpleQueue[tuple[Task[Any], Context] | None] = queue.SimpleQueue()
+        self.thread = threading.Thread(target=self._live, name=f"arion-thread-{number}", daemon=True)
+        self.thread.start()
+
+    def _live(self) -> None:
+        while not self.given_up:
+            try:
+                given = self.work.get()
+                if given is None:
+                    return
+                self._run(*given)
+            except TaskInterrupted:  # it came after the task's own code had ended
+                continue
+
+    def _run(self, task: Task[Any], context: Context) -> None:
+        error: BaseException | None = None
+        value: Any = None
+        self.began = began = time.monotonic()
+        try:
+            args, kwargs = filled_in(task)
+            value = context.run(task._function.call, *args, **kwargs)
+        except BaseException as raised:  # noqa: BLE001  (a worker's boundary: any exception becomes the result)
+            error = raised
+        ended = time.monotonic()
+        try:
+            self.lane.report(self, task, value, error, (self.number, began, ended))
+        except TaskInterrupted:
+            self.lane.report(self, task, value, error, (self.number, began, ended))
+
+    def interrupt(self, given_up_at: float) -> None:
+        """Raise `TaskInterrupted` in the thread, at its next line of Python."""
+        self.interrupting = given_up_at
+        if self.thread.ident is not None:
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                ctypes.c_ulong(self.thread.ident), ctypes.py_object(TaskInterrupted)
+            )
+
+
+class ThreadLane:
+    """The lane "threads"."""
+
+    name = "threads"
+
+    def __init__(self, size: int, *, ageing: float | None, grace: float) -> None:
+        self.ready: ReadyQueue[Task[Any]] = ReadyQueue(ageing)
+        self.size, self._grace = size, grace
+        self.restarts = 0
+        self._slots: dict[int, _Slot] = {}
+        self._idle: list[_Slot] = []
+        self._numbers = FIRST_NUMBER
+        self._core: Core
+
+    def open(self, core: Core) -> None:
+        self._core = core
+
+    def scale(self, size: int) -> None:
+        """Change how many tasks run at once; a surplus thread ends when its task has."""
+        self.size = size
+        while self._idle and len(self._slots) > size:
+            self._let_go(self._idle.pop())
+
+    def dispatch(self, now: float) -> None:
+        while self.ready:
+            if not self._idle:
+                if len(self._slots) >= self.size:
+                    return
+                self._numbers += 1
+                self._slots[self._numbers] = slot = _Slot(self, self._numbers)
+            else:
+                slot = self._idle.pop()
+            task = self.ready.pop()
+            slot.task, slot.began = task, None
+            task._run = (slot, task.number)
+            slot.work.put((task, (task._function.context or Context()).copy()))
+
+    def report(
+        self, slot: _Slot, task: Task[Any], value: Any, error: BaseException | None, run: tuple[int, float, float]
+    ) -> None:
+        """Bring back what a call came to. The slot's own thread."""
+        self._core.post(lambda: self._take(slot, task, value, error, run))
+
+    def _take(
+        self, slot: _Slot, task: Task[Any], value: Any, error: BaseException | None, run: tuple[int, float, float]
+    ) -> None:
+        if slot.task is not task:
+            return  # told twice: an interruption came while it was being told
+        late = slot.interrupting is not None
+        slot.task, slot.began, slot.interrupting = None, None, None
+        slot.done += 1
+        if slot.number in self._slots:
+            if len(self._slots) > self.size:
+                self._let_go(slot)
+            else:
+                self._idle.append(slot)
+        if task._state_now.final:
+            return
+        if late:
+            self._core.time_out(task, run)
+        elif error is None:
+            self._core.succeed(task, value, run)
+        else:
+            slot.failed += 1
+            self._core.fail(task, error, run)
+
+    def started(self, task: Task[Any]) -> float | None:
+        slot = task._run[0]
+        began: float | None = slot.began if slot.task is task else None
+        return began
+
+    def assigned(self) -> list[Task[Any]]:
+        return [slot.task for slot in self._slots.values() if slot.task is not None]
+
+    def running(self) -> list[Task[Any]]:
+        return [slot.task for slot in self._slots.values() if slot.task is not None and slot.began is not None]
+
+    def busy(self) -> bool:
+        return False
+
+    def stop(self, place: tuple[Any, ...]) -> None:
+        slot = place[0]
+        if slot.task is not None and slot.task.number == place[1]:
+            slot.interrupt(time.monotonic() + self._grace)
+
+    def check(self, now: float) -> float:
+        soonest = math.inf
+        for slot in list(self._slots.values()):
+            if slot.task is None:
+                continue
+            if slot.interrupting is not None:
+                if now >= slot.interrupting:
+                    self._give_up(slot, now)
+                else:
+                    soonest = min(soonest, slot.interrupting)
+            elif slot.task.options.timeout is not None:
+                due = (slot.began or now) + slot.task.options.timeout
+                if now >= due:
+                    self._core.overrun(slot.task)
+                    slot.interrupt(now + self._grace)
+                    due = now + self._grace
+                soonest = min(soonest, due)
+        return soonest
+
+    def _give_up(self, slot: _Slot, now: float) -> None:
+        """Do without a thread that does not stop; its task's attempt is over for everybody but that thread."""
+        slot.given_up = True
+        del self._slots[slot.number]
+        self.restarts += 1
+        task, slot.task = slot.task, None
+        if task is not None and not task._state_now.final:
+            self._core.time_out(task, (slot.number, slot.began or now, now))
+        self._core.again()
+
+    def _let_go(self, slot: _Slot) -> None:
+        self._slots.pop(slot.number, None)
+        slot.work.put(None)
+
+    def status(self, now: float) -> LaneStatus:
+        workers = tuple(
+            WorkerStatus(
+                slot.number,
+                self.name,
+                "idle" if slot.task is None else "running",
+                task=slot.task.name if slot.task is not None else None,
+                task_number=slot.task.number if slot.task is not None else None,
+                age=now - slot.began if slot.began is not None else None,
+                done=slot.done,
+                failed=slot.failed,
+            )
+            for slot in self._slots.values()
+        )
+        running = sum(worker.state == "running" for worker in workers)
+        return LaneStatus(self.name, self.size, workers, self.ready.counts(), running, self.restarts)
+
+    def close(self, now: float) -> bool:
+        self.kill()
+        return True
+
+    def kill(self) -> None:
+        for slot in list(self._slots.values()):
+            if slot.task is not None:
+                slot.interrupt(math.inf)
+            self._let_go(slot)
+        self._idle.clear()

@@ -1,0 +1,166 @@
+"""The supervisor's side of one worker: what it was given, what it is doing, how to stop it.
+
+Idea        Calls are numbered per worker; the note says how far it is, so the rest can be taken back without asking it.
+Invariant   `outstanding` holds exactly the calls that were sent and not answered, in order.
+When wrong  A worker that died is asked for nothing: its last answers are still in its pipe, and its note stays readable.
+See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_worker_handle.py
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from arion_lib.scheduler.frames import Buffer, FrameParser, Message, frame
+from arion_lib.scheduler.note import INTERRUPT, REVOKED_AFTER, REVOKED_TO, SINCE, STARTED
+from arion_lib.scheduler.pipes import rest_of
+from arion_lib.scheduler.worker import INTERRUPTION
+
+if TYPE_CHECKING:
+    from arion_lib.scheduler.launch import Child
+    from arion_lib.scheduler.task import Task
+
+MOST_KNOWN = 1_000
+"""Functions that a worker keeps; past that it is told to forget them all."""
+FEWEST_AHEAD = 2
+
+
+class WorkerHandle:
+    """One worker process. All methods are called under the scheduler's lock."""
+
+    def __init__(self, child: Child) -> None:
+        self.child = child
+        self.number = child.number
+        self.outstanding: dict[int, Task[Any]] = {}
+        self.load = 0.0
+        """Seconds that what is outstanding should take."""
+        self.lowest: int | None = None
+        """No unstarted call here has a lower priority."""
+        self.known: set[int] = set()
+        self.last = 0
+        """The number of the last call sent."""
+        self.done = self.failed = 0
+        self.heard = False
+        self.draining = False
+        self.at_end = False
+        """Its pipe has ended: the process is ending."""
+        self.window = 0.0
+        self.interrupting: tuple[int, float] | None = None
+        """The call that is being interrupted, and when the worker is killed if that did not stop it."""
+        self.revoking: tuple[int, float] | None = None
+        """The last call that is being taken back, and when the note may be trusted."""
+        self.closing_since: float | None = None
+        self._parser = FrameParser()
+        self._unsent: list[Buffer] = []
+
+    # --- sending ---
+
+    def send(self, first: int, functions: list[Any], forget: bool, calls: list[Any], buffers: list[Buffer]) -> bool:
+        """Send some calls; False when the pipe is full and `flush` has to be called once it is not."""
+        self._unsent += frame((first, forget, functions, calls), buffers)
+        return self.flush()
+
+    def flush(self) -> bool:
+        """Write what is unsent as far as the pipe takes it; True when nothing is left."""
+        try:
+            while self._unsent:
+                self._unsent = rest_of(self._unsent, self.child.inbox.write(self._unsent))
+        except BlockingIOError:
+            return False
+        except OSError:  # the worker has died: its end is told another way
+            self._unsent.clear()
+        return True
+
+    @property
+    def choked(self) -> bool:
+        """Whether something is still to be written."""
+        return bool(self._unsent)
+
+    # --- receiving ---
+
+    def receive(self) -> list[Message]:
+        """Return the messages that have come; sets `at_end` when no more can."""
+        found: list[Message] = []
+        try:
+            while len(found) < 2_000:
+                room = self._parser.room()
+                if room is not None:
+                    size = self.child.outbox.read_into(room)
+                    self.at_end = not size
+                    if self.at_end:
+                        break
+                    found += self._parser.filled(size)
+                    continue
+                data = self.child.outbox.read()
+                self.at_end = not data
+                if self.at_end:
+                    break
+                found += self._parser.feed(data)
+                if len(data) < 4_096:  # nothing more is waiting: spare the call that would say so
+                    break
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.at_end = True
+        return found
+
+    # --- looking ---
+
+    def current(self) -> Task[Any] | None:
+        """Return the task whose code runs now, as far as the note tells; None when idle."""
+        return self.outstanding.get(self.child.note.words[STARTED])
+
+    def began(self, number: int) -> float | None:
+        """Return when a call began, in seconds of the monotonic clock; None when it has not."""
+        words = self.child.note.words
+        if words[STARTED] < number:
+            return None
+        return float(words[SINCE]) / 1e9 if words[STARTED] == number else 0.0
+
+    def unstarted(self) -> int:
+        """Return how many outstanding calls have not been begun."""
+        return len(self.outstanding) - (self.child.note.words[STARTED] in self.outstanding)
+
+    # --- stopping ---
+
+    def revoke(self, now: float, trust_after: float) -> None:
+        """Forbid the worker to begin what it was sent and has not begun; the note tells the rest from `trust_after` on."""
+        if self.revoking is None:
+            words = self.child.note.words
+            started = words[STARTED]
+            words[REVOKED_TO] = self.last
+            words[REVOKED_AFTER] = started
+            self.revoking = self.last, now + trust_after
+
+    def taken_back(self) -> list[Task[Any]]:
+        """Return, and forget, the calls that the worker will never begin. For a revocation that is old enough."""
+        assert self.revoking is not None
+        started = self.child.note.words[STARTED]
+        numbers = [number for number in self.outstanding if started < number <= self.revoking[0]]
+        self.revoking = None
+        tasks = [self.outstanding.pop(number) for number in numbers]
+        self.forget_load()
+        return tasks
+
+    def forget_load(self) -> None:
+        """Count the load anew."""
+        self.load = sum(task._function.mean or 0.0 for task in self.outstanding.values())
+        self.lowest = min((task.options.priority for task in self.outstanding.values()), default=None)
+
+    def interrupt(self, number: int, kill_at: float) -> None:
+        """Interrupt a running call; the worker is to be killed at `kill_at` if it is still at it."""
+        self.interrupting = number, kill_at
+        self.child.note.words[INTERRUPT] = number
+        if INTERRUPTION is None:  # no signal reaches a call on this system: the process is the only handle on it
+            self.child.kill()
+        else:
+            self.child.signal(INTERRUPTION)
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self.child.kill()
+
+    def close_inbox(self, now: float) -> None:
+        """Let the worker end by itself: it sees the end of its inbox."""
+        if self.closing_since is None:
+            self.closing_since = now
+            self.child.inbox.close()

@@ -1,0 +1,125 @@
+"""A process with one thread that forks workers: a few milliseconds each, from a clean state.
+
+Idea        Forking a program with threads copies locks that nobody will release. So a small process that never starts a
+            thread and never runs a task is asked to fork instead, and tells how its children end.
+Invariant   It outlives no supervisor: when its control socket ends, it kills its workers and goes.
+When wrong  It dies: so do its workers (Linux sees to that), and the supervisor starts another one.
+See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_launch.py
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import logging
+import os
+import selectors
+import signal
+import socket
+import struct
+import sys
+from contextlib import suppress
+from typing import NoReturn
+
+from arion_lib.scheduler.note import Note
+from arion_lib.scheduler.pipes import PipeEnd
+from arion_lib.scheduler.worker import work
+
+ORDER = struct.Struct("<Q")
+"""What the supervisor sends: the number of the worker to fork; its three descriptors come along."""
+REPORT = struct.Struct("<BQqq")
+"""What comes back: STARTED or ENDED, the worker's number, its process id, its exit code (negative: the signal)."""
+STARTED, ENDED = 1, 2
+
+
+def be_zygote(control: socket.socket, setup: str) -> NoReturn:
+    """Fork workers on demand until the other end of `control` is closed, then end this process."""
+    _prepare(json.loads(setup))
+    children: dict[int, int] = {}
+    bell, ring = socket.socketpair()
+    bell.setblocking(False)
+    ring.setblocking(False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(ring.fileno(), warn_on_full_buffer=False)
+    selector = selectors.DefaultSelector()
+    selector.register(control, selectors.EVENT_READ)
+    selector.register(bell, selectors.EVENT_READ)
+    own = (control, bell, ring, selector)
+    try:
+        while True:
+            for key, _ in selector.select():
+                if key.fileobj is bell:
+                    with suppress(BlockingIOError):
+                        bell.recv(4096)
+                elif not _fork_one(control, children, own):
+                    return_code = 0
+                    raise SystemExit(return_code)
+            _report_ends(control, children)
+    finally:
+        for pid in children.values():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for pid in children.values():
+            with suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+        os._exit(0)
+
+
+def _prepare(setup: dict[str, object]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    die_with_parent()
+    logging.getLogger().setLevel(int(str(setup["level"])))
+    for name in setup["preload"]:  # type: ignore[attr-defined]
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # what is here now is shared by all workers: their collectors need not touch, and so copy, it
+
+
+def _fork_one(
+    control: socket.socket,
+    children: dict[int, int],
+    own: tuple[socket.socket, socket.socket, socket.socket, selectors.BaseSelector],
+) -> bool:
+    """Take one order; False when the supervisor is gone."""
+    try:
+        data, fds, _, _ = socket.recv_fds(control, ORDER.size, 3)
+    except ConnectionError:
+        return False
+    if len(data) < ORDER.size:
+        return False
+    (number,) = ORDER.unpack(data)
+    inbox, outbox, note = fds
+    pid = os.fork()
+    if pid == 0:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for one in own:
+            one.close()
+        children.clear()
+        die_with_parent()
+        work(PipeEnd(inbox, blocking=True), PipeEnd(outbox, blocking=True), Note.attach(note))
+    children[number] = pid
+    for fd in fds:
+        os.close(fd)
+    control.sendall(REPORT.pack(STARTED, number, pid, 0))
+    return True
+
+
+def _report_ends(control: socket.socket, children: dict[int, int]) -> None:
+    for number, pid in list(children.items()):
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            del children[number]
+            with suppress(BrokenPipeError):
+                control.sendall(REPORT.pack(ENDED, number, pid, os.waitstatus_to_exitcode(status)))
+
+
+def die_with_parent() -> None:
+    """Have the system kill this process when the thread that started it ends; Linux only, elsewhere nothing."""
+    if not sys.platform.startswith("linux"):
+        return
+    import ctypes
+
+    set_death_signal = 1
+    ctypes.CDLL(None, use_errno=True).prctl(set_death_signal, signal.SIGKILL, 0, 0, 0)
