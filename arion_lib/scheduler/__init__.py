@@ -17,11 +17,14 @@ from arion_lib.scheduler.errors import (
     TaskTimeoutError,
     WorkerDiedError,
 )
-from arion_lib.scheduler.options import Options, task
+from arion_lib.scheduler.options import Options
 from arion_lib.scheduler.scheduler import Scheduler
 from arion_lib.scheduler.snapshot import Snapshot
 from arion_lib.scheduler.states import Event, State
 from arion_lib.scheduler.task import Task
+
+# isort: split
+from arion_lib.scheduler.options import task  # last: importing the module of that name has put it in its place
 
 __all__ = [
     "DependencyFailedError",
