@@ -15,7 +15,9 @@ icontract (it holds IPython's asttokens below 3).
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import partial
 from itertools import repeat
+from types import MethodType
 from typing import Any, Protocol, runtime_checkable
 
 from arion_lib.bench.command import finish, options
@@ -210,9 +212,18 @@ def _absent(make: Callable[[], Any]) -> Contender:
     return make
 
 
+def _refusing() -> Any:
+    """Return what `instance.twice = ...` could be refused with: it costs each call what no assignment is worth."""
+    built: Any = Ours()
+    built.twice(3)
+    made = property(partial(MethodType, vars(Ours)["twice"]), lambda *_: None)
+    return type("Refusing", (), {"twice": made})()
+
+
 def checked_call(rounds: int) -> Comparison:
     targets: dict[str, list[Target]] = {"ours": [at_most(3.0), at_most(0.45, of="beartype")]}
-    return _compare("checked call f(int) -> int", _with_peers(_one, _MAKERS), rounds, targets)
+    contenders = _with_peers(_one, {**_MAKERS, "ours as descriptor": _refusing})
+    return _compare("checked call f(int) -> int", contenders, rounds, targets)
 
 
 def keyword_call(rounds: int) -> Comparison:

@@ -139,7 +139,7 @@ class Registry:
             raise UnknownPlugin(_unknown("kind", kind, self._plugins))
         names = self._plugins[kind]
         if name not in names:
-            raise UnknownPlugin(_unknown(f"plugin of kind {kind!r}", name, names))
+            raise UnknownPlugin(_unknown("plugin", name, names, of=f" of kind {kind!r}"))
         return names[name]
 
     def _ensure_discovered(self) -> None:
@@ -173,15 +173,15 @@ def _parsed(version: str) -> Version:
         raise ValueError(f"version must be like '1.2' (PEP 440), got {version!r}") from None
 
 
-def _unknown(what: str, word: str, known: Iterable[str]) -> str:
+def _unknown(what: str, word: str, known: Iterable[str], of: str = "") -> str:
     """
     >>> _unknown("kind", "procesors", ["processors", "validators"])
     "no kind 'procesors'; did you mean 'processors'? (known: processors, validators)"
     """
     names = sorted(known)
     near = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else ";"
-    return f"no {what} {word!r}{hint} (known: {', '.join(names) or 'none'})"
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"no {what} {word!r}{of}{hint} (known: {', '.join(names) or 'none'})"
 
 
 def _duplicate(plugin: Plugin, there: Plugin) -> str:

@@ -35,7 +35,7 @@ def test_look_up_says_what_comes_near(shelf: Shelf) -> None:
             return n
 
     with pytest.raises(
-        UnknownPlugin, match=r"no plugin of kind 'sources' 'parket'; did you mean 'parquet'\? \(known: parquet\)"
+        UnknownPlugin, match=r"no plugin 'parket' of kind 'sources'; did you mean 'parquet'\? \(known: parquet\)"
     ):
         registry.get("sources", "parket")
     with pytest.raises(UnknownPlugin, match="no kind 'source'; did you mean 'sources'"):
