@@ -49,29 +49,31 @@ class GroupCommit(ABC):
     def close(self) -> None:
         """Let go of connections and files; a second call does nothing."""
 
-    def commit(self, batch: Batch) -> None:
+    def commit(self, batch: Batch) -> int:
         """Make all of `batch` durable, or raise and leave nothing of it (see `Store.commit`)."""
         try:
-            self.commit_all((batch,))
+            return self.commit_all((batch,)).get(0, 0)
         except BatchesRefused as refused:
             raise refused.refused[0] from None
 
-    def commit_all(self, batches: Iterable[Batch]) -> None:
-        """Make several batches durable in one transaction; see `Store.commit_all` for what is refused."""
+    def commit_all(self, batches: Iterable[Batch]) -> dict[int, int]:
+        """Make several batches durable in one transaction; see `Store.commit_all` for what is refused and returned."""
         refused: Refused = {}
+        left_out: dict[int, int] = {}
         checked = check_all(batches, refused)
         total = len(checked) + len(refused)
         plans: dict[str, Plan] = {}
         if checked:
             with self._begin(sorted({one.batch.stream for one in checked.values()})) as writing:
-                plans = by_stream(admit(checked, writing.done, refused), writing.seen)
+                plans = by_stream(admit(checked, writing.done, refused), writing.seen, left_out)
                 for stream, plan in plans.items():
                     writing.write(stream, plan)
         if any(plan.messages for plan in plans.values()):
             for committed in tuple(self._listeners):
                 committed()
         if refused:
-            raise BatchesRefused(refused, total)
+            raise BatchesRefused(refused, total, left_out)
+        return left_out
 
     def listen(self, committed: Callable[[], None]) -> Callable[[], None]:
         """Call `committed` after each commit of this object that left messages; the returned function ends that."""

@@ -11,7 +11,7 @@ See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_ingest.p
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from arion_lib.pipeline.batch import Aggregate, Batch, DeadLetter, Delivery, Key, Record
@@ -49,10 +49,21 @@ class Cut:
 class Receipt:
     """What became of a body's records."""
 
-    accepted: int = 0  # stored, or counted in a group; with `dedupe` also those whose id the store knew already
-    duplicates: int = 0  # of a delivery that was stored before
+    accepted: int = 0  # stored, or counted in a group
+    duplicates: int = 0  # of a delivery that was stored before; with `dedupe` also those whose event id was known
     dead: int = 0
     groups: int = 0  # groups touched, counted once a batch
+    missing: dict[str, int] = field(default_factory=dict)  # accepted, but without a field that groups or is summed
+
+    def leave_out(self, known: int) -> None:
+        """Take `known` records for duplicates that the batch counted as accepted: the store knew their event ids."""
+        self.accepted -= known
+        self.duplicates += known
+
+    def miss(self, missing: Mapping[str, int]) -> None:
+        """Add the numbers of records that lack a field."""
+        for name, records in missing.items():
+            self.missing[name] = self.missing.get(name, 0) + records
 
 
 class Intake:
@@ -96,6 +107,11 @@ class Intake:
         return self._decoder.records
 
     @property
+    def skipped(self) -> int:
+        """Records of the body seen so far that the store had before."""
+        return min(self._skip, self._decoder.records)
+
+    @property
     def held(self) -> int:
         """Bytes of body since the last batch: about what the next batch holds of memory, times two to four."""
         return self._bytes
@@ -113,7 +129,7 @@ class Intake:
         if self._check:
             self._check.close()
         self._take(self._decoder.close())
-        self.receipt.duplicates += min(self._skip, self._decoder.records)
+        self.receipt.duplicates += self.skipped
         return self._batch(complete=self._decoder.broken is None)
 
     def cut(self) -> Batch | None:
@@ -149,6 +165,7 @@ class Intake:
         contents = self._gather.take(self._stream, deliveries)
         self.receipt.accepted += contents.pop("accepted")
         self.receipt.groups += len(contents.get("groups", ()))
+        self.receipt.miss(contents.pop("missing", {}))
         self.receipt.dead += len(dead)
         self.first_dead = self.first_dead or (dead[0] if dead else None)
         return Batch(self._stream, dead=dead, deliveries=deliveries, **contents)
@@ -243,7 +260,8 @@ class _Sums:
         self._accepted = 0
         origin = {"delivery": deliveries[0].id, "start": deliveries[0].start} if deliveries else {}
         messages = [_message(stream, self._names, key, part, origin) for key, part in groups.items()]
-        return {"accepted": accepted, "groups": groups, "messages": messages}
+        missing = _missing(self._names, self._groups.field, groups)
+        return {"accepted": accepted, "groups": groups, "messages": messages, "missing": missing}
 
 
 def row_reader(recipe: Recipe, max_record: int = MAX_RECORD) -> Callable[[bytes], bytes | None] | None:
@@ -269,6 +287,20 @@ def row_reader(recipe: Recipe, max_record: int = MAX_RECORD) -> Callable[[bytes]
             return None
 
     return read
+
+
+def _missing(names: Sequence[str], field: str | None, groups: Mapping[Key, Aggregate]) -> dict[str, int]:
+    """Count the records in which a named field is missing or null; read from the groups, so it costs nothing a record.
+
+    >>> _missing(["type"], "n", {(None,): Aggregate(3, sum=1, values=1), ("paid",): Aggregate(2, sum=5, values=2)})
+    {'type': 3, 'n': 2}
+    """
+    found = {
+        name: sum(part.count for key, part in groups.items() if key[place] is None) for place, name in enumerate(names)
+    }
+    if field is not None:
+        found[field] = sum(part.count - (part.values or 0) for part in groups.values())
+    return {name: records for name, records in found.items() if records}
 
 
 def _message(stream: str, names: Sequence[str], key: Key, part: Aggregate, origin: Mapping[str, Any]) -> bytes:
@@ -317,11 +349,11 @@ def ingest(
     intake = Intake(stream, recipe, open_decoder, delivery=delivery, known=known, cut=cut)
     for chunk in chunks:
         if (batch := intake.feed(chunk)) is not None:
-            store.commit(batch)
+            intake.receipt.leave_out(store.commit(batch))
         if intake.broken:
             break
     if (batch := intake.close()) is not None:
-        store.commit(batch)
+        intake.receipt.leave_out(store.commit(batch))
     if intake.broken:
         letter = intake.broken
         raise ValueError(f"the body must be readable to its end, got {letter.reason} at byte {letter.offset}")

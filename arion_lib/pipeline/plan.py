@@ -50,8 +50,11 @@ class Plan:
     deliveries: dict[str, Delivery] = field(default_factory=dict)
     ids: list[str] = field(default_factory=list)
 
-    def add(self, checked: Checked, seen: set[str]) -> None:
-        """Join a checked batch to the plan, without the rows whose id is in `seen`, which grows by the new ones."""
+    def add(self, checked: Checked, seen: set[str]) -> int:
+        """Join a checked batch to the plan, without the rows whose id is in `seen`, which grows by the new ones.
+
+        Returns how many rows that left out.
+        """
         batch = checked.batch
         rows, messages = batch.rows, batch.messages
         if batch.ids is not None:
@@ -67,6 +70,7 @@ class Plan:
         for key, aggregate in checked.groups.items():
             known = self.groups.get(key)
             self.groups[key] = aggregate if known is None else merge(known, aggregate)
+        return len(batch.rows) - len(rows)
 
 
 def check_all(batches: Iterable[Batch], refused: Refused) -> dict[int, Checked]:
@@ -103,21 +107,21 @@ def check(batch: Batch) -> Checked:
 
 def admit(
     checked: Mapping[int, Checked], known: Callable[[str, str], Delivery | None], refused: Refused
-) -> list[Checked]:
+) -> dict[int, Checked]:
     """Return the batches whose deliveries go on from where the store is, in order; the others go to `refused`.
 
     `known(stream, id)` reads the store inside the transaction; what an earlier batch of the group advances
     counts for the later ones. All deliveries of a batch must fit, or none of the batch is taken.
     """
     reached: dict[Place, Delivery] = {}
-    admitted = []
+    admitted = {}
     for index, one in checked.items():
         try:
             reached |= _steps(one.batch, reached, known)
         except StaleDelivery as stale:
             refused[index] = stale
         else:
-            admitted.append(one)
+            admitted[index] = one
     return admitted
 
 
@@ -164,16 +168,22 @@ def messages_are_rows(batch: Batch) -> bool:
     )
 
 
-def by_stream(admitted: Iterable[Checked], seen: Callable[[str, Sequence[str]], set[str]]) -> dict[str, Plan]:
-    """Join the batches to one plan a stream; `seen(stream, ids)` returns those ids that the store has already."""
+def by_stream(
+    admitted: Mapping[int, Checked], seen: Callable[[str, Sequence[str]], set[str]], left_out: dict[int, int]
+) -> dict[str, Plan]:
+    """Join the batches to one plan a stream; `seen(stream, ids)` returns those ids that the store has already.
+
+    How many rows of a batch were left out for their ids is noted in `left_out`, by its index, where there were any.
+    """
     plans: dict[str, Plan] = {}
     known: dict[str, set[str]] = {}
-    for one in admitted:
+    for index, one in admitted.items():
         stream, ids = one.batch.stream, one.batch.ids
         old = known.setdefault(stream, set())
         if ids is not None:
             old |= seen(stream, [name for name in ids if name not in old])
-        plans.setdefault(stream, Plan()).add(one, old)
+        if gone := plans.setdefault(stream, Plan()).add(one, old):
+            left_out[index] = gone
     return plans
 
 

@@ -59,13 +59,17 @@ class StaleDelivery(StoreError):
 class BatchesRefused(StoreError):
     """Some batches of a group commit were refused; all the others are durable.
 
-    `refused` maps the index of each refused batch to its `ValueError` or `StaleDelivery`.
+    `refused` maps the index of each refused batch to its `ValueError` or `StaleDelivery`; `left_out` is what
+    `Store.commit_all` returns.
     """
 
-    def __init__(self, refused: Mapping[int, ValueError | StaleDelivery], total: int) -> None:
+    def __init__(
+        self, refused: Mapping[int, ValueError | StaleDelivery], total: int, left_out: Mapping[int, int] | None = None
+    ) -> None:
         first = min(refused)
         super().__init__(f"{len(refused)} of {total} batches refused; the first, batch {first}: {refused[first]}")
         self.refused = dict(refused)
+        self.left_out = dict(left_out or {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +139,10 @@ class Pruned:
 class Store(Protocol):
     """Where the pipeline's results live. Every method may be called from any thread, also at the same time."""
 
-    def commit(self, batch: Batch) -> None:
+    def commit(self, batch: Batch) -> int:
         """Make all of `batch` durable, or raise and leave nothing of it.
+
+        Returns how many of its rows were left out because the stream knew their event ids.
 
         Raises
         ------
@@ -149,8 +155,11 @@ class Store(Protocol):
         """
         ...
 
-    def commit_all(self, batches: Iterable[Batch]) -> None:
+    def commit_all(self, batches: Iterable[Batch]) -> dict[int, int]:
         """Make several batches durable in one transaction (group commit), in order.
+
+        Returns how many rows of a batch were left out because the stream knew their event ids, by the batch's index,
+        for those of which any were.
 
         A refused batch does not take the others with it: values are checked before the transaction begins, deliveries
         are compared inside it before anything is written; what passes is committed, then `BatchesRefused` is raised.

@@ -13,6 +13,7 @@ import asyncio
 from typing import Any
 
 from arion_lib.pipeline.ingest import Receipt
+from arion_lib.pipeline.verdict import encode
 from arion_lib.web.problems import MEDIA_TYPE, Problem
 
 LINGER = 1.0
@@ -31,17 +32,33 @@ async def answer(send: Any, receipt: Receipt) -> None:
 
 
 def _answer(receipt: Receipt) -> tuple[dict[str, Any], dict[str, Any]]:
-    body = b'{"accepted":%d,"duplicates":%d,"dead":%d,"groups":%d}' % (
+    body = b'{"accepted":%d,"duplicates":%d,"dead":%d,"groups":%d%b}' % (
         receipt.accepted,
         receipt.duplicates,
         receipt.dead,
         receipt.groups,
+        _missing(receipt) if receipt.missing else b"",
     )
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     return (
         {"type": "http.response.start", "status": 200, "headers": headers},
         {"type": "http.response.body", "body": body},
     )
+
+
+def _missing(receipt: Receipt) -> bytes:
+    """Say in how many records a wanted field is missing; one that no record has is probably misspelt.
+
+    >>> _missing(Receipt(accepted=2, missing={"typ": 2}))
+    b',"missing":{"typ":2},"hint":"no record has typ: is the name right?"'
+    >>> _missing(Receipt(accepted=2, missing={"amount": 1}))
+    b',"missing":{"amount":1}'
+    """
+    nowhere = [name for name, records in receipt.missing.items() if records >= receipt.accepted]
+    members: dict[str, Any] = {"missing": receipt.missing}
+    if nowhere:
+        members["hint"] = f"no record has {' or '.join(nowhere)}: is the name right?"
+    return b"," + encode(members)[1:-1]
 
 
 _ONE = _answer(ONE)

@@ -22,9 +22,12 @@ from arion_lib.pipeline.stored import BatchesRefused, StaleDelivery, Store
 Event = tuple[str, bytes, Delivery | None]
 """A single row that goes the short way: its stream, the row, and the delivery that it is all of."""
 
-Waiting = tuple[Batch | Event, "asyncio.Future[None]"]
-Outcome = tuple["asyncio.Future[None]", BaseException | None]
-Errors = dict[int, BaseException]
+Waiting = tuple[Batch | Event, "asyncio.Future[int]"]
+Fate = BaseException | int
+"""What became of a batch: its error, or how many of its rows were left out because their event ids were known."""
+
+Fates = dict[int, Fate]
+"""Fates by the batches' indices; those that are not named are durable with all their rows."""
 
 
 class QueueFull(Exception):
@@ -70,18 +73,19 @@ class GroupCommit:
         """Batches that wait for a transaction."""
         return len(self._queue)
 
-    def submit(self, batch: Batch) -> asyncio.Future[None]:
+    def submit(self, batch: Batch) -> asyncio.Future[int]:
         """Queue a batch; the future is done once it is durable, or carries the store's error.
 
-        Raises `QueueFull` or `CommitsClosed` and queues nothing. Cost: constant; call it on the loop's thread.
+        Its result is what `Store.commit` returns: rows left out because their event ids were known. Raises `QueueFull`
+        or `CommitsClosed` and queues nothing. Cost: constant; call it on the loop's thread.
         """
         return self._submit(batch)
 
-    def submit_row(self, stream: str, row: bytes, delivery: Delivery | None) -> asyncio.Future[None]:
+    def submit_row(self, stream: str, row: bytes, delivery: Delivery | None) -> asyncio.Future[int]:
         """Queue a body that is one row and its own message: as `submit`, at half the cost."""
         return self._submit((stream, row, delivery))
 
-    def _submit(self, batch: Batch | Event) -> asyncio.Future[None]:
+    def _submit(self, batch: Batch | Event) -> asyncio.Future[int]:
         if self._closed:
             raise CommitsClosed("the queue of commits is closed; start a new server")
         if len(self._queue) >= self._limit:
@@ -107,31 +111,34 @@ class GroupCommit:
 
     def _commit(self, group: Sequence[Waiting]) -> None:
         batches = [batch for batch, _ in group]
-        errors = self._write_joined(batches)
-        self._count(len(group), len(errors))
-        _resolve([(future, errors.get(index)) for index, (_, future) in enumerate(group)])
+        fates = self._write_joined(batches)
+        self._count(len(group), sum(isinstance(fate, BaseException) for fate in fates.values()))
+        _resolve([future for _, future in group], fates)
 
-    def _write_joined(self, batches: Sequence[Batch | Event]) -> Errors:
+    def _write_joined(self, batches: Sequence[Batch | Event]) -> Fates:
         """Commit the batches joined to few; where a joined one is refused, each of its batches has its own fate."""
         joined = join(batches)
-        failed = self._write([batch for batch, _ in joined])
-        again = [index for number in failed for index in joined[number][1]]
-        if len(again) == len(failed):
-            return {joined[number][1][0]: error for number, error in failed.items()}
-        if not all(isinstance(error, (ValueError, StaleDelivery)) for error in failed.values()):
-            return {index: error for number, error in failed.items() for index in joined[number][1]}
-        return {
-            again[number]: error for number, error in self._write([as_batch(batches[index]) for index in again]).items()
-        }
+        fates = self._write([batch for batch, _ in joined])
+        own: Fates = {}
+        again: list[int] = []
+        for number, fate in fates.items():
+            indices = joined[number][1]
+            if len(indices) > 1 and isinstance(fate, (ValueError, StaleDelivery)):
+                again += indices
+            else:
+                own |= dict.fromkeys(indices, fate)
+        if again:
+            alone = self._write([as_batch(batches[index]) for index in again])
+            own |= {again[number]: fate for number, fate in alone.items()}
+        return own
 
-    def _write(self, batches: Sequence[Batch]) -> Errors:
+    def _write(self, batches: Sequence[Batch]) -> Fates:
         try:
-            self._store.commit_all(batches)
+            return dict(self._store.commit_all(batches))
         except BatchesRefused as refused:
-            return dict(refused.refused)
+            return {**refused.left_out, **refused.refused}
         except Exception as error:  # noqa: BLE001  the worker's boundary: whatever it is, those who wait must hear of it
             return dict.fromkeys(range(len(batches)), error)
-        return {}
 
     def _count(self, batches: int, failures: int) -> None:
         self.figures.commits += failures < batches
@@ -143,12 +150,12 @@ class GroupCommit:
 class InOrder:
     """At most one batch of a body waits for its commit; adding the next waits for it.
 
-    `durable` is called with each batch that has been waited for.
+    `durable` is called with each batch that has been waited for, and how many of its rows were left out.
     """
 
-    def __init__(self, commits: GroupCommit, durable: Callable[[Batch], None] = lambda _: None) -> None:
+    def __init__(self, commits: GroupCommit, durable: Callable[[Batch, int], None] = lambda _, __: None) -> None:
         self._commits, self._durable = commits, durable
-        self._waiting: tuple[Batch, asyncio.Future[None]] | None = None
+        self._waiting: tuple[Batch, asyncio.Future[int]] | None = None
 
     async def add(self, batch: Batch | None) -> None:
         """Wait for the batch before, then queue this one."""
@@ -161,8 +168,7 @@ class InOrder:
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             batch, future = waiting
-            await future
-            self._durable(batch)
+            self._durable(batch, await future)
 
     def abandon(self) -> None:
         """Let the last batch end, whatever becomes of it: something else has gone wrong already."""
@@ -237,11 +243,11 @@ class _Joined:
         return Batch(self._stream, self._rows, messages=self._rows, dead=self._dead, deliveries=self._deliveries)
 
 
-def _resolve(outcomes: Sequence[Outcome]) -> None:
+def _resolve(futures: Sequence[asyncio.Future[int]], fates: Fates) -> None:
     """Wake everybody whose batch was in the transaction, with one crossing into the loop's thread."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[Outcome]] = {}
-    for outcome in outcomes:
-        by_loop.setdefault(outcome[0].get_loop(), []).append(outcome)
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[int], Fate]]] = {}
+    for index, future in enumerate(futures):
+        by_loop.setdefault(future.get_loop(), []).append((future, fates.get(index, 0)))
     for loop, group in by_loop.items():
         _call(loop, lambda group=group: _set(group))  # type: ignore[misc]
 
@@ -254,11 +260,11 @@ def _call(loop: asyncio.AbstractEventLoop, settle: Callable[[], None]) -> None:
         return
 
 
-def _set(outcomes: Sequence[Outcome]) -> None:
-    for future, error in outcomes:
+def _set(group: Sequence[tuple[asyncio.Future[int], Fate]]) -> None:
+    for future, fate in group:
         if future.done():  # its request was cancelled meanwhile
             continue
-        if error is None:
-            future.set_result(None)
+        if isinstance(fate, BaseException):
+            future.set_exception(fate)
         else:
-            future.set_exception(error)
+            future.set_result(fate)

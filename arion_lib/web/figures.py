@@ -28,9 +28,10 @@ class Figures:
     bytes: int = 0
     answers: Counter[int] = field(default_factory=Counter)
 
-    def count(self, batch: Batch) -> None:
-        """Add what one batch made durable."""
-        self.accepted += len(batch.rows) + sum(part.count for part in batch.groups.values())
+    def count(self, batch: Batch, left_out: int = 0) -> None:
+        """Add what one batch made durable; `left_out` of its rows had event ids that were known."""
+        self.accepted += len(batch.rows) + sum(part.count for part in batch.groups.values()) - left_out
+        self.duplicates += left_out
         self.dead += len(batch.dead)
         self.groups += len(batch.groups)
 

@@ -39,10 +39,19 @@ After = Annotated[int, Query(ge=0, description="number of the last entry seen")]
 class Taken(BaseModel):
     """What became of a body's records, all of it durable."""
 
-    accepted: int = Field(description="records stored or counted in a group now; with `dedupe` also those known by id")
-    duplicates: int = Field(description="records of this delivery that were dealt with before, the dead ones too")
+    accepted: int = Field(description="records stored or counted in a group now")
+    duplicates: int = Field(
+        description="records of this delivery that were dealt with before, the dead ones too; with `dedupe` also those "
+        "whose event id was known"
+    )
     dead: int = Field(description="records that could not be taken: see /dead-letters")
     groups: int = Field(description="groups touched, counted once a batch")
+    missing: dict[str, int] | None = Field(
+        None,
+        description="accepted records in which a field of `group_by` or `sum_field` is missing or null, by field; left "
+        "out where there are none",
+    )
+    hint: str | None = Field(None, description="names the fields that no record has: probably misspelt")
 
 
 class Group(BaseModel):
@@ -62,6 +71,9 @@ class Groups(BaseModel):
 
     items: list[Group]
     next: str | None
+    hint: str | None = Field(
+        default=None, description="on the first page: the fields that no group has a value of, which may be misspelt"
+    )
 
 
 class Row(BaseModel):
@@ -121,7 +133,10 @@ class QueueError(BaseModel):
 class Messages(BaseModel):
     """A page of messages, and what the queue holds already (null: no queue is used here)."""
 
-    items: list[Message] = Field(description="messages in the outbox, which the queue has not confirmed yet")
+    items: list[Message] = Field(
+        description="messages in the outbox, which the queue has not confirmed yet: none of them, a moment after a post, "
+        "is the rule; `queue.messages` counts those it has"
+    )
     next: str | None
     queue: Queue | QueueError | None
 
@@ -170,7 +185,7 @@ def _webhook(router: APIRouter, service: PipelineService) -> None:
         "group_by": "fields whose values name a group: groups are summed instead of rows kept",
         "sum_field": "field that is summed",
         "path": "where the array is in a JSON document, such as events.item",
-        "dedupe": "field that makes an event unique in its stream; one seen before is accepted, and not stored again",
+        "dedupe": "field that makes an event unique in its stream; one seen before is a duplicate, not stored again",
         "config": "`body`: the body's first line is a JSON object with these parameters",
     }
     query = [{"name": k, "in": "query", "description": v, "schema": {"type": "string"}} for k, v in names.items()]
@@ -215,7 +230,10 @@ def _contents(router: APIRouter, service: PipelineService) -> None:
         found = store.results(stream, key, limit)
         items = [_group(one) for one in found]
         last = json.dumps(items[-1].group) if items else ""
-        return Groups(items=items, next=_next("/results", stream, last, limit, len(items)))
+        page = Groups(items=items, next=_next("/results", stream, last, limit, len(items)))
+        if after is None and (doubts := _doubts(items)):
+            page.hint = f"no record here has {' or '.join(doubts)}: are the names in the webhook's query right?"
+        return page
 
     @router.get("/rows", summary="Stored events of a stream")
     def rows(stream: Stream, after: After = 0, limit: Limit = 100) -> Rows:
@@ -242,7 +260,11 @@ def _contents(router: APIRouter, service: PipelineService) -> None:
 
     @router.get("/messages", summary="Messages that wait for the queue, and what it holds")
     def messages(stream: str | None = None, after: str = "0-0", limit: Limit = 100) -> Messages:
-        """Show the messages that wait for the queue (the oldest 4 MiB of them), and how many the queue holds."""
+        """Show the messages that wait for the queue (the oldest 4 MiB of them), and how many the queue holds.
+
+        A message that the queue has confirmed is no longer here but there, and who wants to read it claims it: with
+        `open_broker(url).claim()`, or with a client of Redis or RabbitMQ. Reading here takes nothing away.
+        """
         found = re.fullmatch(r"(\d{1,18})-(\d{1,18})", after)
         if found is None:
             raise parameter_problem("after must be the place of a message", f"{after!r:.80}")
@@ -257,6 +279,20 @@ def _group(one: Result) -> Group:
     figures = {"sum": one.sum, "values": one.values, "mean": one.mean, "min": one.min, "max": one.max}
     known: dict[str, Any] = {name: figure for name, figure in figures.items() if figure is not None}
     return Group(group=list(one.key), count=one.count, **known)
+
+
+def _doubts(items: Sequence[Group]) -> list[str]:
+    """Name the wanted fields that no record of these groups has: a misspelt one gives one group, called null.
+
+    >>> _doubts([Group(group=["paid", None], count=2, sum=0, values=0)])
+    ['field 2 of group_by', 'a number in sum_field']
+    >>> _doubts([Group(group=[None], count=2), Group(group=["paid"], count=3, sum=7, values=1)])
+    []
+    """
+    columns = zip(*(one.group for one in items), strict=False)
+    doubts = [f"field {place} of group_by" for place, column in enumerate(columns, 1) if set(column) == {None}]
+    summed = [one.values for one in items if one.sum is not None]
+    return doubts + (["a number in sum_field"] if summed and set(summed) == {0} else [])
 
 
 def _queue(service: PipelineService) -> Queue | QueueError | None:

@@ -39,11 +39,11 @@ class SlowStore(SqliteStore):
         self.delay = 0.0
         self._waiting = threading.Event()  # never set: a wait that nothing can be mistaken for
 
-    def commit_all(self, batches: Iterable[Batch]) -> None:
+    def commit_all(self, batches: Iterable[Batch]) -> dict[int, int]:
         """Wait, then commit; see `Store.commit_all`."""
         if self.delay:
             self._waiting.wait(self.delay)
-        super().commit_all(batches)
+        return super().commit_all(batches)
 
 
 class Playground:

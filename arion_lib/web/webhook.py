@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from typing import Any
 
 from arion_lib.pipeline.batch import Batch, Delivery
@@ -160,12 +161,15 @@ class Webhook:
         # All of them are queued before any is waited for, so they share a transaction and stay in order.
         waiting = [self._queue.submit(batch) for batch in batches]
         for batch, one in zip(batches, waiting, strict=True):
-            await one
-            self.figures.count(batch)
+            self._count(intake, batch, await one)
         return self._judged(intake)
 
+    def _count(self, intake: Intake, batch: Batch, left_out: int) -> None:
+        self.figures.count(batch, left_out)
+        intake.receipt.leave_out(left_out)
+
     def _judged(self, intake: Intake) -> Receipt:
-        self.figures.duplicates += intake.receipt.duplicates
+        self.figures.duplicates += intake.skipped
         return judged(intake)
 
     def _again(self, receipt: Receipt) -> Receipt:
@@ -202,7 +206,7 @@ class Webhook:
         self, intake: Intake, first: bytes, blocks: AsyncIterator[bytes], *, resumable: bool
     ) -> None:
         """Commit batch after batch; while one is being committed the next is read, but no further."""
-        commits = InOrder(self._queue, self.figures.count)
+        commits = InOrder(self._queue, partial(self._count, intake))
         try:
             if first:
                 await commits.add(intake.feed(first))

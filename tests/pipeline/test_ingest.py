@@ -130,6 +130,15 @@ def test_a_message_of_a_group_tells_where_it_comes_from() -> None:
     ]
 
 
+def test_a_receipt_tells_known_events_and_missing_fields(tmp_path: Path) -> None:
+    with SqliteStore(tmp_path / "x.db") as store:
+        assert ingest([body(3)], store, "s", Recipe(dedupe="id"), lines) == Receipt(accepted=3)
+        assert ingest([body(5)], store, "s", Recipe(dedupe="id"), lines) == Receipt(accepted=2, duplicates=3)
+        recipe = Recipe(group_by=("type", "knid"), sum_field="tip")
+        receipt = ingest([body(4), b'{"tip": 1}\n'], store, "t", recipe, lines, cut=Cut(bytes=1))
+        assert (receipt.accepted, receipt.missing) == (5, {"type": 1, "knid": 5, "tip": 4})
+
+
 def test_a_broken_array_keeps_what_came_before_and_does_not_complete_its_delivery() -> None:
     intake = Intake("s", Recipe(), anything, delivery="d")
     found = batches(intake, [b'[{"id": 1}, {"id": 2}, {"i', b'd": 3'])

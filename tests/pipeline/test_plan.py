@@ -21,7 +21,7 @@ def test_whatever_is_offered_each_record_of_a_body_is_admitted_once_and_in_order
         batches.append(Batch("s", rows, deliveries=[Delivery("d", start + size, complete, start)]))
     refused: Refused = {}
     admitted = admit(check_all(batches, refused), lambda stream, name: None, refused)
-    records = [int(row) for one in admitted for row in one.batch.rows]
+    records = [int(row) for one in admitted.values() for row in one.batch.rows]
     assert records == list(range(len(records)))
     assert len(admitted) + len(refused) == len(batches)
 
@@ -42,14 +42,14 @@ def test_comparing_the_end_alone_would_admit_a_record_twice() -> None:
 
 @given(st.lists(st.lists(st.sampled_from("abcdef"), max_size=5), max_size=5), st.sets(st.sampled_from("abcdef")))
 def test_each_event_id_is_planned_once_and_none_that_the_store_has(groups: list[list[str]], stored: set[str]) -> None:
-    checked = [
-        check(Batch("s", rows, messages=rows, ids=names))
-        for names in groups
-        for rows in [[name.encode() for name in names]]
-    ]
-    plans = by_stream(checked, lambda stream, ids: stored & set(ids))
+    rows = [[name.encode() for name in names] for names in groups]
+    batches = [Batch("s", one, messages=one, ids=names) for one, names in zip(rows, groups, strict=True)]
+    left_out: dict[int, int] = {}
+    plans = by_stream(dict(enumerate(map(check, batches))), lambda stream, ids: stored & set(ids), left_out)
     fresh = list(dict.fromkeys(name for names in groups for name in names if name not in stored))
     assert (plans["s"].ids if plans else []) == fresh
+    assert sum(left_out.values()) == sum(map(len, groups)) - len(fresh)
+    assert all(0 < gone <= len(groups[index]) for index, gone in left_out.items())
     if plans:
         assert plans["s"].rows == plans["s"].messages == [name.encode() for name in fresh]
         assert plans["s"].echoes

@@ -507,14 +507,20 @@ def test_without_the_check_two_servers_count_it_twice(database: Database) -> Non
 
 def test_events_seen_before_are_left_out_with_their_messages(database: Database) -> None:
     with database.open() as store:
-        store.commit(Batch("s", rows=rows_of(0, 3), messages=[b"m0", b"m1", b"m2"], ids=["e0", "e1", "e2"]))
-        store.commit_all(
+        first = Batch("s", rows=rows_of(0, 3), messages=[b"m0", b"m1", b"m2"], ids=["e0", "e1", "e2"])
+        assert store.commit(first) == 0
+        left_out = store.commit_all(
             [
                 Batch("s", rows=rows_of(1, 3), messages=[b"m1", b"m2", b"m3"], ids=["e1", "e2", "e3"]),
                 Batch("s", rows=rows_of(3, 3), messages=[b"m3", b"m4", b"m4"], ids=["e3", "e4", "e4"]),
                 Batch("t", rows=rows_of(0, 1), ids=["e0"]),  # another stream has ids of its own
             ]
         )
+        assert left_out == {0: 2, 1: 2}, "who asks is told"
+        assert store.commit(first) == 3
+        with pytest.raises(BatchesRefused) as error:
+            store.commit_all([Batch("s", rows=[b"\xff"]), first])
+        assert error.value.left_out == {1: 3}
         rows = rows_of(0, 5)
         assert everything(store, "s")["rows"] == rows
         assert everything(store, "s")["outbox"] == [b"m0", b"m1", b"m2", b"m3", b"m4"]

@@ -28,7 +28,7 @@ class GatedStore:
         self.transactions: list[list[Batch]] = []
         self.failure: Exception | None = None
 
-    def commit_all(self, batches: Iterable[Batch]) -> None:
+    def commit_all(self, batches: Iterable[Batch]) -> dict[int, int]:
         self.entered.set()
         assert self.gate.wait(20)
         together = list(batches)
@@ -41,7 +41,13 @@ class GatedStore:
         }
         self.transactions.append([batch for index, batch in enumerate(together) if index not in stale])
         if stale:
-            raise BatchesRefused(stale, len(together))
+            raise BatchesRefused(stale, len(together), self.left_out(together))
+        return self.left_out(together)
+
+    @staticmethod
+    def left_out(together: list[Batch]) -> dict[int, int]:
+        """Pretend that the first event id of each batch is known."""
+        return {index: 1 for index, batch in enumerate(together) if batch.ids}
 
     @property
     def rows(self) -> list[bytes]:
@@ -110,6 +116,23 @@ def test_the_queue_is_bounded_and_the_refused_batch_is_not_in_it() -> None:
     with writing(store, waiting=2) as commits:
         asyncio.run(scenario(commits))
     assert sorted(store.rows) == [b"0", b"1", b"2"]
+
+
+def test_whose_events_were_known_is_told_so_and_nobody_else() -> None:
+    async def scenario(commits: GroupCommit) -> None:
+        first = commits.submit(row(b"0"))
+        await in_commit(store)
+        known = [commits.submit(Batch("s", [b"1", b"2"], ids=["a", "b"])) for _ in range(2)]
+        others = [commits.submit(row(b"3")), commits.submit_row("s", b"4", None)]
+        stale = commits.submit(row(b"bad", deliveries=(Delivery("d", 2, True, start=1),)))
+        store.gate.set()
+        assert await asyncio.gather(first, *known, *others) == [0, 1, 1, 0, 0]
+        with pytest.raises(StaleDelivery):
+            await stale
+
+    store = GatedStore()
+    with writing(store) as commits:
+        asyncio.run(scenario(commits))
 
 
 def test_a_stale_delivery_fails_alone_though_it_was_joined_with_others() -> None:

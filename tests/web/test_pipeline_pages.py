@@ -123,6 +123,16 @@ def test_results_show_the_figures_that_were_asked_for_and_the_mean_of_what_was_t
     assert counted == [{"group": ["paid"], "count": 3}]
 
 
+def test_results_doubt_names_that_no_record_has(served: Served) -> None:
+    events = b'{"type": "paid", "amount": 10}\n{"type": "sent"}\n{"amount": 1}\n'
+    for stream, query in (("wrong", "type,tpye&sum_field=amuont"), ("right", "type&sum_field=amount")):
+        post(f"{served.url}/webhook/{stream}?group_by={query}", events, LINES)
+    wrong, right = (get(f"{served.url}/results?stream={stream}").json for stream in ("wrong", "right"))
+    assert wrong["hint"].startswith("no record here has field 2 of group_by or a number in sum_field: ")
+    assert "hint" not in right
+    assert "hint" not in get(f"{served.url}/results?stream=nothing").json
+
+
 def test_the_docs_know_each_figure_of_a_group(shared: Served) -> None:
     group = get(f"{shared.url}/openapi.json").json["components"]["schemas"]["Group"]
     assert set(group["properties"]) == {"group", "count", "sum", "values", "mean", "min", "max"}

@@ -102,12 +102,40 @@ def test_the_first_line_may_be_the_configuration(served: Served) -> None:
 
 def test_events_of_one_id_are_stored_once(served: Served) -> None:
     url = f"{served.orders}?dedupe=id"
-    for _ in range(2):
-        assert post(url, lines(events(3)), LINES).status == 200
-    assert rows(served) == events(3)
+    for body, accepted, duplicates in (
+        (lines(events(3)), 3, 0),
+        (lines(events(5)), 2, 3),
+        (lines(events(1) * 3), 0, 3),
+    ):
+        answer = post(url, body, LINES)
+        assert (answer.status, answer.json["accepted"], answer.json["duplicates"]) == (200, accepted, duplicates)
+    assert rows(served) == events(5)
+    figures = served.service.webhook.figures
+    assert (figures.accepted, figures.duplicates) == (5, 6)
     # The control: without it each repetition is stored again.
     post(served.orders, lines(events(3)), LINES)
-    assert len(rows(served)) == 6
+    assert len(rows(served)) == 8
+
+
+def test_a_long_body_tells_known_events_from_new_ones(served: Served) -> None:
+    post(f"{served.orders}?dedupe=id", lines(events(4_000)), LINES)
+    answer = post(f"{served.orders}?dedupe=id", lines(events(9_000)), {**LINES, "webhook-id": "msg_1"})
+    assert answer.json == {"accepted": 5_000, "duplicates": 4_000, "dead": 0, "groups": 0}
+    figures = served.service.webhook.figures
+    assert (figures.accepted, figures.duplicates) == (9_000, 4_000)
+
+
+@pytest.mark.parametrize("count", [10, 9_000], ids=["small", "long"])
+def test_a_misspelt_field_is_told_in_the_answer_and_an_optional_one_counted(served: Served, count: int) -> None:
+    body = lines({**event, "tip": 1} if number % 5 == 0 else event for number, event in enumerate(events(count)))
+    right = post(f"{served.url}/webhook/right?group_by=type&sum_field=amount", body, LINES).json
+    assert set(right) == {"accepted", "duplicates", "dead", "groups"}
+    optional = post(f"{served.url}/webhook/tips?group_by=type&sum_field=tip", body, LINES).json
+    assert (optional["missing"], "hint" in optional) == ({"tip": count * 4 // 5}, False)
+    wrong = post(f"{served.url}/webhook/wrong?group_by=tpye&sum_field=amuont", body, LINES).json
+    assert wrong["accepted"] == count
+    assert wrong["missing"] == {"tpye": count, "amuont": count}
+    assert wrong["hint"] == "no record has tpye or amuont: is the name right?"
 
 
 def test_an_event_without_the_id_is_a_dead_letter(served: Served) -> None:
@@ -175,9 +203,9 @@ class GatedStore(SqliteStore):
 
     gate = threading.Event()
 
-    def commit_all(self, batches: Iterable[Batch]) -> None:
+    def commit_all(self, batches: Iterable[Batch]) -> dict[int, int]:
         assert self.gate.wait(20)
-        super().commit_all(batches)
+        return super().commit_all(batches)
 
 
 def test_the_socket_is_read_no_faster_than_the_store_writes(serve: Serve, tmp_path: Any) -> None:
