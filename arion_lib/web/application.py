@@ -9,6 +9,7 @@ See         notebooks/1_streaming_pipeline.ipynb · tests/web/test_webhook.py
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
@@ -17,26 +18,30 @@ from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
 from arion_lib import __version__
+from arion_lib.scheduler.exporters import SchedulerCollector
 from arion_lib.web.pipeline_pages import pipeline_pages
 from arion_lib.web.refusals import DOCUMENTED, answer_problems
 from arion_lib.web.requests import PREFIX
 from arion_lib.web.resource_pages import resource_pages
 from arion_lib.web.resource_runs import ResourceRuns, local_sets
+from arion_lib.web.scheduler_pages import scheduler_pages
+from arion_lib.web.scheduler_samples import shipped
+from arion_lib.web.scheduler_tasks import ScheduledTasks
 from arion_lib.web.service import PipelineService
 
 log = logging.getLogger(__name__)
 
-DESCRIPTION = """Events in by webhook, durable before the answer; results and messages out.
+DESCRIPTION = """Events in by webhook, durable before the answer; results and messages out. Tasks in by their name.
 
 A refusal is a problem document: what must be, what was got, what to do. Other databases and queues, signatures and
 limits are options of the command: `python -m arion_lib serve --help`. Notebook 1 of the workbook shows how it works."""
 
 
 class Application:
-    """The ASGI application: `service` behind its hot route, `api` for all else."""
+    """The ASGI application: `service` behind its hot route, `api` for all else; `tasks` is closed with them."""
 
-    def __init__(self, service: PipelineService, api: FastAPI) -> None:
-        self.service, self.api = service, api
+    def __init__(self, service: PipelineService, api: FastAPI, tasks: ScheduledTasks) -> None:
+        self.service, self.api, self.tasks = service, api, tasks
         self._webhook = service.webhook
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -58,12 +63,19 @@ class Application:
             return
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        await self.service.close()
+        try:
+            await asyncio.to_thread(self.tasks.close)
+        finally:  # what was accepted becomes durable whatever a task does
+            await self.service.close()
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def create_app(service: PipelineService) -> Application:
-    """Make the application: the pages of each challenge that has some, and docs that need no other machine."""
+def create_app(service: PipelineService, tasks: ScheduledTasks | None = None) -> Application:
+    """Make the application: the pages of each challenge that has some, and docs that need no other machine.
+
+    `tasks`: what may be run and where; left out, the functions that ship, on a scheduler opened by the first task.
+    """
+    tasks = ScheduledTasks(shipped()) if tasks is None else tasks
     api = FastAPIOffline(
         title="Arion workbook",
         version=__version__,
@@ -74,6 +86,7 @@ def create_app(service: PipelineService) -> Application:
     )
     answer_problems(api)
     api.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
-    api.include_router(pipeline_pages(service))
+    api.include_router(pipeline_pages(service, SchedulerCollector(tasks.status)))
     api.include_router(resource_pages(ResourceRuns(local_sets())))
-    return Application(service, api)
+    api.include_router(scheduler_pages(tasks))
+    return Application(service, api, tasks)

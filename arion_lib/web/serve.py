@@ -1,4 +1,4 @@
-"""`python -m arion_lib serve`: the webhook as a service, with a database and a queue that need no other server.
+"""`python -m arion_lib serve`: webhook and scheduler as a service, with a database and a queue that need no server.
 
 Idea        Open store and queue, listen, say where on one line, and run until a signal asks for the end.
 Invariant   The line with the URL is printed once requests are taken; after SIGTERM everything accepted is durable and
@@ -17,6 +17,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--max-in-flight", type=_count, default=limits.max_in_flight, help="posts at a time; past it: 429")
     add("--batch", type=_size, default=Cut().bytes, help="bytes of a long body that share a transaction")
     add("--idle", type=_seconds, default=limits.idle, help="seconds a sender may pause (default: %(default)s)")
+    add(
+        "--workers",
+        type=_workers,
+        help="worker processes of the scheduler, once a task needs them (default: the cores)",
+    )
     add("--log", default="warning", choices=("debug", "info", "warning", "error"), help="default: %(default)s")
     return parser
 
@@ -95,6 +101,10 @@ def _port(text: str) -> int:
 
 def _count(text: str) -> int:
     return int(_within(text, 1, 1_000_000, whole=True))
+
+
+def _workers(text: str) -> int:
+    return int(_within(text, 1, 256, whole=True))
 
 
 def _seconds(text: str) -> float:
@@ -125,6 +135,8 @@ def _serve(chosen: argparse.Namespace) -> int:
 
 def _listen(chosen: argparse.Namespace, store: Store, broker: LateBroker | None, where: str) -> int:
     from arion_lib.web.application import create_app  # the web framework takes most of a second to import
+    from arion_lib.web.scheduler_samples import shipped
+    from arion_lib.web.scheduler_tasks import ScheduledTasks, local_scheduler
     from arion_lib.web.server import listening_socket, serve_until_signal, url_of
     from arion_lib.web.service import PipelineService
 
@@ -136,7 +148,8 @@ def _listen(chosen: argparse.Namespace, store: Store, broker: LateBroker | None,
         idle=chosen.idle,
     )
     secrets = [*chosen.secret, *os.environ.get(SECRETS, "").split()]
-    app = create_app(PipelineService(store, broker, secrets=secrets, limits=limits, cut=Cut(bytes=chosen.batch)))
+    service = PipelineService(store, broker, secrets=secrets, limits=limits, cut=Cut(bytes=chosen.batch))
+    app = create_app(service, ScheduledTasks(shipped(), partial(local_scheduler, chosen.workers)))
     sock = listening_socket(chosen.host, chosen.port)
     url = url_of(sock)
     serve_until_signal(app, sock, lambda: _say(f"{url}  (store {where}; docs {url}/docs; Ctrl-C ends)"))

@@ -38,6 +38,14 @@ def post(url: str, body: bytes | Iterable[bytes], headers: Mapping[str, str] | N
     return _ask("POST", url, body, {"content-type": "application/json", **(headers or {})})
 
 
+def put(url: str, body: bytes) -> Answer:
+    return _ask("PUT", url, body, {"content-type": "application/json"})
+
+
+def delete(url: str) -> Answer:
+    return _ask("DELETE", url, None, {})
+
+
 def _ask(method: str, url: str, body: bytes | Iterable[bytes] | None, headers: Mapping[str, str]) -> Answer:
     parts = urlsplit(url)
     target = parts.path + (f"?{parts.query}" if parts.query else "")

@@ -98,6 +98,7 @@ def test_a_relay_of_its_own_sends_on_what_a_server_without_one_took(tmp_path: Pa
         (["--port", "99999"], "must be a whole number from 0 to 65535, got '99999'"),
         (["--port=-1"], "from 0 to 65535"),
         (["--max-in-flight", "0"], "must be a whole number from 1"),
+        (["--workers", "257"], "must be a whole number from 1 to 256, got '257'"),
         (["--idle", "nan"], "must be a number from"),
         (["--idle", "1e400"], "must be a number from"),
         (["--idle", "0"], "must be a number from"),

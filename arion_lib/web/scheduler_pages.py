@@ -1,0 +1,386 @@
+"""The pages of challenge 5: hand in a task by its function's name, see how it goes, fetch what it gave.
+
+Idea        A task is a resource: posting makes it, its number names it, its result is another resource beside it.
+Invariant   Only registered functions run; following `next` from the first page shows every task that is kept, once.
+When wrong  Wrong arguments are 422 and named, a full queue is 429, a task that failed is a result with its error.
+See         arion_lib/web/scheduler_tasks.py · tests/web/test_scheduler_pages.py
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, HTTPException, Path, Query, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import PydanticSerializationError, to_jsonable_python
+
+from arion_lib.scheduler import QueueFullError, ShutDownError, Snapshot, State, Task
+from arion_lib.scheduler.exporters import prometheus
+from arion_lib.scheduler.snapshot import LaneStatus, WorkerStatus
+from arion_lib.web.problems import Problem
+from arion_lib.web.refusals import parameter_problem
+from arion_lib.web.scheduler_functions import ArgumentsError, UnknownFunctionError
+from arion_lib.web.scheduler_tasks import EndedError, Record, ScheduledTasks, UnfinishedError, UnknownTaskError
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+MOST_WORKERS = 64
+LONGEST = 86_400.0
+"""Seconds that a timeout, a deadline or a backoff may be."""
+
+Limit = Annotated[int, Query(ge=1, le=1_000, description="tasks a page")]
+After = Annotated[int, Query(ge=0, description="number of the last task seen")]
+States = Annotated[list[State], Query(description="only tasks in this state; may be given more than once")]
+Number = Annotated[int, Path(ge=1, description="the task's number")]
+Wait = Annotated[float, Query(ge=0, le=10, description="seconds to wait for the task's end before answering")]
+Seconds = Annotated[float, Field(gt=0, le=LONGEST)]
+Size = Annotated[int, Field(ge=1, le=MOST_WORKERS)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Wanted(_Strict):
+    """How the task is to be run; what is left out is as the function declares it. Times are in seconds."""
+
+    name: str | None = Field(
+        default=None, min_length=1, max_length=200, description="its name in lists; else the function's"
+    )
+    priority: int = Field(default=0, ge=-1_000, le=1_000, description="higher runs sooner")
+    after: list[int] = Field(
+        default=[], max_length=1_000, description="numbers of tasks that must have succeeded first"
+    )
+    if_dependency_fails: Literal["fail", "run"] = "fail"
+    retries: int = Field(default=0, ge=0, le=100, description="more attempts; with any, a task may run more than once")
+    backoff: float = Field(default=0, ge=0, le=LONGEST, description="before the second attempt; doubles with each")
+    timeout: Seconds | None = Field(default=None, description="of one attempt")
+    deadline: Seconds | None = Field(default=None, description="of all of it, from now")
+    tags: list[str] = Field(default=[], max_length=20)
+
+
+class Submission(_Strict):
+    """A call of a registered function: see /scheduler/functions."""
+
+    function: str
+    arguments: dict[str, Any] = {}
+    options: Wanted = Wanted()
+
+
+class FunctionOf(BaseModel):
+    """A registered function and the JSON Schema of its arguments."""
+
+    name: str
+    about: str
+    arguments: dict[str, Any]
+
+
+class TaskOf(BaseModel):
+    """Where one task stands. Times are seconds since the epoch; `error` is what its last attempt ended with."""
+
+    number: int
+    name: str
+    function: str
+    state: State
+    submitted: float
+    changed: float
+    attempt: int
+    worker: int | None
+    error: str
+
+
+class Change(BaseModel):
+    """One change of a task's state, at `at` seconds since the epoch."""
+
+    at: float
+    state: State
+    attempt: int
+    worker: int | None
+    error: str
+
+
+class TaskWithHistory(TaskOf):
+    """Where one task stands, and how it came there."""
+
+    history: list[Change]
+
+
+class Tasks(BaseModel):
+    """A page of tasks."""
+
+    items: list[TaskOf]
+    next: str | None
+
+
+class ErrorOf(BaseModel):
+    """What a task raised, or what ended it."""
+
+    kind: str
+    message: str
+
+
+class ResultOf(BaseModel):
+    """What a task gave. Until it has ended both are null; inf and nan, which JSON lacks, are null, too."""
+
+    number: int
+    state: State
+    value: Any = None
+    error: ErrorOf | None = None
+
+
+class Forgotten(BaseModel):
+    """How many tasks were forgotten."""
+
+    forgotten: int
+
+
+class Scale(_Strict):
+    """How many workers a lane is to have."""
+
+    workers: Size
+    lane: Literal["processes", "threads"] = "processes"
+
+
+class Adapt(_Strict):
+    """Bounds within which the number of worker processes follows the queue: `target` seconds of work for each."""
+
+    minimum: Size
+    maximum: Size
+    target: Seconds = 1.0
+
+
+class Health(BaseModel):
+    """Whether tasks are run (`ok`), wait for workers that are not there (`degraded`) or are refused (`down`)."""
+
+    status: Literal["ok", "degraded", "down"]
+    detail: str
+
+
+def scheduler_pages(tasks: ScheduledTasks) -> APIRouter:
+    """Make the router of the pages over `tasks`."""
+    router = APIRouter(prefix="/scheduler", tags=["scheduler"])
+    _submitting(router, tasks)
+    _looking(router, tasks)
+    _ending(router, tasks)
+    _workers(router, tasks)
+    _state(router, tasks)
+    return router
+
+
+def _submitting(router: APIRouter, tasks: ScheduledTasks) -> None:
+    @router.get("/functions")
+    def functions() -> list[FunctionOf]:
+        """List the functions that may be run, and what each takes."""
+        return [FunctionOf(name=f.name, about=f.about, arguments=f.schema) for f in tasks.functions.all.values()]
+
+    @router.post("/tasks", status_code=202)
+    def submit(submission: Submission, response: Response) -> TaskOf:
+        """Hand in a task. The answer does not wait for it: its address is in `location`."""
+        options = submission.options.model_dump(exclude_unset=True, exclude_none=True)
+        try:
+            record = tasks.submit(submission.function, submission.arguments, options)
+        except UnknownFunctionError as error:
+            raise Problem(404, *_halves(error), "see /scheduler/functions") from None
+        except ArgumentsError as error:
+            places = [{**one, "loc": ("body", "arguments", *one["loc"])} for one in error.errors]
+            raise RequestValidationError(places) from None
+        except UnknownTaskError as error:
+            raise parameter_problem("options.after must be tasks that are kept", _halves(error)[1]) from None
+        except QueueFullError as error:
+            do = "send it again later"
+            raise Problem.of(429, "the queue must have room", error, do, headers={"retry-after": "1"}) from None
+        except ShutDownError as error:
+            raise _closing(error) from None
+        response.headers["location"] = f"/scheduler/tasks/{record.task.number}"
+        return _task_of(record)
+
+
+def _looking(router: APIRouter, tasks: ScheduledTasks) -> None:
+    @router.get("/tasks")
+    def page(state: States = [], after: After = 0, limit: Limit = 100) -> Tasks:  # noqa: B006  read only
+        """Page through the tasks that are kept, oldest first."""
+        records = tasks.page(after, limit, state)
+        query = [("after", records[-1].task.number), ("limit", limit)] if len(records) == limit else []
+        following = urlencode([*(("state", str(one)) for one in state), *query])
+        return Tasks(
+            items=[_task_of(record) for record in records], next=f"/scheduler/tasks?{following}" if query else None
+        )
+
+    @router.get("/tasks/{number}")
+    def status(number: Number) -> TaskWithHistory:
+        """Tell where a task stands, and each change so far."""
+        record = _found(tasks, number)
+        offset = _epoch()
+        changes = [
+            Change(at=one.time + offset, state=one.state, attempt=one.attempt, worker=one.worker, error=one.error)
+            for one in record.task.history()
+        ]
+        return TaskWithHistory(**_task_of(record).model_dump(), history=changes)
+
+    @router.get("/tasks/{number}/result", responses={202: {"model": ResultOf, "description": "not ended yet"}})
+    async def result(number: Number, response: Response, wait: Wait = 0.0) -> ResultOf:
+        """Fetch what a task gave, a value or an error; 202 when it has not ended (within `wait` seconds)."""
+        task = _found(tasks, number).task
+        if not task.done():
+            await _ended(task, wait)
+        if not task.done():
+            response.status_code, response.headers["retry-after"] = 202, "1"
+            return ResultOf(number=number, state=task.status())
+        return await asyncio.to_thread(_result_of, task)  # a large value takes its time to be unpickled
+
+
+def _ending(router: APIRouter, tasks: ScheduledTasks) -> None:
+    @router.post("/tasks/{number}/cancel")
+    def cancel(number: Number) -> TaskOf:
+        """Cancel a task, waiting or running, and with it those that come after it."""
+        _found(tasks, number)
+        try:
+            return _task_of(tasks.cancel(number))
+        except EndedError as error:
+            raise HTTPException(409, str(error)) from None
+
+    @router.delete("/tasks/{number}", status_code=204)
+    def forget(number: Number) -> None:
+        """Forget a task that has ended, and its result."""
+        _found(tasks, number)
+        try:
+            tasks.forget(number)
+        except UnfinishedError as error:
+            raise HTTPException(409, str(error)) from None
+
+    @router.delete("/tasks")
+    def forget_all(state: States = []) -> Forgotten:  # noqa: B006  read only
+        """Forget all tasks that have ended, or those that ended in a state."""
+        return Forgotten(forgotten=tasks.forget_all(state))
+
+
+def _workers(router: APIRouter, tasks: ScheduledTasks) -> None:
+    @router.get("/workers")
+    def workers() -> list[WorkerStatus]:
+        """Tell what each worker does."""
+        return list(tasks.status().workers)
+
+    @router.put("/workers")
+    def scale(wanted: Scale) -> list[LaneStatus]:
+        """Have more workers or fewer; one that runs a task ends it first."""
+        with _opened():
+            tasks.scheduler().scale(wanted.workers, wanted.lane)
+        return list(tasks.status().lanes)
+
+    @router.put("/adapt")
+    def adapt(wanted: Adapt) -> list[LaneStatus]:
+        """Let the number of worker processes follow the queue, within bounds."""
+        if wanted.minimum > wanted.maximum:
+            raise parameter_problem(f"minimum must be at most maximum ({wanted.maximum})", str(wanted.minimum))
+        with _opened():
+            tasks.scheduler().adapt(wanted.minimum, wanted.maximum, wanted.target)
+        return list(tasks.status().lanes)
+
+
+def _state(router: APIRouter, tasks: ScheduledTasks) -> None:
+    @router.get("/status")
+    def status() -> Snapshot:
+        """Show the whole scheduler at this moment: `python -m arion_lib top` draws it."""
+        return tasks.status()
+
+    @router.get("/metrics", response_class=Response)
+    def metrics() -> Response:
+        """Show the scheduler's figures as Prometheus reads them; /metrics has them beside the others."""
+        return Response(prometheus(tasks.status), media_type=CONTENT_TYPE)
+
+    @router.get("/health", responses={503: {"model": Health}})
+    def health(response: Response) -> Health:
+        """Say whether tasks are run."""
+        found = _health(tasks)
+        response.status_code = 503 if found.status == "down" else 200
+        return found
+
+
+def _health(tasks: ScheduledTasks) -> Health:
+    if tasks.state != "open":
+        status: Literal["ok", "down"] = "down" if tasks.state == "closed" else "ok"
+        return Health(status=status, detail=f"the scheduler is {tasks.state}")
+    shown = tasks.status()
+    stuck = [lane.name for lane in shown.lanes if lane.queued and lane.size and not lane.workers]
+    if stuck:
+        return Health(status="degraded", detail=f"tasks wait and no worker is there: {', '.join(stuck)}")
+    return Health(status="ok", detail=f"{len(shown.workers)} workers, {shown.ready} tasks wait, {shown.running} run")
+
+
+def _found(tasks: ScheduledTasks, number: int) -> Record:
+    try:
+        return tasks.find(number)
+    except UnknownTaskError as error:
+        raise Problem(404, *_halves(error), "see /scheduler/tasks") from None
+
+
+def _halves(error: KeyError) -> tuple[str, str]:
+    """Divide `rule, got value`, the house form of an error."""
+    must, _, got = str(error.args[0]).partition(", got ")
+    return must, got
+
+
+def _closing(error: ShutDownError) -> Problem:
+    return Problem.of(503, "the scheduler must be open", error, "ask again later", headers={"retry-after": "5"})
+
+
+@contextlib.contextmanager
+def _opened() -> Any:
+    try:
+        yield
+    except ShutDownError as error:
+        raise _closing(error) from None
+
+
+def _epoch() -> float:
+    """What to add to `time.monotonic()` for seconds since the epoch."""
+    return time.time() - time.monotonic()
+
+
+def _task_of(record: Record) -> TaskOf:
+    task = record.task
+    last = task.history()[-1]
+    return TaskOf(
+        number=task.number,
+        name=task.name,
+        function=record.function,
+        state=last.state,
+        submitted=record.submitted,
+        changed=last.time + _epoch(),
+        attempt=last.attempt,
+        worker=last.worker,
+        error=last.error,
+    )
+
+
+async def _ended(task: Task[Any], seconds: float) -> None:
+    """Wait until the task has ended, for so many seconds at most. (`wrap_future` would cancel it with the request.)"""
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+
+    def tell(_: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop that waited may be closed by now
+            loop.call_soon_threadsafe(ended.set)
+
+    task.add_done_callback(tell)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await ended.wait()
+
+
+def _result_of(task: Task[Any]) -> ResultOf:
+    state = task.status()
+    if state is State.CANCELLED:
+        return ResultOf(number=task.number, state=state, error=ErrorOf(kind="CancelledError", message="cancelled"))
+    error = task.exception(0)
+    if error is not None:
+        return ResultOf(number=task.number, state=state, error=ErrorOf(kind=type(error).__name__, message=str(error)))
+    try:
+        value = to_jsonable_python(task.result(0), inf_nan_mode="null")
+    except (PydanticSerializationError, UnicodeDecodeError) as failure:
+        do = "have the registered function return what JSON has"
+        raise Problem.of(500, "the result must be JSON", failure, do) from None
+    return ResultOf(number=task.number, state=state, value=value)

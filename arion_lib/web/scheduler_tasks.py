@@ -1,0 +1,189 @@
+"""Tasks that were asked for over the web: their numbers, what became of them, and for how long that is kept.
+
+Idea        The scheduler begins with the first task: a service that nobody gives one costs no process and no thread.
+Invariant   Of tasks that ended the last `keep` are kept, of the others `max_pending` and those that run: all bounded.
+When wrong  A number that was never given or is forgotten is `UnknownTaskError`; after `close` a submit is refused.
+See         arion_lib/web/scheduler_pages.py · tests/web/test_scheduler_pages.py
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import Any
+
+from arion_lib.scheduler import Scheduler, ShutDownError, Snapshot, State, Task
+from arion_lib.scheduler.snapshot import Spread
+from arion_lib.web.scheduler_functions import RegisteredFunctions
+
+KEEP = 1_000
+MAX_PENDING = 10_000
+PATIENCE = 5.0
+"""Seconds that running tasks get to end once the service stops."""
+
+NAME = "web"
+
+
+class UnknownTaskError(KeyError):
+    """No task has this number, or it was forgotten."""
+
+
+class UnfinishedError(RuntimeError):
+    """The task has not ended: only what has can be forgotten."""
+
+
+class EndedError(RuntimeError):
+    """The task has ended: it cannot be cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One task that was asked for; `submitted` is seconds since the epoch."""
+
+    function: str
+    submitted: float
+    task: Task[Any]
+
+
+def local_scheduler(workers: int | None = None) -> Scheduler:
+    """Open what the service runs its tasks on: refuses, rather than waits, when `MAX_PENDING` tasks wait already."""
+    return Scheduler(workers, max_pending=MAX_PENDING, when_full="refuse", name=NAME)
+
+
+class ScheduledTasks:
+    """The tasks of one service. `open_scheduler` is called by the first thread that needs it; `close` shuts it down."""
+
+    def __init__(
+        self,
+        functions: Mapping[str, Callable[..., Any]],
+        open_scheduler: Callable[[], Scheduler] = local_scheduler,
+        *,
+        keep: int = KEEP,
+    ) -> None:
+        self.functions = RegisteredFunctions(functions)
+        self._open, self._keep = open_scheduler, keep
+        self._opening, self._lock = threading.Lock(), threading.Lock()
+        self._scheduler: Scheduler | None = None
+        self._closed = False
+        self._records: dict[int, Record] = {}
+        self._ended: deque[int] = deque()
+
+    def scheduler(self) -> Scheduler:
+        """The scheduler, opened now if it is not. Raises `ShutDownError` after `close`."""
+        with self._opening:
+            if self._closed:
+                raise ShutDownError("the service must be running, got a submit while it stops: ask another")
+            if self._scheduler is None:
+                self._scheduler = self._open()
+            return self._scheduler
+
+    def close(self) -> None:
+        """Cancel what waits, give what runs `PATIENCE` seconds, then end it; nothing of the scheduler is left."""
+        with self._opening:
+            self._closed = True
+            if self._scheduler is not None:
+                self._scheduler.shutdown(cancel_futures=True, deadline=PATIENCE)
+
+    def submit(self, function: str, arguments: Mapping[str, Any], options: Mapping[str, Any]) -> Record:
+        """Check the call, submit it, keep its record.
+
+        `options` are those of `Options`; tasks in `after` are given by their numbers. Raises `UnknownFunctionError`,
+        `ArgumentsError`, `UnknownTaskError` for an `after`, and what the scheduler's `submit` raises.
+        """
+        registered = self.functions.find(function)
+        checked = registered.check(arguments)
+        after = [self.find(number).task for number in options.get("after", ())]
+        submitter = self.scheduler().with_options(**{"name": function, **options, "after": after})
+        record = Record(function, time.time(), submitter.submit(registered.call, **checked))
+        with self._lock:
+            self._records[record.task.number] = record
+        record.task.add_done_callback(partial(self._ends, record.task.number))
+        return record
+
+    def _ends(self, number: int, _: object) -> None:
+        with self._lock:
+            self._ended.append(number)
+            while len(self._ended) > self._keep:
+                self._records.pop(self._ended.popleft(), None)
+
+    def find(self, number: int) -> Record:
+        """The record of that number. Raises `UnknownTaskError`."""
+        with self._lock:
+            try:
+                return self._records[number]
+            except KeyError:
+                raise UnknownTaskError(f"task must be one that is kept, got {number}") from None
+
+    def page(self, after: int, limit: int, states: Collection[State] = ()) -> list[Record]:
+        """The records past a number, the oldest first; with `states`, those that are in one of them now."""
+        past = (one for one in self._all() if one.task.number > after)
+        return list(islice((one for one in past if not states or one.task.status() in states), limit))
+
+    def _all(self) -> list[Record]:
+        with self._lock:
+            records = list(self._records.values())
+        return sorted(records, key=lambda one: one.task.number)
+
+    def cancel(self, number: int) -> Record:
+        """Cancel a task, running or not. Raises `EndedError` for one that has ended."""
+        record = self.find(number)
+        if not record.task.cancel():
+            raise EndedError(f"only a task that has not ended can be cancelled, got {record.task.status()}")
+        return record
+
+    def forget(self, number: int) -> None:
+        """Drop the record and the result of a task that ended. Raises `UnfinishedError` for one that has not."""
+        task = self.find(number).task
+        if not task.done():
+            raise UnfinishedError(f"only a task that has ended can be forgotten, got {task.status()}: cancel it first")
+        self._drop({number})
+
+    def forget_all(self, states: Collection[State] = ()) -> int:
+        """Drop all tasks that ended, or those that ended in one of the states; return how many."""
+        ended = [one.task for one in self._all() if one.task.done()]
+        return self._drop({task.number for task in ended if not states or task.status() in states})
+
+    def _drop(self, numbers: set[int]) -> int:
+        with self._lock:
+            gone = [self._records.pop(number, None) for number in numbers]
+            self._ended = deque(number for number in self._ended if number not in numbers)
+        return sum(record is not None for record in gone)
+
+    def status(self) -> Snapshot:
+        """A snapshot of the scheduler; of one that was not needed yet, an empty one: looking opens nothing."""
+        scheduler = self._scheduler
+        return NOTHING if scheduler is None else scheduler.status()
+
+    @property
+    def state(self) -> str:
+        """ "unused" before the first task, then "open", in the end "closed"."""
+        if self._closed:
+            return "closed"
+        return "unused" if self._scheduler is None else "open"
+
+
+NOTHING = Snapshot(
+    name=NAME,
+    uptime=0.0,
+    lanes=(),
+    pending=0,
+    ready=0,
+    running=0,
+    succeeded=0,
+    failed=0,
+    cancelled=0,
+    timed_out=0,
+    quarantined=0,
+    retries=0,
+    window=0.0,
+    throughput=0.0,
+    utilisation=0.0,
+    waiting=Spread(),
+    running_time=Spread(),
+)
+"""What a scheduler looks like that nobody needed yet."""
