@@ -266,6 +266,16 @@ class Scheduler(Executor):
                 raise ValueError(f"number must be that of a worker process ({numbers}), got {number!r}")
             worker.kill()
 
+    def cancel(self, number: int) -> bool:
+        """Cancel the task of this number that a worker has: for a monitor's button, which has no handle.
+
+        False when no worker has one of this number: it waits still, or has ended. Costs a look at what was given out.
+        """
+        with self._core.lock:
+            given = (task for lane in self._lanes.values() for task in lane.assigned())
+            task = next((one for one in given if one.number == number), None)
+        return task is not None and task.cancel()
+
     def _command(self, command: Callable[[], None]) -> None:
         if self._core.closing:
             raise ShutDownError("the scheduler is shut down; open a new one")
