@@ -637,7 +637,8 @@ class Core:
         attempt = (more.attempts if more else 0) + (state is not State.RETRYING)
         if state in (State.PENDING, State.READY):
             return Event(when, task.number, task.name, state)
-        worker = task._run[0] if type(task._run) is tuple and type(task._run[0]) is int else None
+        by = task._run[0] if type(task._run) is tuple else None  # its worker's number afterwards, its handle while it runs
+        worker = by if type(by) is int else getattr(by, "number", None)
         return Event(when, task.number, task.name, state, attempt, worker, error)
 
     def emit(self, task: Task[Any], state: State, when: float, error: str = "") -> None:
