@@ -637,7 +637,7 @@ class Core:
         attempt = (more.attempts if more else 0) + (state is not State.RETRYING)
         if state in (State.PENDING, State.READY):
             return Event(when, task.number, task.name, state)
-        by = task._run[0] if type(task._run) is tuple else None  # its worker's number afterwards, its handle while it runs
+        by = task._run[0] if type(task._run) is tuple else None  # the worker's number, or its handle still
         worker = by if type(by) is int else getattr(by, "number", None)
         return Event(when, task.number, task.name, state, attempt, worker, error)
 
