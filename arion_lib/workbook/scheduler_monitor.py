@@ -47,7 +47,7 @@ class Scheduling(Protocol):
         """End a worker with SIGKILL."""
 
     def cancel(self, task: int, /) -> bool:
-        """Cancel the task of this number."""
+        """Cancel the task of this number that a worker runs; say whether there was one."""
 
 
 class SchedulerMonitor:
@@ -184,8 +184,11 @@ def feed(bars: LaneRecorder, events: deque[Any]) -> None:
 
 
 def lanes_of(shown: Any, bars: LaneRecorder, now: float) -> dict[str, list[Bar]]:
-    """Give each worker process its lane, and each other worker that did something; present tasks are the snapshot's."""
+    """Give each worker process its lane, and each thread that did something; present tasks are the snapshot's."""
     lanes = bars.lanes(now, [_label(worker) for worker in shown.workers if worker.lane == "processes"])
+    for worker in shown.workers:
+        if worker.lane == "loop":  # its tasks overlap: one lane cannot show them
+            lanes.pop(_label(worker), None)
     for worker in shown.workers:
         ended = [bar for bar in lanes.get(_label(worker), []) if bar.end is not None]
         if worker.task is not None and worker.age is not None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from arion_lib.measure.lanes import LaneRecorder
+from arion_lib.scheduler import Scheduler, WorkerDiedError
 from arion_lib.scheduler.snapshot import LaneStatus, Snapshot, Spread, WorkerStatus
 from arion_lib.scheduler.states import Event, State
 from arion_lib.workbook.scheduler_monitor import MOST_EVENTS, SchedulerMonitor, feed, lanes_of
@@ -212,6 +213,57 @@ def test_what_comes_faster_than_it_is_drawn_is_bounded() -> None:
             fake.callbacks[0](event(time.monotonic(), task, State.RUNNING))
             fake.callbacks[0](event(time.monotonic(), task, State.SUCCEEDED))
         assert len(events) == MOST_EVENTS
+
+
+def spin() -> None:
+    while True:
+        pass
+
+
+def until(true: Callable[[], object]) -> None:
+    """Look until it is true; a bound only so that a broken test ends."""
+    deadline = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_on_a_real_scheduler_buttons_cancel_kill_and_scale_and_bars_tell_the_ends() -> None:
+    with Scheduler(1) as scheduler, watching_real(scheduler) as monitor:
+        lanes = monitor._view._lanes
+        doomed = scheduler.submit(spin)
+        until(lambda: "now spin" in lanes.value)
+        monitor.cancel()
+        assert doomed.cancelled()
+        until(lambda: "1 cancelled" in lanes.value)
+        lost = scheduler.submit(spin)
+        until(lost.running)
+        monitor.kill()
+        assert type(lost.exception(20)) is WorkerDiedError
+        until(lambda: "1 failed" in lanes.value)
+        assert scheduler.submit(pow, 2, 5).result(20) == 32
+        until(lambda: "1 succeeded" in lanes.value)
+        monitor.scale(2)
+        until(lambda: monitor._view._size.value == 2)
+        assert sum(worker.lane == "processes" for worker in scheduler.status().workers) == 2
+
+
+@contextmanager
+def watching_real(scheduler: Scheduler) -> Iterator[SchedulerMonitor]:
+    monitor = SchedulerMonitor(scheduler, every=0.01)
+    monitor.start()
+    try:
+        yield monitor
+    finally:
+        monitor.stop()
+
+
+def test_tasks_of_one_event_loop_overlap_and_get_no_lane() -> None:
+    fake, bars = Fake(), LaneRecorder(10)
+    fake.workers = (WorkerStatus(1, "processes", "idle"), WorkerStatus(2_000, "loop", "running"))
+    events = [event(1.0, 5, State.RUNNING, 2_000), event(1.0, 6, State.RUNNING, 2_000)]
+    feed(bars, deque([*events, event(2.0, 5, State.SUCCEEDED, 2_000)]))
+    assert lanes_of(fake.status(), bars, now=10.0) == {"worker 1": []}
 
 
 def test_a_stored_notebook_shows_a_sentence() -> None:
