@@ -133,10 +133,14 @@ def _watch(url: str, interval: float, console: Console) -> None:
             console.print(frame(fetch(url)))
             time.sleep(interval)
     first = frame(fetch(url))  # before the screen is taken: an error then leaves it as it was
-    with Live(first, console=console, screen=True, auto_refresh=False) as live:
+    live = Live(first, console=console, screen=True, auto_refresh=False)
+    try:
+        live.start()  # inside: Ctrl-C may come while the first frame is drawn, and the screen must be given back
         while True:
             time.sleep(interval)
             live.update(frame(fetch(url)), refresh=True)
+    finally:
+        live.stop()
 
 
 def frame(snapshot: Mapping[str, Any]) -> RenderableType:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from arion_lib.scheduler import Scheduler
 from arion_lib.scheduler.exporters import ENDED, SchedulerCollector, prometheus
 from arion_lib.scheduler.snapshot import LaneStatus, Snapshot, Spread, WorkerStatus
 
@@ -73,6 +74,19 @@ def test_prometheus_can_read_the_figures() -> None:
     assert value(text, "utilisation_ratio") == 0.5
     assert value(text, "workers_resident_bytes", lane="processes") == 50_000_000
     assert value(text, "workers_cpu_percent", lane="processes") == 148.0
+
+
+@pytest.mark.usefixtures("no_leaks")
+def test_a_real_schedulers_totals_are_those_of_its_tasks() -> None:
+    with Scheduler(1, name="jobs") as scheduler:
+        assert scheduler.submit(pow, 2, 5).result(20) == 32
+        assert scheduler.submit(int, "x").exception(20)
+        assert scheduler.wait_idle(20)
+        text = prometheus(scheduler.status)
+    told = {state: value(text, "tasks_total", state=state) for state in ENDED}
+    assert told == {"succeeded": 1, "failed": 1, "cancelled": 0, "timed_out": 0, "quarantined": 0}
+    assert value(text, "wanted_workers", lane="processes") == 1
+    assert value(text, "worker_restarts_total", lane="processes") == 0
 
 
 def test_what_cannot_be_told_is_left_out_and_never_zero() -> None:

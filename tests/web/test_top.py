@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +19,8 @@ import pytest
 
 from arion_lib.scheduler.snapshot import LaneStatus, Snapshot, Spread, WorkerStatus
 from arion_lib.web import top
+from tests.web.client import get, post
+from tests.web.conftest import Served
 
 rich_console = pytest.importorskip("rich.console")
 pytestmark = pytest.mark.usefixtures("no_leaks")
@@ -199,3 +205,45 @@ def test_ctrl_c_ends_it_with_0(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert frames == [0.5, 0.5]
     assert told.out.count("jobs") == 2  # into a pipe: one frame below the other
     assert told.err == ""
+
+
+def test_it_draws_the_scheduler_of_a_real_service(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    assert top.run([served.url, "--once"]) == 0
+    assert "none runs yet" in capsys.readouterr().out
+    body = {"function": "count_primes", "arguments": {"below": 100}, "options": {"name": "primes"}}
+    number = post(f"{served.url}/scheduler/tasks", json.dumps(body).encode()).json["number"]
+    assert get(f"{served.url}/scheduler/tasks/{number}/result?wait=10").json["value"] == 25
+    assert top.run([served.url, "--once"]) == 0
+    said = capsys.readouterr().out
+    assert row(said, "web").startswith("web up ")
+    assert row(said, "ended").startswith("ended succeeded 1 failed 0")
+    assert row(said, "1", "processes").split()[3] == "idle"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal and SIGINT")
+def test_in_a_terminal_ctrl_c_gives_the_screen_back_and_ends_with_0() -> None:
+    import pty
+
+    with answering(200, json.dumps(snapshot()).encode()) as url:
+        ours, theirs = pty.openpty()
+        command = [sys.executable, "-m", "arion_lib", "top", url, "--interval", "0.05"]
+        environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"}
+        with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=environment) as process:
+            os.close(theirs)
+            try:
+                seen = read_until(ours, b"resize")
+                process.send_signal(signal.SIGINT)
+                seen += read_until(ours, b"?1049l")  # the alternate screen is left
+                assert process.wait(20) == 0
+            finally:
+                process.kill()
+                os.close(ours)
+    assert b"?1049h" in seen
+    assert b"Traceback" not in seen
+
+
+def read_until(terminal: int, words: bytes) -> bytes:
+    seen = b""
+    while words not in seen:
+        seen += os.read(terminal, 65_536)
+    return seen
