@@ -76,7 +76,7 @@ SPECIMENS: dict[str, str] = {
     "returns nothing, silently": _broken(": list[Row], limit: int = 10) -> str", ", limit=10)").replace("return ", ""),
     "no attribute": _broken('    suffix = ".txt"\n', ""),
     "attribute of another type": _broken('".txt"', "7"),
-    "not one of the words": _broken('".txt"', '".txt"; mode = "txt"'),
+    "not one of the words": _broken('".txt"', '".txt"\n    mode = "txt"'),
 }
 """What is wrong -> the class."""
 

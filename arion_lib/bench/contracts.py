@@ -212,18 +212,23 @@ def _absent(make: Callable[[], Any]) -> Contender:
     return make
 
 
+def checked_call(rounds: int) -> Comparison:
+    targets: dict[str, list[Target]] = {"ours": [at_most(3.0), at_most(0.45, of="beartype")]}
+    return _compare("checked call f(int) -> int", _with_peers(_one, _MAKERS), rounds, targets)
+
+
 def _refusing() -> Any:
-    """Return what `instance.twice = ...` could be refused with: it costs each call what no assignment is worth."""
+    """Return what `instance.twice = ...` could be refused with."""
     built: Any = Ours()
     built.twice(3)
     made = property(partial(MethodType, vars(Ours)["twice"]), lambda *_: None)
     return type("Refusing", (), {"twice": made})()
 
 
-def checked_call(rounds: int) -> Comparison:
-    targets: dict[str, list[Target]] = {"ours": [at_most(3.0), at_most(0.45, of="beartype")]}
-    contenders = _with_peers(_one, {**_MAKERS, "ours as descriptor": _refusing})
-    return _compare("checked call f(int) -> int", contenders, rounds, targets)
+def refusing_call(rounds: int) -> Comparison:
+    """What we do not do: it would cost each call what no assignment is worth."""
+    contenders = _with_peers(_one, {"bare": Bare, "ours": Ours, "a descriptor": _refusing})
+    return _compare("the same, replacement on instances refused", contenders, rounds, {})
 
 
 def keyword_call(rounds: int) -> Comparison:
@@ -514,6 +519,7 @@ def instance_check(rounds: int) -> Comparison:
 
 MEASURES: tuple[Callable[[int], Comparison], ...] = (
     checked_call,
+    refusing_call,
     keyword_call,
     list_call,
     measured_call,

@@ -6,7 +6,7 @@ Invariant   A class that can be named keeps its contracts. Instances cost nothin
             of, or to set other attributes on: no `__call__` and no `__setattr__` stands in their way.
 When wrong  `ContractError` lists all violations; nothing is registered. A refused class leaves nothing behind. What is
             set on one instance in a method's place is not seen: a descriptor that refuses it costs each call more than
-            the checks do (`bench contracts` has it as "ours as descriptor").
+            the checks do (`bench contracts` measures it).
 See         notebooks/3_contracts_and_plugins.ipynb · tests/contracts/test_inheritance.py
 
     class Processor(Contract, kind="processors"):      # a direct subclass of Contract is a contract

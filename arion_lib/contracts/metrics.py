@@ -1,8 +1,8 @@
 """How often each plugin's methods are called, how often they fail and how long they take, in bounded memory.
 
 Idea        Each thread counts for itself, without a lock. Times go into a histogram whose buckets grow by a factor, so
-            any time from a nanosecond to a month has one. Two looks at the clock cost as much as five short calls:
-            once a thread has made `ALL_TIMED` calls, one in about `STRIDE` is timed of those that are over in `FAST`.
+            any time from a nanosecond to a month has one. Two looks at the clock cost more than a short call: once
+            a thread has made `ALL_TIMED` calls, one in about `STRIDE` is timed of those that are over in `FAST`.
 Invariant   `calls` and `errors` are exact, and at most `BUCKETS` counts are kept for each method and live thread. Where
             `timed` equals `calls`, mean and maximum are exact and a percentile is at most 6.25 % above the true one.
             Where not, each timed call stands for the calls since the one before: mean and percentiles are estimates,
