@@ -1,6 +1,6 @@
 """How many workers there should be: enough to finish what is queued within a target time.
 
-Idea        Work queued, in seconds, over the target is the number of workers; what is unknown counts as one worker a task.
+Idea        Work queued, in seconds, over the target is how many workers; what is unknown counts as one worker a task.
 Invariant   Never fewer than the minimum nor more than the maximum; fewer only after they were not needed for a while.
 When wrong  Bounds that are none are refused where they are given.
 See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_adapt.py

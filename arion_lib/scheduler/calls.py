@@ -1,8 +1,8 @@
 """A call as it travels: the function once, its arguments each time, other tasks' results in their places.
 
 Idea        A function is pickled once and known by a number from then on; a plain call is a tuple (number, *arguments).
-Invariant   A call means what it meant at submit: arguments are copied then, and a function whose globals, defaults or
-            closure have changed since is another function, with another number.
+Invariant   A call means what it meant at submit: arguments are copied then (but for large buffers), and a function
+            whose globals, defaults or closure have changed since is another function, with another number.
 When wrong  What cannot travel raises `NotTransferableError` at submit, for that task alone.
 See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_calls.py
 """
@@ -37,7 +37,7 @@ class Function:
 
     __slots__ = ("call", "context", "context_data", "data", "lane", "mean", "name", "number", "options", "unchanged")
 
-    def __init__(self, call: Callable[..., Any], number: int, unchanged: tuple[_Seen, ...] | None) -> None:
+    def __init__(self, call: Callable[..., Any], number: int, unchanged: tuple[_Seen | _Made, ...] | None) -> None:
         self.call, self.number, self.unchanged = call, number, unchanged
         self.name: str = getattr(call, "__name__", None) or type(call).__name__
         self.options: Options = declared(call)
@@ -68,10 +68,10 @@ class Functions:
         context = copy_context()
         try:
             found = self._known.get(call)
-        except TypeError:  # not hashable: it is met anew each time
-            found = None
-        if found is not None and found.context == context and (not found.unchanged or _holds(found.unchanged)):
-            return found
+            if found is not None and found.context == context and (not found.unchanged or _holds(found.unchanged)):
+                return found
+        except (TypeError, ValueError):  # not hashable, or a variable's value that cannot be compared: met anew
+            pass
         return self._meet(call, context)
 
     def _meet(self, call: Callable[..., Any], context: Context) -> Function:
@@ -99,6 +99,8 @@ def pickled(function: Function) -> None:
         except NotTransferableError:
             continue
         pairs.append((variable, value))
+    if not all(type(value) in ATOMS for _, value in pairs):
+        function.context = None  # a value may be changed in its place: the function is met anew each time
     function.context_data = by_value(pairs, "context") if pairs else None
 
 
@@ -127,28 +129,44 @@ class _Seen:
     def __init__(self, space: dict[str, Any], name: str) -> None:
         self.space, self.name, self.value = space, name, space.get(name, _Seen)
 
+    def holds(self) -> bool:
+        return self.space.get(self.name, _Seen) is self.value
 
-def _holds(seen: tuple[_Seen, ...]) -> bool:
-    return all(one.space.get(one.name, _Seen) is one.value for one in seen)
+
+class _Made:
+    """What a function was made of when it was pickled: reloading replaces its code, not the function."""
+
+    __slots__ = ("code", "defaults", "function")
+
+    def __init__(self, function: FunctionType) -> None:
+        self.function, self.code, self.defaults = function, function.__code__, function.__defaults__
+
+    def holds(self) -> bool:
+        return self.function.__code__ is self.code and self.function.__defaults__ is self.defaults
 
 
-def _captured(call: Callable[..., Any]) -> tuple[_Seen, ...] | None:
+def _holds(seen: tuple[_Seen | _Made, ...]) -> bool:
+    return all(one.holds() for one in seen)
+
+
+def _captured(call: Callable[..., Any]) -> tuple[_Seen | _Made, ...] | None:
     """Return what must not change for a function to stay the same; None when that cannot be told cheaply."""
     if _importable(call):
         return ()
     if type(call) is not FunctionType:
         return None
-    found: dict[tuple[int, str], _Seen] = {}
+    found: dict[tuple[int, str], _Seen | _Made] = {}
     return tuple(found.values()) if _collect(call, found, {call}) else None
 
 
-def _collect(call: FunctionType, found: dict[tuple[int, str], _Seen], visited: set[FunctionType]) -> bool:
-    values: list[Any] = [*(call.__defaults__ or ()), *(call.__kwdefaults__ or {}).values()]
-    if call.__closure__ or call.__dict__:  # a cell may be filled anew, and has no identity of its own value
+def _collect(call: FunctionType, found: dict[tuple[int, str], _Seen | _Made], visited: set[FunctionType]) -> bool:
+    if call.__closure__ or call.__dict__ or call.__kwdefaults__:  # what these hold may change in its place
         return False
+    values: list[Any] = [*(call.__defaults__ or ())]
+    found[id(call), ""] = _Made(call)
     space = call.__globals__
     for name in set(_names(call.__code__)):
-        seen = found[id(space), name] = _Seen(space, name)
+        found[id(space), name] = seen = _Seen(space, name)
         if seen.value is not _Seen:
             values.append(seen.value)
         elif not hasattr(builtins, name):
@@ -156,7 +174,7 @@ def _collect(call: FunctionType, found: dict[tuple[int, str], _Seen], visited: s
     return all(_fixed(value, found, visited) for value in values)
 
 
-def _fixed(value: Any, found: dict[tuple[int, str], _Seen], visited: set[FunctionType]) -> bool:
+def _fixed(value: Any, found: dict[tuple[int, str], _Seen | _Made], visited: set[FunctionType]) -> bool:
     """Whether a captured value cannot change as long as it is the same object."""
     if type(value) in ATOMS or isinstance(value, ModuleType) or _importable(value):
         return True
@@ -177,7 +195,7 @@ def _names(code: CodeType) -> Iterator[str]:
             yield from _names(constant)
 
 
-# --- arguments ---------------------------------------------------------------------------------------------------------
+# --- arguments ---
 
 
 class _Met(threading.local):
@@ -207,6 +225,37 @@ def arguments(args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> tuple
         return pack((args, kwargs), f"arguments of {name!r}"), list(places)
     finally:
         MET.places = None
+
+
+class Linked:
+    """Arguments that are atoms and whole results of other tasks: no pickle is needed to put them together."""
+
+    __slots__ = ("args", "places")
+
+    def __init__(self, args: tuple[Any, ...], places: tuple[int, ...]) -> None:
+        self.args, self.places = args, places
+
+
+def linked(args: tuple[Any, ...], kind: type[Any]) -> tuple[Linked, list[Any]] | None:
+    """Return arguments that are atoms and tasks (objects of `kind`), and those tasks; None when others are among them.
+
+    >>> found, needs = linked((1, 2.5), float)
+    >>> found.args, found.places, needs
+    ((1, None), (1,), [2.5])
+    """
+    places: list[int] = []
+    needs: list[Any] = []
+    plain: list[Any] = []
+    for place, arg in enumerate(args):
+        if type(arg) is kind:
+            places.append(place)
+            needs.append(arg)
+            plain.append(None)
+        elif type(arg) in ATOMS:
+            plain.append(arg)
+        else:
+            return None
+    return Linked(tuple(plain), tuple(places)), needs
 
 
 def placeholder(task: Task[Any]) -> tuple[Callable[[int], Any], tuple[int]]:

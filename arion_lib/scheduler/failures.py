@@ -8,9 +8,10 @@ See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_failures.py
 
 from __future__ import annotations
 
+import itertools
 import pickle
 import traceback
-from typing import Any
+from typing import Any, NamedTuple
 
 from arion_lib.scheduler.errors import NotTransferableError
 from arion_lib.scheduler.values import pack
@@ -23,44 +24,72 @@ class TaskInterrupted(BaseException):
     """
 
 
-def pack_failure(error: BaseException, pid: int) -> bytes:
-    """Return an exception as bytes, with the worker's traceback as a note."""
+class Failure(NamedTuple):
+    """An exception on its way: as bytes, and in words for whoever only wants to tell of it."""
+
+    data: bytes
+    text: str
+
+    def exception(self) -> BaseException:
+        """Return the exception with its cause; one that cannot be had here is told by a `NotTransferableError`."""
+        try:
+            return _unpack(self.data)[0]
+        except Exception as error:  # noqa: BLE001  (unpickling may raise anything)
+            lost = NotTransferableError(
+                f"the task raised {self.text}; that exception cannot be unpickled here: {error}"
+            )
+            lost.__cause__ = error
+            return lost
+
+
+def describe(error: BaseException) -> str:
+    """Return an exception as one line; it never raises, whatever the exception's own `__str__` does.
+
+    >>> describe(ValueError("no such row"))
+    'ValueError: no such row'
+    """
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001  (an exception's __str__ may raise anything)
+        return type(error).__name__
+
+
+def pack_failure(error: BaseException, pid: int) -> Failure:
+    """Make an exception ready to travel, with the worker's traceback as a note."""
     text = "".join(traceback.format_exception(error)).rstrip()
+    told = describe(error)
     error.add_note(f"In worker process {pid}:\n{text}")
     chain = _chain(error)
     for links in (chain, chain[:1]):
-        try:
-            data = pack([(link, dict(link.__dict__)) for link in links], "exception").data
-            _same_types(_unpack(data), links)
-        except Exception:  # noqa: BLE001  (an exception's own pickling code may do anything)
-            continue
-        return data
+        data = _survives(links)
+        if data is not None:
+            return Failure(data, told)
     stand_in = NotTransferableError(
-        f"the task raised {type(error).__name__}: {error}; that exception cannot be pickled: give its class a "
+        f"the task raised {told}; that exception cannot be pickled: give its class a "
         "__reduce__, or call super().__init__ with all of its arguments"
     )
     stand_in.add_note(error.__notes__[-1])
-    return pickle.dumps([(stand_in, dict(stand_in.__dict__))], 5)
+    return Failure(pickle.dumps([(stand_in, dict(stand_in.__dict__))], 5), told)
 
 
-def unpack_failure(data: bytes) -> BaseException:
-    """Return the exception with its cause."""
-    return _unpack(data)[0]
+def _survives(links: list[BaseException]) -> bytes | None:
+    """Return exceptions as bytes, or None when what comes back from these is not the same."""
+    try:
+        data = pack([(link, dict(link.__dict__)) for link in links], "exception").data
+        same = [type(one).__qualname__ for one in _unpack(data)] == [type(one).__qualname__ for one in links]
+    except Exception:  # noqa: BLE001  (an exception's own pickling code may do anything)
+        return None
+    return data if same else None
 
 
 def _unpack(data: bytes) -> list[BaseException]:
     links: list[BaseException] = []
-    for link, state in pickle.loads(data):  # noqa: S301  (our own worker wrote it)
+    for link, state in pickle.loads(data):
         link.__dict__.update(state)
         links.append(link)
-    for link, cause in zip(links, links[1:], strict=False):
+    for link, cause in itertools.pairwise(links):
         link.__cause__ = cause
     return links
-
-
-def _same_types(got: list[BaseException], sent: list[BaseException]) -> None:
-    if [type(one).__qualname__ for one in got] != [type(one).__qualname__ for one in sent]:
-        raise TypeError("an exception came back as another")
 
 
 def _chain(error: BaseException) -> list[Any]:

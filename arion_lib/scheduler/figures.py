@@ -47,7 +47,7 @@ class Figures:
         return tuple(events)
 
     def lately(self, now: float, workers: int) -> tuple[float, float, float, Spread, Spread]:
-        """Return the window in seconds, throughput, utilisation of `workers`, and how waiting and running were spread."""
+        """Return the window in seconds, throughput, utilisation of `workers`, spreads of waiting and running."""
         runs = [(entry[4], *entry[5][1:]) for entry in list(self._ring) if _ran(entry) and entry[5][2] >= now - WINDOW]
         if not runs:
             return WINDOW, 0.0, 0.0, Spread(), Spread()

@@ -21,7 +21,7 @@ HEADER = struct.Struct("<IQ")
 SIZE = struct.Struct("<Q")
 LARGE = 1 << 18
 """Bytes from which a body is read straight into its place."""
-READ = 1 << 18
+READ = 1 << 14
 """Bytes to ask for in one read."""
 MARSHAL = 2
 """The version before object references: they would cost time, and let tasks share what must be theirs alone."""
@@ -54,8 +54,7 @@ class FrameParser:
 
     def filled(self, size: int) -> list[Message]:
         """Say that `size` bytes were read into `room()`; return the message that this completed, if it did."""
-        assert self._large is not None, "there was no room to fill"
-        if not self._large.filled(size):
+        if self._large is None or not self._large.filled(size):
             return []
         message, self._large = self._large.message(), None
         return [message]

@@ -3,7 +3,7 @@
 Idea        forkserver: a zygote of our own, started afresh, forks the workers (3 to 4 ms each). fork: the same, but the
             zygote is forked from this process, so the workers share all it had loaded. spawn: each worker is a fresh
             interpreter (a tenth of a second, and the only way on Windows).
-Invariant   No worker imports this program's main module: scripts need no `if __name__ == "__main__"`, notebooks nothing.
+Invariant   No worker imports this program's main module: a script needs no `if __name__ == "__main__"`.
 When wrong  A worker that could not be started is told as one that ended, with the exit code there is.
 See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_launch.py
 """
@@ -21,7 +21,7 @@ import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from arion_lib.scheduler.note import Note
 from arion_lib.scheduler.pipes import End, end_of, one_way
@@ -65,9 +65,15 @@ class Child:
         """End the process at once."""
         self.signal(getattr(signal, "SIGKILL", signal.SIGTERM))
 
+    def close_inbox(self) -> None:
+        """Let the worker see the end of its inbox."""
+        _OURS.discard(self.inbox.fileno())
+        self.inbox.close()
+
     def close(self) -> None:
         """Give back the pipes and the memory."""
         for end in (self.inbox, self.outbox):
+            _OURS.discard(end.fileno())
             end.close()
         self.note.close()
         if self.watch is not None:
@@ -118,13 +124,11 @@ class ZygoteStarter:
         self._open()
 
     def start(self, number: int) -> Child:
-        if self._control is None:
-            self._open()
-        assert self._control is not None
+        control = self._control or self._open()
         child, theirs = _new_child(number)
         order = _order(number)
         try:
-            socket.send_fds(self._control, [order], [fd for fd in theirs if isinstance(fd, int)])
+            socket.send_fds(control, [order], [fd for fd in theirs if isinstance(fd, int)])
         except OSError:  # the zygote has just died: told as the end of this worker, too
             self._lose_zygote()
         self._alive.add(number)
@@ -161,14 +165,17 @@ class ZygoteStarter:
     def close(self) -> None:
         if self._control is not None:
             _OURS.discard(self._control.fileno())
+            with suppress(OSError):  # a process forked meanwhile may hold a copy: end it for all who do
+                self._control.shutdown(socket.SHUT_RDWR)
             self._control.close()
             self._control = None
         self._reap()
 
-    def _open(self) -> None:
+    def _open(self) -> socket.socket:
         ours, theirs = socket.socketpair()
+        _OURS.add(ours.fileno())
         if self._fresh:
-            self._process = subprocess.Popen(  # noqa: S603  (our own interpreter)
+            self._process = subprocess.Popen(
                 [sys.executable, "-c", _program("zygote_main"), str(theirs.fileno()), self._setup],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -178,8 +185,8 @@ class ZygoteStarter:
             self._pid = _fork_zygote(theirs, self._setup)
         theirs.close()
         ours.setblocking(False)
-        _OURS.add(ours.fileno())
         self._control, self._rest = ours, b""
+        return ours
 
     def _receive(self) -> None:
         from arion_lib.scheduler.zygote import REPORT
@@ -225,7 +232,7 @@ class Spawner:
             child.process = _spawn_on_windows(theirs, level)
         else:
             fds = [fd for fd in theirs if isinstance(fd, int)]
-            child.process = subprocess.Popen(  # noqa: S603  (our own interpreter)
+            child.process = subprocess.Popen(
                 [sys.executable, "-c", _program("worker_main"), *map(str, fds), level],
                 pass_fds=fds,
                 stdin=subprocess.DEVNULL,
@@ -267,6 +274,7 @@ def _new_child(number: int) -> tuple[Child, tuple[int | socket.socket | str, ...
     our_outbox, their_outbox = one_way()
     note, where = Note.create()
     child = Child(number, end_of(our_inbox, blocking=False), end_of(our_outbox, blocking=False), note)
+    _OURS.update((child.inbox.fileno(), child.outbox.fileno()))
     return child, (their_inbox, their_outbox, where)
 
 
@@ -302,16 +310,12 @@ def _fork_zygote(theirs: socket.socket, setup: str) -> int:
         os._exit(70)
 
 
-def _spawn_on_windows(theirs: Sequence[int | socket.socket | str], level: str) -> subprocess.Popen[bytes]:
+def _spawn_on_windows(theirs: Sequence[Any], level: str) -> subprocess.Popen[bytes]:
     """Start a worker that gets duplicates of the two sockets by its standard input."""
-    process = subprocess.Popen(  # noqa: S603  (our own interpreter)
-        [sys.executable, "-c", _program("windows_worker_main"), level], stdin=subprocess.PIPE
-    )
-    inbox, outbox, name = theirs
-    assert isinstance(inbox, socket.socket)
-    assert isinstance(outbox, socket.socket)
-    assert process.stdin is not None
-    shared = [end.share(process.pid).hex() for end in (inbox, outbox)]  # type: ignore[attr-defined]
-    process.stdin.write(json.dumps([*shared, name]).encode())
-    process.stdin.close()
+    process = subprocess.Popen([sys.executable, "-c", _program("windows_worker_main"), level], stdin=subprocess.PIPE)
+    *ends, name = theirs
+    shared = [end.share(process.pid).hex() for end in ends]
+    if process.stdin is not None:
+        process.stdin.write(json.dumps([*shared, name]).encode())
+        process.stdin.close()
     return process

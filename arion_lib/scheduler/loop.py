@@ -60,7 +60,7 @@ class LoopLane:
         """Change how many coroutines run at once."""
         self.size = size
 
-    def dispatch(self, now: float) -> None:
+    def dispatch(self, _now: float) -> None:
         while self.ready and len(self._runs) < self.size:
             loop = self._open_loop()
             task = self.ready.pop()
@@ -76,9 +76,8 @@ class LoopLane:
         return self._loop
 
     def _begin(self, run: _Run) -> None:
-        assert self._loop is not None
         context = (run.task._function.context or Context()).copy()
-        run.running = self._loop.create_task(self._live(run), context=context)
+        run.running = asyncio.get_running_loop().create_task(self._live(run), context=context)
         if run.stopping:
             run.running.cancel()
 
@@ -141,14 +140,14 @@ class LoopLane:
                 soonest = min(soonest, due)
         return soonest
 
-    def status(self, now: float) -> LaneStatus:
+    def status(self, _now: float) -> LaneStatus:
         workers: tuple[WorkerStatus, ...] = ()
         if self._loop is not None:
             state = "running" if self._runs else "idle"
             workers = (WorkerStatus(NUMBER, self.name, state, done=self._done, failed=self._failed),)  # type: ignore[arg-type]
         return LaneStatus(self.name, self.size, workers, self.ready.counts(), len(self._runs), self.restarts)
 
-    def close(self, now: float) -> bool:
+    def close(self, _now: float) -> bool:
         self.kill()
         return True
 

@@ -14,11 +14,15 @@ import os
 import socket
 import sys
 import threading
+from contextlib import suppress
 
 from arion_lib.scheduler.note import Note
 from arion_lib.scheduler.pipes import PipeEnd, SocketEnd
 from arion_lib.scheduler.worker import work
 from arion_lib.scheduler.zygote import be_zygote, die_with_parent
+
+
+LINUX = sys.platform.startswith("linux")
 
 
 def zygote_main() -> None:
@@ -48,7 +52,7 @@ def windows_worker_main() -> None:
 
 def _follow_supervisor() -> None:
     """End this process when its parent does, where the system does not see to it (macOS, Windows)."""
-    if sys.platform.startswith("linux"):
+    if LINUX:  # die_with_parent has seen to it
         return
     threading.Thread(target=_watch_parent, args=(os.getppid(),), name="arion-parent-watch", daemon=True).start()
 
@@ -56,8 +60,6 @@ def _follow_supervisor() -> None:
 def _watch_parent(parent: int) -> None:
     import psutil
 
-    try:
+    with suppress(psutil.NoSuchProcess):
         psutil.Process(parent).wait()
-    except psutil.NoSuchProcess:
-        pass
     os._exit(0)

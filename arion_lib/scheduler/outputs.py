@@ -23,7 +23,9 @@ class Forwarded(io.TextIOBase):
     """A text stream whose lines are given to `send(stream, text)`; an unfinished line at `flush`."""
 
     def __init__(self, stream: str, send: Callable[[str, str], None]) -> None:
-        self._stream, self._send, self._line = stream, send, ""
+        self._stream, self._send = stream, send
+        self.line = ""
+        """What was written since the last whole line."""
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
@@ -33,28 +35,30 @@ class Forwarded(io.TextIOBase):
         return True
 
     def write(self, text: str, /) -> int:
-        whole, newline, rest = (self._line + text).rpartition("\n")
-        self._line = rest
+        whole, newline, rest = (self.line + text).rpartition("\n")
+        self.line = rest
         if newline:
             self._send(self._stream, whole + newline)
         return len(text)
 
     def flush(self) -> None:
-        line, self._line = self._line, ""
+        line, self.line = self.line, ""
         if line:
             self._send(self._stream, line)
 
 
-def forward_output(send: Callable[[str, str], None]) -> None:
-    """Replace this process's two text streams; a process forked from it gets the old ones back."""
+def forward_output(send: Callable[[str, str], None]) -> tuple[Forwarded, Forwarded]:
+    """Replace this process's two text streams, and return them; a process forked from it gets the old ones back."""
     real = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = Forwarded("stdout", send), Forwarded("stderr", send)
+    ours = Forwarded("stdout", send), Forwarded("stderr", send)
+    sys.stdout, sys.stderr = ours
 
     def restore() -> None:
         sys.stdout, sys.stderr = real
 
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=restore)
+    return ours
 
 
 class _Forwarder(logging.Handler):
@@ -92,7 +96,7 @@ def forward_logging(send: Callable[[bytes], None]) -> None:
 
 def relay_record(data: bytes) -> None:
     """Handle here the record that a worker made."""
-    record = logging.makeLogRecord(pickle.loads(data))  # noqa: S301  (our own worker wrote it)
+    record = logging.makeLogRecord(pickle.loads(data))
     logger = logging.getLogger(record.name)
     if logger.isEnabledFor(record.levelno):
         logger.handle(record)

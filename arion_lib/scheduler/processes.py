@@ -14,14 +14,16 @@ import itertools
 import math
 import selectors
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from arion_lib.scheduler.errors import SchedulerError
+from arion_lib.scheduler.calls import Linked
+from arion_lib.scheduler.errors import NotTransferableError, SchedulerError
+from arion_lib.scheduler.failures import Failure
 from arion_lib.scheduler.launch import Starter, StartMethod, starter
 from arion_lib.scheduler.messages import (
+    BEGUN,
     FAILED,
-    INTERRUPTED,
     LOGGED,
     NO_CALL,
     PRINTED,
@@ -41,14 +43,16 @@ from arion_lib.scheduler.worker_handle import MOST_KNOWN, WorkerHandle
 if TYPE_CHECKING:
     from arion_lib.scheduler.core import Core
     from arion_lib.scheduler.frames import Buffer, Message
-    from arion_lib.scheduler.launch import Child
     from arion_lib.scheduler.task import Task
 
+READY = State.READY
 FIRST_WINDOW = 0.004
 """Seconds of work sent ahead to a worker, at first."""
-WIDEST_WINDOW = 0.05
+WIDEST_WINDOW = 0.016
 """Seconds of work sent ahead at most, however often a worker ran out of it."""
-MOST_AHEAD = 5_000
+PER_CALL = 5e-6
+"""Seconds that a call takes on top of its function: unpacking it, writing its answer."""
+MOST_AHEAD = 2_000
 """Calls sent ahead at most."""
 LONG = 0.05
 """Seconds from which a task is worth waiting for: the next one is sent when it has ended."""
@@ -199,7 +203,7 @@ class ProcessLane:
 
     # --- giving out work ---
 
-    def dispatch(self, now: float) -> None:
+    def dispatch(self, _now: float) -> None:
         if self._stillborn >= STILLBORN:
             self._stillborn = 0
             self._fill_up()
@@ -242,6 +246,7 @@ class ProcessLane:
             if worker.lowest is not None and highest is not None and worker.lowest < highest:
                 if worker.unstarted():
                     worker.revoke(time.monotonic(), TRUST)
+                    self._window = FIRST_WINDOW
                 elif not worker.revoking:
                     worker.lowest = None
             under_way = under_way or worker.revoking is not None
@@ -255,30 +260,38 @@ class ProcessLane:
         first = number = worker.last + 1
         load, lowest = worker.load, worker.lowest
         parcel = _Parcel(worker)
-        for _ in range(most):
-            if not ready:
+        tasks = ready.take(1)
+        mean = tasks[0]._function.mean
+        if mean and mean < LONG:
+            tasks += ready.take(min(most, int((window - load) / (mean + PER_CALL)) + 1) - 1)
+        for place, task in enumerate(tasks):
+            mean = task._function.mean
+            if place and (mean is None or load >= window):  # these are longer than the first one led to expect
+                for early in reversed(tasks[place:]):
+                    ready.push_front(early, early.options.priority)
                 break
-            task = ready.pop()
-            function = task._function
-            mean = function.mean
+            if not self._pack(parcel, task):
+                continue
             task._run = (worker, number)
             outstanding[number] = task
-            parcel.add(task)
             priority = task.options.priority
             if lowest is None or priority < lowest:
                 lowest = priority
             number += 1
+            load += LONG if mean is None else mean + PER_CALL
             if task._more is not None and task._more.dependents:
                 number = self._follow(worker, parcel, task, number)
-            if mean is None or mean > LONG:
-                load += LONG
-                break
-            load += mean
-            if load >= window:
-                break
         worker.load, worker.lowest, worker.last = load, lowest, number - 1
         if parcel.calls and not worker.send(first, parcel.functions, parcel.forget, parcel.calls, parcel.buffers):
             self._wait_to_write(worker)
+
+    def _pack(self, parcel: _Parcel, task: Task[Any]) -> bool:
+        try:
+            parcel.add(task)
+        except NotTransferableError as error:  # a thread's result that it needs cannot travel
+            self._core.fail(task, error, None)
+            return False
+        return True
 
     def _follow(self, worker: WorkerHandle, parcel: _Parcel, task: Task[Any], number: int) -> int:
         """Send along the tasks of a chain: each needs only the one before it, so it need not come back in between."""
@@ -290,11 +303,14 @@ class ProcessLane:
             own = following._more
             if own is None or own.blocked != 1 or following._run is not None or following.lane != self.name:
                 break
+            if task not in own.needs:  # only a missing argument keeps a worker from running it after a failure
+                break
             if following._state_now is not State.PENDING or task._function.mean is None or task._function.mean > LONG:
+                break
+            if not self._pack(parcel, following):
                 break
             following._run = (worker, number)
             worker.outstanding[number] = following
-            parcel.add(following)
             task, number = following, number + 1
         return number
 
@@ -322,12 +338,11 @@ class ProcessLane:
 
     def _take(self, worker: WorkerHandle, messages: list[Message]) -> None:
         core, outstanding = self._core, worker.outstanding
-        worker.heard = True
-        load = worker.load
+        load, done, plain = worker.load, 0, core.plain_end()
         for message in messages:
             number, kind = message[0], message[1]
             if number == NO_CALL:
-                self._relay(message)
+                self._relay(worker, message)
                 continue
             task = outstanding.pop(number, None)
             if task is None:
@@ -337,20 +352,19 @@ class ProcessLane:
                 continue
             started, ended = message[3] / 1e9, message[4] / 1e9
             function = task._function
-            seconds = ended - started
             mean = function.mean
             if mean is None:
-                function.mean = seconds
+                function.mean = ended - started
             else:
-                load -= mean
-                function.mean = mean + (seconds - mean) * 0.1
-            worker.done += 1
-            if task._state_now.final:
-                continue
-            if kind == RETURNED and worker.interrupting is None:
-                core.succeed(task, message[2], (worker.number, started, ended))
-            else:
-                self._end_otherwise(worker, task, message, (worker.number, started, ended))
+                load -= mean + PER_CALL
+                function.mean = mean + (ended - started - mean) * 0.1
+            done += 1
+            run = (worker.number, started, ended)
+            if kind == RETURNED and plain is not None and task._more is None and task._state_now is READY:
+                plain(task, message[2], run)
+            elif not task._state_now.final:
+                self._end_otherwise(worker, task, message, run)
+        worker.done += done
         worker.load = max(0.0, load)
         if worker.interrupting is not None and worker.interrupting[0] not in outstanding:
             worker.interrupting = None
@@ -362,7 +376,9 @@ class ProcessLane:
         self, worker: WorkerHandle, task: Task[Any], message: Message, run: tuple[int, float, float]
     ) -> None:
         kind, value = message[1], message[2]
-        if worker.interrupting is not None and worker.interrupting[0] == message[0]:
+        if kind == RETURNED and worker.interrupting is None:
+            self._core.succeed(task, value, run)
+        elif worker.interrupting is not None and worker.interrupting[0] == message[0]:
             self._core.time_out(task, run)
         elif kind == RETURNED_PACKED:
             self._core.succeed(task, Packed(value, tuple(message[5]) if len(message) > 5 else ()), run)
@@ -370,13 +386,14 @@ class ProcessLane:
             self._core.succeed(task, value, run)
         elif kind == FAILED:
             worker.failed += 1
-            self._core.fail(task, value, run)
-        else:
-            assert kind == INTERRUPTED
+            self._core.fail(task, Failure(*value), run)
+        else:  # INTERRUPTED, by a signal that was not ours
             self._core.put_back(task)
 
-    def _relay(self, message: Message) -> None:
-        if message[1] == PRINTED:
+    def _relay(self, worker: WorkerHandle, message: Message) -> None:
+        if message[1] == BEGUN:
+            worker.heard = True
+        elif message[1] == PRINTED:
             self._core.later(relay_text, message[2], message[3])
         elif message[1] == LOGGED:
             self._core.later(relay_record, message[2])
@@ -435,7 +452,7 @@ class ProcessLane:
                 return worker.revoking[1]
             self._take_back(worker)
         if worker.interrupting is not None:
-            number, kill_at = worker.interrupting
+            _, kill_at = worker.interrupting
             if now >= kill_at:
                 worker.kill()
             else:
@@ -468,12 +485,17 @@ class ProcessLane:
                     worker.interrupt(number, now + self._grace)
                     return now + self._grace
                 soonest = due
-            if len(worker.outstanding) > 1:
+            if len(worker.outstanding) > 1 and self._parallel(worker, task):
                 soonest = min(soonest, self._check_stuck(worker, now, worker.began(number) or now))
         limits = [other.options.timeout for other in worker.outstanding.values() if other.options.timeout is not None]
         if limits:
             soonest = min(soonest, now + min(limits))
         return soonest
+
+    def _parallel(self, worker: WorkerHandle, running: Task[Any]) -> bool:
+        """Whether something waits here that could run elsewhere: the links of a chain could not."""
+        few = itertools.islice(worker.outstanding.values(), 4)
+        return any(task._state_now is READY and task is not running for task in few)
 
     def _check_stuck(self, worker: WorkerHandle, now: float, began: float) -> float:
         """Take back calls that wait behind a long one while another worker has nothing to do."""
@@ -594,9 +616,11 @@ class _Parcel:
         call = task._call
         self.calls.append(call if type(call) is tuple else self._packed(task, call))
 
-    def _packed(self, task: Task[Any], call: Packed) -> tuple[Any, ...]:
+    def _packed(self, task: Task[Any], call: Packed | Linked) -> tuple[Any, ...]:
         needs = task._more.needs if task._more is not None else ()
         dependencies = tuple(self._dependency(needed) for needed in needs)
+        if isinstance(call, Linked):
+            return (-task._function.number, call.args, call.places, dependencies)
         self.buffers += call.buffers
         return (-task._function.number, call.data, len(call.buffers), dependencies)
 

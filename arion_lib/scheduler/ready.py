@@ -1,6 +1,6 @@
 """The ready queue: the highest priority first, and within one priority in the order of arrival.
 
-Idea        A heap of the priorities in use and one queue for each: a push or a pop costs the same however many tasks wait.
+Idea        A heap of the priorities in use and one queue for each: a push or a pop costs the same however many wait.
 Invariant   What comes out is what a stable sort by priority would give; what was discarded never comes out.
 When wrong  Low priorities may wait for ever; with `ageing`, every `ageing` seconds of waiting count as one step more.
 See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_ready.py
@@ -9,9 +9,10 @@ See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_ready.py
 from __future__ import annotations
 
 import heapq
+import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -54,6 +55,17 @@ class ReadyQueue(Generic[T]):
         if self._ageing is not None:
             self._since[priority].append(self._clock())
 
+    def extend(self, items: Sequence[T], priority: int) -> None:
+        """Push several items of one priority."""
+        queue = self._queues.get(priority)
+        if queue is None:
+            queue = self._open(priority)
+        queue.extend(items)
+        self._counts[priority] += len(items)
+        self._length += len(items)
+        if self._ageing is not None:
+            self._since[priority].extend(itertools.repeat(self._clock(), len(items)))
+
     def push_front(self, item: T, priority: int) -> None:
         """Put back an item that was popped and not used: before those of its priority."""
         queue = self._queues.get(priority)
@@ -78,6 +90,21 @@ class ReadyQueue(Generic[T]):
             self._counts[priority] -= 1
             self._length -= 1
             return item
+
+    def take(self, most: int) -> list[T]:
+        """Pop up to `most` items at once."""
+        if self._ageing is not None or self._discarded:
+            return [self.pop() for _ in range(min(most, self._length))]
+        taken: list[T] = []
+        while self._length and len(taken) < most:
+            priority = self._first()
+            queue = self._queues[priority]
+            count = min(most - len(taken), len(queue))
+            popleft = queue.popleft
+            taken += [popleft() for _ in range(count)]
+            self._counts[priority] -= count
+            self._length -= count
+        return taken
 
     def discard(self, item: T, priority: int) -> None:
         """Take out an item that is in the queue. It is passed over when its turn comes; half of all such are swept."""

@@ -11,18 +11,18 @@ from __future__ import annotations
 
 import atexit
 import os
-import queue
 import sys
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from types import TracebackType
 from typing import Any, Literal, ParamSpec, TypeVar
 
 from arion_lib.scheduler.adapt import Adaptation
-from arion_lib.scheduler.calls import Function, Functions, arguments, pickled
+from arion_lib.scheduler.calls import Function, Functions, arguments, linked, pickled
 from arion_lib.scheduler.core import Core
 from arion_lib.scheduler.errors import NotTransferableError, QueueFullError, ShutDownError
 from arion_lib.scheduler.launch import StartMethod
@@ -55,7 +55,7 @@ class Scheduler(Executor):
     `recycle_after`: tasks after which a worker is replaced; `memory_limit`: bytes of resident memory after which it is.
     `keep`: how many ended tasks the figures and `recent()` look back on.
 
-    Opening one takes as long as starting a process; the workers start meanwhile. Raises `ValueError` for a wrong argument.
+    Opening one takes some milliseconds; the workers start meanwhile. Raises `ValueError` for a wrong argument.
     """
 
     def __init__(
@@ -122,7 +122,9 @@ class Scheduler(Executor):
         """Run `fn(*args, **kwargs)` on a worker; return its handle at once.
 
         Every argument is the function's own. Tasks among them, also inside lists, tuples and dicts, are replaced by
-        their results; the call waits for them. Costs some microseconds. Raises `ShutDownError`, `QueueFullError`.
+        their results; the call waits for them. Arguments are copied now, but for buffers of 16 KiB and more, such as
+        arrays: leave those alone until the task has ended. Costs some microseconds. Raises `ShutDownError`,
+        `QueueFullError`.
         """
         return self._submit(fn, args, kwargs, None)
 
@@ -136,7 +138,7 @@ class Scheduler(Executor):
         """
         return Submitter(self, options)
 
-    def map(  # type: ignore[override]
+    def map(
         self,
         fn: Callable[..., T],
         *iterables: Iterable[Any],
@@ -168,20 +170,14 @@ class Scheduler(Executor):
                     pickled(function)
                 except NotTransferableError as error:
                     return self._refused(function, options, error)
-            if not kwargs:
+            if not (kwargs or options.after):
                 for arg in args:
                     if type(arg) not in ATOMS:
                         break
                 else:
                     call = (function.number, *args)
-                    task: Task[Any] = Task(
-                        core, core.next_number(), function, call, options, More() if options.after else None
-                    )
-                    core.inbox.append(task)
-                    if core.asleep:
-                        core.wake()
-                    if core.ended:
-                        core.refuse_the_late()
+                    task: Task[Any] = Task(core, core.next_number(), function, call, options, None)
+                    core.post(task)
                     return task
             return self._submit_pickled(function, args, kwargs, options)
         return self._submit_here(function, args, kwargs, options)
@@ -189,23 +185,26 @@ class Scheduler(Executor):
     def _submit_pickled(
         self, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any], options: Options
     ) -> Task[Any]:
+        links = None if kwargs else linked(args, Task)
+        if links is not None:
+            return self._post(function, *links, options)
         try:
             call, needs = arguments(args, kwargs, options.name or function.name)
         except NotTransferableError as error:
             return self._refused(function, options, error)
-        return self._post(function, call, options, needs)
+        return self._post(function, call, needs, options)
 
     def _submit_here(
         self, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any], options: Options
     ) -> Task[Any]:
-        return self._post(function, (args, kwargs), options, tasks_in((args, kwargs), Task))
+        return self._post(function, (args, kwargs), tasks_in((args, kwargs), Task), options)
 
-    def _post(self, function: Function, call: Any, options: Options, needs: list[Task[Any]]) -> Task[Any]:
+    def _post(self, function: Function, call: Any, needs: list[Task[Any]], options: Options) -> Task[Any]:
         more = None
         if needs or options.after:
             more = More()
             more.needs = needs
-            for needed in (*needs, *options.after):
+            for needed in (*needs, *options.after) if options.after else needs:
                 if needed._core is not self._core:
                     raise ValueError(f"a task can need tasks of its own scheduler only, got {needed!r}")
         task: Task[Any] = Task(self._core, self._core.next_number(), function, call, options, more)
@@ -303,9 +302,9 @@ class Scheduler(Executor):
             return self._core.figures.recent()
 
     def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
-        """Call `callback(event)` for each change of each task from now on, in the scheduler's thread; return what ends it.
+        """Call `callback(event)` for each change of each task from now on; return what ends that.
 
-        A callback must be quick; what it raises is logged.
+        It is called in the scheduler's thread and must be quick; what it raises is logged.
         """
         return self._core.subscribe(callback)
 
@@ -325,8 +324,8 @@ class Scheduler(Executor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False, deadline: float | None = None) -> None:
         """Take no more tasks; end when the submitted ones have ended.
 
-        `cancel_futures` cancels those that have not begun. `deadline`: seconds after which what still runs is cancelled,
-        too. `wait` waits for the end: afterwards no process and no thread is left. May be called several times.
+        `cancel_futures` cancels those that have not begun. `deadline`: seconds after which the rest is
+        cancelled, too. `wait` waits for the end: afterwards no process and no thread is left. May be called several times.
         """
         if cancel_futures:
             self._core.post(self._core.cancel_unstarted)
@@ -419,28 +418,30 @@ class EventStream:
     """An iterator over the changes of all tasks from the moment it was made."""
 
     def __init__(self, core: Core, most: int) -> None:
-        self._queue: queue.Queue[Event | None] = queue.Queue(most + 1)
+        _check_count("most", most, 1)
+        self._events: deque[Event] = deque(maxlen=most)
+        self._changed = threading.Condition()
+        self._closed = False
         self.dropped = 0
         """How many events were dropped because nobody took them."""
-        self._most = most
         self._unsubscribe = core.subscribe(self._take)
-        core.at_end(self.close)
+        self._forget = core.at_end(self.close)
 
     def _take(self, event: Event) -> None:
-        if self._queue.qsize() >= self._most:
-            self.dropped += 1
-            self._queue.get_nowait()
-        self._queue.put(event)
+        with self._changed:
+            self.dropped += len(self._events) == self._events.maxlen
+            self._events.append(event)
+            self._changed.notify()
 
     def __iter__(self) -> Iterator[Event]:
         return self
 
     def __next__(self) -> Event:
-        event = self._queue.get()
-        if event is None:
-            self._queue.put(None)
-            raise StopIteration
-        return event
+        with self._changed:
+            self._changed.wait_for(lambda: self._events or self._closed)
+            if not self._events:
+                raise StopIteration
+            return self._events.popleft()
 
     def __enter__(self) -> EventStream:
         return self
@@ -450,8 +451,11 @@ class EventStream:
 
     def close(self) -> None:
         """End the iteration behind what is still there."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
         self._unsubscribe()
-        self._queue.put(None)
+        self._forget()
 
 
 def cores() -> int:

@@ -33,16 +33,16 @@ class State(enum.Enum):
     QUARANTINED = "quarantined"
     """Killed as many workers as a task may; it is not run again."""
 
-    @property
-    def final(self) -> bool:
-        """Whether no change follows."""
-        return self in FINAL
+    final: bool
+    """Whether no change follows."""
+
+    def __init__(self, word: str) -> None:
+        self.final = word not in ("pending", "ready", "running", "retrying")
 
     def __str__(self) -> str:
-        return self.value
+        return str(self.value)
 
-
-FINAL = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED, State.TIMED_OUT, State.QUARANTINED})
+    __hash__ = object.__hash__  # an Enum's own is a Python function: it would be called several times a task
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Tasks among the arguments of a call that stays in this process: found at submit, replaced by their results at the start.
+"""Tasks among the arguments of a call that stays in this process: found at submit, replaced at the start.
 
 Idea        What the pickler does on the way to a worker process is done here by looking into lists, tuples and dicts.
 Invariant   The arguments themselves are handed over as they are, not copied; only containers that hold a task are.

@@ -3,7 +3,7 @@
 Idea        Handles are made by the hundred thousand, so a handle holds what its task needs and no lock of its own: the
             scheduler's one lock stands in for the condition that other Futures carry each.
 Invariant   A final state is written once; after `cancel()` has said True, no result ever appears.
-When wrong  What the task raised comes out of `result()` as itself; anything else as one of `arion_lib.scheduler.errors`.
+When wrong  What the task raised comes out of `result()` as itself; anything else is one of our own errors.
 See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_task.py
 """
 
@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from arion_lib.scheduler.calls import placeholder
 from arion_lib.scheduler.errors import NotTransferableError
-from arion_lib.scheduler.failures import unpack_failure
+from arion_lib.scheduler.failures import Failure
 from arion_lib.scheduler.states import Event, State
 from arion_lib.scheduler.values import Packed, decode
 
@@ -34,39 +34,23 @@ STANDARD = {State.RUNNING: "RUNNING", State.CANCELLED: "CANCELLED_AND_NOTIFIED"}
 
 
 class More:
-    """What few tasks need, made when it is first needed."""
+    """What few tasks need, made when it is first needed; what is not set is as the class says."""
 
-    __slots__ = (
-        "attempts",
-        "blocked",
-        "callbacks",
-        "deaths",
-        "dependents",
-        "ended_at",
-        "error",
-        "needs",
-        "past",
-        "ready_at",
-        "waiter",
-        "waiters",
-    )
-
-    def __init__(self) -> None:
-        self.attempts = 0
-        """How many attempts came before the present one."""
-        self.deaths = 0
-        self.blocked = 0
-        """How many tasks this one still waits for."""
-        self.needs: list[Task[Any]] = []
-        """The tasks whose results are among the arguments, in the order of their places."""
-        self.dependents: list[Task[Any]] = []
-        self.past: list[Event] = []
-        """Events of attempts before the last one."""
-        self.error: BaseException | bytes | None = None
-        self.callbacks: list[Callable[[Future[Any]], object]] = []
-        self.waiters: list[Any] = []
-        self.waiter: threading.Event | None = None
-        self.ready_at = self.ended_at = 0.0
+    attempts = 0
+    """How many attempts came before the present one."""
+    deaths = 0
+    blocked = 0
+    """How many tasks this one still waits for."""
+    needs: Sequence[Task[Any]] = ()
+    """The tasks whose results are among the arguments, in the order of their places."""
+    dependents: Sequence[Task[Any]] = ()
+    past: Sequence[Event] = ()
+    """Events of attempts before the last one."""
+    error: BaseException | Failure | None = None
+    callbacks: Sequence[Callable[[Future[Any]], object]] = ()
+    waiters: list[Any] | None = None
+    waiter: threading.Event | None = None
+    ready_at = ended_at = 0.0
 
 
 class Task(Future, Generic[T]):  # type: ignore[type-arg]
@@ -164,10 +148,9 @@ class Task(Future, Generic[T]):  # type: ignore[type-arg]
             raise CancelledError
         if self._state_now is State.SUCCEEDED:
             return None
-        more = self._more
-        assert more is not None
-        if isinstance(more.error, bytes):
-            more.error = unpack_failure(more.error)
+        more = self.more()
+        if isinstance(more.error, Failure):
+            more.error = more.error.exception()
         return more.error
 
     def add_done_callback(self, fn: Callable[[Future[Any]], object]) -> None:
@@ -179,26 +162,29 @@ class Task(Future, Generic[T]):  # type: ignore[type-arg]
     def set_running_or_notify_cancel(self) -> bool:
         raise RuntimeError("a task of a scheduler is set running by its scheduler only")
 
-    def set_result(self, result: T) -> None:
+    def set_result(self, _result: T) -> None:
         raise RuntimeError("a task of a scheduler gets its result from its scheduler only")
 
-    def set_exception(self, exception: BaseException | None) -> None:
+    def set_exception(self, _exception: BaseException | None) -> None:
         raise RuntimeError("a task of a scheduler gets its exception from its scheduler only")
 
     # --- what concurrent.futures.wait and as_completed look at ---
 
     @property
-    def _condition(self) -> threading.Condition:
+    def _condition(self) -> threading.Condition:  # type: ignore[override]
         return self._core.condition
 
     @property
-    def _state(self) -> str:
+    def _state(self) -> str:  # type: ignore[override]
         state = self._state_now
         return STANDARD.get(state) or ("FINISHED" if state.final else "PENDING")
 
     @property
-    def _waiters(self) -> list[Any]:
-        return self.more().waiters
+    def _waiters(self) -> list[Any]:  # type: ignore[override]
+        more = self.more()
+        if more.waiters is None:
+            more.waiters = []
+        return more.waiters
 
     # --- for the scheduler ---
 

@@ -101,7 +101,7 @@ class ThreadLane:
         while self._idle and len(self._slots) > size:
             self._let_go(self._idle.pop())
 
-    def dispatch(self, now: float) -> None:
+    def dispatch(self, _now: float) -> None:
         while self.ready:
             if not self._idle:
                 if len(self._slots) >= self.size:
@@ -213,7 +213,7 @@ class ThreadLane:
         running = sum(worker.state == "running" for worker in workers)
         return LaneStatus(self.name, self.size, workers, self.ready.counts(), running, self.restarts)
 
-    def close(self, now: float) -> bool:
+    def close(self, _now: float) -> bool:
         self.kill()
         return True
 

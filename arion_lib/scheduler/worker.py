@@ -12,24 +12,27 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import itertools
 import os
 import pickle
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import Context
 from typing import Any, NoReturn
 
+from arion_lib.scheduler.calls import NEEDED
 from arion_lib.scheduler.context import context_of
 from arion_lib.scheduler.failures import TaskInterrupted, pack_failure
 from arion_lib.scheduler.frames import FrameParser, Message, frame
 from arion_lib.scheduler.messages import (
-    NO_CALL,
+    BEGUN,
     FAILED,
     INTERRUPTED,
     LOGGED,
+    NO_CALL,
     PRINTED,
     RETURNED,
     RETURNED_PACKED,
@@ -60,15 +63,16 @@ class Worker:
         """Run what comes until the supervisor closes the inbox."""
         if INTERRUPTION is not None:
             signal.signal(INTERRUPTION, self._interrupt)
-        forward_output(self._print)
+        self._out, self._err = forward_output(self._print)
         forward_logging(self._log)
+        self._answer((NO_CALL, BEGUN))
         for message in self._messages():
             first, forget, functions, calls, *rest = message
             if forget:
                 self._functions.clear()
             for number, function, context in functions:
                 self._functions[number] = _prepare(function, context)
-            self._run_all(first, calls, iter(rest[0] if rest else ()))
+            self._run_all(first, calls, rest[0] if rest else ())
 
     def _messages(self) -> Iterator[Message]:
         parser = FrameParser()
@@ -86,69 +90,74 @@ class Worker:
                 return
             yield from parser.feed(data)
 
-    def _run_all(self, first: int, calls: list[tuple[Any, ...]], buffers: Iterator[Any]) -> None:
+    def _run_all(  # noqa: C901  (every microsecond here is one of each task)
+        self, first: int, calls: list[tuple[Any, ...]], buffers: Sequence[Any]
+    ) -> None:
         words, functions, monotonic_ns = self._words, self._functions, time.monotonic_ns
-        chained = any(_needs_sequence(call) for call in calls)
-        results: dict[int, Encoded] = {}
+        results: dict[int, Encoded] | None = {} if any(_needs_sequence(call) for call in calls) else None
+        used = 0
         ended = monotonic_ns()
-        number = first - 1
-        for call in calls:
-            number += 1
+        value: Any
+        for number, call in enumerate(calls, first):
+            if call[0] < 0:
+                own = buffers[used : used + _buffers_of(call)]
+                used += len(own)
             started = ended
-            words[SINCE] = started
-            words[STARTED] = number
-            if words[REVOKED_AFTER] < number <= words[REVOKED_TO]:
-                _drop(call, buffers)
-                self._send((number, SKIPPED, None, 0, 0))
+            if number <= words[REVOKED_TO] and number > words[REVOKED_AFTER]:
                 continue
             try:
-                kind, value = self._run_one(number, call, functions, buffers, results)
-            except TaskInterrupted:  # it struck between two lines of ours, after the call's own code was left
+                self._running = number  # first: an interruption may come as soon as the note says that it runs
+                words[SINCE] = started
+                words[STARTED] = number
+                if number <= words[REVOKED_TO] and number > words[REVOKED_AFTER]:
+                    kind, value = SKIPPED, None  # revoked meanwhile: the supervisor may have read that it had begun
+                elif call[0] > 0:
+                    function = functions[call[0]]
+                    value = function(*call[1:])
+                    self._running, kind = 0, RETURNED
+                    if type(value) not in ATOMS:
+                        kind, value = RETURNED_PACKED, encode(value, _result_of(function))
+                else:
+                    kind, value = self._run_pickled(call, own, results or {})
+            except TaskInterrupted:
                 kind, value = INTERRUPTED, None
+            except BaseException as error:  # noqa: BLE001  (a worker's boundary: any exception becomes the result)
+                kind, value = self._failure(error)
             self._running, self._struck = 0, False
+            if self._out.line or self._err.line:
+                self._out.flush()
+                self._err.flush()
             ended = monotonic_ns()
-            if chained and kind in (RETURNED, RETURNED_PACKED):
+            if results is not None and kind in (RETURNED, RETURNED_PACKED):
                 results[number] = value
             if kind == RETURNED_PACKED:
-                message = (number, kind, value.data, started, ended)
-                self._send(message, value.buffers)
+                self._answer((number, kind, value.data, started, ended), value.buffers)
             else:
-                self._send((number, kind, value, started, ended))
+                self._answer((number, kind, value, started, ended))
 
-    def _run_one(
-        self,
-        number: int,
-        call: tuple[Any, ...],
-        functions: dict[int, Callable[..., Any]],
-        buffers: Iterator[Any],
-        results: dict[int, Encoded],
+    def _run_pickled(
+        self, call: tuple[Any, ...], buffers: Sequence[Any], results: dict[int, Encoded]
     ) -> tuple[int, Any]:
-        """Run one call; return the kind of its end and the value that goes with it."""
-        kwargs: dict[str, Any] = {}
-        try:
-            if call[0] > 0:
-                function, args = functions[call[0]], call[1:]
-            else:
-                needed = _dependencies(call, buffers, results)
-                if needed is None:
-                    return SKIPPED, None
-                function = functions[-call[0]]
-                args, kwargs = _arguments(call, buffers, needed)
-            self._running = number
-            value = function(*args, **kwargs)
-            if type(value) not in ATOMS:
-                value = encode(value, f"result of {getattr(function, '__qualname__', function)}")
-                self._running = 0
-                return RETURNED_PACKED, value
-            self._running = 0
-        except TaskInterrupted:
-            return INTERRUPTED, None
-        except BaseException as error:  # noqa: BLE001  (a worker's boundary: any exception becomes the result)
-            self._running = 0
-            return FAILED, pack_failure(error, self._pid)
-        return RETURNED, value
+        """Run a call whose arguments are pickled or hold other calls' results."""
+        left = iter(buffers)
+        needed = _dependencies(call, left, results)
+        if needed is None:
+            return SKIPPED, None
+        function = self._functions[-call[0]]
+        args, kwargs = _arguments(call, left, needed)
+        value = function(*args, **kwargs)
+        self._running = 0
+        return (RETURNED, value) if type(value) in ATOMS else (RETURNED_PACKED, encode(value, _result_of(function)))
 
-    def _interrupt(self, signum: int, stack: Any) -> None:
+    def _failure(self, error: BaseException) -> tuple[int, Any]:
+        """Turn what a call raised into its answer."""
+        try:
+            self._running = 0
+            return FAILED, tuple(pack_failure(error, self._pid))
+        except TaskInterrupted:  # it struck on the way here
+            return INTERRUPTED, None
+
+    def _interrupt(self, _signal: int, _stack: Any) -> None:
         """Raise into the call that the supervisor means; a signal that comes late or early means nothing."""
         if self._running and self._running == self._words[INTERRUPT]:
             if self._writing:  # a frame cut in two would garble all that follow
@@ -156,13 +165,19 @@ class Worker:
             else:
                 raise TaskInterrupted
 
-    def _send(self, message: Message, buffers: tuple[Any, ...] = ()) -> None:
-        self._writing += 1
+    def _answer(self, message: Message, buffers: tuple[Any, ...] = ()) -> None:
+        """Write an answer; no call runs, so no interruption strikes."""
         try:
             with self._lock:
                 write_all(self._outbox, frame(message, buffers))
         except BrokenPipeError:
             os._exit(0)  # nobody is left to work for
+
+    def _tell(self, message: Message) -> None:
+        """Write what a running call has to say; an interruption waits until the frame is whole."""
+        self._writing += 1
+        try:
+            self._answer(message)
         finally:
             self._writing -= 1
         if self._struck and self._running:
@@ -170,19 +185,19 @@ class Worker:
             raise TaskInterrupted
 
     def _print(self, stream: str, text: str) -> None:
-        self._send((NO_CALL, PRINTED, stream, text))
+        self._tell((NO_CALL, PRINTED, stream, text))
 
     def _log(self, record: bytes) -> None:
-        self._send((NO_CALL, LOGGED, record))
+        self._tell((NO_CALL, LOGGED, record))
 
 
 def _prepare(function: bytes, context: bytes | None) -> Callable[..., Any]:
     """Return the function as it is to be called; one that cannot be had here fails each call of it."""
     try:
-        loaded: Callable[..., Any] = pickle.loads(function)  # noqa: S301  (our own supervisor wrote it)
+        loaded: Callable[..., Any] = pickle.loads(function)
         if inspect.iscoroutinefunction(loaded):
             loaded = functools.partial(_run_coroutine, loaded)
-        return loaded if context is None else _InContext(loaded, context_of(pickle.loads(context)))  # noqa: S301
+        return loaded if context is None else _InContext(loaded, context_of(pickle.loads(context)))
     except Exception as error:  # noqa: BLE001  (an import may raise anything: it is the result of every call)
         return functools.partial(_fail, error)
 
@@ -211,48 +226,52 @@ def _fail(error: Exception, *_args: Any, **_kwargs: Any) -> NoReturn:
     ) from error
 
 
-# A call is (function, *arguments) when all arguments are atoms, else (-function, pickle, buffers, dependencies), where a
-# dependency is (0, atom), (1, pickle, buffers), or (2, number) for the result of an earlier call in the same message.
+# A call is (function, *arguments) when all arguments are atoms; (-function, arguments, places, dependencies) when the
+# arguments at some places are other tasks' results; else (-function, pickle, buffers, dependencies). A dependency is
+# (0, atom), (1, pickle, buffers), or (2, number) for the result of an earlier call in the same message.
+
+
+def _result_of(function: Callable[..., Any]) -> str:
+    return f"result of {getattr(function, '__qualname__', function)}"
 
 
 def _needs_sequence(call: tuple[Any, ...]) -> bool:
     return call[0] < 0 and any(dependency[0] == 2 for dependency in call[3])
 
 
+def _buffers_of(call: tuple[Any, ...]) -> int:
+    """Return how many buffers of the message belong to a call: its dependencies', then its own."""
+    own = 0 if type(call[1]) is tuple else int(call[2])
+    return own + sum(int(dependency[2]) for dependency in call[3] if dependency[0] == 1)
+
+
 def _dependencies(call: tuple[Any, ...], buffers: Iterator[Any], results: dict[int, Encoded]) -> list[Any] | None:
     """Return the results that a call needs, or None when one of them has not come to be."""
-    found, missing = [], False
+    found = []
     for kind, value, *count in call[3]:
         if kind == 2:
-            missing = missing or value not in results
-            found.append(decode(results.get(value)))
+            if value not in results:
+                return None
+            found.append(decode(results[value]))
         elif kind == 1:
-            found.append(Packed(value, tuple(next(buffers) for _ in range(count[0]))).unpack())
+            found.append(Packed(value, tuple(itertools.islice(buffers, count[0]))).unpack())
         else:
             found.append(value)
-    if missing:
-        for _ in range(call[2]):
-            next(buffers)
-    return None if missing else found
+    return found
 
 
 def _arguments(call: tuple[Any, ...], buffers: Iterator[Any], needed: list[Any]) -> tuple[Any, Any]:
-    from arion_lib.scheduler import calls
-
-    own = tuple(next(buffers) for _ in range(call[2]))
-    calls.NEEDED.values = needed
+    if type(call[1]) is tuple:
+        args = list(call[1])
+        for place, value in zip(call[2], needed, strict=True):
+            args[place] = value
+        return args, {}
+    NEEDED.values = needed
     try:
-        args, kwargs = Packed(call[1], own).unpack()
+        args, kwargs = Packed(call[1], tuple(buffers)).unpack()
     finally:
-        calls.NEEDED.values = ()
+        NEEDED.values = ()
     return args, kwargs
-
-
-def _drop(call: tuple[Any, ...], buffers: Iterator[Any]) -> None:
-    """Pass over the buffers of a call that is not run."""
-    if call[0] < 0:
-        for _ in range(call[2] + sum(dependency[2] for dependency in call[3] if dependency[0] == 1)):
-            next(buffers)
 
 
 def work(inbox: End, outbox: End, note: Note) -> NoReturn:

@@ -2,7 +2,7 @@
 
 Idea        Calls are numbered per worker; the note says how far it is, so the rest can be taken back without asking it.
 Invariant   `outstanding` holds exactly the calls that were sent and not answered, in order.
-When wrong  A worker that died is asked for nothing: its last answers are still in its pipe, and its note stays readable.
+When wrong  A worker that died is asked for nothing: its last answers are still in its pipe, its note is readable.
 See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_worker_handle.py
 """
 
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from arion_lib.scheduler.launch import Child
     from arion_lib.scheduler.task import Task
 
+MOST_RECEIVED = 500
+"""Answers taken in at once: something urgent may wait."""
 MOST_KNOWN = 1_000
 """Functions that a worker keeps; past that it is told to forget them all."""
-FEWEST_AHEAD = 2
 
 
 class WorkerHandle:
@@ -81,7 +82,7 @@ class WorkerHandle:
         """Return the messages that have come; sets `at_end` when no more can."""
         found: list[Message] = []
         try:
-            while len(found) < 2_000:
+            while len(found) < MOST_RECEIVED:
                 room = self._parser.room()
                 if room is not None:
                     size = self.child.outbox.read_into(room)
@@ -123,7 +124,7 @@ class WorkerHandle:
     # --- stopping ---
 
     def revoke(self, now: float, trust_after: float) -> None:
-        """Forbid the worker to begin what it was sent and has not begun; the note tells the rest from `trust_after` on."""
+        """Forbid the worker to begin what it has not begun; the note can be believed `trust_after` seconds later."""
         if self.revoking is None:
             words = self.child.note.words
             started = words[STARTED]
@@ -133,9 +134,9 @@ class WorkerHandle:
 
     def taken_back(self) -> list[Task[Any]]:
         """Return, and forget, the calls that the worker will never begin. For a revocation that is old enough."""
-        assert self.revoking is not None
+        last = self.revoking[0] if self.revoking is not None else 0
         started = self.child.note.words[STARTED]
-        numbers = [number for number in self.outstanding if started < number <= self.revoking[0]]
+        numbers = [number for number in self.outstanding if started < number <= last]
         self.revoking = None
         tasks = [self.outstanding.pop(number) for number in numbers]
         self.forget_load()
@@ -143,7 +144,7 @@ class WorkerHandle:
 
     def forget_load(self) -> None:
         """Count the load anew."""
-        self.load = sum(task._function.mean or 0.0 for task in self.outstanding.values())
+        self.load = sum(task._function.mean or 0.0 for task in self.outstanding.values())  # near enough, and at once
         self.lowest = min((task.options.priority for task in self.outstanding.values()), default=None)
 
     def interrupt(self, number: int, kill_at: float) -> None:
@@ -163,4 +164,4 @@ class WorkerHandle:
         """Let the worker end by itself: it sees the end of its inbox."""
         if self.closing_since is None:
             self.closing_since = now
-            self.child.inbox.close()
+            self.child.close_inbox()
