@@ -21,7 +21,6 @@ from arion_lib.scheduler.pipes import PipeEnd, SocketEnd
 from arion_lib.scheduler.worker import work
 from arion_lib.scheduler.zygote import be_zygote, die_with_parent
 
-
 LINUX = sys.platform.startswith("linux")
 
 

@@ -324,8 +324,8 @@ class Scheduler(Executor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False, deadline: float | None = None) -> None:
         """Take no more tasks; end when the submitted ones have ended.
 
-        `cancel_futures` cancels those that have not begun. `deadline`: seconds after which the rest is
-        cancelled, too. `wait` waits for the end: afterwards no process and no thread is left. May be called several times.
+        `cancel_futures` cancels those that have not begun. `deadline`: seconds after which the rest is cancelled, too.
+        `wait` waits for the end: afterwards no process and no thread is left. May be called several times.
         """
         if cancel_futures:
             self._core.post(self._core.cancel_unstarted)

@@ -218,8 +218,12 @@ class ThreadLane:
         return True
 
     def kill(self) -> None:
-        for slot in list(self._slots.values()):
+        slots = list(self._slots.values())
+        for slot in slots:
             if slot.task is not None:
                 slot.interrupt(math.inf)
             self._let_go(slot)
+        for slot in slots:
+            if slot.task is None:  # it ends at once; one that is stuck in a call is left behind
+                slot.thread.join(timeout=1.0)
         self._idle.clear()
