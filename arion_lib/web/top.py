@@ -182,7 +182,7 @@ def _window(snapshot: Mapping[str, Any]) -> RenderableType:
 
 def _workers(snapshot: Mapping[str, Any]) -> RenderableType:
     names = ("worker", "lane", "pid", "state", "task", "age", "done", "failed", "CPU", "RSS")
-    table = _table(*names, numbers=(0, 2, 5, 6, 7, 8, 9), wide=4)
+    table = _table(*names, numbers=(0, 2, 5, 6, 7, 8, 9), gives_way=4)
     for lane in snapshot["lanes"]:
         for worker in lane["workers"]:
             table.add_row(*_worker(worker))
@@ -200,7 +200,7 @@ def _worker(worker: Mapping[str, Any]) -> list[RenderableType]:
         worker["lane"],
         _or_dash(worker["pid"], "{}"),
         Text(state, STYLES.get(state, "")),
-        Text(_plain(worker["task"] or "")),
+        Text(_plain(worker["task"] or ""), no_wrap=True, overflow="ellipsis"),
         duration(worker["age"]) if worker["age"] is not None else "",
         f"{worker['done']:,}",
         Text(f"{worker['failed']:,}", "red" if worker["failed"] else "dim"),
@@ -224,13 +224,14 @@ def _queue(snapshot: Mapping[str, Any]) -> RenderableType:
     return table
 
 
-def _table(*columns: str, numbers: tuple[int, ...], wide: int | None = None) -> Table:
+def _table(*columns: str, numbers: tuple[int, ...], gives_way: int | None = None) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for place, name in enumerate(columns):
         justify: Any = "right" if place in numbers else "left"
-        table.add_column(name, justify=justify, no_wrap=True, min_width=12 if place == wide else None)
+        # In a narrow terminal it is the columns which may wrap that lose width: a figure cut in two would be wrong.
+        table.add_column(name, justify=justify, no_wrap=place != gives_way)
     return table
 
 

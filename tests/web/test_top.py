@@ -92,6 +92,15 @@ def test_the_queue_is_shown_from_the_most_urgent_down() -> None:
     assert [line.split()[1:3] for line in said.splitlines()[1:]] == [["10", "1"], ["0", "40,000"], ["-5", "3"]]
 
 
+def test_in_a_narrow_terminal_the_tasks_name_gives_way_and_no_figure() -> None:
+    lanes = snapshot()["lanes"]
+    lanes[0]["workers"][0]["task"] = "resize_the_pictures_of_all_customers_of_the_year"
+    found = row(text(snapshot(lanes=lanes), width=80), "1", "processes")
+    assert found.endswith("2.5 s 1,204 0 98 % 31 MB")
+    assert " running resize_" in found
+    assert "customers" not in found
+
+
 def test_a_scheduler_that_nobody_used_is_an_empty_frame() -> None:
     said = text(snapshot(lanes=[], waiting=snapshot()["running_time"]))
     assert "none runs yet" in said
