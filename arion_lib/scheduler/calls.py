@@ -35,7 +35,19 @@ MOST_FUNCTIONS = 1_000
 class Function:
     """A function that workers can be told about: its number, its pickle, and how its runs have been so far."""
 
-    __slots__ = ("call", "context", "context_data", "data", "lane", "mean", "name", "number", "options", "unchanged")
+    __slots__ = (
+        "call",
+        "context",
+        "context_data",
+        "data",
+        "lane",
+        "mean",
+        "name",
+        "number",
+        "options",
+        "plain",
+        "unchanged",
+    )
 
     def __init__(self, call: Callable[..., Any], number: int, unchanged: tuple[_Seen | _Made, ...] | None) -> None:
         self.call, self.number, self.unchanged = call, number, unchanged
@@ -43,6 +55,8 @@ class Function:
         self.options: Options = declared(call)
         self.lane: str = self.options.lane or ("loop" if inspect.iscoroutinefunction(call) else "processes")
         self.data: bytes | None = None
+        self.plain = False
+        """Whether it is pickled and runs in a process without urgency: nothing more has to be asked at a submit."""
         self.context: Context | None = None
         self.context_data: bytes | None = None
         self.mean: float | None = None
@@ -102,6 +116,7 @@ def pickled(function: Function) -> None:
     if not all(type(value) in ATOMS for _, value in pairs):
         function.context = None  # a value may be changed in its place: the function is met anew each time
     function.context_data = by_value(pairs, "context") if pairs else None
+    function.plain = function.lane == "processes" and function.options.priority <= 0 and not function.options.after
 
 
 def _by_reference(call: Callable[..., Any]) -> bytes | None:

@@ -19,6 +19,7 @@ from arion_lib.scheduler.states import Event, State
 if TYPE_CHECKING:
     from arion_lib.scheduler.task import Task
 
+SUCCEEDED = State.SUCCEEDED
 WINDOW = 30.0
 """Seconds that throughput and percentiles are about."""
 
@@ -36,6 +37,13 @@ class Figures:
         """Note a task that has just come to its final state."""
         self.counts[state] += 1
         self._ring.append((task.number, task._function, task.options.name, state, task._submitted, task._run))
+
+    def succeeded(self, tasks: list[Task[Any]]) -> None:
+        """Note several that have succeeded."""
+        self.counts[SUCCEEDED] += len(tasks)
+        self._ring.extend(
+            [(task.number, task._function, task.options.name, SUCCEEDED, task._submitted, task._run) for task in tasks]
+        )
 
     def recent(self) -> tuple[Event, ...]:
         """Return the last ends of tasks, the oldest first."""

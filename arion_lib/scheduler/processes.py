@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from arion_lib.scheduler.frames import Buffer, Message
     from arion_lib.scheduler.task import Task
 
-READY = State.READY
+READY, SUCCEEDED = State.READY, State.SUCCEEDED
 FIRST_WINDOW = 0.004
 """Seconds of work sent ahead to a worker, at first."""
 WIDEST_WINDOW = 0.016
@@ -259,7 +259,7 @@ class ProcessLane:
         most = min(fair, MOST_AHEAD - len(outstanding))
         first = number = worker.last + 1
         load, lowest = worker.load, worker.lowest
-        parcel = _Parcel(worker)
+        parcel, known = _Parcel(worker), worker.known
         tasks = ready.take(1)
         mean = tasks[0]._function.mean
         if mean and mean < LONG:
@@ -270,7 +270,9 @@ class ProcessLane:
                 for early in reversed(tasks[place:]):
                     ready.push_front(early, early.options.priority)
                 break
-            if not self._pack(parcel, task):
+            if type(task._call) is tuple and task._function.number in known:
+                parcel.calls.append(task._call)
+            elif not self._pack(parcel, task):
                 continue
             task._run = (worker, number)
             outstanding[number] = task
@@ -338,7 +340,9 @@ class ProcessLane:
 
     def _take(self, worker: WorkerHandle, messages: list[Message]) -> None:
         core, outstanding = self._core, worker.outstanding
-        load, done, plain = worker.load, 0, core.plain_end()
+        load, done, place = worker.load, 0, worker.number
+        plain: list[Task[Any]] = []
+        told = bool(core.subscribers)
         for message in messages:
             number, kind = message[0], message[1]
             if number == NO_CALL:
@@ -359,11 +363,13 @@ class ProcessLane:
                 load -= mean + PER_CALL
                 function.mean = mean + (ended - started - mean) * 0.1
             done += 1
-            run = (worker.number, started, ended)
-            if kind == RETURNED and plain is not None and task._more is None and task._state_now is READY:
-                plain(task, message[2], run)
+            if kind == RETURNED and task._more is None and task._state_now is READY and not told:
+                task._value, task._run, task._call = message[2], (place, started, ended), None
+                task._state_now = SUCCEEDED
+                plain.append(task)
             elif not task._state_now.final:
-                self._end_otherwise(worker, task, message, run)
+                self._end_otherwise(worker, task, message, (place, started, ended))
+        core.ended_plainly(plain)
         worker.done += done
         worker.load = max(0.0, load)
         if worker.interrupting is not None and worker.interrupting[0] not in outstanding:

@@ -126,6 +126,24 @@ class Scheduler(Executor):
         arrays: leave those alone until the task has ended. Costs some microseconds. Raises `ShutDownError`,
         `QueueFullError`.
         """
+        # What most calls are, a known function and plain arguments, is dealt with here; the rest in _submit.
+        core = self._core
+        if not (kwargs or core.closing or self._max_pending):
+            function = self._functions.find(fn)
+            if function.plain:
+                for arg in args:
+                    if type(arg) not in ATOMS:
+                        break
+                else:
+                    task: Task[T] = Task(
+                        core, core.next_number(), function, (function.number, *args), function.options, None
+                    )
+                    core.inbox.append(task)
+                    if core.asleep:
+                        core.wake()
+                    if core.ended:
+                        core.refuse_the_late()
+                    return task
         return self._submit(fn, args, kwargs, None)
 
     def with_options(self, **options: Any) -> Submitter:
