@@ -152,7 +152,7 @@ class SchedulerMonitor:
             unsubscribe()
 
     def _watch(self, events: deque[Any]) -> None:
-        points, bars = Recorder(SECONDS), LaneRecorder(SECONDS)
+        points, bars, pace = Recorder(SECONDS), LaneRecorder(SECONDS), Pace()
         while not self._stopping.wait(self._every):
             left = self._touched + self._seconds - time.monotonic()
             if left <= 0:
@@ -160,7 +160,7 @@ class SchedulerMonitor:
             feed(bars, events)
             shown, now = self._scheduler.status(), time.monotonic()
             points.add("queue", shown.ready)
-            points.add("throughput", shown.throughput)
+            points.add("throughput", pace.read(now, _ended(shown)))
             self._view.offer(shown)
             self._view.show(*_pictures(points, lanes_of(shown, bars, now), now), f"running, {left:.0f} s left")
 
@@ -168,6 +168,31 @@ class SchedulerMonitor:
         """What a notebook shows: the widget, and a sentence where widgets do not live (a stored notebook, say)."""
         sentence = "The scheduler's monitor: run this cell in JupyterLab to play with it."
         return {**self._view.mimebundle(), "text/plain": sentence}
+
+
+class Pace:
+    """Tasks a second over about the last one: a snapshot's own throughput is over a window too long to watch."""
+
+    def __init__(self, over: float = 1.0) -> None:
+        self._over = over
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def read(self, now: float, count: int) -> float:
+        """Take a new total; return how fast it has grown.
+
+        >>> pace = Pace()
+        >>> [pace.read(*reading) for reading in [(0.0, 5), (0.5, 15), (1.0, 25), (1.5, 25)]]
+        [0.0, 20.0, 20.0, 10.0]
+        """
+        self._seen.append((now, count))
+        while len(self._seen) > 2 and self._seen[1][0] <= now - self._over:
+            self._seen.popleft()
+        since, before = self._seen[0]
+        return (count - before) / (now - since) if now > since else 0.0
+
+
+def _ended(shown: Any) -> int:
+    return sum((shown.succeeded, shown.failed, shown.cancelled, shown.timed_out, shown.quarantined))
 
 
 def feed(bars: LaneRecorder, events: deque[Any]) -> None:
