@@ -1,0 +1,111 @@
+"""Challenge 5: a task scheduler - ours and the pools people use, fast, lean, and when it goes wrong.
+
+Idea        Each row measures one promise beside the peers and ends in a verdict; the last table is all verdicts.
+Invariant   Every contender lives in processes of its own, has two workers, and does the same calls; ratios are medians
+            over interleaved rounds of one run.
+When wrong  A peer that hangs, fails or is not installed is shown as that; a missed target fails the run with --strict.
+See         arion_lib/bench/_scheduler_lab.py (how it is measured) · tests/bench/test_scheduler.py
+
+On a busy machine more rounds help: ratios are taken within a round. `--quick` takes a minute or two and is a glance;
+`--chaos` alone runs the twenty rounds of killing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+
+from arion_lib.bench import scheduler_chaos, scheduler_faults, scheduler_speed
+from arion_lib.bench._scheduler_lab import Lab
+from arion_lib.bench._scheduler_peers import DISTRIBUTIONS, POOLS
+from arion_lib.bench._scheduler_rows import Row, Summary
+from arion_lib.bench.command import finish, options
+
+Measure = Callable[[Lab], Iterator[Row]]
+
+SPEED: dict[str, Measure] = {
+    "submit": scheduler_speed.submit,
+    "map": scheduler_speed.batch,
+    "latency": scheduler_speed.latency,
+    "efficiency": scheduler_speed.efficiency,
+    "chain": scheduler_speed.chain,
+    "fan": scheduler_speed.fan,
+    "tree": scheduler_speed.tree,
+    "array": scheduler_speed.array,
+    "memory": scheduler_speed.memory,
+}
+FAULTS: dict[str, Measure] = {
+    "kill": scheduler_faults.kill,
+    "cancel": scheduler_faults.cancel,
+    "timeout": scheduler_faults.timeout,
+    "poison": scheduler_faults.poison,
+    "orphans": scheduler_faults.orphans,
+    "scale": scheduler_faults.scale,
+    "urgent": scheduler_faults.urgent,
+}
+CHAOS: dict[str, Measure] = {"chaos": scheduler_chaos.chaos}
+ROWS = {**SPEED, **FAULTS, **CHAOS}
+"""The rows by their names, in the order in which they are measured."""
+SECTIONS = {"speed": tuple(SPEED), "faults": tuple(FAULTS)}
+"""Words for several rows."""
+QUICK = 0.2
+CHAOS_ROUNDS = 20
+
+
+def run(args: list[str]) -> int:
+    """Measure, print the tables, and return the exit code."""
+    parser = options("scheduler", "Run tasks on two workers: rates, latency, graphs, memory, faults, chaos.")
+    parser.set_defaults(rounds=None)
+    parser.add_argument("--quick", action="store_true", help=f"one round, {QUICK:.0%} of the tasks")
+    words = [*ROWS, *SECTIONS]
+    parser.add_argument("--only", nargs="+", choices=words, metavar="ROW", help=f"measure only {', '.join(words)}")
+    parser.add_argument("--chaos", action="store_true", help=f"only chaos, {CHAOS_ROUNDS} rounds unless --rounds says")
+    parser.add_argument(
+        "--peers",
+        nargs="*",
+        choices=list(POOLS)[1:],
+        metavar="PEER",
+        help="which to measure beside ours (default: all)",
+    )
+    parser.add_argument("--grace", type=float, default=0.1, help="ours: seconds from interrupt to kill (default: 0.1)")
+    chosen = parser.parse_args(args)
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")  # it tells of what a killed peer left: expected
+    results = measured(chosen_rows(chosen), lab_of(chosen))
+    return finish([*results, Summary(tuple(results), load())], chosen, peers=DISTRIBUTIONS)
+
+
+def chosen_rows(chosen: argparse.Namespace) -> list[str]:
+    """Return the names of the rows that the options ask for, in the order of `ROWS`.
+
+    >>> chosen_rows(argparse.Namespace(chaos=False, only=["faults", "chain"]))[:2]
+    ['chain', 'kill']
+    """
+    if chosen.chaos:
+        return list(CHAOS)
+    wanted = {name for word in chosen.only or ROWS for name in SECTIONS.get(word, (word,))}
+    return [name for name in ROWS if name in wanted]
+
+
+def lab_of(chosen: argparse.Namespace) -> Lab:
+    """Return how to measure what the options ask for."""
+    rounds = chosen.rounds or (CHAOS_ROUNDS if chosen.chaos else 1 if chosen.quick else 5)
+    peers = tuple(POOLS)[1:] if chosen.peers is None else tuple(chosen.peers)
+    return Lab(rounds, QUICK if chosen.quick else 1.0, peers, chosen.grace)
+
+
+def measured(names: Iterable[str], lab: Lab) -> list[Row]:
+    """Measure rows one after the other; say on the standard error which one it is."""
+    found: list[Row] = []
+    for name in names:
+        print(f"measuring {name} ...", file=sys.stderr, flush=True)
+        found += ROWS[name](lab)
+    return found
+
+
+def load() -> str:
+    """Say how busy the machine has been, this run included."""
+    if not hasattr(os, "getloadavg"):
+        return ""
+    return "load of the last 1, 5, 15 minutes, this run included: " + ", ".join(f"{x:.1f}" for x in os.getloadavg())

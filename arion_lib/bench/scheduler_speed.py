@@ -1,0 +1,340 @@
+"""How fast, how lean: rates, latency, efficiency, task graphs, arrays and bytes, each beside the peers.
+
+Idea        Tasks that do nothing show the price of a task; tasks of a known length what is left of two cores.
+Invariant   Every turn opens its pool, warms it up, checks all results, and times only from the first submit to the last
+            result.
+When wrong  A wrong result fails that contender's row.
+See         arion_lib/bench/scheduler.py · tests/bench/test_scheduler_speed.py
+"""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from arion_lib.bench._scheduler_lab import Lab, busy, row
+from arion_lib.bench._scheduler_peers import POOLS, opened
+from arion_lib.bench._scheduler_rows import (
+    Row,
+    Runs,
+    Verdict,
+    at_least,
+    at_most,
+    median,
+    rate,
+    rated,
+    ratio,
+    span,
+    times_as_long,
+    times_faster,
+)
+from arion_lib.bench._scheduler_tasks import (
+    add,
+    block,
+    loops_for,
+    noted,
+    nothing,
+    same,
+    share,
+    successor,
+    total,
+    work,
+)
+
+WORKERS = 2
+RATES = ("contender", "median", "best", "speed to PPE")
+SLOWER = {"ours": 1.0, "mp.Pool": 0.4, "dask": 0.01}
+"""What share of ours' tasks the others are given, so that their turns are not much longer; 0.1 unless said here."""
+REPEATS = {"ours": 5, "dask": 1}
+"""How often a short graph is run in one turn; 3 unless said here."""
+
+
+# --- jobs: called in a contender's process ---
+
+
+def submit_job(name: str, count: int) -> float:
+    """Seconds a task: no-op calls submitted one by one, then all results."""
+    with opened(name, WORKERS) as pool:
+        pool.map(nothing, range(200))
+        gc.collect()
+        submit = pool.submit
+        began = time.perf_counter()
+        results = pool.results([submit(nothing, number) for number in range(count)])
+        seconds = time.perf_counter() - began
+    _check(results, list(range(count)))
+    return seconds / count
+
+
+def map_job(name: str, count: int, chunk: int) -> float:
+    """Seconds a task: no-op calls handed in as one batch."""
+    with opened(name, WORKERS) as pool:
+        pool.map(nothing, range(200))
+        gc.collect()
+        began = time.perf_counter()
+        results = pool.map(nothing, range(count), chunk)
+        seconds = time.perf_counter() - began
+    _check(results, list(range(count)))
+    return seconds / count
+
+
+def latency_job(name: str, count: int) -> float:
+    """Median seconds from submit to result while nothing else is to be done."""
+    seconds = []
+    with opened(name, WORKERS) as pool:
+        pool.map(nothing, range(50))
+        gc.collect()
+        for number in range(count):
+            time.sleep(0.001)
+            began = time.perf_counter()
+            _check(pool.result(pool.submit(nothing, number)), number)
+            seconds.append(time.perf_counter() - began)
+    return statistics.median(seconds)
+
+
+def efficiency_job(name: str, count: int, loops: int) -> float:
+    """Seconds a task of so many loops; "bare": two processes do half of them each, without a pool."""
+    if name == "bare":
+        return _bare(count, loops)
+    with opened(name, WORKERS) as pool:
+        pool.results([pool.submit(work, number, loops) for number in range(20)])
+        gc.collect()
+        began = time.perf_counter()
+        results = pool.results([pool.submit(work, number, loops) for number in range(count)])
+        seconds = time.perf_counter() - began
+    _check(results, [number * number for number in range(count)])
+    return seconds / count
+
+
+def _bare(count: int, loops: int) -> float:
+    half = count // WORKERS
+    with opened("mp.Pool", WORKERS) as pool:
+        pool.map(nothing, range(20))
+        began = time.perf_counter()
+        pool.results([pool.submit(share, 0, half, loops) for _ in range(WORKERS)])
+        return (time.perf_counter() - began) / (half * WORKERS)
+
+
+def chain_job(name: str, count: int, repeats: int) -> float:
+    """Seconds a task: each takes the result of the one before."""
+
+    def chain(pool: Any) -> Any:
+        last = pool.submit(successor, 0)
+        for _ in range(count - 1):
+            last = pool.after(successor, last)
+        return pool.result(last)
+
+    return _graph(name, chain, count, count, repeats)
+
+
+def fan_job(name: str, count: int, repeats: int) -> float:
+    """Seconds a task: one, then `count` that take its result, then one that takes all of theirs."""
+
+    def fan(pool: Any) -> Any:
+        first = pool.submit(nothing, 1)
+        return pool.result(pool.gathered(total, [pool.after(same, first) for _ in range(count)]))
+
+    return _graph(name, fan, count, count + 2, repeats)
+
+
+def tree_job(name: str, leaves: int, repeats: int) -> float:
+    """Seconds a task: leaves added up pair by pair."""
+
+    def tree(pool: Any) -> Any:
+        level = [pool.submit(nothing, number) for number in range(leaves)]
+        while len(level) > 1:
+            level = [pool.after(add, level[at], level[at + 1]) for at in range(0, len(level), 2)]
+        return pool.result(level[0])
+
+    return _graph(name, tree, leaves * (leaves - 1) // 2, 2 * leaves - 1, repeats)
+
+
+def _graph(name: str, graph: Any, expected: int, tasks: int, repeats: int) -> float:
+    seconds = []
+    with opened(name, WORKERS) as pool:
+        pool.map(nothing, range(50))
+        for _ in range(repeats + 1):  # the first run teaches each function's length
+            gc.collect()
+            began = time.perf_counter()
+            result = graph(pool)
+            seconds.append((time.perf_counter() - began) / tasks)
+            _check(result, expected)
+    return statistics.median(seconds[1:])
+
+
+def array_job(name: str, megabytes: int, repeats: int) -> float:
+    """Median seconds for a NumPy array to a worker and back."""
+    import numpy
+
+    array = numpy.arange(megabytes * 125_000, dtype=numpy.float64)
+    seconds = []
+    with opened(name, WORKERS) as pool:
+        pool.map(nothing, range(20))
+        for _ in range(repeats):
+            began = time.perf_counter()
+            back = pool.result(pool.submit(same, array))
+            seconds.append(time.perf_counter() - began)
+            _check((back.shape, float(back[-1])), (array.shape, float(array[-1])))
+            del back
+    return statistics.median(seconds)
+
+
+def memory_job(name: str, count: int) -> float:
+    """Bytes by which this process grows for each further task that waits behind blocked workers, its handle included.
+
+    The pool is left open, and the workers blocked: this is for a process of its own.
+    """
+    pool = POOLS[name](WORKERS)
+    folder = tempfile.mkdtemp(prefix="arion-bench-")
+    blocked = [pool.submit(block, str(Path(folder) / str(number))) for number in range(WORKERS)]
+    for number in range(WORKERS):
+        noted(str(Path(folder) / str(number)))
+    handles = [pool.submit(nothing, number) for number in range(count // 2)]  # the allocator's first steps are large
+    before = _settled()
+    handles += [pool.submit(nothing, number) for number in range(count)]
+    grown = _settled() - before
+    _KEPT.append((pool, blocked, handles))
+    for left in Path(folder).iterdir():
+        left.unlink()
+    Path(folder).rmdir()
+    return grown / count
+
+
+_KEPT: list[Any] = []
+
+
+def _settled() -> int:
+    """Return the resident bytes once they stop growing: pools take in what is submitted in threads of their own."""
+    gc.collect()
+    process, sizes = psutil.Process(), [-1, 0]
+    deadline = time.monotonic() + 10.0
+    while sizes[-1] != sizes[-2] and time.monotonic() < deadline:
+        time.sleep(0.2)
+        sizes.append(int(process.memory_info().rss))
+    return sizes[-1]
+
+
+def _check(found: Any, expected: Any) -> None:
+    if found != expected:
+        raise ValueError("wrong results")
+
+
+# --- rows ---
+
+
+def submit(lab: Lab) -> Iterator[Row]:
+    """Compare no-op tasks submitted one by one."""
+    used, count = busy(), lab.tasks(50_000, 200)
+    names = lab.present("PPE", "mp.Pool", "pebble", "loky", "dask")
+    runs = lab.turns(submit_job, {name: (name, _part(name, count)) for name in names})
+    targets = ((12, "PPE"), (4, "mp.Pool"), (250, "dask"))
+    verdicts = _faster(runs, *targets)
+    yield row("submit", f"{count:,} no-op tasks one by one", RATES, _rates(runs), verdicts, used)
+
+
+def batch(lab: Lab) -> Iterator[Row]:
+    """Compare batches."""
+    for full in (10_000, 100_000):
+        used, count = busy(), lab.tasks(full, 200)
+        arguments = {name: (name, _part(name, count, 1.0), 1) for name in lab.present("PPE", "mp.Pool", "pebble")}
+        if "PPE" in arguments:
+            arguments["PPE, chunks of 100"] = ("PPE", count, 100)
+        if full == 10_000 and "dask" in lab.peers:
+            arguments["dask"] = ("dask", max(10, count // 10), 1)
+        runs = lab.turns(map_job, arguments)
+        yield row("map", f"{count:,} no-op tasks as a batch", RATES, _rates(runs), _faster(runs, (15, "PPE")), used)
+
+
+def latency(lab: Lab) -> Iterator[Row]:
+    """Compare submit to result, one task at a time."""
+    used, count = busy(), lab.tasks(400, 20)
+    names = lab.present("PPE", "mp.Pool", "pebble", "loky", "dask")
+    runs = lab.turns(latency_job, {name: (name, count if name != "dask" else count // 4) for name in names})
+    verdicts = [times_as_long(0.6, runs, "PPE")] if "PPE" in runs else []
+    lines = rated(runs, "PPE" if "PPE" in runs else "ours", span)
+    yield row("latency", "submit to result, idle, p50 of each round", RATES, lines, verdicts, used)
+
+
+def efficiency(lab: Lab) -> Iterator[Row]:
+    """Compare ideal time (two processes without a pool, in the same round) with real time."""
+    for milliseconds, full, target in ((0.1, 20_000, 0.85), (1, 3_000, 0.95), (10, 300, 0.98)):
+        used, count, loops = busy(), lab.tasks(full, 20), loops_for(milliseconds / 1e3)
+        arguments = {
+            name: (name, max(10, count // 10) if name == "dask" else count, loops)
+            for name in ["bare", *lab.present("PPE", "mp.Pool", "pebble", "loky", "dask")]
+        }
+        runs = lab.turns(efficiency_job, arguments)
+        found = ratio(runs["bare"], runs["ours"])
+        word = runs["ours"] if isinstance(runs["ours"], str) else found
+        verdict = at_least(f"at least {target} at {milliseconds:g} ms", word, target, f"{found or 0:.3f}")
+        lines = [_efficiency(name, values, runs["bare"]) for name, values in runs.items()]
+        head = ("contender", "a task, median", "efficiency")
+        yield row("efficiency", f"{count:,} busy tasks of {milliseconds:g} ms", head, lines, [verdict], used)
+
+
+def _efficiency(name: str, values: Runs, bare: Runs) -> tuple[str, ...]:
+    if isinstance(values, str):
+        return (name, values)
+    found = ratio(bare, values)
+    return name, span(median(values)), "-" if found is None else f"{found:.3f}"
+
+
+def chain(lab: Lab) -> Iterator[Row]:
+    """Compare a chain of tasks."""
+    used, count = busy(), lab.tasks(1_000)
+    names = lab.present("PPE", "mp.Pool", "pebble", "loky", "dask")
+    runs = lab.turns(chain_job, {name: (name, count, REPEATS.get(name, 3)) for name in names})
+    verdicts = _faster(runs, (25, "PPE"), (1_000, "dask"))
+    yield row("chain", f"{count:,} tasks, each needs the one before", RATES, _rates(runs), verdicts, used)
+
+
+def fan(lab: Lab) -> Iterator[Row]:
+    """Compare a fan-out and fan-in."""
+    used, count = busy(), lab.tasks(1_000)
+    runs = lab.turns(fan_job, {n: (n, count, REPEATS.get(n, 3)) for n in lab.present("PPE", "mp.Pool", "dask")})
+    yield row("fan", f"one, {count:,}, one", RATES, _rates(runs), _faster(runs, (5, "PPE")), used)
+
+
+def tree(lab: Lab) -> Iterator[Row]:
+    """Compare a reduction tree."""
+    used, leaves = busy(), 1_024 if lab.size >= 0.2 else 64
+    runs = lab.turns(tree_job, {n: (n, leaves, REPEATS.get(n, 3)) for n in lab.present("PPE", "mp.Pool", "dask")})
+    yield row("tree", f"{leaves:,} leaves added up in pairs", RATES, _rates(runs), _faster(runs, (5, "PPE")), used)
+
+
+def array(lab: Lab) -> Iterator[Row]:
+    """Compare a large array there and back."""
+    used, size = busy(), lab.tasks(50, 2)
+    names = lab.present("PPE", "mp.Pool", "pebble", "loky", "dask")
+    runs = lab.turns(array_job, {name: (name, size, 5) for name in names})
+    reference = "PPE" if "PPE" in runs else "ours"
+    lines = rated(runs, reference, lambda s: "-" if s is None else f"{size / s:,.0f} MB/s")
+    yield row("array", f"{size} MB there and back", RATES, lines, _faster(runs, (3, "PPE")), used)
+
+
+def memory(lab: Lab) -> Iterator[Row]:
+    """Compare bytes per queued task, each in a fresh process."""
+    used, count = busy(), lab.tasks(200_000, 100_000)
+    found = {name: lab.once(memory_job, name, count) for name in lab.present("PPE", "mp.Pool", "pebble", "loky")}
+    lines = [(name, value if isinstance(value, str) else f"{value:,.0f} B") for name, value in found.items()]
+    ours = found["ours"]
+    verdict = at_most("at most 350 B", ours, 350, "" if isinstance(ours, str) else f"{ours:,.0f} B")
+    yield row("memory", f"a queued task, of {count:,}", ("contender", "resident growth"), lines, [verdict], used)
+
+
+def _part(name: str, count: int, otherwise: float = 0.1) -> int:
+    return max(10, round(count * (SLOWER.get(name, otherwise) if otherwise != 1.0 else 1.0)))
+
+
+def _rates(runs: dict[str, Runs]) -> list[tuple[str, ...]]:
+    return rated(runs, "PPE" if "PPE" in runs else "ours", rate)
+
+
+def _faster(runs: dict[str, Runs], *targets: tuple[float, str]) -> list[Verdict]:
+    return [times_faster(factor, runs, peer) for factor, peer in targets if peer in runs]
