@@ -8,7 +8,6 @@ See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_loop.py
 
 from __future__ import annotations
 
-import asyncio
 import math
 import threading
 import time
@@ -20,6 +19,8 @@ from arion_lib.scheduler.snapshot import LaneStatus, WorkerStatus
 from arion_lib.scheduler.substitute import filled_in
 
 if TYPE_CHECKING:
+    import asyncio
+
     from arion_lib.scheduler.core import Core
     from arion_lib.scheduler.task import Task
 
@@ -66,18 +67,20 @@ class LoopLane:
             task = self.ready.pop()
             run = self._runs[task.number] = _Run(task)
             task._run = (run, task.number)
-            loop.call_soon_threadsafe(self._begin, run)
+            loop.call_soon_threadsafe(self._begin, loop, run)
 
     def _open_loop(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
+            import asyncio  # many schedulers never need it, and it takes long to import
+
             self._loop = asyncio.new_event_loop()
             self._thread = threading.Thread(target=_run_loop, args=(self._loop,), name="arion-loop", daemon=True)
             self._thread.start()
         return self._loop
 
-    def _begin(self, run: _Run) -> None:
+    def _begin(self, loop: asyncio.AbstractEventLoop, run: _Run) -> None:
         context = (run.task._function.context or Context()).copy()
-        run.running = asyncio.get_running_loop().create_task(self._live(run), context=context)
+        run.running = loop.create_task(self._live(run), context=context)
         if run.stopping:
             run.running.cancel()
 
@@ -159,6 +162,8 @@ class LoopLane:
 
 
 def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
+    import asyncio
+
     try:
         loop.run_forever()
         left = asyncio.all_tasks(loop)

@@ -9,7 +9,6 @@ See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_worker.py
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
 import itertools
@@ -203,6 +202,8 @@ def _prepare(function: bytes, context: bytes | None) -> Callable[..., Any]:
 
 
 def _run_coroutine(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    import asyncio  # most workers never need it, and it takes long to import
+
     return asyncio.run(function(*args, **kwargs))
 
 
