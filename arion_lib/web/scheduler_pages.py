@@ -32,6 +32,8 @@ MOST_WORKERS = 64
 LONGEST = 86_400.0
 """Seconds that a timeout, a deadline or a backoff may be."""
 
+EXAMPLE = {"function": "count_primes", "arguments": {"below": 1_000_000}, "options": {"priority": 1, "timeout": 10}}
+
 Limit = Annotated[int, Query(ge=1, le=1_000, description="tasks a page")]
 After = Annotated[int, Query(ge=0, description="number of the last task seen")]
 States = Annotated[list[State], Query(description="only tasks in this state; may be given more than once")]
@@ -65,6 +67,8 @@ class Wanted(_Strict):
 
 class Submission(_Strict):
     """A call of a registered function: see /scheduler/functions."""
+
+    model_config = ConfigDict(json_schema_extra={"example": EXAMPLE})
 
     function: str
     arguments: dict[str, Any] = {}

@@ -14,12 +14,14 @@ from urllib.parse import urlencode
 
 import pytest
 
+from arion_lib.pipeline.store import SqliteStore
 from arion_lib.scheduler import Scheduler, State
-from arion_lib.web.application import Application
+from arion_lib.web.application import create_app
 from arion_lib.web.scheduler_functions import RegisteredFunctions
 from arion_lib.web.scheduler_samples import shipped
 from arion_lib.web.scheduler_tasks import ScheduledTasks
 from arion_lib.web.server import running
+from arion_lib.web.service import PipelineService
 from tests.web import jobs
 from tests.web.client import Answer, delete, get, post, put
 from tests.web.conftest import Served
@@ -386,6 +388,14 @@ def test_what_ships_is_bounded_and_fetches_nothing() -> None:
     assert "maxLength" in functions.find("count_words").schema["properties"]["text"]
 
 
+def test_the_example_in_the_docs_is_a_call_that_works(no_leaks: None, served: Served) -> None:
+    schemas = get(f"{served.url}/openapi.json").json["components"]["schemas"]
+    example = json.dumps(schemas["Submission"]["example"]).encode()
+    assert schemas["Submission"]["additionalProperties"] is False
+    number = post(f"{served.url}/scheduler/tasks", example).json["number"]
+    assert get(f"{served.url}/scheduler/tasks/{number}/result?wait=10").json["value"] == 78_498
+
+
 def test_the_service_serves_these_pages_and_ends_its_workers(no_leaks: None, served: Served) -> None:
     desk = Desk(served.url, served.app.tasks, jobs.Gate())
     assert desk.result(desk.number("count_primes", {"below": 100}))["value"] == 25
@@ -410,31 +420,19 @@ def test_the_command_ends_with_a_task_running_and_leaves_no_process(no_leaks: No
         assert process.stderr.read() == ""
 
 
-class Stuck:
+class Stuck(ScheduledTasks):
     """Tasks that cannot be closed."""
 
     def close(self) -> None:
         raise RuntimeError("stuck")
 
 
-class Service:
-    """A service that notes that it was closed."""
-
-    webhook, closed = None, False
-
-    async def start(self) -> None:
-        pass
-
-    async def close(self) -> None:
-        self.closed = True
-
-
-def test_what_was_accepted_becomes_durable_though_the_tasks_cannot_be_closed() -> None:
+def test_the_service_ends_in_order_though_its_tasks_cannot_be_closed(no_leaks: None, tmp_path: Path) -> None:
     async def quiet(*_: object) -> dict[str, str]:
         return {"type": "lifespan"}
 
-    service = Service()
-    app = Application(service, None, Stuck())  # type: ignore[arg-type]
-    with pytest.raises(RuntimeError, match="stuck"):
-        asyncio.run(app({"type": "lifespan"}, quiet, quiet))
-    assert service.closed
+    with SqliteStore(tmp_path / "arion.db") as store:
+        app = create_app(PipelineService(store), Stuck({}))
+        with pytest.raises(RuntimeError, match="stuck"):
+            asyncio.run(app({"type": "lifespan"}, quiet, quiet))
+    # The committing thread has ended: the fixture looks.
