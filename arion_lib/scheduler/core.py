@@ -18,7 +18,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from typing import Any, Protocol
@@ -30,8 +30,9 @@ from arion_lib.scheduler.errors import (
     TaskTimeoutError,
     WorkerDiedError,
 )
-from arion_lib.scheduler.failures import Failure, describe
+from arion_lib.scheduler.failures import Failure
 from arion_lib.scheduler.figures import Figures
+from arion_lib.scheduler.history import NOT_YET, attempt, began_at, change, ended_at, history, in_words, ready_at
 from arion_lib.scheduler.ready import ReadyQueue
 from arion_lib.scheduler.snapshot import LaneStatus, Snapshot
 from arion_lib.scheduler.states import Event, State
@@ -220,7 +221,7 @@ class Core:
 
     def history_of(self, task: Task[Any]) -> tuple[Event, ...]:
         with self.lock:
-            return tuple(self._history(task))
+            return tuple(history(task, began_at(task) if task._state_now.final else self.started(task)))
 
     def reject(self, task: Task[Any], error: BaseException) -> None:
         """End a task that cannot be run at all."""
@@ -477,14 +478,17 @@ class Core:
             return  # cancelled before it came to this
         if task.options.deadline is not None:
             self.at(task._submitted + task.options.deadline, functools.partial(self._overdue, task))
+        if self.subscribers:
+            self.emit(change(task, PENDING, task._submitted))
         if task._more is None or not (task._more.needs or task.options.after) or self._needs_nothing(task):
             self._make_ready(task)
-        else:
+        elif not task._state_now.final:
             self._waiting.add(task)
 
     def _needs_nothing(self, task: Task[Any]) -> bool:
         """Count what a new task must wait for, and have it told; True when there is nothing."""
         more, after = task.more(), task.options.after
+        more.ready_at = NOT_YET
         for needed in dict.fromkeys((*more.needs, *after)) if len(more.needs) > 1 or after else more.needs:
             if not needed._state_now.final:
                 others = needed.more()
@@ -505,12 +509,12 @@ class Core:
         return task.options.if_dependency_fails == "run" and needed not in task.more().needs
 
     def _make_ready(self, task: Task[Any]) -> None:
-        task._state_now = State.READY
+        task._state_now = READY
         if task._more is not None:
             task._more.ready_at = time.monotonic()
         self.lanes[task.lane].ready.push(task, task.options.priority)
         if self.subscribers:
-            self.emit(task, State.READY, time.monotonic())
+            self.emit(change(task, READY, ready_at(task)))
 
     def put_back(self, task: Task[Any]) -> None:
         """Take back an assigned task that was not begun: it is the first of its priority again."""
@@ -566,11 +570,11 @@ class Core:
         self._remember(task, state, error)
         more.attempts += 1
         self.figures.retries += 1
-        task._state_now, task._run = State.RETRYING, None
         now = time.monotonic()
-        more.past = [*more.past, self._event(task, State.RETRYING, now)]
-        if self.subscribers:
-            self.emit(task, State.RETRYING, now)
+        retrying = Event(now, task.number, task.name, State.RETRYING, more.attempts)
+        task._state_now, task._run = State.RETRYING, None
+        more.past = [*more.past, retrying]
+        self.emit(retrying)
         if task.options.backoff:
             self._waiting.add(task)
             self.at(now + task.options.backoff * 2 ** (more.attempts - 1), lambda: self._try_again(task))
@@ -624,17 +628,15 @@ class Core:
                 self._end_one(doomed, State.FAILED, cause)
 
     def _end_one(self, task: Task[Any], state: State, error: BaseException | Failure | None) -> None:
+        more = task._more
+        if error is not None or task._run is None:
+            more = task.more()
+            more.error, more.ended_at = error, time.monotonic()
         if self.subscribers:
-            self._emit_end(task, state, error)
+            self._emit_end(task, state, ended_at(task), error)
         task._state_now, task._call = state, None
         self.finished += 1
-        more = task._more
-        if error is not None:
-            more = task.more()
-            more.error = error
         if more is not None:
-            if task._run is None:
-                more.ended_at = time.monotonic()
             self._tell(task, more)
         self.figures.ended(task, state)
 
@@ -667,6 +669,8 @@ class Core:
             if dependent._run is not None:  # it followed the other one to its worker already
                 dependent._state_now = READY
                 more.ready_at = time.monotonic()
+                if self.subscribers:
+                    self.emit(change(dependent, READY, more.ready_at))
             else:
                 self._make_ready(dependent)
 
@@ -677,63 +681,38 @@ class Core:
 
     # --- events ---
 
-    def _event(self, task: Task[Any], state: State, when: float, error: str = "") -> Event:
-        more = task._more
-        attempt = (more.attempts if more else 0) + (state is not State.RETRYING)
-        if state in (State.PENDING, State.READY):
-            return Event(when, task.number, task.name, state)
-        by = task._run[0] if type(task._run) is tuple else None  # the worker's number, or its handle still
-        worker = by if type(by) is int else getattr(by, "number", None)
-        return Event(when, task.number, task.name, state, attempt, worker, error)
-
-    def emit(self, task: Task[Any], state: State, when: float, error: str = "") -> None:
+    def emit(self, event: Event) -> None:
         """Tell the subscribers, once the lock is released."""
-        event = self._event(task, state, when, error)
         self._callbacks += [(subscriber, (event,)) for subscriber in self.subscribers]
 
-    def _emit_end(self, task: Task[Any], state: State, error: BaseException | Failure | None) -> None:
-        run = task._run
-        ended = time.monotonic()
-        if type(run) is tuple and len(run) == 3:
-            ended = run[2]
-            if not self._was_told_running(task):
-                self.emit(task, State.RUNNING, run[1])
-        self.emit(task, state, ended, in_words(error))
-
-    def _was_told_running(self, task: Task[Any]) -> bool:
+    def _emit_end(self, task: Task[Any], state: State, when: float, error: BaseException | Failure | None) -> None:
+        """Tell how an attempt ended, and before that that it ran, if nobody has told yet."""
         told = task.number in self._told
         self._told.discard(task.number)
-        return told
+        began = began_at(task)
+        if began is not None and not told:
+            self.emit(change(task, State.RUNNING, began))
+        self.emit(change(task, state, when, in_words(error)))
 
     def _tell_running(self) -> None:
         """Tell the subscribers what has begun since; while there are any, the supervisor looks every few moments."""
         for lane in self.lanes.values():
             for task in lane.running():
-                if task.number not in self._told and not task._state_now.final:
+                began = self.started(task)
+                if began and task.number not in self._told and not task._state_now.final:
                     self._told.add(task.number)
-                    self.emit(task, State.RUNNING, self.started(task) or time.monotonic())
+                    self.emit(change(task, State.RUNNING, began))
 
     def _remember(self, task: Task[Any], state: State, error: BaseException | Failure | None) -> None:
-        """Keep the events of an attempt that is not the last."""
-        more, run = task.more(), task._run
-        began = [] if run is None else [self._event(task, State.RUNNING, run[1])]
-        ended = self._event(task, state, run[2] if run else time.monotonic(), in_words(error))
-        more.past = [*more.past, *began, ended]
-
-    def _history(self, task: Task[Any]) -> Iterator[Event]:
-        more, state, run = task._more, task._state_now, task._run
-        yield self._event(task, State.PENDING, task._submitted)
-        if more is None or more.ready_at:
-            yield self._event(task, State.READY, more.ready_at if more and more.ready_at else task._submitted)
-        if more is not None:
-            yield from more.past
-        if state.final:
-            if run is not None and len(run) == 3:
-                yield self._event(task, State.RUNNING, run[1])
-            ended = run[2] if run is not None and len(run) == 3 else (more.ended_at if more else task._submitted)
-            yield self._event(task, state, ended, in_words(more.error if more else None))
-        elif (began := self.started(task)) is not None:
-            yield self._event(task, State.RUNNING, began)
+        """Keep the events of an attempt that is not the last, and tell them."""
+        more = task.more()
+        if task._run is None:
+            more.ended_at = time.monotonic()
+        ended = change(task, state, ended_at(task), in_words(error))
+        more.past = [*more.past, *attempt(task, began_at(task)), ended]
+        if self.subscribers:
+            self._emit_end(task, state, ended_at(task), error)
+        more.ready_at = NOT_YET
 
     def _call_back_all(self) -> None:
         """Call what waits for ended tasks and events, without the lock: it may do anything, submit included."""
@@ -752,10 +731,3 @@ def _notify(waiter: Any, task: Task[Any]) -> None:
         waiter.add_result(task)
     else:
         waiter.add_exception(task)
-
-
-def in_words(error: BaseException | Failure | None) -> str:
-    """Return an error as one line, "" for none."""
-    if error is None:
-        return ""
-    return error.text if isinstance(error, Failure) else describe(error)

@@ -50,7 +50,9 @@ class More:
     callbacks: Sequence[Callable[[Future[Any]], object]] = ()
     waiters: list[Any] | None = None
     waiter: threading.Event | None = None
-    ready_at = ended_at = 0.0
+    ready_at = 0.0
+    """When it became ready; 0 for at its submission."""
+    ended_at = 0.0
 
 
 class Task(Future, Generic[T]):  # type: ignore[type-arg]
