@@ -26,7 +26,7 @@ ONE = Receipt(accepted=1)
 
 async def answer(send: Any, receipt: Receipt) -> None:
     """Say what became of the body's records."""
-    start, body = _ONE if receipt is ONE else _answer(receipt)
+    start, body = ONE_MESSAGES if receipt is ONE else _answer(receipt)
     await send(start)
     await send(body)
 
@@ -61,7 +61,8 @@ def _missing(receipt: Receipt) -> bytes:
     return b"," + encode(members)[1:-1]
 
 
-_ONE = _answer(ONE)
+ONE_MESSAGES = _answer(ONE)
+"""The two messages that say `ONE`."""
 
 
 async def refuse(send: Any, receive: Any, problem: Problem, *, unread: bool) -> None:

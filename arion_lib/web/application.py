@@ -1,7 +1,8 @@
 """One web application: FastAPI for the typed pages, and in front of it the hot routes, dispatched by path.
 
 Idea        What is called twenty thousand times a second is reached by one comparison, past the framework's routing
-            and middleware; the framework still knows the route, so the interactive docs show it.
+            and middleware; the framework still knows the route, so the interactive docs show it. A single event in one
+            packet does not even get there: `prompt` takes it.
 Invariant   A hot route answers the same whether it is reached the short way or through the framework.
 When wrong  A service that cannot start fails the server's start-up with its reason.
 See         notebooks/1_streaming_pipeline.ipynb · tests/web/test_webhook.py
@@ -20,6 +21,7 @@ from fastapi_offline import FastAPIOffline
 from arion_lib import __version__
 from arion_lib.scheduler.exporters import SchedulerCollector
 from arion_lib.web.pipeline_pages import pipeline_pages
+from arion_lib.web.prompt_webhook import PromptWebhook
 from arion_lib.web.refusals import DOCUMENTED, answer_problems
 from arion_lib.web.requests import PREFIX
 from arion_lib.web.resource_pages import resource_pages
@@ -43,6 +45,7 @@ class Application:
     def __init__(self, service: PipelineService, api: FastAPI, tasks: ScheduledTasks) -> None:
         self.service, self.api, self.tasks = service, api, tasks
         self._webhook = service.webhook
+        self.prompt: PromptWebhook | None = PromptWebhook(service.webhook)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one connection's request, or the server's start and end."""

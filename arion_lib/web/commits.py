@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
+from typing import Protocol
 
 from arion_lib.pipeline.batch import Batch, DeadLetter, Delivery
 from arion_lib.pipeline.stored import BatchesRefused, StaleDelivery, Store
@@ -22,7 +23,24 @@ from arion_lib.pipeline.stored import BatchesRefused, StaleDelivery, Store
 Event = tuple[str, bytes, Delivery | None]
 """A single row that goes the short way: its stream, the row, and the delivery that it is all of."""
 
-Waiting = tuple[Batch | Event, "asyncio.Future[int]"]
+
+class Waiter(Protocol):
+    """What is told the fate of a batch, on the thread of its loop: a future, or something that needs less of one."""
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the loop."""
+
+    def done(self) -> bool:
+        """Say whether nobody needs to be told any more."""
+
+    def set_result(self, left_out: int, /) -> None:
+        """Be told that the batch is durable, and how many of its rows were left out. Must not raise."""
+
+    def set_exception(self, error: BaseException, /) -> None:
+        """Be told why it is not. Must not raise."""
+
+
+Waiting = tuple[Batch | Event, Waiter]
 Fate = BaseException | int
 """What became of a batch: its error, or how many of its rows were left out because their event ids were known."""
 
@@ -79,23 +97,23 @@ class GroupCommit:
         Its result is what `Store.commit` returns: rows left out because their event ids were known. Raises `QueueFull`
         or `CommitsClosed` and queues nothing. Cost: constant; call it on the loop's thread.
         """
-        return self._submit(batch)
+        future = asyncio.get_running_loop().create_future()
+        self._submit(batch, future)
+        return future
 
-    def submit_row(self, stream: str, row: bytes, delivery: Delivery | None) -> asyncio.Future[int]:
-        """Queue a body that is one row and its own message: as `submit`, at half the cost."""
-        return self._submit((stream, row, delivery))
+    def submit_row(self, stream: str, row: bytes, delivery: Delivery | None, waiter: Waiter) -> None:
+        """Queue a body that is one row and its own message: as `submit`, at half the cost; `waiter` is told."""
+        self._submit((stream, row, delivery), waiter)
 
-    def _submit(self, batch: Batch | Event) -> asyncio.Future[int]:
+    def _submit(self, batch: Batch | Event, waiter: Waiter) -> None:
         if self._closed:
             raise CommitsClosed("the queue of commits is closed; start a new server")
         if len(self._queue) >= self._limit:
             raise QueueFull(f"at most {self._limit} batches may wait for their commit")
-        future = asyncio.get_running_loop().create_future()
-        self._queue.append((batch, future))
+        self._queue.append((batch, waiter))
         # The writer empties the queue before it sleeps, so it needs waking only for the first entry.
         if len(self._queue) == 1:
             self._wake.put(None)
-        return future
 
     def close(self) -> None:
         """Commit what waits and end the thread. A second call does nothing."""
@@ -113,7 +131,7 @@ class GroupCommit:
         batches = [batch for batch, _ in group]
         fates = self._write_joined(batches)
         self._count(len(group), sum(isinstance(fate, BaseException) for fate in fates.values()))
-        _resolve([future for _, future in group], fates)
+        _resolve([waiter for _, waiter in group], fates)
 
     def _write_joined(self, batches: Sequence[Batch | Event]) -> Fates:
         """Commit the batches joined to few; where a joined one is refused, each of its batches has its own fate."""
@@ -243,11 +261,11 @@ class _Joined:
         return Batch(self._stream, self._rows, messages=self._rows, dead=self._dead, deliveries=self._deliveries)
 
 
-def _resolve(futures: Sequence[asyncio.Future[int]], fates: Fates) -> None:
+def _resolve(waiters: Sequence[Waiter], fates: Fates) -> None:
     """Wake everybody whose batch was in the transaction, with one crossing into the loop's thread."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[int], Fate]]] = {}
-    for index, future in enumerate(futures):
-        by_loop.setdefault(future.get_loop(), []).append((future, fates.get(index, 0)))
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Waiter, Fate]]] = {}
+    for index, waiter in enumerate(waiters):
+        by_loop.setdefault(waiter.get_loop(), []).append((waiter, fates.get(index, 0)))
     for loop, group in by_loop.items():
         _call(loop, lambda group=group: _set(group))  # type: ignore[misc]
 
@@ -260,11 +278,11 @@ def _call(loop: asyncio.AbstractEventLoop, settle: Callable[[], None]) -> None:
         return
 
 
-def _set(group: Sequence[tuple[asyncio.Future[int], Fate]]) -> None:
-    for future, fate in group:
-        if future.done():  # its request was cancelled meanwhile
+def _set(group: Sequence[tuple[Waiter, Fate]]) -> None:
+    for waiter, fate in group:
+        if waiter.done():  # its request was cancelled meanwhile
             continue
         if isinstance(fate, BaseException):
-            future.set_exception(fate)
+            waiter.set_exception(fate)
         else:
-            future.set_result(fate)
+            waiter.set_result(fate)

@@ -9,6 +9,7 @@ See         notebooks/1_streaming_pipeline.ipynb · tests/web/test_webhook.py
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,6 +25,7 @@ from arion_lib.web.problems import Problem
 PREFIX = "/webhook/"
 
 _ID_LIMIT = 256  # characters of a webhook-id: what the Standard Webhooks senders keep to, with room
+_ID = re.compile(rb"[ -~]{1,%d}" % _ID_LIMIT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,28 @@ def read_post(scope: Mapping[str, Any], limits: Limits) -> Post:
         _check_length(length, limits.max_body)
     delivery = get(b"webhook-id")
     return Post(target, None if delivery is None else _delivery(delivery), headers)
+
+
+def read_prompt_post(url: bytes, pairs: list[tuple[bytes, bytes]], max_record: int) -> Post | None:
+    """Understand a post that is here already, if it is a plain one: None for what `read_post` may have to say no to."""
+    headers = dict(pairs)
+    get = headers.get
+    encoding, delivery = get(b"content-encoding", b""), get(b"webhook-id")
+    target = _prompt_target(url, get(b"content-type", b""), encoding, max_record)
+    if target is None or (delivery is not None and _ID.fullmatch(delivery) is None):
+        return None
+    return Post(target, None if delivery is None else delivery.decode(), headers)
+
+
+@lru_cache(maxsize=512)
+def _prompt_target(url: bytes, content_type: bytes, encoding: bytes, max_record: int) -> Target | None:
+    path, _, query = url.partition(b"?")
+    if not path.startswith(PREFIX.encode()) or not path.isascii() or b"%" in path or b"#" in url:
+        return None
+    try:
+        return read_target(path.decode(), query, content_type, encoding, max_record)
+    except Problem:
+        return None
 
 
 @lru_cache(maxsize=512)
@@ -172,7 +196,7 @@ def _check_length(value: bytes, most: int) -> None:
 
 def _delivery(value: bytes) -> str:
     name = value.decode("latin-1")
-    if not name.isascii() or not name.isprintable() or not 0 < len(name) <= _ID_LIMIT:
+    if _ID.fullmatch(value) is None:
         raise Problem(
             400, f"webhook-id must be 1 to {_ID_LIMIT} printable ASCII characters", repr(name[:80]), "use a UUID, say"
         )

@@ -52,18 +52,18 @@ class Webhook:
         self.figures = Figures()
         self.commits: GroupCommit | None = None  # set when the server starts
         self._store, self._patience = store, patience
-        self._verifier, self._limits, self._cut = verifier, limits, cut
-        self._arriving: set[tuple[str, str]] = set()  # deliveries that are being received
+        self.verifier, self.limits, self._cut = verifier, limits, cut
+        self.arriving: set[tuple[str, str]] = set()  # deliveries that are being received
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one post."""
         figures, body = self.figures, None
         figures.in_flight += 1
         try:
-            if figures.in_flight > self._limits.max_in_flight:
+            if figures.in_flight > self.limits.max_in_flight:
                 self._refuse_more()
-            post = read_post(scope, self._limits)
-            body = Body(self._patience.begin(receive), self._limits)
+            post = read_post(scope, self.limits)
+            body = Body(self._patience.begin(receive), self.limits)
             receipt = await self._take(post, body)
             figures.answers[200] += 1
             await answer(send, receipt)
@@ -95,14 +95,14 @@ class Webhook:
     def _refuse_more(self) -> None:
         raise Problem(
             429,
-            f"posts in flight must be <= {self._limits.max_in_flight}",
+            f"posts in flight must be <= {self.limits.max_in_flight}",
             f"{self.figures.in_flight}",
             f"try again in {RETRY_AFTER} s",
             headers={"retry-after": RETRY_AFTER},
         )
 
     async def _take(self, post: Post, body: Body) -> Receipt:
-        verification = self._verifier.begin(post.headers) if self._verifier else None
+        verification = self.verifier.begin(post.headers) if self.verifier else None
         if post.delivery is None:
             return await self._take_body(post, body, verification)
         with self._sole(post.target.stream, post.delivery):
@@ -121,7 +121,7 @@ class Webhook:
     def _sole(self, stream: str, delivery: str) -> Iterator[None]:
         """Keep a second sender of the same delivery out while the first is being received."""
         name = (stream, delivery)
-        if name in self._arriving:
+        if name in self.arriving:
             raise Problem(
                 409,
                 "a delivery must be sent by one sender at a time",
@@ -129,32 +129,35 @@ class Webhook:
                 "wait for the answer to the first",
                 headers={"retry-after": RETRY_AFTER},
             )
-        self._arriving.add(name)
+        self.arriving.add(name)
         try:
             yield
         finally:
-            self._arriving.discard(name)
+            self.arriving.discard(name)
 
     # -- a small body
 
     async def _take_whole(self, post: Post, whole: bytes) -> Receipt:
         target = post.target
         recipe, rest = (target.recipe, whole) if target.recipe else first_line(whole)
-        row = target.read_row(rest) if target.read_row else None
         try:
-            if row is not None:
-                name = post.delivery
-                progress = None if name is None else Delivery(name, 1, True, fingerprint=fingerprint(rest))
-                await self._queue.submit_row(target.stream, row, progress)
+            if (row := target.read_row(rest) if target.read_row else None) is not None:
+                future = asyncio.get_running_loop().create_future()
+                self._queue.submit_row(target.stream, row, one_record(post.delivery, rest), future)
+                await future
                 self.figures.accepted += 1
                 return ONE
             return await self._take_records(self._intake(post, recipe, None), rest)
         except StaleDelivery as stale:
-            if stale.known is None:
-                raise
-            if stale.known.complete:
-                return self._again(again(stale.known, [rest]))
-            return await self._take_records(self._intake(post, recipe, stale.known), rest)
+            return await self.go_on(post, recipe, rest, stale)
+
+    async def go_on(self, post: Post, recipe: Recipe, rest: bytes, stale: StaleDelivery) -> Receipt:
+        """Take a body whose delivery the store knows already: what is missing of it, or nothing."""
+        if stale.known is None:
+            raise stale
+        if stale.known.complete:
+            return self._again(again(stale.known, [rest]))
+        return await self._take_records(self._intake(post, recipe, stale.known), rest)
 
     async def _take_records(self, intake: Intake, whole: bytes) -> Receipt:
         batches = [batch for batch in (intake.feed(whole), intake.close()) if batch is not None]
@@ -187,7 +190,7 @@ class Webhook:
 
     async def _take_blocks(self, post: Post, blocks: AsyncIterator[bytes]) -> Receipt:
         if post.target.gzip:
-            blocks = inflated(blocks, self._limits)
+            blocks = inflated(blocks, self.limits)
         known = await self._known(post)
         recipe, first = post.target.recipe, b""
         if recipe is None:
@@ -236,13 +239,18 @@ class Webhook:
     def _intake(self, post: Post, recipe: Recipe, known: Delivery | None) -> Intake:
         def decoder(kind: Any, skip: int) -> Decoder:
             return open_decoder(
-                post.target.content_type, kind, path=recipe.items, max_record=self._limits.max_record, skip=skip
+                post.target.content_type, kind, path=recipe.items, max_record=self.limits.max_record, skip=skip
             )
 
         try:
             return Intake(post.target.stream, recipe, decoder, delivery=post.delivery, known=known, cut=self._cut)
         except ValueError as error:
             raise Problem.of(400, "the configuration must fit the body", error, "see /docs") from error
+
+
+def one_record(delivery: str | None, body: bytes) -> Delivery | None:
+    """Return the progress that a body of one record is, where it has an id."""
+    return None if delivery is None else Delivery(delivery, 1, True, fingerprint=fingerprint(body))
 
 
 async def _compared(known: Delivery, first: bytes, blocks: AsyncIterator[bytes]) -> Receipt:

@@ -66,6 +66,14 @@ def until(true: Callable[[], bool], tries: int = 2_000) -> None:
     raise AssertionError("it never became true")
 
 
+def accepts(url: str) -> bool:
+    try:
+        with Wire(url):
+            return True
+    except OSError:
+        return False
+
+
 class Wire:
     """A bare connection: what is sent, and when, is the test's business."""
 

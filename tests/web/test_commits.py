@@ -123,7 +123,7 @@ def test_whose_events_were_known_is_told_so_and_nobody_else() -> None:
         first = commits.submit(row(b"0"))
         await in_commit(store)
         known = [commits.submit(Batch("s", [b"1", b"2"], ids=["a", "b"])) for _ in range(2)]
-        others = [commits.submit(row(b"3")), commits.submit_row("s", b"4", None)]
+        others = [commits.submit(row(b"3")), commits.submit(row(b"4"))]
         stale = commits.submit(row(b"bad", deliveries=(Delivery("d", 2, True, start=1),)))
         store.gate.set()
         assert await asyncio.gather(first, *known, *others) == [0, 1, 1, 0, 0]

@@ -24,7 +24,7 @@ from arion_lib.web import serve as serve_command
 from arion_lib.web import server
 from arion_lib.web.late_broker import LateBroker
 from arion_lib.web.requests import Limits
-from tests.web.client import Wire, get, post, until
+from tests.web.client import Wire, accepts, get, post, until
 from tests.web.conftest import Serve, Served
 
 LINES = {"content-type": "application/x-ndjson"}
@@ -276,14 +276,6 @@ def test_sigterm_lets_what_is_in_flight_end_and_sends_it_on(nursery: Nursery, tm
         assert ids(store) == ["e1"]
         assert store.status().outbox_entries == 0
     assert messages(tmp_path / "queue") == ["e1"]
-
-
-def accepts(url: str) -> bool:
-    try:
-        with Wire(url):
-            return True
-    except OSError:
-        return False
 
 
 def test_after_kill_nine_a_body_goes_on_where_its_last_batch_ended(nursery: Nursery, tmp_path: Path) -> None:

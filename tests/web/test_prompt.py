@@ -1,0 +1,270 @@
+"""The short way answers as the long way does, in its turn, and not before the event is durable."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from arion_lib.pipeline.batch import Batch
+from arion_lib.pipeline.store import SqliteStore
+from arion_lib.pipeline.stored import StoreBusy
+from arion_lib.web.prompt import PromptProtocol
+from arion_lib.web.requests import Limits
+from arion_lib.web.signatures import sign
+from tests.web.client import Answer, Wire, accepts, until
+from tests.web.conftest import Serve, Served
+
+JSON = "content-type: application/json\r\n"
+EVENT = b'{"id": "e1", "amount": 7}'
+
+
+@pytest.fixture(autouse=True)
+def taken(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The bodies that went the short way."""
+    bodies: list[bytes] = []
+    offer = PromptProtocol._offer
+
+    def noting(self: PromptProtocol, body: bytes) -> bool:
+        took = offer(self, body)
+        bodies.extend([body] if took else [])
+        return took
+
+    monkeypatch.setattr(PromptProtocol, "_offer", noting)
+    return bodies
+
+
+def request(body: bytes, further: str = JSON, line: str = "POST /webhook/orders HTTP/1.1") -> bytes:
+    return f"{line}\r\nhost: test\r\n{further}content-length: {len(body)}\r\n\r\n".encode() + body
+
+
+def ask(served: Served, *pieces: bytes) -> Answer:
+    """Send a request in these pieces, each after the server has read the one before."""
+    with Wire(served.url) as wire:
+        for number, piece in enumerate(pieces):
+            if number:
+                until(lambda: served.service.webhook.figures.in_flight == 1)
+            wire.send(piece)
+        return wire.answer()
+
+
+def without_date(answer: Answer) -> tuple[Any, ...]:
+    return answer.status, {name: value for name, value in answer.headers.items() if name != "date"}, answer.body
+
+
+def rows(served: Served) -> list[bytes]:
+    return [row.body for row in served.store.rows("orders", limit=1_000)]
+
+
+@pytest.mark.parametrize(
+    ("short", "body", "further", "line"),
+    [
+        (True, EVENT, JSON, "POST /webhook/orders HTTP/1.1"),
+        (True, EVENT + b"\n", "", "POST /webhook/orders?fields=id,amount HTTP/1.1"),
+        (True, EVENT, JSON + "webhook-id: msg_1\r\n", "POST /webhook/orders HTTP/1.1"),
+        (True, EVENT, JSON + "connection: close\r\n", "POST /webhook/orders HTTP/1.1"),
+        (False, EVENT + b"\n" + EVENT, JSON, "POST /webhook/orders HTTP/1.1"),
+        (False, b"[" + EVENT + b"]", JSON, "POST /webhook/orders HTTP/1.1"),
+        (False, EVENT, JSON, "POST /webhook/orders?group_by=id HTTP/1.1"),
+        (False, EVENT, JSON, "POST /webhook/orders HTTP/1.0"),
+        (False, EVENT, JSON, "POST /webhook/%6Frders HTTP/1.1"),
+        (False, b'{"id": ', JSON, "POST /webhook/orders HTTP/1.1"),
+        (False, b"x", JSON, "POST /webhook/orders?colour=red HTTP/1.1"),
+        (False, EVENT, "content-type: text/css\r\n", "POST /webhook/orders HTTP/1.1"),
+        (False, EVENT, JSON + "content-encoding: gzip\r\n", "POST /webhook/orders HTTP/1.1"),
+        (False, EVENT, JSON + "webhook-id: \xe9\r\n", "POST /webhook/orders HTTP/1.1"),
+        (False, EVENT, JSON, "PUT /webhook/orders HTTP/1.1"),
+        (False, EVENT, JSON, "POST /webhook/ HTTP/1.1"),
+        (False, EVENT, JSON, "POST /elsewhere HTTP/1.1"),
+    ],
+)
+def test_both_ways_answer_the_same_and_store_the_same(
+    serve: Serve, tmp_path: Path, taken: list[bytes], short: bool, body: bytes, further: str, line: str
+) -> None:
+    whole = request(body, further, line)
+    found = []
+    for name, prompt in (("short", True), ("long", False)):
+        with SqliteStore(tmp_path / f"{name}.db") as store, serve(store=store) as served:
+            if not prompt:
+                served.app.prompt = None
+            found.append((without_date(ask(served, whole)), rows(served), served.service.webhook.figures.as_dict()))
+    assert found[0] == found[1]
+    assert taken == ([body] if short else [])
+
+
+def test_a_body_that_comes_later_goes_the_long_way(served: Served, taken: list[bytes]) -> None:
+    whole = request(EVENT)
+    assert ask(served, whole[:-5], whole[-5:]).json["accepted"] == 1
+    assert ask(served, whole[: -len(EVENT)], whole[-len(EVENT) :]).json["accepted"] == 1
+    assert taken == []
+    assert ask(served, whole).json["accepted"] == 1
+    assert taken == [EVENT]
+
+
+class HeldStore(SqliteStore):
+    """A store that commits when it is let, and may be told to fail."""
+
+    gate = threading.Event()
+    entered = threading.Event()
+    failure: Exception | None = None
+
+    def commit_all(self, batches: Iterable[Batch]) -> dict[int, int]:
+        self.entered.set()
+        assert self.gate.wait(20)
+        if self.failure:
+            raise self.failure
+        return super().commit_all(batches)
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Iterator[HeldStore]:
+    with HeldStore(tmp_path / "held.db") as store:
+        store.gate, store.entered, store.failure = threading.Event(), threading.Event(), None
+        yield store
+        store.gate.set()
+
+
+def test_nothing_is_answered_before_the_event_is_durable(serve: Serve, held: HeldStore, taken: list[bytes]) -> None:
+    with serve(store=held) as served, Wire(served.url) as wire:
+        wire.send(request(EVENT))
+        assert held.entered.wait(20)
+        wire.socket.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            wire.socket.recv(1)
+        wire.socket.settimeout(20)
+        held.gate.set()
+        assert wire.answer().json["accepted"] == 1
+        assert (rows(served), len(taken)) == ([b'{"id":"e1","amount":7}'], 1)
+
+
+def test_pipelined_requests_are_answered_in_their_order(serve: Serve, held: HeldStore, taken: list[bytes]) -> None:
+    events = [b'{"id": "e%d"}' % number for number in range(4)]
+    with serve(store=held) as served, Wire(served.url) as wire:
+        bad = request(b"", line="POST /webhook/orders?colour=red HTTP/1.1")
+        wire.send(request(events[0]) + bad + request(events[1]) + request(events[2]))
+        assert held.entered.wait(20)
+        held.gate.set()
+        reader = wire.socket.makefile("rb")
+        assert [status_of(reader) for _ in range(4)] == [200, 400, 200, 200]
+        wire.send(request(events[3]))
+        assert status_of(reader) == 200
+        assert sorted(rows(served)) == [event.replace(b" ", b"") for event in events]
+        assert taken[0] == events[0]
+        assert taken[-1] == events[3], "and the connection is as good as new"
+        reader.close()
+
+
+def status_of(reader: Any) -> int:
+    """Read one answer of several on a connection."""
+    status = int(reader.readline().split()[1])
+    length = 0
+    while (line := reader.readline().strip()) != b"":
+        name, _, value = line.partition(b": ")
+        length = int(value) if name.lower() == b"content-length" else length
+    reader.read(length)
+    return status
+
+
+def test_a_known_delivery_is_told_so_and_another_body_under_its_id_refused(served: Served, taken: list[bytes]) -> None:
+    named = JSON + "webhook-id: msg_1\r\n"
+    with Wire(served.url) as wire:
+        answers = [wire.send(request(body, named)).answer() for body in (EVENT, EVENT, b'{"id": "e2"}', EVENT)]
+    assert [answer.status for answer in answers] == [200, 200, 422, 200]
+    assert [answers[number].json["duplicates"] for number in (0, 1, 3)] == [0, 1, 1]
+    assert len(taken) == 4
+    figures = served.service.webhook.figures
+    assert (figures.in_flight, figures.accepted, figures.duplicates) == (0, 1, 2)
+    assert figures.answers == {200: 3, 422: 1}
+    assert not served.service.webhook.arriving
+
+
+def test_a_second_sender_of_a_pending_delivery_is_told_to_wait(serve: Serve, held: HeldStore) -> None:
+    named = JSON + "webhook-id: msg_1\r\n"
+    with serve(store=held) as served, Wire(served.url) as one:
+        one.send(request(EVENT, named))
+        assert held.entered.wait(20)
+        assert ask(served, request(EVENT, named)).status == 409
+        held.gate.set()
+        assert one.answer().json["accepted"] == 1
+
+
+def test_a_store_that_fails_is_answered_as_on_the_long_way(serve: Serve, held: HeldStore, taken: list[bytes]) -> None:
+    held.gate.set()
+    with serve(store=held) as served:
+        held.failure = StoreBusy("locked")
+        short = without_date(ask(served, request(EVENT)))
+        served.app.prompt = None
+        assert without_date(ask(served, request(EVENT))) == short
+        assert (short[0], len(taken)) == (503, 1)
+        held.failure = None
+        assert ask(served, request(EVENT)).status == 200
+
+
+@pytest.mark.parametrize("bound", ["in flight", "waiting"])
+def test_past_a_bound_the_long_way_refuses(serve: Serve, held: HeldStore, bound: str, taken: list[bytes]) -> None:
+    limits = Limits(max_in_flight=1) if bound == "in flight" else Limits(max_waiting=1)
+    with serve(store=held, limits=limits) as served, Wire(served.url) as one, Wire(served.url) as two:
+        one.send(request(EVENT))
+        assert held.entered.wait(20)
+        if bound == "waiting":
+            two.send(request(EVENT))
+            until(lambda: served.service.webhook.figures.in_flight == 2)
+        refused = ask(served, request(EVENT))
+        assert (refused.status, refused.headers["retry-after"]) == (429, "1")
+        held.gate.set()
+        assert one.answer().status == 200
+        assert len(taken) == 1 + (bound == "waiting")
+
+
+def test_a_server_that_drains_answers_what_is_pending(serve: Serve, held: HeldStore, taken: list[bytes]) -> None:
+    found: list[Answer] = []
+
+    def send(served: Served, sent: Callable[[], object]) -> None:
+        with Wire(served.url) as wire:
+            wire.send(request(EVENT))
+            sent()
+            found.append(wire.answer())
+
+    def commit_once_it_stops(url: str) -> None:
+        until(lambda: not accepts(url))
+        held.gate.set()
+
+    with serve(store=held) as served:
+        threads = [
+            threading.Thread(target=send, args=(served, lambda: held.entered.wait(20))),
+            threading.Thread(target=commit_once_it_stops, args=(served.url,)),
+        ]
+        for thread in threads:
+            thread.start()
+        assert held.entered.wait(20)
+    for thread in threads:
+        thread.join(20)
+    assert found[0].json["accepted"] == 1
+    assert found[0].headers["connection"] == "close"
+    assert len(taken) == 1
+
+
+def test_a_sender_that_is_gone_does_not_take_its_event_along(serve: Serve, held: HeldStore) -> None:
+    with serve(store=held) as served:
+        with Wire(served.url) as wire:
+            wire.send(request(EVENT, JSON + "webhook-id: msg_1\r\n"))
+            assert held.entered.wait(20)
+        held.gate.set()
+        until(lambda: served.service.webhook.figures.in_flight == 0)
+        assert len(rows(served)) == 1
+        assert ask(served, request(EVENT, JSON + "webhook-id: msg_1\r\n")).json["duplicates"] == 1
+
+
+def test_signed_posts_are_verified_first(serve: Serve, taken: list[bytes]) -> None:
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    with serve(secrets=[secret]) as served:
+        now = int(time.time())
+        signed = f"webhook-id: msg_1\r\nwebhook-timestamp: {now}\r\n"
+        signed += f"webhook-signature: {sign(secret, 'msg_1', now, EVENT)}\r\n"
+        assert ask(served, request(EVENT)).status == 401
+        assert ask(served, request(EVENT, JSON + signed)).status == 200
+        assert taken == []
