@@ -15,7 +15,7 @@ import contextlib
 import typing
 from typing import Any
 
-from arion_lib.contracts.hints import Hint, bare, origin_of, substitute
+from arion_lib.contracts.hints import Hint, bare, is_unpacked, origin_of, substitute
 
 Arguments = tuple[Hint, ...]
 
@@ -75,6 +75,8 @@ def elements_of_tuple(arguments: Arguments) -> Hint:
     (<class 'int'>, True)
     """
     kinds = [a for a in arguments if a is not Ellipsis and a != ()]
+    if any(map(is_unpacked, kinds)):
+        return Any
     if not kinds:
         return typing.Never
     hint = kinds[0]

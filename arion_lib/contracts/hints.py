@@ -14,8 +14,8 @@ import inspect
 import sys
 import types
 import typing
-from collections.abc import Mapping
-from typing import Any, ForwardRef, Generic, Protocol, TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, ForwardRef, Generic, ParamSpec, Protocol, TypeVar, TypeVarTuple
 
 Hint = Any
 """An annotation: a class, a typing construct, a string or nothing (`inspect.Parameter.empty`)."""
@@ -37,6 +37,31 @@ def is_unknown(hint: Hint) -> bool:
     (True, True, True, False)
     """
     return hint is EMPTY or hint is Any or isinstance(hint, STRINGS)
+
+
+def is_unpacked(hint: Hint) -> bool:
+    """Tell whether `hint` stands for any number of hints: `*Ts`, `*tuple[int, ...]`, `Unpack[...]`.
+
+    >>> Ts = typing.TypeVarTuple("Ts")
+    >>> [is_unpacked(part) for part in typing.get_args(tuple[int, *Ts])]
+    [False, True]
+    """
+    return origin_of(hint) is typing.Unpack or getattr(hint, "__unpacked__", False) is True
+
+
+def flattened(arguments: Iterable[Hint]) -> list[Hint]:
+    """Return the arguments of a tuple without unpacked tuples of a known length: those are written out.
+
+    >>> flattened(typing.get_args(tuple[int, *tuple[str, bytes]]))
+    [<class 'int'>, <class 'str'>, <class 'bytes'>]
+    """
+    found: list[Hint] = []
+    for hint in arguments:
+        inner = typing.get_args(hint) if is_unpacked(hint) else ()
+        if origin_of(hint) is typing.Unpack:
+            inner = typing.get_args(inner[0])
+        found += [hint] if not inner or inner[-1] is Ellipsis else flattened(inner)
+    return found
 
 
 def resolve(hint: Hint, names: Mapping[str, Any], local: Mapping[str, Any] | None = None) -> Hint:
@@ -88,7 +113,7 @@ def needs_resolving(hint: Hint) -> bool:
 
 
 def bare(hint: Hint) -> Hint:
-    """Strip what does not change the values that fit: `Annotated`, `ClassVar`, `Final`, `type X = ...`, `NewType`.
+    """Strip what does not change the values that fit: `Annotated`, `ClassVar`, `Final`, `type X = ...`, `TypeGuard`.
 
     >>> bare(typing.Annotated[int, "metres"]), bare(None)
     (<class 'int'>, <class 'NoneType'>)
@@ -103,6 +128,7 @@ def bare(hint: Hint) -> Hint:
     return hint
 
 
+_GUARDS = (typing.TypeGuard, getattr(typing, "TypeIs", typing.TypeGuard))  # TypeIs: Python 3.13
 _WRAPPERS = (typing.Annotated, typing.ClassVar, typing.Final, typing.Required, typing.NotRequired)
 
 
@@ -113,6 +139,8 @@ def _stripped(hint: Hint) -> Hint:
         return str
     if hint is typing.ClassVar or hint is typing.Final:
         return Any
+    if origin_of(hint) in _GUARDS:
+        return bool
     if origin_of(hint) in _WRAPPERS:
         return hint.__origin__ if hasattr(hint, "__metadata__") else hint.__args__[0]
     return _alias_value(hint)
@@ -150,9 +178,35 @@ def substitute(hint: Hint, arguments: Arguments) -> Hint:
     if origin_of(hint) is None or not isinstance(parameters, tuple) or not any(p in arguments for p in parameters):
         return hint
     try:
-        return hint[tuple(arguments.get(p, p) for p in parameters)]
-    except TypeError:  # a parameter specification or a tuple of variables: unknown is right
+        return hint[tuple(_spliced(parameters, arguments))]
+    except TypeError:  # a parameter specification: unknown is right
         return Any
+
+
+def _spliced(hints: Iterable[Hint], known: Arguments) -> Iterator[Hint]:
+    """Yield each hint with its variables replaced; a tuple of variables is replaced by all that it stands for."""
+    for hint in hints:
+        variable = typing.get_args(hint)[0] if origin_of(hint) is typing.Unpack else hint
+        if isinstance(variable, ParamSpec):
+            yield known.get(variable, variable)
+        elif not isinstance(variable, TypeVarTuple):
+            yield substitute(hint, known)
+        elif variable in known:
+            yield from known[variable]
+        else:
+            yield typing.Unpack[variable]
+
+
+def _bound(parameters: tuple[Any, ...], given: Sequence[Hint]) -> dict[Any, Any]:
+    """Return what each parameter of a generic class stands for: a tuple of variables for a tuple of hints."""
+    many = next((i for i, p in enumerate(parameters) if isinstance(p, TypeVarTuple)), None)
+    if many is None:
+        return dict(zip(parameters, given if len(given) == len(parameters) else (Any,) * len(parameters), strict=True))
+    if len(given) < len(parameters) - 1 or any(is_unpacked(hint) for hint in given):
+        return {p: Any for p in parameters if not isinstance(p, TypeVarTuple)}  # what is not known is not replaced
+    end = len(given) - (len(parameters) - many - 1)
+    before, after = zip(parameters, given[:many], strict=False), zip(parameters[many + 1 :], given[end:], strict=True)
+    return {**dict(before), parameters[many]: tuple(given[many:end]), **dict(after)}
 
 
 def type_arguments(cls: type) -> dict[type, dict[Any, Hint]]:
@@ -177,8 +231,7 @@ def _collect(cls: type, known: dict[Any, Hint], found: dict[type, dict[Any, Hint
             continue
         parameters = getattr(origin, "__parameters__", ())
         given = typing.get_args(base)
-        arguments = given if given and len(given) == len(parameters) else (Any,) * len(parameters)
-        _collect(origin, {p: substitute(a, known) for p, a in zip(parameters, arguments, strict=True)}, found)
+        _collect(origin, _bound(parameters, list(_spliced(given, known))), found)
 
 
 def local_names(function: object, owner: type | None, frame_locals: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -233,6 +286,8 @@ def text(hint: Hint) -> str:
 
 def _text_of_type(hint: Hint) -> str:
     origin, args = origin_of(hint), typing.get_args(hint)
+    if is_unpacked(hint):
+        return f"*{text(args[0])}" if origin is typing.Unpack else f"*{name_of(origin)}[{', '.join(map(text, args))}]"
     if origin is None:
         return name_of(hint) if isinstance(hint, type) else str(hint).replace("typing.", "").lstrip("~+-")
     if origin in UNIONS:

@@ -22,7 +22,7 @@ from typing import Any
 
 from arion_lib.contracts.generics import arguments_as
 from arion_lib.contracts.guards import RETURN, Check, Plan, guard
-from arion_lib.contracts.hints import EMPTY, Arguments, Hint, is_unknown, origin_of, type_arguments
+from arion_lib.contracts.hints import EMPTY, Arguments, Hint, is_unknown, is_unpacked, origin_of, type_arguments
 from arion_lib.contracts.levels import Level
 from arion_lib.contracts.members import Flow, Kind, Member
 from arion_lib.contracts.metrics import MetricsByClass
@@ -156,14 +156,10 @@ def _argument_checks(own: Signature, asked: Asked) -> Iterator[Check]:
 def _own_check(parameter: Parameter, place: Any) -> Check:
     hint: Hint = parameter.annotation
     if parameter.kind is STAR:
-        hint = EMPTY if is_unknown(hint) else tuple[hint, ...]
+        hint = EMPTY if is_unknown(hint) else tuple[(hint,)] if is_unpacked(hint) else tuple[hint, ...]
     elif parameter.kind is DOUBLE_STAR:
-        hint = EMPTY if is_unknown(hint) or _is_unpacked(hint) else dict[str, hint]
+        hint = EMPTY if is_unknown(hint) or is_unpacked(hint) else dict[str, hint]
     return Check(f"parameter {parameter.name!r}", parameter.name, hint, place, default=parameter.default)
-
-
-def _is_unpacked(hint: Hint) -> bool:
-    return origin_of(hint) is typing.Unpack
 
 
 def _any_of(hints: Sequence[Hint]) -> Hint:
@@ -205,7 +201,7 @@ def _promised_star(
 ) -> Check | None:
     """Check what is collected by a star, apart from what the contract has names for."""
     hint: Hint = want.annotation
-    if target.kind is not want.kind or is_unknown(hint):
+    if target.kind is not want.kind or is_unknown(hint) or is_unpacked(hint):
         return None
     label = f"parameter {want.name!r}"
     if want.kind is STAR:

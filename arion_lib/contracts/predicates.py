@@ -15,7 +15,7 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
-from arion_lib.contracts.hints import UNIONS, Hint, bare, is_unknown, origin_of
+from arion_lib.contracts.hints import UNIONS, Hint, bare, flattened, is_unknown, is_unpacked, origin_of
 from arion_lib.contracts.levels import Level
 from arion_lib.contracts.subtypes import protocol_members, required_keys
 
@@ -92,7 +92,7 @@ def _is_foreign(hint: Hint) -> bool:
 
 
 def _expression(hint: Hint, value: str, source: Source) -> str | None:
-    if is_unknown(hint) or hint is object:
+    if is_unknown(hint) or hint is object or is_unpacked(hint):
         return None
     if hint in (typing.Never, typing.NoReturn):
         return "False"
@@ -252,8 +252,11 @@ def _mapping(arguments: tuple[Hint, ...], value: str, source: Source) -> str | N
 def _tuple(arguments: tuple[Hint, ...], value: str, source: Source) -> str | None:
     if len(arguments) == 2 and arguments[1] is Ellipsis:
         return _each(arguments[0], value, source, indexed=True)
-    parts = [f"{PREFIX}len({value}) == {len(arguments)}"]
-    for index, hint in enumerate(arguments):
+    hints = flattened(arguments)
+    end = next((index for index, hint in enumerate(hints) if is_unpacked(hint)), None)  # from here on any number
+    parts = [f"{PREFIX}len({value}) {f'== {len(hints)}' if end is None else f'>= {len(hints) - 1}'}"]
+    for index, hint in enumerate(hints):
+        index -= len(hints) if end is not None and index > end else 0
         item = source.variable()
         if test := expression(hint, item, source):
             parts.append(f"({item} := {value}[{index}], {test})[1]")

@@ -17,7 +17,17 @@ import typing
 from typing import Any
 
 from arion_lib.contracts.generics import arguments_as, elements_of_tuple, is_contravariant
-from arion_lib.contracts.hints import UNIONS, Hint, bare, is_unknown, module_names, origin_of, resolve
+from arion_lib.contracts.hints import (
+    UNIONS,
+    Hint,
+    bare,
+    flattened,
+    is_unknown,
+    is_unpacked,
+    module_names,
+    origin_of,
+    resolve,
+)
 
 DEPTH = 30
 """How deep nested and recursive annotations are followed; below that they count as unknown."""
@@ -50,7 +60,7 @@ _VARIABLES = (typing.TypeVar, typing.ParamSpec, typing.TypeVarTuple)
 
 def _says_nothing(hint: Hint) -> bool:
     """Tell whether `hint` is a form whose values are not judged: a type variable, a parameter specification, ..."""
-    return isinstance(hint, _VARIABLES) or hint is typing.Self
+    return isinstance(hint, _VARIABLES) or hint is typing.Self or is_unpacked(hint)
 
 
 def _is_new_type(hint: Hint) -> bool:
@@ -201,6 +211,9 @@ def _tuple(narrow: Hint, wide: Hint, depth: int) -> bool:
         return True
     if not wanted and wide is not tuple[()]:
         return True
+    given, wanted = tuple(flattened(given)), tuple(flattened(wanted))
+    if any(map(is_unpacked, (*given, *wanted))):
+        return True  # of an unknown length: not judged
     if len(wanted) == 2 and wanted[1] is Ellipsis:
         return is_subtype(elements_of_tuple(given), wanted[0], depth)
     if len(given) == 2 and given[1] is Ellipsis:

@@ -8,7 +8,7 @@ import sys
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Sized
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, Protocol, TypeVar, TypeVarTuple, runtime_checkable
 
 import attrs
 import pytest
@@ -19,6 +19,7 @@ from arion_lib.contracts.violations import ContractCallError, ContractError, Loc
 from tests.contracts.shop import codes, define, refused
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 registry = Registry()
 
 
@@ -409,3 +410,32 @@ def test_a_contract_does_not_keep_its_refused_or_forgotten_classes_alive() -> No
     del Gone
     gc.collect()
     assert dead() is None
+
+
+def test_a_contract_over_a_tuple_of_variables_asks_for_the_tuple_that_a_class_names() -> None:
+    class Sink(Contract, Generic[*Ts, T], registry=Registry()):
+        @abstractmethod
+        def put(self, *row: *Ts) -> tuple[*Ts]: ...
+        @abstractmethod
+        def last(self, row: tuple[*Ts]) -> T: ...
+
+    class Rows(Sink[int, str, bool]):
+        def put(self, *row: *tuple[int, str]) -> tuple[int, str]:
+            return row
+
+        def last(self, row: Any) -> bool:
+            return row == (1, "a")
+
+    assert Rows().put(1, "a") == (1, "a")
+    assert Rows().last((1, "a"))
+    with pytest.raises(ContractError, match=r"contract  def last\(row: tuple\[int, str\]\) -> bool"):
+
+        class Broken(Sink[int, str, bool]):
+            def put(self, *row: Any) -> tuple[int, str]:
+                return 1, "a"
+
+            def last(self, row: tuple[int, int]) -> bool:
+                return True
+
+    any_number: Any = type(Sink)("AnyNumber", (Sink,), {"put": lambda self, *row: row, "last": lambda self, row: 0})
+    assert any_number().put(1, 2, 3) == (1, 2, 3)  # nothing was named, so anything fits

@@ -6,7 +6,7 @@ import collections
 import collections.abc as abc
 import enum
 import typing
-from typing import Annotated, Any, Literal, NewType, Protocol, TypedDict
+from typing import Annotated, Any, Literal, NewType, Protocol, TypedDict, TypeVarTuple, Unpack
 
 import pytest
 from beartype.door import is_bearable
@@ -19,6 +19,7 @@ from arion_lib.contracts.predicates import fits
 from tests.contracts.test_subtypes import hints, values
 
 UserId = NewType("UserId", int)
+Ts = TypeVarTuple("Ts")
 Positive = Annotated[int, Is[lambda n: n > 0]]
 
 
@@ -53,6 +54,10 @@ PAIRS = [
     (Film, {"title": "a"}, {"minutes": 3}), (Film, {"title": "a", "minutes": 3}, {"title": "a", "minutes": "3"}),
     (typing.Never, ..., 3), (Positive, 3, -3), (list[list[int]], [[1]], [["a"]]),
     (list[dict[str, tuple[int, ...]]], [{"a": (1,)}], [{"a": ("b",)}]),
+    (tuple[*Ts], (1, "a"), [1]), (tuple[int, *Ts], (1, "a", "b"), ("a", 1)), (tuple[int, *Ts], (1,), ()),
+    (tuple[int, *tuple[str, bytes]], (1, "a", b"b"), (1, "a", "b")),
+    (tuple[*tuple[int, ...], str], (1, 2, "a"), (1, 2)), (typing.Tuple[Unpack[tuple[int, str]]], (1, "a"), (1,)),  # noqa: UP006, UP044
+    (typing.TypeGuard[int], True, "yes"),
 ]  # fmt: skip
 
 
