@@ -83,7 +83,7 @@ def _longest_silence(scheduler: Scheduler, tasks: int = 1_000) -> float:
     return max(after - before for before, after in pairwise(ends))
 
 
-def peer_kill_job(name: str, others: int) -> tuple[float | str, int]:
+def peer_kill_job(name: str, others: int, patience: float) -> tuple[float | str, int]:
     """Kill the worker of one task while `others` wait; what became of it, and how many of the others were lost."""
     with tempfile.TemporaryDirectory() as folder, opened(name) as pool:
         path = str(Path(folder) / "victim")
@@ -92,7 +92,7 @@ def peer_kill_job(name: str, others: int) -> tuple[float | str, int]:
         waiting = [pool.submit(nap, number, NAP) for number in range(others)]
         killed = time.monotonic()
         os.kill(pid, signal.SIGKILL)
-        until = killed + PATIENCE
+        until = killed + patience
         lost = sum(_fate(pool, handle, until) != number * number for number, handle in enumerate(waiting))
         fate = _fate(pool, victim, until)
         return (fate[1] - killed if isinstance(fate, tuple) else fate), lost
@@ -122,7 +122,7 @@ def kill(lab: Lab) -> Iterator[Row]:
         seconds, silence = found
         lines.append(("ours", f"runs again: {spread(seconds)}", f"longest pause of the queue {span(silence)}"))
     for name in lab.present(*POOLS)[1:]:
-        answer = lab.once(peer_kill_job, name, others)
+        answer = lab.once(peer_kill_job, name, others, PATIENCE)
         if isinstance(answer, str):
             lines.append((name, answer))
             continue
