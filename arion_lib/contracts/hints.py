@@ -288,7 +288,7 @@ def _text_of_type(hint: Hint) -> str:
     origin, args = origin_of(hint), typing.get_args(hint)
     if is_unpacked(hint):
         return f"*{text(args[0])}" if origin is typing.Unpack else f"*{name_of(origin)}[{', '.join(map(text, args))}]"
-    if origin is None:
+    if origin is None or isinstance(origin, ParamSpec):
         return name_of(hint) if isinstance(hint, type) else str(hint).replace("typing.", "").lstrip("~+-")
     if origin in UNIONS:
         return " | ".join(map(text, args))

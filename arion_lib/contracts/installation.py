@@ -63,6 +63,8 @@ def guard_all(cls: type, spec: Spec, promised: Promised, found: Found) -> None:
         member = found[name]
         if member is None or is_abstract(member.raw) or member.kind is Kind.ATTRIBUTE:
             continue
+        if promises[0].kind is Kind.ATTRIBUTE and member.kind is not Kind.PROPERTY:
+            continue  # a callable that is the attribute's value: what it returns was not promised
         inherited = member.owner is not cls
         guarded_in = _guarded_in(cls, member, promises) if inherited else None
         if guarded_in is not None and settings_of(guarded_in) == how:

@@ -134,3 +134,22 @@ def test_slots_without_a_dict_work() -> None:
         small.size = "x"  # type: ignore[assignment]
     assert small.size == 3
     assert not hasattr(small, "__dict__")
+
+
+def test_a_function_that_is_an_attributes_value_is_not_taken_for_a_method_that_was_promised() -> None:
+    class Hooked(Settings):
+        encoding = "utf-8"
+        key = staticmethod(lambda n: n + 1)
+
+    class Method(Settings):
+        encoding = "utf-8"
+
+        def key(self, n: int) -> int:
+            return n + 2
+
+    assert (Hooked().key(1), Hooked.key(1), Method().key(1)) == (2, 2, 3)
+    hooked = Hooked()
+    hooked.key = abs
+    assert hooked.key(-1) == 1
+    with pytest.raises(ContractCallError, match="attribute 'key' must be"):  # the control: the value is checked
+        hooked.key = 3  # type: ignore[assignment]
