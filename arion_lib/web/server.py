@@ -118,7 +118,7 @@ def configured(app: Any, *, drain: int = DRAIN_PATIENCE, backlog: int = 2_048) -
 
 def _protocol() -> Any:
     try:
-        from arion_lib.web.prompt import PromptProtocol  # needs httptools
+        from arion_lib.web.prompt_protocol import PromptProtocol  # needs httptools
     except ModuleNotFoundError:  # PyPy: uvicorn's own parser in Python, without the bound on heads
         return "h11"
     return PromptProtocol

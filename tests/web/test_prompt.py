@@ -13,7 +13,7 @@ import pytest
 from arion_lib.pipeline.batch import Batch
 from arion_lib.pipeline.store import SqliteStore
 from arion_lib.pipeline.stored import StoreBusy
-from arion_lib.web.prompt import PromptProtocol
+from arion_lib.web.prompt_protocol import PromptProtocol
 from arion_lib.web.requests import Limits
 from arion_lib.web.signatures import sign
 from tests.web.client import Answer, Wire, accepts, until
