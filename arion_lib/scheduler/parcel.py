@@ -1,0 +1,58 @@
+"""Calls on their way to one worker: packed in the order in which they are to be run.
+
+Idea        A worker is told of a function once; a call that needs an earlier one's result says so by that one's number.
+Invariant   Buffers are in the order in which the worker will want them: those of what a call needs, then its own.
+When wrong  A result that cannot travel raises `NotTransferableError`; the parcel is as it was before that call.
+See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_parcel.py
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from arion_lib.scheduler.calls import Linked
+from arion_lib.scheduler.values import Packed, encode
+from arion_lib.scheduler.worker_handle import MOST_KNOWN, WorkerHandle
+
+if TYPE_CHECKING:
+    from arion_lib.scheduler.frames import Buffer
+    from arion_lib.scheduler.task import Task
+
+
+class Parcel:
+    """Calls on their way to one worker: with the functions that it does not know yet, and the buffers."""
+
+    __slots__ = ("buffers", "calls", "forget", "functions", "worker")
+
+    def __init__(self, worker: WorkerHandle) -> None:
+        self.worker, self.forget = worker, len(worker.known) > MOST_KNOWN
+        self.calls: list[tuple[Any, ...]] = []
+        self.functions: list[tuple[int, bytes | None, bytes | None]] = []
+        self.buffers: list[Buffer] = []
+        if self.forget:
+            worker.known.clear()
+
+    def add(self, task: Task[Any]) -> None:
+        function = task._function
+        if function.number not in self.worker.known:
+            self.worker.known.add(function.number)
+            self.functions.append((function.number, function.data, function.context_data))
+        call = task._call
+        self.calls.append(call if type(call) is tuple else self._packed(task, call))
+
+    def _packed(self, task: Task[Any], call: Packed | Linked) -> tuple[Any, ...]:
+        needs = task._more.needs if task._more is not None else ()
+        dependencies = tuple(self._dependency(needed) for needed in needs)
+        if isinstance(call, Linked):
+            return (-task._function.number, call.args, call.places, dependencies)
+        self.buffers += call.buffers
+        return (-task._function.number, call.data, len(call.buffers), dependencies)
+
+    def _dependency(self, needed: Task[Any]) -> tuple[Any, ...]:
+        if not needed._state_now.final:
+            return (2, needed._run[1])
+        value = encode(needed._value, "result") if type(needed._value) is not Packed else needed._value
+        if type(value) is not Packed:
+            return (0, value)
+        self.buffers += value.buffers
+        return (1, value.data, len(value.buffers))

@@ -1,0 +1,271 @@
+"""The worker processes: how many there are, how they come and go, what their deaths cost.
+
+Idea        The pool is brought back to size in the moment in which a death is told; everybody else goes on.
+Invariant   A worker's death costs the call that it was running and no other: what it had answered is read from its
+            pipe, what it had not begun is put back.
+When wrong  Workers that die before they ever answered are not started for ever: the lane's tasks fail with the reason.
+See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_conformance.py
+"""
+
+from __future__ import annotations
+
+import functools
+import selectors
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from arion_lib.scheduler.errors import SchedulerError
+from arion_lib.scheduler.launch import Starter, StartMethod, starter
+from arion_lib.scheduler.note import STARTED
+from arion_lib.scheduler.snapshot import LaneStatus, WorkerState, WorkerStatus
+from arion_lib.scheduler.usage import Usage
+from arion_lib.scheduler.worker_handle import WorkerHandle
+
+if TYPE_CHECKING:
+    from arion_lib.scheduler.core import Core
+    from arion_lib.scheduler.frames import Message
+    from arion_lib.scheduler.ready import ReadyQueue
+    from arion_lib.scheduler.task import Task
+
+TRUST = 0.0005
+"""Seconds from a revocation until the note is believed: a store of the worker reaches us in far less."""
+STILLBORN = 5
+"""Workers in a row that may end without a word before the lane gives up."""
+
+
+class Pool(ABC):
+    """Worker processes of one lane; `_take` is what becomes of their answers."""
+
+    name = "processes"
+    ready: ReadyQueue[Task[Any]]
+
+    def __init__(
+        self,
+        size: int,
+        method: StartMethod,
+        *,
+        preload: Sequence[str],
+        grace: float,
+        recycle_after: int | None,
+        memory_limit: int | None,
+    ) -> None:
+        self.size, self.method = size, method
+        self.restarts = 0
+        self._preload, self._grace = tuple(preload), grace
+        self._recycle_after, self._memory_limit = recycle_after, memory_limit
+        self._workers: dict[int, WorkerHandle] = {}
+        self._numbers = 0
+        self._stillborn = 0
+        self._usage = Usage()
+        self._memory_check = 0.0
+        self._starter: Starter
+        self._core: Core
+        self._watched: int | None = None
+
+    @abstractmethod
+    def _take(self, worker: WorkerHandle, messages: list[Message]) -> None:
+        """Deal with what a worker has answered."""
+
+    def _hear(self, worker: WorkerHandle) -> None:
+        """Read what a worker has written."""
+        messages = worker.receive()
+        if messages:
+            self._take(worker, messages)
+        if worker.at_end and worker.number in self._workers:
+            self._core.unwatch(worker.child.outbox.fileno())
+            worker.kill()  # whatever closed its pipe, it cannot answer any more
+            if worker.child.process is not None:
+                worker.child.process.wait()
+            self._look_for_ends()
+
+    def open(self, core: Core) -> None:
+        self._core = core
+        self._starter = starter(self.method, self._preload)
+        self._watch_starter()
+        self._fill_up()
+
+    def scale(self, size: int) -> None:
+        """Change the number of workers: more at once, fewer as their running tasks end."""
+        self.size = size
+        live = [worker for worker in self._workers.values() if not worker.draining]
+        surplus = sorted(live, key=lambda worker: len(worker.outstanding))[: max(0, len(live) - size)]
+        for worker in surplus:
+            self._drain(worker)
+        self._fill_up()
+
+    def _fill_up(self) -> None:
+        while sum(not worker.draining for worker in self._workers.values()) < self.size:
+            self._start()
+
+    def _start(self) -> None:
+        self._numbers += 1
+        worker = WorkerHandle(self._starter.start(self._numbers))
+        self._workers[worker.number] = worker
+        self._core.watch(worker.child.outbox.fileno(), functools.partial(self._hear, worker))
+        if worker.child.watch is not None:
+            self._core.watch(worker.child.watch, self._look_for_ends)
+
+    def _drain(self, worker: WorkerHandle) -> None:
+        """Let a worker finish what it runs and nothing else."""
+        worker.draining = True
+        if worker.unstarted():
+            worker.revoke(time.monotonic(), TRUST)
+        elif not worker.outstanding:
+            worker.close_inbox(time.monotonic())
+
+    def _watch_starter(self) -> None:
+        watched = self._starter.watched()
+        if watched != self._watched:
+            if self._watched is not None:
+                self._core.unwatch(self._watched)
+            if watched is not None:
+                self._core.watch(watched, self._look_for_ends)
+            self._watched = watched
+
+    def _look_for_ends(self) -> None:
+        children = [worker.child for worker in self._workers.values()]
+        before = self._starter.watched()
+        ended = self._starter.ended(children)
+        if self._starter.watched() != before and self._watched is not None:
+            self._core.unwatch(self._watched)
+            self._watched = None
+        for child in ended:
+            self._bury(self._workers[child.number])
+
+    def _bury(self, worker: WorkerHandle) -> None:
+        """Read a dead worker's last answers, blame its death on the call that it was running, put back the others."""
+        while messages := worker.receive():
+            self._take(worker, messages)
+            if worker.at_end:
+                break
+        del self._workers[worker.number]
+        self._core.unwatch(worker.child.outbox.fileno())
+        if worker.choked:
+            self._core.unwatch(worker.child.inbox.fileno())
+        if worker.child.watch is not None:
+            self._core.unwatch(worker.child.watch)
+        number = worker.child.note.words[STARTED]
+        victim = worker.outstanding.pop(number, None)
+        began = worker.began(number) or 0.0
+        for task in reversed(worker.outstanding.values()):
+            self._core.put_back(task)
+        worker.outstanding.clear()
+        if victim is not None and not victim._state_now.final:
+            self._blame(worker, victim, began)
+        worker.child.close()
+        if not worker.draining:
+            self.restarts += 1
+            self._stillborn = 0 if worker.heard else self._stillborn + 1
+            if self._stillborn >= STILLBORN:
+                self._give_up(worker)
+            else:
+                self._fill_up()
+                self._watch_starter()
+
+    def _blame(self, worker: WorkerHandle, victim: Task[Any], began: float) -> None:
+        run = (worker.number, began, time.monotonic())
+        if worker.interrupting is not None and worker.interrupting[0] == worker.child.note.words[STARTED]:
+            self._core.time_out(victim, run)
+        else:
+            self._core.lose(victim, worker.child.exit_code, run)
+
+    def _give_up(self, worker: WorkerHandle) -> None:
+        code = worker.child.exit_code
+        error = SchedulerError(
+            f"worker processes cannot be started: {STILLBORN} in a row ended (the last with exit code {code}) before "
+            "they answered; see the standard error for their reason, often a module named in preload"
+        )
+        for task in self.ready.drain():
+            self._core.fail(task, error, None)
+
+    def _wait_to_write(self, worker: WorkerHandle) -> None:
+        inbox = worker.child.inbox.fileno()
+
+        def write() -> None:
+            if worker.flush():
+                self._core.unwatch(inbox)
+
+        self._core.watch(inbox, write, selectors.EVENT_WRITE)
+
+    def _recycle(self, worker: WorkerHandle) -> None:
+        self._drain(worker)
+        self.restarts += 1
+        self._fill_up()
+
+    def _check_memory(self, now: float) -> float:
+        if now >= self._memory_check:
+            self._memory_check = now + 0.5
+            for worker in list(self._workers.values()):
+                rss = self._usage.rss(worker.child.pid)
+                if rss is not None and rss > (self._memory_limit or 0) and not worker.draining:
+                    self._recycle(worker)
+        return self._memory_check
+
+    # --- what it looks like ---
+
+    def status(self, now: float) -> LaneStatus:
+        workers = tuple(self._describe(worker, now) for worker in self._workers.values())
+        running = sum(worker.state == "running" for worker in workers)
+        queued = self.ready.counts()
+        for worker in self._workers.values():
+            for number, task in worker.outstanding.items():
+                if worker.began(number) is None and not task._state_now.final:
+                    queued[task.options.priority] = queued.get(task.options.priority, 0) + 1
+        return LaneStatus(self.name, self.size, workers, queued, running, self.restarts)
+
+    def _describe(self, worker: WorkerHandle, now: float) -> WorkerStatus:
+        task, pid = worker.current(), worker.child.pid
+        state: WorkerState = "running" if task is not None else "idle" if worker.heard else "starting"
+        if worker.draining:
+            state = "draining" if worker.outstanding else "stopping"
+        began = worker.began(worker.child.note.words[STARTED]) if task is not None else None
+        return WorkerStatus(
+            worker.number,
+            self.name,
+            state,
+            pid,
+            task.name if task is not None else None,
+            task.number if task is not None else None,
+            max(0.0, now - began) if began else None,
+            worker.done,
+            worker.failed,
+            self._usage.cpu(pid),
+            self._usage.rss(pid),
+        )
+
+    def worker(self, number: int) -> WorkerHandle | None:
+        """Return a worker by its number."""
+        return self._workers.get(number)
+
+    # --- the end ---
+
+    def close(self, now: float) -> bool:
+        for worker in self._workers.values():
+            worker.draining = True
+            worker.close_inbox(now)
+            if worker.closing_since is not None and now - worker.closing_since > max(self._grace, 0.5):
+                worker.kill()
+        self._look_for_ends()
+        if self._workers:
+            return False
+        self._finish()
+        return True
+
+    def kill(self) -> None:
+        for worker in list(self._workers.values()):
+            worker.draining = True
+            worker.kill()
+        deadline = time.monotonic() + 2.0
+        while self._workers and time.monotonic() < deadline:
+            self._look_for_ends()
+            time.sleep(0.001)
+        self._finish()
+
+    def _finish(self) -> None:
+        if self._watched is not None:
+            self._core.unwatch(self._watched)
+            self._watched = None
+        self._starter.close()
+        self._usage.forget()
