@@ -17,6 +17,8 @@ from typing import Any
 from arion_lib.scheduler import Scheduler
 
 Call = Callable[..., Any]
+TASKS = "arion_lib.bench._scheduler_tasks"
+"""What ours imports before it forks workers; the pools that fork this process have it from the start."""
 CLOSING = 8.0
 """Seconds that closing may take: a pool with a killed worker may never manage it."""
 
@@ -59,7 +61,7 @@ class Ours(Pool):
     """`arion_lib.scheduler`, every feature on."""
 
     def __init__(self, workers: int, **options: Any) -> None:
-        self.scheduler = Scheduler(workers, **options)
+        self.scheduler = Scheduler(workers, preload=(TASKS,), **options)
         self.submit = self.scheduler.submit
 
     def map(self, fn: Call, items: Iterable[Any], chunk: int = 1) -> list[Any]:  # noqa: ARG002

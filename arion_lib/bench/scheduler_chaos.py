@@ -23,6 +23,7 @@ from typing import Any
 
 from arion_lib.bench._scheduler_child import Child
 from arion_lib.bench._scheduler_lab import Lab, asked, busy, row
+from arion_lib.bench._scheduler_peers import TASKS
 from arion_lib.bench._scheduler_rows import Row, Verdict, at_least
 from arion_lib.bench._scheduler_tasks import loops_for, work
 from arion_lib.scheduler import Scheduler
@@ -53,7 +54,7 @@ class Books:
 def chaos_job(tasks: int, loops: int, every: float | None, seed: int, limit: float) -> Books:
     """Run tasks on two workers, kill a random one each `every` seconds (None: never), and compare the results."""
     ends: Counter[int] = Counter()
-    with Scheduler(2, poison_after=NEVER_POISON) as scheduler:
+    with Scheduler(2, poison_after=NEVER_POISON, preload=(TASKS,)) as scheduler:
         for number in range(20):
             scheduler.submit(work, number, loops).result(limit)
         submit = scheduler.with_options(retries=tasks).submit

@@ -24,7 +24,7 @@ import psutil
 
 from arion_lib.bench._scheduler_child import Child, ChildFailedError, Hangs, alive, end
 from arion_lib.bench._scheduler_lab import Lab, busy, row
-from arion_lib.bench._scheduler_peers import POOLS, Ours, Pool, opened
+from arion_lib.bench._scheduler_peers import POOLS, TASKS, Ours, Pool, opened
 from arion_lib.bench._scheduler_rows import Row, Verdict, at_most, span, spread
 from arion_lib.bench._scheduler_tasks import (
     block,
@@ -44,6 +44,8 @@ from arion_lib.scheduler import Scheduler
 
 PATIENCE = 6.0
 """Seconds after which a peer's answer is not waited for any more."""
+PATIENCES = {"dask": 30.0}
+"""It starts a whole interpreter for a killed worker."""
 ENDLESS: dict[str, Callable[[str], None]] = {"Python": spin, "C": spin_in_c}
 DEATHS = 3
 """Workers that a poison task may kill."""
@@ -59,10 +61,10 @@ def kill_job(count: int) -> tuple[list[float], float]:
     Then a stream of 1 ms tasks while one worker of two is killed; the longest that none of them ended.
     """
     seconds = []
-    with tempfile.TemporaryDirectory() as folder, Scheduler(2, poison_after=count + 9) as scheduler:
-        scheduler.submit(nothing, 1).result()
+    with tempfile.TemporaryDirectory() as folder, Scheduler(2, poison_after=count + 9, preload=(TASKS,)) as scheduler:
         for number in range(count):
             path = str(Path(folder) / str(number))
+            _both_are_up(scheduler, Path(folder) / f"{number}-meeting")
             task = scheduler.with_options(retries=1).submit(stay_once, path)
             pid, _ = noted(path)
             killed = time.monotonic()
@@ -72,6 +74,12 @@ def kill_job(count: int) -> tuple[list[float], float]:
                 raise ValueError("the killed process ran the task again")
             seconds.append(began - killed)
         return seconds, _longest_silence(scheduler)
+
+
+def _both_are_up(scheduler: Scheduler, folder: Path) -> None:
+    folder.mkdir()
+    for met in [scheduler.submit(meet, str(folder), number, 2) for number in range(2)]:
+        met.result(PATIENCE)
 
 
 def _longest_silence(scheduler: Scheduler, tasks: int = 1_000) -> float:
@@ -122,7 +130,7 @@ def kill(lab: Lab) -> Iterator[Row]:
         seconds, silence = found
         lines.append(("ours", f"runs again: {spread(seconds)}", f"longest pause of the queue {span(silence)}"))
     for name in lab.present(*POOLS)[1:]:
-        answer = lab.once(peer_kill_job, name, others, PATIENCE)
+        answer = lab.once(peer_kill_job, name, others, PATIENCES.get(name, PATIENCE))
         if isinstance(answer, str):
             lines.append((name, answer))
             continue
@@ -259,7 +267,7 @@ def poison_job(name: str, innocents: int) -> tuple[int, int, float, str]:
         submit = pool.scheduler.with_options(retries=10).submit if isinstance(pool, Ours) else pool.submit
         poison = submit(die, str(path))
         handles = before + _as_many_as_it_takes(pool, range(innocents // 2, innocents))
-        until = began + PATIENCE + innocents * NAP
+        until = began + PATIENCES.get(name, PATIENCE) + innocents * NAP
         wrong = sum(_fate(pool, handle, until) != number * number for number, handle in enumerate(handles))
         seconds = time.monotonic() - began
         fate = _fate(pool, poison, until)
