@@ -56,7 +56,7 @@ class Function:
         self.lane: str = self.options.lane or ("loop" if inspect.iscoroutinefunction(call) else "processes")
         self.data: bytes | None = None
         self.plain = False
-        """Whether it is pickled and runs in a process without urgency: nothing more has to be asked at a submit."""
+        """Whether it is pickled, and runs in a process without urgency or deadline: a submit need not ask more."""
         self.context: Context | None = None
         self.context_data: bytes | None = None
         self.mean: float | None = None
@@ -116,7 +116,9 @@ def pickled(function: Function) -> None:
     if not all(type(value) in ATOMS for _, value in pairs):
         function.context = None  # a value may be changed in its place: the function is met anew each time
     function.context_data = by_value(pairs, "context") if pairs else None
-    function.plain = function.lane == "processes" and function.options.priority <= 0 and not function.options.after
+    options = function.options
+    urgent = options.priority > 0 or options.timeout is not None or options.deadline is not None
+    function.plain = function.lane == "processes" and not urgent
 
 
 def _by_reference(call: Callable[..., Any]) -> bytes | None:

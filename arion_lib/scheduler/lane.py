@@ -45,6 +45,9 @@ class Lane(Protocol):
     def stop(self, place: tuple[Any, ...]) -> None:
         """Stop what runs, or is about to run, at a place: its task has just become final. Any thread."""
 
+    def idle(self) -> bool:
+        """Whether a task would be begun at once. Any thread, without the lock: a wrong answer costs time only."""
+
     def busy(self) -> bool:
         """Whether there is no point in looking for results at once: every worker has plenty to do."""
 

@@ -120,6 +120,9 @@ class LoopLane:
     def running(self) -> list[Task[Any]]:
         return [run.task for run in self._runs.values() if run.began is not None]
 
+    def idle(self) -> bool:
+        return False
+
     def busy(self) -> bool:
         return False
 

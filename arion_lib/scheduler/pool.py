@@ -113,7 +113,12 @@ class Pool(ABC):
         if worker.unstarted():
             worker.revoke(time.monotonic(), TRUST)
         elif not worker.outstanding:
-            worker.close_inbox(time.monotonic())
+            self._close_inbox(worker, time.monotonic())
+
+    def _close_inbox(self, worker: WorkerHandle, now: float) -> None:
+        if worker.choked:
+            self._core.unwatch(worker.child.inbox.fileno())
+        worker.close_inbox(now)
 
     def _watch_starter(self) -> None:
         watched = self._starter.watched()
@@ -244,7 +249,7 @@ class Pool(ABC):
     def close(self, now: float) -> bool:
         for worker in self._workers.values():
             worker.draining = True
-            worker.close_inbox(now)
+            self._close_inbox(worker, now)
             if worker.closing_since is not None and now - worker.closing_since > max(self._grace, 0.5):
                 worker.kill()
         self._look_for_ends()

@@ -48,6 +48,8 @@ WIDEST_WINDOW = 0.016
 """Seconds of work sent ahead at most, however often a worker ran out of it."""
 PER_CALL = 5e-6
 """Seconds that a call takes on top of its function: unpacking it, writing its answer."""
+FEWEST_AHEAD = 2
+"""Calls that a worker has, the running one included, however long a window they fill: it need not wait for the next."""
 MOST_AHEAD = 2_000
 """Calls sent ahead at most."""
 LONG = 0.05
@@ -103,13 +105,19 @@ class ProcessLane(Pool):
                 self._window *= 1.5  # it ran out of work although there was plenty: send further ahead
             self._give(worker, len(able) - place)
 
+    def idle(self) -> bool:
+        """Whether some worker has nothing to do, and nothing waits for one."""
+        return not self.ready and any(
+            not worker.outstanding and worker.heard and not worker.draining for worker in self._workers.values()
+        )
+
     def _has_room(self, worker: WorkerHandle) -> bool:
         if worker.draining or worker.revoking or worker.at_end or worker.choked:
             return False
         count = len(worker.outstanding)
         if not count:
             return True
-        return count < MOST_AHEAD and worker.load < self._window and not self._long(worker)
+        return (count < FEWEST_AHEAD or (count < MOST_AHEAD and worker.load < self._window)) and not self._long(worker)
 
     def _long(self, worker: WorkerHandle) -> bool:
         """Whether what it has takes so long, or nobody knows how long, that nothing should wait behind it."""
@@ -267,7 +275,7 @@ class ProcessLane(Pool):
         if self._recycle_after is not None and worker.done >= self._recycle_after and not worker.draining:
             self._recycle(worker)
         elif worker.draining and not worker.outstanding:
-            worker.close_inbox(time.monotonic())
+            self._close_inbox(worker, time.monotonic())
 
     # --- what the core asks ---
 
@@ -328,7 +336,7 @@ class ProcessLane(Pool):
             if task._state_now.final and worker.interrupting is None and worker.began(number) is not None:
                 worker.interrupt(number, time.monotonic() + self._grace)
         if worker.draining and not worker.outstanding:
-            worker.close_inbox(time.monotonic())
+            self._close_inbox(worker, time.monotonic())
         self._core.again()
 
     def _check_time(self, worker: WorkerHandle, now: float) -> float:

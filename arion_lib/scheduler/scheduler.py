@@ -140,7 +140,7 @@ class Scheduler(Executor):
                     )
                     core.inbox.append(task)
                     if core.asleep:
-                        core.wake()
+                        core.hurry(core.lanes["processes"])
                     if core.ended:
                         core.refuse_the_late()
                     return task

@@ -155,6 +155,9 @@ class ThreadLane:
     def running(self) -> list[Task[Any]]:
         return [slot.task for slot in self._slots.values() if slot.task is not None and slot.began is not None]
 
+    def idle(self) -> bool:
+        return False
+
     def busy(self) -> bool:
         return False
 
