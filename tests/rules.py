@@ -43,6 +43,8 @@ HOMES = {
     "opentelemetry": {"resources/exporters.py"},
     "beartype": {"contracts/predicates.py"},
     "ijson": {"pipeline/documents.py"},
+    "dask": {"scheduler/dask_link.py"},
+    "distributed": {"scheduler/dask_link.py"},
 }
 """The files that may import a heavy library; `bench` may measure against any."""
 

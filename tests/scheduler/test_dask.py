@@ -1,0 +1,492 @@
+"""The scheduler on a Dask cluster: what holds on one machine holds there, and what dask alone does not do."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, as_completed, wait
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from distributed import Client, LocalCluster
+
+from arion_lib.scheduler import (
+    DependencyFailedError,
+    NotTransferableError,
+    QuarantinedError,
+    QueueFullError,
+    SchedulerError,
+    ShutDownError,
+    State,
+    Task,
+    TaskTimeoutError,
+    WorkerDiedError,
+)
+from arion_lib.scheduler.dask import DaskScheduler
+from tests.leaks import Snapshot
+
+PATIENCE = 30.0
+
+
+def until(condition: Callable[[], Any]) -> Any:
+    """Wait for a condition; return what it came to."""
+    deadline = time.monotonic() + PATIENCE
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not come true"
+        threading.Event().wait(0.005)
+    return found
+
+
+def running(task: Task[Any]) -> Task[Any]:
+    until(lambda: task.status() is State.RUNNING)
+    return task
+
+
+# --- what tasks do ---
+
+
+def square(x: int) -> int:
+    return x * x
+
+
+def add(*values: int) -> int:
+    return sum(values)
+
+
+def fail(word: str) -> None:
+    raise ValueError(word)
+
+
+def spin() -> None:
+    while True:
+        pass
+
+
+def backtrack() -> None:
+    re.match(r"(a+)+$", "a" * 40 + "b")  # ages, in C, without a line of Python
+
+
+def leave(code: int) -> None:
+    os._exit(code)
+
+
+def hold(gate: Path, value: Any = None) -> Any:
+    """Return when the gate is there."""
+    until(gate.exists)
+    return value
+
+
+def note(path: Path, word: str) -> None:
+    with path.open("a") as file:
+        file.write(word + "\n")
+
+
+def fail_until(path: Path, times: int) -> int:
+    note(path, "attempt")
+    attempts = len(path.read_text().splitlines())
+    if attempts < times:
+        raise ConnectionError(f"attempt {attempts}")
+    return attempts
+
+
+async def double_in_loop(x: int) -> int:
+    await asyncio.sleep(0)
+    return 2 * x
+
+
+# --- fixtures ---
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[LocalCluster]:
+    before = Snapshot.take()
+    with LocalCluster(processes=True, n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
+        yield cluster
+    left = before.leaked_children()
+    left += [f"thread {name}" for name in _threads_of_ours()]
+    assert not left, "left behind:\n  " + "\n  ".join(left)
+
+
+def _threads_of_ours() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("arion")]
+
+
+@pytest.fixture
+def scheduler(cluster: LocalCluster) -> Iterator[DaskScheduler]:
+    with DaskScheduler(cluster) as scheduler:
+        yield scheduler
+    assert _threads_of_ours() == []
+
+
+@pytest.fixture
+def client(cluster: LocalCluster) -> Iterator[Client]:
+    with Client(cluster, set_as_default=False) as client:
+        yield client
+
+
+def dask_workers(client: Client) -> dict[str, int]:
+    """Return the process of each dask worker, by address."""
+    found: dict[str, int] = client.run(os.getpid)
+    return found
+
+
+# --- results ---
+
+
+def test_results_come_back_from_several_dask_workers(scheduler: DaskScheduler) -> None:
+    tasks = [scheduler.submit(square, number) for number in range(200)]
+    assert [task.result() for task in tasks] == [number * number for number in range(200)]
+    assert len({task.history()[-1].worker for task in tasks}) == 2
+    assert all(task.status() is State.SUCCEEDED for task in tasks)
+
+
+def test_map_keeps_the_order_and_functions_of_any_kind_travel(scheduler: DaskScheduler) -> None:
+    bonus = 7
+    assert list(scheduler.map(lambda x, y: x * y + bonus, range(50), range(50), chunksize=10)) == [
+        number * number + 7 for number in range(50)
+    ]
+
+
+def test_tasks_are_futures(scheduler: DaskScheduler) -> None:
+    tasks = [scheduler.submit(square, number) for number in range(5)]
+    assert sorted(task.result() for task in as_completed(tasks)) == [0, 1, 4, 9, 16]
+    assert wait(tasks).not_done == set()
+
+
+def test_an_error_comes_back_as_itself_with_the_workers_traceback(scheduler: DaskScheduler) -> None:
+    with pytest.raises(ValueError, match="no such row") as caught:
+        scheduler.submit(fail, "no such row").result()
+    assert "in fail" in caught.value.__notes__[-1]
+
+
+def test_large_arrays_travel_and_are_not_shared(scheduler: DaskScheduler) -> None:
+    numpy = pytest.importorskip("numpy")
+    array = numpy.arange(500_000)
+    back = scheduler.submit(lambda values: values + 1, array).result()
+    assert (back == array + 1).all()
+    first, second = (scheduler.submit(lambda values: values, scheduler.submit(lambda: [1])) for _ in range(2))
+    first.result().append(2)
+    assert second.result() == [1]
+
+
+@pytest.mark.parametrize(
+    "submit",
+    [
+        lambda scheduler: scheduler.submit(square, threading.Lock()),
+        lambda scheduler: scheduler.with_options(lane="threads").submit(square, threading.Lock()),
+        lambda scheduler: scheduler.submit(threading.Lock),
+    ],
+    ids=["argument", "argument for a thread", "result"],
+)
+def test_what_cannot_travel_fails_its_own_task_only(
+    scheduler: DaskScheduler, submit: Callable[[DaskScheduler], Task[Any]]
+) -> None:
+    good = scheduler.submit(square, 3)
+    with pytest.raises(NotTransferableError):
+        submit(scheduler).result()
+    assert good.result() == 9
+
+
+def test_all_three_lanes_run_on_the_cluster(scheduler: DaskScheduler, client: Client) -> None:
+    hosts = set(dask_workers(client).values())
+    assert scheduler.submit(os.getpid).result() not in hosts
+    assert scheduler.with_options(lane="threads").submit(os.getpid).result() in hosts
+    assert scheduler.submit(double_in_loop, 21).result() == 42
+
+
+# --- dependencies ---
+
+
+def test_results_take_the_place_of_tasks_at_any_depth(scheduler: DaskScheduler) -> None:
+    left, right = scheduler.submit(square, 2), scheduler.submit(square, 3)
+    assert scheduler.submit(add, left, right).result() == 13
+    assert scheduler.submit(lambda tree: tree["a"][0] + tree["b"], {"a": [left], "b": right}).result() == 13
+    assert scheduler.with_options(lane="threads").submit(add, left, right).result() == 13
+
+
+def test_a_chain_and_a_fan_are_run_in_order(scheduler: DaskScheduler) -> None:
+    link = scheduler.submit(add, 0)
+    for _ in range(100):
+        link = scheduler.submit(add, link, 1)
+    assert link.result() == 100
+    assert scheduler.submit(add, *[scheduler.submit(square, number) for number in range(100)]).result() == 328_350
+
+
+def test_a_failed_dependency_fails_what_needs_it_with_the_cause(scheduler: DaskScheduler) -> None:
+    bad = scheduler.submit(fail, "broken")
+    needing = scheduler.submit(add, scheduler.submit(add, bad))
+    with pytest.raises(DependencyFailedError) as caught:
+        needing.result()
+    assert isinstance(caught.value.__cause__, DependencyFailedError)
+    assert isinstance(caught.value.__cause__.__cause__, ValueError)
+    assert scheduler.with_options(after=bad, if_dependency_fails="run").submit(square, 2).result() == 4
+
+
+def test_a_task_comes_after_others(scheduler: DaskScheduler, tmp_path: Path) -> None:
+    first = [scheduler.submit(note, tmp_path / "log", "first") for _ in range(20)]
+    scheduler.with_options(after=first).submit(note, tmp_path / "log", "last").result()
+    assert (tmp_path / "log").read_text().splitlines() == ["first"] * 20 + ["last"]
+
+
+# --- priorities, retries, deadlines ---
+
+
+def test_high_runs_before_low(scheduler: DaskScheduler, tmp_path: Path) -> None:
+    gates = [running(scheduler.submit(hold, tmp_path / "gate")) for _ in range(2)]
+    low = [scheduler.submit(note, tmp_path / "log", "low") for _ in range(50)]
+    high = scheduler.with_options(priority=5).submit(note, tmp_path / "log", "high")
+    (tmp_path / "gate").touch()
+    wait([*gates, *low, high])
+    assert "high" in (tmp_path / "log").read_text().splitlines()[:5]
+
+
+def test_a_failing_task_is_tried_again_and_tells_its_history(scheduler: DaskScheduler, tmp_path: Path) -> None:
+    task = scheduler.with_options(retries=3, backoff=0.01).submit(fail_until, tmp_path / "log", 3)
+    assert task.result() == 3
+    assert [str(event.state) for event in task.history()].count("retrying") == 2
+    with pytest.raises(ConnectionError, match="attempt 2"):
+        scheduler.with_options(retries=1).submit(fail_until, tmp_path / "other", 3).result()
+
+
+@pytest.mark.parametrize("stuck", [spin, backtrack])
+def test_a_timeout_ends_python_and_c_code_and_costs_no_dask_worker(
+    scheduler: DaskScheduler, client: Client, stuck: Callable[[], None]
+) -> None:
+    before = dask_workers(client)
+    tasks = [scheduler.with_options(timeout=0.2).submit(stuck) for _ in range(2)]
+    for task in tasks:
+        with pytest.raises(TaskTimeoutError):
+            task.result(PATIENCE)
+    assert scheduler.submit(square, 3).result(PATIENCE) == 9
+    assert dask_workers(client) == before
+
+
+def test_a_deadline_counts_from_submission(scheduler: DaskScheduler, tmp_path: Path) -> None:
+    gates = [running(scheduler.submit(hold, tmp_path / "gate")) for _ in range(2)]
+    late = scheduler.with_options(deadline=0.1).submit(square, 2)
+    with pytest.raises(TaskTimeoutError, match="submission"):
+        late.result(PATIENCE)
+    (tmp_path / "gate").touch()
+    wait(gates)
+
+
+# --- cancelling ---
+
+
+@pytest.mark.parametrize("stuck", [spin, backtrack])
+def test_a_cancelled_running_task_really_stops(
+    scheduler: DaskScheduler, client: Client, stuck: Callable[[], None]
+) -> None:
+    before = dask_workers(client)
+    tasks = [running(scheduler.submit(stuck)) for _ in range(2)]
+    dependent = scheduler.submit(add, tasks[0])
+    assert all(task.cancel() for task in tasks)
+    assert all(task.cancelled() for task in tasks)
+    with pytest.raises(CancelledError):
+        tasks[0].result(0)
+    with pytest.raises(DependencyFailedError):
+        dependent.result(PATIENCE)
+    assert list(scheduler.map(square, range(4))) == [0, 1, 4, 9]  # both slots are free again
+    assert dask_workers(client) == before
+
+
+def test_dask_alone_lets_a_cancelled_task_run_on(client: Client, tmp_path: Path) -> None:
+    def work() -> None:
+        note(tmp_path / "log", "begun")
+        hold(tmp_path / "gate")
+        note(tmp_path / "log", "went on")
+
+    future = client.submit(work)
+    until((tmp_path / "log").exists)
+    future.cancel()
+    assert future.cancelled()
+    (tmp_path / "gate").touch()
+    until(lambda: "went on" in (tmp_path / "log").read_text())
+
+
+def test_a_cancelled_waiting_task_never_runs(scheduler: DaskScheduler, tmp_path: Path) -> None:
+    gates = [running(scheduler.submit(hold, tmp_path / "gate")) for _ in range(2)]
+    task = scheduler.submit(note, tmp_path / "log", "ran")
+    assert task.cancel()
+    (tmp_path / "gate").touch()
+    wait([*gates, scheduler.submit(square, 1)])
+    assert not (tmp_path / "log").exists()
+
+
+# --- deaths ---
+
+
+def test_a_death_costs_its_own_task_alone_and_no_dask_worker(scheduler: DaskScheduler, client: Client) -> None:
+    before = dask_workers(client)
+    innocent = [scheduler.submit(square, number) for number in range(100)]
+    with pytest.raises(WorkerDiedError) as caught:
+        scheduler.with_options(name="leaver").submit(leave, 3).result(PATIENCE)
+    assert (caught.value.task, caught.value.exit_code) == ("leaver", 3)
+    assert [task.result() for task in innocent] == [number * number for number in range(100)]
+    assert dask_workers(client) == before
+
+
+def test_with_dask_alone_a_death_costs_the_dask_worker(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    before = dask_workers(client)
+    # retries=0 and pure=False are dask's own words; the nanny starts another process in the dead one's place
+    future = client.submit(os._exit, 3, workers=[min(before)], allow_other_workers=True)
+    until(lambda: set(client.nthreads()) - set(before) or None)
+    future.cancel()
+    until(lambda: len(client.nthreads()) == 2)
+    assert dask_workers(client) != before
+
+
+def test_a_poison_task_is_quarantined_after_its_deaths(scheduler: DaskScheduler) -> None:
+    innocent = [scheduler.submit(square, number) for number in range(100)]
+    poison = scheduler.with_options(retries=100).submit(leave, 9)
+    with pytest.raises(QuarantinedError) as caught:
+        poison.result(PATIENCE)
+    assert caught.value.deaths == 3
+    assert poison.status() is State.QUARANTINED
+    assert [task.result() for task in innocent] == [number * number for number in range(100)]
+
+
+def test_a_killed_worker_process_is_replaced(scheduler: DaskScheduler, tmp_path: Path) -> None:
+    task = running(scheduler.with_options(retries=1).submit(hold, tmp_path / "gate", 5))
+    (busy,) = [worker for worker in scheduler.status().workers if worker.task_number == task.number]
+    scheduler.kill_worker(busy.number)
+    until(lambda: any(event.state is State.RETRYING for event in task.history()))
+    (tmp_path / "gate").touch()
+    assert task.result(PATIENCE) == 5
+    assert scheduler.status().restarts == 1
+    with pytest.raises(ValueError, match="number must be"):
+        scheduler.kill_worker(12345)
+
+
+def host_of(process: int) -> psutil.Process:
+    """Return the dask worker above a process of its scheduler."""
+    return next(one for one in psutil.Process(process).parents() if "spawn_main" in " ".join(one.cmdline()))
+
+
+def pid_when_open(gate: Path, log: Path) -> int:
+    note(log, str(os.getpid()))
+    until(gate.exists)
+    return os.getpid()
+
+
+def test_a_lost_dask_worker_costs_what_it_had_begun(tmp_path: Path) -> None:
+    with DaskScheduler(workers=2) as scheduler:
+        once = [running(scheduler.submit(pid_when_open, tmp_path / "gate", tmp_path / f"once {n}")) for n in range(1)]
+        again = running(scheduler.with_options(retries=1).submit(pid_when_open, tmp_path / "gate", tmp_path / "again"))
+        waiting = [scheduler.submit(square, number) for number in range(20)]
+        first = int((tmp_path / "again").read_text())
+        host_of(int((tmp_path / "once 0").read_text())).send_signal(signal.SIGKILL)
+        with pytest.raises(WorkerDiedError) as caught:
+            once[0].result(PATIENCE)
+        assert caught.value.exit_code is None
+        host_of(first).send_signal(signal.SIGKILL)
+        until(lambda: len((tmp_path / "again").read_text().splitlines()) == 2)
+        (tmp_path / "gate").touch()
+        assert again.result(PATIENCE) != first
+        assert [task.result(PATIENCE) for task in waiting] == [number * number for number in range(20)]
+
+
+# --- the whole ---
+
+
+def test_the_snapshot_shows_the_workers_of_the_whole_cluster(scheduler: DaskScheduler, tmp_path: Path) -> None:
+    tasks = [running(scheduler.with_options(name=f"t{n}").submit(hold, tmp_path / "gate")) for n in range(2)]
+    queued = [scheduler.with_options(priority=4).submit(square, 1) for _ in range(3)]
+    seen = until(lambda: (found := scheduler.status()).ready == 3 and found)
+    assert sorted(worker.task or "" for worker in seen.workers) == ["t0", "t1"]
+    assert {worker.task_number for worker in seen.workers} == {task.number for task in tasks}
+    assert seen.lanes[0].queued == {4: 3}
+    assert (seen.running, seen.lanes[0].size) == (2, 2)
+    (tmp_path / "gate").touch()
+    wait([*tasks, *queued])
+    assert scheduler.status().succeeded == 5
+
+
+def test_events_tell_each_change_once(scheduler: DaskScheduler) -> None:
+    with scheduler.events() as events:
+        task = scheduler.submit(square, 3)
+        task.result()
+        scheduler.shutdown()
+        states = [event.state for event in events if event.task == task.number]
+    assert states[-2:] == [State.RUNNING, State.SUCCEEDED]
+    assert len(set(states)) == len(states)
+
+
+def test_what_waits_behind_a_long_task_is_taken_back_for_an_idle_worker(
+    scheduler: DaskScheduler, tmp_path: Path
+) -> None:
+    assert list(scheduler.map(hold, [tmp_path] * 20)) == [None] * 20  # it is known to be short
+    blocked = [scheduler.submit(hold, tmp_path / "gate")]
+    others = [scheduler.submit(hold, tmp_path, number) for number in range(20)]
+    assert [task.result(PATIENCE) for task in others] == list(range(20))
+    (tmp_path / "gate").touch()
+    wait(blocked)
+
+
+def test_the_number_of_waiting_tasks_can_be_bounded(cluster: LocalCluster, tmp_path: Path) -> None:
+    with DaskScheduler(cluster, max_pending=2, when_full="refuse") as scheduler:
+        tasks = [scheduler.submit(hold, tmp_path / "gate") for _ in range(2)]
+        with pytest.raises(QueueFullError):
+            scheduler.submit(square, 1)
+        (tmp_path / "gate").touch()
+        wait(tasks)
+
+
+def test_it_leaves_a_cluster_as_it_was(cluster: LocalCluster, client: Client) -> None:
+    def inside(dask_worker: Any) -> list[str]:
+        return [name for name in dask_worker.extensions if name.startswith("arion")]
+
+    with DaskScheduler(client) as scheduler:
+        assert scheduler.submit(square, 2).result() == 4
+        assert [len(names) for names in client.run(inside).values()] == [1, 1]
+        assert scheduler.wait_idle(PATIENCE)
+    assert list(client.run(inside).values()) == [[], []]
+    children = [child for pid in dask_workers(client).values() for child in psutil.Process(pid).children()]
+    assert [child.cmdline() for child in children if "resource_tracker" not in " ".join(child.cmdline())] == []
+    with pytest.raises(ShutDownError):
+        scheduler.submit(square, 2)
+
+
+def test_shutdown_with_a_deadline_cancels_what_does_not_end(cluster: LocalCluster) -> None:
+    scheduler = DaskScheduler(cluster.scheduler_address)
+    stuck = running(scheduler.submit(spin))
+    scheduler.shutdown(deadline=0.1)
+    assert stuck.cancelled()
+
+
+def test_an_address_cannot_be_scaled(cluster: LocalCluster) -> None:
+    with DaskScheduler(cluster.scheduler_address) as scheduler:
+        assert scheduler.submit(square, 2).result() == 4
+        with pytest.raises(SchedulerError, match="cluster"):
+            scheduler.scale(3)
+        with pytest.raises(ValueError, match="lane"):
+            scheduler.scale(3, "threads")
+
+
+def test_a_wrong_argument_is_refused(cluster: LocalCluster) -> None:
+    with pytest.raises(ValueError, match="workers"):
+        DaskScheduler(cluster, workers=2)
+    with pytest.raises(ValueError, match="threads"):
+        DaskScheduler(threads=0)
+
+
+def test_a_cluster_of_its_own_scales_and_leaves_nothing(no_leaks: None, tmp_path: Path) -> None:
+    with DaskScheduler(workers=1) as scheduler:
+        scheduler.scale(2)
+        tasks = [scheduler.submit(hold, tmp_path / "gate") for _ in range(2)]
+        for task in tasks:
+            running(task)  # both at once: there are two workers now
+        scheduler.scale(1)
+        assert scheduler.status().lanes[0].size == 1
+        (tmp_path / "gate").touch()
+        wait(tasks)  # fewer workers, but what ran was finished
+        until(lambda: len(scheduler.status().workers) == 1)
+        assert all(task.status() is State.SUCCEEDED and len(task.history()) == 4 for task in tasks)
+        assert list(scheduler.map(square, range(10))) == [number * number for number in range(10)]
