@@ -95,15 +95,16 @@ class Core(Lifecycle):
         The supervisor sleeps; to wake it only to write to a pipe would cost a quarter of a short task's way. For tasks
         without deadlines only: those it must know of.
         """
-        if lane.idle() and self.lock.acquire(blocking=False):
-            try:
-                self._admit()
-                if lane.ready:
-                    lane.dispatch(time.monotonic())
-            finally:
-                self.lock.release()
-            self._call_back_all()
-        else:
+        if self.subscribers or not lane.idle() or not self.lock.acquire(blocking=False):
+            self.wake()
+            return
+        try:
+            self._admit(self.inbox)  # tasks only: commands start processes, which must be the supervisor's children
+            if lane.ready:
+                lane.dispatch(time.monotonic())
+        finally:
+            self.lock.release()
+        if self._callbacks:
             self.wake()
 
     def wake(self) -> None:
@@ -142,7 +143,6 @@ class Core(Lifecycle):
             if task._state_now.final:
                 return task._state_now is State.CANCELLED
             self._end_where_it_is(task, State.CANCELLED, None)
-        self._call_back_all()
         self.wake()
         return True
 
@@ -189,7 +189,7 @@ class Core(Lifecycle):
     def cancel_unstarted(self) -> None:
         """Cancel every task whose code has not begun."""
         while self.inbox or self.express:
-            self._admit()
+            self._admit(self.express)
         for task in self._alive():
             if self.started(task) is None:
                 self.cancel(task)
@@ -258,7 +258,7 @@ class Core(Lifecycle):
                 key.data()
         with self.lock:
             now = time.monotonic()
-            self._admit()
+            self._admit(self.express)
             while self._timers and self._timers[0][0] <= now:
                 heapq.heappop(self._timers)[2]()
             for lane in self.lanes.values():
@@ -317,7 +317,7 @@ class Core(Lifecycle):
 
     def _cancel_all(self) -> None:
         while self.inbox or self.express:
-            self._admit()
+            self._admit(self.express)
         for task in self._alive():
             self.cancel(task)
 
@@ -358,9 +358,9 @@ class Core(Lifecycle):
             self.condition.notify_all()
         self._call_back_all()
 
-    def _admit(self) -> None:
+    def _admit(self, express: deque[Task[Any] | Command]) -> None:
         """Take in what was submitted, a bounded number at a time: deadlines are looked after in between."""
-        inbox, express, count = self.inbox, self.express, 0
+        inbox, count = self.inbox, 0
         alike: list[Task[Any]] = []
         while (express or inbox) and count < MOST_ADMITTED:
             item = (express or inbox).popleft()

@@ -107,8 +107,8 @@ class ProcessLane(Pool):
 
     def idle(self) -> bool:
         """Whether some worker has nothing to do, and nothing waits for one."""
-        return not self.ready and any(
-            not worker.outstanding and worker.heard and not worker.draining for worker in self._workers.values()
+        return not (self.ready or self._stillborn) and any(
+            not worker.outstanding and worker.heard and not worker.draining for worker in list(self._workers.values())
         )
 
     def _has_room(self, worker: WorkerHandle) -> bool:
