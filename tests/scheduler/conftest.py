@@ -1,0 +1,55 @@
+"""What the scheduler's tests share: a gate, and a stack trace instead of a hang."""
+
+from __future__ import annotations
+
+import faulthandler
+import itertools
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from _pytest.faulthandler import fault_handler_stderr_fd_key
+
+from tests.scheduler.gates import Gate
+
+LONGEST = 90.0
+"""Seconds after which a test counts as hanging: every thread's stack is shown and the run ends."""
+
+
+@pytest.fixture(autouse=True)
+def no_hang(request: pytest.FixtureRequest) -> Iterator[None]:
+    """End the run with every thread's stack when a test hangs."""
+    where = request.config.stash.get(fault_handler_stderr_fd_key, 2)
+    faulthandler.dump_traceback_later(LONGEST, exit=True, file=where)
+    yield
+    faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.fixture
+def make_gate(tmp_path: Path) -> Iterator[Callable[[], Gate]]:
+    """Return what makes gates; they are closed, and whoever waits there is let through, after the test."""
+    if sys.platform == "win32":
+        pytest.skip("Windows has no named pipes in the file system")
+    made: list[Gate] = []
+    numbers = itertools.count()
+
+    def make() -> Gate:
+        made.append(Gate(tmp_path / f"gate{next(numbers)}"))
+        return made[-1]
+
+    yield make
+    for gate in made:
+        gate.close()
+
+
+@pytest.fixture
+def gate(make_gate: Callable[[], Gate]) -> Gate:
+    """Return a gate."""
+    return make_gate()
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> str:
+    """Return the path of a file that tasks append lines to; see `jobs.note`."""
+    return str(tmp_path / "notes")

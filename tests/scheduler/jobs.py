@@ -1,0 +1,347 @@
+"""What the tests have run: functions that a worker can import."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import ctypes
+import itertools
+import logging
+import os
+import re
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MARK: contextvars.ContextVar[str] = contextvars.ContextVar("MARK", default="unset")
+
+
+# --- values ---
+
+
+def identity(value: Any) -> Any:
+    return value
+
+
+def add(*numbers: int) -> int:
+    return sum(numbers)
+
+
+def take_all(*args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    return args, kwargs
+
+
+def grow(values: list[int]) -> int:
+    """Change what it was given: whoever shares it sees that."""
+    values.append(0)
+    return len(values)
+
+
+def pid() -> int:
+    return os.getpid()
+
+
+def thread_name() -> str:
+    return threading.current_thread().name
+
+
+def total(array: np.ndarray[Any, Any]) -> float:
+    return float(array.sum())
+
+
+def zeros(size: int) -> np.ndarray[Any, Any]:
+    import numpy as np  # here: a worker that needs no array is there sooner
+
+    return np.zeros(size)
+
+
+def bump(array: np.ndarray[Any, Any]) -> float:
+    """Write into what it was given."""
+    array += 1
+    return float(array.sum())
+
+
+def lock() -> Any:
+    return threading.Lock()
+
+
+def mark() -> str:
+    return MARK.get()
+
+
+def set_mark(value: str) -> str:
+    before = MARK.get()
+    MARK.set(value)
+    return before
+
+
+def say(text: str, error: str = "") -> None:
+    print(text)  # noqa: T201
+    if error:
+        print(error, file=sys.stderr)  # noqa: T201
+
+
+def log_something(text: str) -> None:
+    logging.getLogger("tests.scheduler.jobs").warning("said: %s", text)
+
+
+class Opaque:
+    """An argument that cannot travel."""
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("an Opaque stays where it is")
+
+
+def opaque() -> Opaque:
+    return Opaque()
+
+
+class Stubborn:
+    """A result that leaves the worker and cannot be had here."""
+
+    def __init__(self, home: int) -> None:
+        self.home = home
+
+    def __reduce__(self) -> Any:
+        return stubborn, (self.home,)
+
+
+def stubborn(home: int) -> Stubborn:
+    """Make one anywhere but in the process `home`."""
+    if os.getpid() == home:
+        raise RuntimeError("cannot be made here")
+    return Stubborn(home)
+
+
+# --- errors ---
+
+
+class OddError(Exception):
+    """An exception whose own pickling code loses an argument."""
+
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__(first)
+        self.first, self.second = first, second
+
+
+class RudeError(Exception):
+    """An exception that cannot even be printed."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no")
+
+
+class StrangerError(Exception):
+    """An exception that can be unpickled anywhere but in the process `home`."""
+
+    def __init__(self, home: int) -> None:
+        self.home = home
+
+    def __reduce__(self) -> Any:
+        return stranger, (self.home,)
+
+
+def stranger(home: int) -> StrangerError:
+    if os.getpid() == home:
+        raise RuntimeError("cannot be made here")
+    return StrangerError(home)
+
+
+def fail(message: str = "as told") -> NoReturn:
+    raise ValueError(message)
+
+
+def fail_from(message: str) -> NoReturn:
+    try:
+        raise_this(KeyError("the cause"))
+    except KeyError as error:
+        raise ValueError(message) from error
+
+
+def raise_this(error: BaseException) -> NoReturn:
+    raise error
+
+
+def raise_odd() -> NoReturn:
+    raise OddError("one", "two")
+
+
+def raise_rude() -> NoReturn:
+    raise RudeError
+
+
+def raise_stranger(home: int) -> NoReturn:
+    raise StrangerError(home)
+
+
+def leave() -> NoReturn:
+    sys.exit("not a way to end a worker")
+
+
+# --- files as memory ---
+
+
+def note(path: str, text: str) -> None:
+    """Append a line, in one write: several processes may do so at once."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    try:
+        os.write(fd, f"{text}\n".encode())
+    finally:
+        os.close(fd)
+
+
+def noted(path: str) -> list[str]:
+    return Path(path).read_text().splitlines() if Path(path).exists() else []
+
+
+def note_pid(path: str, text: str) -> None:
+    note(path, f"{os.getpid()} {text}")
+
+
+def note_then(path: str, text: str, value: Any = None) -> Any:
+    note(path, text)
+    return value
+
+
+def fail_times(path: str, times: int, value: Any = "at last") -> Any:
+    """Fail the first `times` attempts."""
+    note(path, str(os.getpid()))
+    if len(noted(path)) <= times:
+        raise ValueError(f"attempt {len(noted(path))}")
+    return value
+
+
+def die_times(path: str, times: int, value: Any = "at last") -> Any:
+    """End the worker in the first `times` attempts."""
+    note(path, str(os.getpid()))
+    if len(noted(path)) <= times:
+        os._exit(7)
+    return value
+
+
+# --- waiting and never ending ---
+
+
+def hold(place: str, value: Any = None) -> Any:
+    """Report the arrival at a gate, then wait until it lets one through (see gates.py)."""
+    with open(f"{place}.arrivals", "wb", buffering=0) as arrivals:  # noqa: PTH123
+        arrivals.write(os.getpid().to_bytes(8, "little"))
+    with open(f"{place}.passes", "rb", buffering=0) as passes:  # noqa: PTH123
+        passes.read(1)
+    return value
+
+
+def arrive(place: str) -> None:
+    with open(f"{place}.arrivals", "wb", buffering=0) as arrivals:  # noqa: PTH123
+        arrivals.write(os.getpid().to_bytes(8, "little"))
+
+
+def pass_and_note(place: str, path: str, text: str, stop: int) -> None:
+    """Note the process and a text, and before that stop at the gate if told to."""
+    if stop:
+        hold(place)
+    note_pid(path, text)
+
+
+def spin(place: str) -> NoReturn:
+    """Never end, in Python."""
+    arrive(place)
+    while True:
+        pass
+
+
+def spin_and_clean(place: str, path: str) -> NoReturn:
+    arrive(place)
+    try:
+        while True:
+            pass
+    finally:
+        note(path, "cleaned")
+
+
+def swallow(place: str) -> NoReturn:
+    """Never end, and let no exception end it."""
+    arrive(place)
+    while True:
+        try:
+            while True:
+                pass
+        except BaseException:  # noqa: BLE001, S112
+            continue
+
+
+def catastrophe(place: str) -> Any:
+    """Not end within a life time, in the regular expression engine."""
+    arrive(place)
+    return re.match(r"(a|aa)+$", "a" * 100 + "b")
+
+
+def stuck_in_c(place: str) -> int:
+    """Never end, in C code that holds the interpreter's lock and looks at no signal."""
+    arrive(place)
+    return sum(itertools.repeat(0))
+
+
+def sleep_on(place: str) -> None:
+    """Wait in a system call that releases the interpreter's lock."""
+    arrive(place)
+    time.sleep(3_600)
+
+
+def nap(seconds: float, value: Any = None) -> Any:
+    time.sleep(seconds)
+    return value
+
+
+# --- deaths ---
+
+
+def die(code: int = 3) -> NoReturn:
+    os._exit(code)
+
+
+def die_by(number: int) -> NoReturn:
+    os.kill(os.getpid(), number)
+    signal.pause()
+    raise AssertionError("survived")
+
+
+def crash() -> None:
+    """Read from address 0."""
+    import faulthandler
+
+    faulthandler.disable()
+    ctypes.string_at(0)
+
+
+# --- on an event loop ---
+
+
+async def later(value: Any) -> Any:
+    await asyncio.sleep(0)
+    return value
+
+
+async def never(place: str) -> None:
+    arrive(place)
+    await asyncio.Event().wait()
+
+
+async def loop_thread() -> str:
+    await asyncio.sleep(0)
+    return threading.current_thread().name
+
+
+async def async_mark() -> str:
+    return MARK.get()
+
+
+async def async_fail() -> NoReturn:
+    await asyncio.sleep(0)
+    raise ValueError("from the loop")

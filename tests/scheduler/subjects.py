@@ -1,0 +1,40 @@
+"""The executors that the conformance suite is run over, and where each is known to differ."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from arion_lib.scheduler import Scheduler
+from arion_lib.scheduler.launch import START_METHODS
+
+WORKERS = 2
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An implementation: how to open it with two workers; `differs` maps the name of a test to why it does not hold."""
+
+    name: str
+    open: Callable[[], Any]
+    differs: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def open_dask() -> Any:
+    from arion_lib.scheduler.dask import DaskScheduler
+
+    return DaskScheduler(workers=WORKERS)
+
+
+OURS = [Subject(method, partial(Scheduler, WORKERS, start_method=method)) for method in START_METHODS]
+DASK_DIFFERS: dict[str, str] = {}
+DASK = [Subject("dask", open_dask, DASK_DIFFERS)] if importlib.util.find_spec("arion_lib.scheduler.dask") else []
+SUBJECTS = [*OURS, *DASK]
+POSIX = sys.platform != "win32"
