@@ -59,6 +59,8 @@ class Core(Lifecycle):
         self.next_number: Callable[[], int] = itertools.count(1).__next__
         self._next_check = 0.0
         self._again = False
+        self._awaited = 0
+        """How many threads wait for the last task's end, or for room."""
         self._at_end: dict[Command, None] = {}
         self._selector = selectors.DefaultSelector()
         self._bell, self._ring = socket.socketpair()
@@ -115,12 +117,20 @@ class Core(Lifecycle):
     def unfinished(self) -> int:
         """Return how many tasks have not ended."""
         with self.lock:
-            posted = sum(type(item) is Task for inbox in (self.inbox, self.express) for item in list(inbox))
+            posted = len(self.inbox) + sum(type(item) is Task for item in list(self.express))
             return posted + self.admitted - self.finished
 
     def wait_idle(self, timeout: float | None) -> bool:
+        return self.wait_for(lambda: not self.unfinished(), timeout)
+
+    def wait_for(self, condition: Callable[[], bool], timeout: float | None = None) -> bool:
+        """Wait until something about the tasks holds, or the scheduler has ended; looked at after each turn."""
         with self.condition:
-            return self.condition.wait_for(lambda: self.ended or not self.unfinished(), timeout)
+            self._awaited += 1
+            try:
+                return self.condition.wait_for(lambda: self.ended or condition(), timeout)
+            finally:
+                self._awaited -= 1
 
     def request_close(self, close_by: float | None = None) -> None:
         """Take no more tasks; end when all have ended, at `close_by` (of the monotonic clock) at the latest."""
@@ -256,6 +266,8 @@ class Core(Lifecycle):
         for key, _ in self._wait():
             with self.lock:
                 key.data()
+        if self._nothing_left():
+            return False
         with self.lock:
             now = time.monotonic()
             self._admit(self.express)
@@ -271,10 +283,15 @@ class Core(Lifecycle):
             if self._again:
                 self._again, self._next_check = False, now
             done = self.closing and self._closed(now)
-            if self._callbacks or self.finished == self.admitted:
+            if self._awaited:
                 self.condition.notify_all()
         self._call_back_all()
         return done
+
+    def _nothing_left(self) -> bool:
+        """Whether the last task has just ended and nobody asks for more: back to sleep, its caller wants to go on."""
+        busy = self.inbox or self.express or self._callbacks or self._timers or self._again or self._awaited
+        return not (busy or self.closing or self.finished < self.admitted)
 
     def _wait(self) -> list[Any]:
         if any(lane.busy() for lane in self.lanes.values()) and not (self.inbox or self.express):

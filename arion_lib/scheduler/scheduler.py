@@ -244,7 +244,7 @@ class Scheduler(Executor):
                 raise QueueFullError(f"{most} tasks wait or run, as many as max_pending allows; submit later, or wait")
             if threading.current_thread() is core.thread:
                 return  # a callback that submits: to wait here would be to wait for itself
-            core.condition.wait_for(lambda: core.unfinished() < most or core.ended)
+            core.wait_for(lambda: core.unfinished() < most)
 
     # --- how many workers ---
 
