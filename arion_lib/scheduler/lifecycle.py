@@ -299,8 +299,9 @@ class Lifecycle:
         """Tell the subscribers what has begun since; while there are any, the supervisor looks every few moments."""
         for lane in self.lanes.values():
             for task in lane.running():
-                began = self.started(task)
-                if began and task.number not in self._told and not task._state_now.final:
+                if task._state_now.final or task.number in self._told:  # a cancelled one, whose worker has not stopped
+                    continue
+                if began := self.started(task):
                     self._told.add(task.number)
                     self.emit(change(task, State.RUNNING, began))
 
