@@ -186,11 +186,11 @@ def rated(runs: Mapping[str, Runs], reference: str, form: Callable[[float | None
 
 
 def spread(values: Sequence[float]) -> str:
-    """Write how some seconds were spread.
+    """Write how some seconds were spread; the least is what they would be on an idle machine.
 
     >>> spread([0.001, 0.002, 0.009])
-    'p50 2 ms, max 9 ms'
+    'least 1 ms, p50 2 ms, max 9 ms'
     """
     if not values:
         return "-"
-    return f"p50 {span(statistics.median(values))}, max {span(max(values))}"
+    return f"least {span(min(values))}, p50 {span(statistics.median(values))}, max {span(max(values))}"
