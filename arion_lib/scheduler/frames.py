@@ -34,11 +34,17 @@ def frame(message: Message, buffers: Sequence[Buffer] = ()) -> list[Buffer]:
     >>> parser.feed(b"".join(frame((7, "done"), [b"raw"])))
     [(7, 'done', [bytearray(b'raw')])]
     """
-    body = marshal.dumps(message, MARSHAL)
     if not buffers:
-        return [HEADER.pack(0, len(body)) + body]
+        return [small_frame(message)]
+    body = marshal.dumps(message, MARSHAL)
     sizes = b"".join(SIZE.pack(len(buffer)) for buffer in buffers)
     return [HEADER.pack(len(buffers), len(body)) + sizes + body, *buffers]
+
+
+def small_frame(message: Message) -> bytes:
+    """Return a message without buffers as one piece."""
+    body = marshal.dumps(message, MARSHAL)
+    return HEADER.pack(0, len(body)) + body
 
 
 class FrameParser:

@@ -20,16 +20,17 @@ SIZE = mmap.PAGESIZE
 
 
 class Note:
-    """One page shared by a worker and its supervisor; `words[STARTED]` and the rest are 64-bit numbers.
+    """One page shared by a worker and its supervisor; `words[STARTED]` and the rest are 64 bits each.
 
-    `STARTED`: the sequence number of the last call that the worker began. `SINCE`: when, in nanoseconds of
-    `time.monotonic_ns()`. Calls numbered above `REVOKED_AFTER` up to `REVOKED_TO` must not be begun.
+    `STARTED`: the sequence number of the last call that the worker began. `SINCE`: when, in `times`, as seconds of
+    `time.monotonic()`. Calls numbered above `REVOKED_AFTER` up to `REVOKED_TO` must not be begun.
     `INTERRUPT`: the call that the next signal is meant for. Each word is written by one side only, in one store.
     """
 
     def __init__(self, memory: mmap.mmap) -> None:
         self._memory = memory
         self.words = memoryview(memory).cast("Q")
+        self.times = memoryview(memory).cast("d")
 
     @classmethod
     def create(cls) -> tuple[Note, int | str]:
@@ -53,6 +54,7 @@ class Note:
     def close(self) -> None:
         """Let go of the memory."""
         self.words.release()
+        self.times.release()
         self._memory.close()
 
 

@@ -45,6 +45,12 @@ class PipeEnd:
         """Write the beginning of the pieces; return how many bytes of them."""
         return os.writev(self.fd, pieces[:AT_ONCE]) if len(pieces) > 1 else os.write(self.fd, pieces[0])
 
+    def write_all(self, data: bytes) -> None:
+        """Write one piece to the end; for a blocking end."""
+        written = os.write(self.fd, data)
+        while written < len(data):
+            written += os.write(self.fd, memoryview(data)[written:])
+
     def close(self) -> None:
         if self.fd >= 0:
             os.close(self.fd)
@@ -75,6 +81,9 @@ class SocketEnd:
 
     def write(self, pieces: Sequence[Buffer]) -> int:
         return self.socket.send(pieces[0])
+
+    def write_all(self, data: bytes) -> None:
+        self.socket.sendall(data)
 
     def close(self) -> None:
         self.socket.close()

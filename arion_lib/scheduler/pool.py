@@ -194,6 +194,14 @@ class Pool(ABC):
 
         self._core.watch(inbox, write, selectors.EVENT_WRITE)
 
+    def _replace(self, worker: WorkerHandle) -> None:
+        """Kill a worker, and start the next one at the same moment."""
+        worker.kill()
+        if not worker.draining:
+            worker.draining = True
+            self.restarts += 1
+            self._fill_up()
+
     def _recycle(self, worker: WorkerHandle) -> None:
         self._drain(worker)
         self.restarts += 1

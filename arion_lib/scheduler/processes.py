@@ -221,7 +221,7 @@ class ProcessLane(Pool):
             if kind == SKIPPED:
                 core.put_back(task)
                 continue
-            started, ended = message[3] / 1e9, message[4] / 1e9
+            started, ended = message[3], message[4]
             function = task._function
             mean = function.mean
             if mean is None:
@@ -322,7 +322,7 @@ class ProcessLane(Pool):
         if worker.interrupting is not None:
             _, kill_at = worker.interrupting
             if now >= kill_at:
-                worker.kill()
+                self._replace(worker)
             else:
                 soonest = kill_at
         elif worker.outstanding:

@@ -25,7 +25,7 @@ from typing import Any, NoReturn
 from arion_lib.scheduler.calls import NEEDED
 from arion_lib.scheduler.context import context_of
 from arion_lib.scheduler.failures import TaskInterrupted, pack_failure
-from arion_lib.scheduler.frames import FrameParser, Message, frame
+from arion_lib.scheduler.frames import FrameParser, Message, frame, small_frame
 from arion_lib.scheduler.messages import (
     BEGUN,
     FAILED,
@@ -50,7 +50,7 @@ class Worker:
     """The child's side. `serve()` returns when the supervisor has closed its end."""
 
     def __init__(self, inbox: End, outbox: End, note: Note) -> None:
-        self._inbox, self._outbox, self._words = inbox, outbox, note.words
+        self._inbox, self._outbox, self._words, self._times = inbox, outbox, note.words, note.times
         self._functions: dict[int, Callable[..., Any]] = {}
         self._running = 0
         """The number of the call whose code runs now: an interruption meant for it may be raised into it."""
@@ -92,10 +92,11 @@ class Worker:
     def _run_all(  # noqa: C901  (every microsecond here is one of each task)
         self, first: int, calls: list[tuple[Any, ...]], buffers: Sequence[Any]
     ) -> None:
-        words, functions, monotonic_ns = self._words, self._functions, time.monotonic_ns
+        words, functions, monotonic = self._words, self._functions, time.monotonic
+        times = self._times
         results: dict[int, Encoded] | None = {} if any(_needs_sequence(call) for call in calls) else None
         used = 0
-        ended = monotonic_ns()
+        ended = monotonic()
         value: Any
         for number, call in enumerate(calls, first):
             if call[0] < 0:
@@ -106,7 +107,7 @@ class Worker:
                 continue
             try:
                 self._running = number  # first: an interruption may come as soon as the note says that it runs
-                words[SINCE] = started
+                times[SINCE] = started
                 words[STARTED] = number
                 if number <= words[REVOKED_TO] and number > words[REVOKED_AFTER]:
                     kind, value = SKIPPED, None  # revoked meanwhile: the supervisor may have read that it had begun
@@ -126,7 +127,7 @@ class Worker:
             if self._out.line or self._err.line:
                 self._out.flush()
                 self._err.flush()
-            ended = monotonic_ns()
+            ended = monotonic()
             if results is not None and kind in (RETURNED, RETURNED_PACKED):
                 results[number] = value
             if kind == RETURNED_PACKED:
@@ -168,7 +169,10 @@ class Worker:
         """Write an answer; no call runs, so no interruption strikes."""
         try:
             with self._lock:
-                write_all(self._outbox, frame(message, buffers))
+                if buffers:
+                    write_all(self._outbox, frame(message, buffers))
+                else:
+                    self._outbox.write_all(small_frame(message))
         except BrokenPipeError:
             os._exit(0)  # nobody is left to work for
 

@@ -115,7 +115,7 @@ class WorkerHandle:
         words = self.child.note.words
         if words[STARTED] < number:
             return None
-        return float(words[SINCE]) / 1e9 if words[STARTED] == number else 0.0
+        return float(self.child.note.times[SINCE]) if words[STARTED] == number else 0.0
 
     def unstarted(self) -> int:
         """Return how many outstanding calls have not been begun."""
