@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from arion_lib.scheduler.errors import NotTransferableError
+from arion_lib.scheduler.errors import NotTransferableError, SchedulerError
 from arion_lib.scheduler.failures import Failure
 from arion_lib.scheduler.launch import StartMethod
 from arion_lib.scheduler.messages import (
@@ -117,6 +117,8 @@ class ProcessLane(Pool):
         count = len(worker.outstanding)
         if not count:
             return True
+        if self._recycle_after is not None and worker.done + count >= self._recycle_after:
+            return False
         return (count < FEWEST_AHEAD or (count < MOST_AHEAD and worker.load < self._window)) and not self._long(worker)
 
     def _long(self, worker: WorkerHandle) -> bool:
@@ -144,6 +146,8 @@ class ProcessLane(Pool):
         ready, window, outstanding = self.ready, self._window, worker.outstanding
         fair = max(1, len(ready) // (2 * sharers))
         most = min(fair, MOST_AHEAD - len(outstanding))
+        if self._recycle_after is not None:
+            most = min(most, self._recycle_after - worker.done - len(outstanding))
         first = number = worker.last + 1
         load, lowest = worker.load, worker.lowest
         parcel, known = Parcel(worker), worker.known
@@ -184,7 +188,7 @@ class ProcessLane(Pool):
 
     def _follow(self, worker: WorkerHandle, parcel: Parcel, task: Task[Any], number: int) -> int:
         """Send along the tasks of a chain: each needs only the one before it, so it need not come back in between."""
-        while not self.ready and len(parcel.calls) < MOST_AHEAD:
+        while not self.ready and len(parcel.calls) < MOST_AHEAD and self._recycle_after is None:
             more = task._more
             if more is None or len(more.dependents) != 1:
                 break
@@ -260,8 +264,9 @@ class ProcessLane(Pool):
         elif kind == FAILED:
             worker.failed += 1
             self._core.fail(task, Failure(*value), run)
-        else:  # INTERRUPTED, by a signal that was not ours
-            self._core.put_back(task)
+        else:  # INTERRUPTED, but not by us: it may have run in part, so it is not simply put back
+            error = SchedulerError(f"task {task.name!r} raised TaskInterrupted without having been interrupted")
+            self._core.fail(task, error, run)
 
     def _relay(self, worker: WorkerHandle, message: Message) -> None:
         if message[1] == BEGUN:
