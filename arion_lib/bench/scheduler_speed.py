@@ -242,7 +242,7 @@ def batch(lab: Lab) -> Iterator[Row]:
     """Compare batches."""
     for full in (10_000, 100_000):
         used, count = busy(), lab.tasks(full, 200)
-        arguments = {name: (name, _part(name, count, 1.0), 1) for name in lab.present("PPE", "mp.Pool", "pebble")}
+        arguments = {name: (name, _part(name, count, 1.0), 1) for name in lab.present("PPE", "mp.Pool")}
         if "PPE" in arguments:
             arguments["PPE, chunks of 100"] = ("PPE", count, 100)
         if full == 10_000 and "dask" in lab.peers:
@@ -263,7 +263,7 @@ def latency(lab: Lab) -> Iterator[Row]:
 
 def efficiency(lab: Lab) -> Iterator[Row]:
     """Compare ideal time (two processes without a pool, in the same round) with real time."""
-    for milliseconds, full, target in ((0.1, 20_000, 0.85), (1, 3_000, 0.95), (10, 300, 0.98)):
+    for milliseconds, full, target in ((0.1, 15_000, 0.85), (1, 1_500, 0.95), (10, 150, 0.98)):
         used, count, loops = busy(), lab.tasks(full, 20), loops_for(milliseconds / 1e3)
         arguments = {
             name: (name, max(10, count // 10) if name == "dask" else count, loops)
