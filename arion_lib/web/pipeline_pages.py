@@ -134,8 +134,8 @@ class Messages(BaseModel):
     """A page of messages, and what the queue holds already (null: no queue is used here)."""
 
     items: list[Message] = Field(
-        description="messages in the outbox, which the queue has not confirmed yet: none of them, a moment after a post, "
-        "is the rule; `queue.messages` counts those it has"
+        description="messages in the outbox, which the queue has not confirmed yet: a moment after a post there are "
+        "mostly none; `queue.messages` counts those it has"
     )
     next: str | None
     queue: Queue | QueueError | None
