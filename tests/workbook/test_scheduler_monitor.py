@@ -220,11 +220,12 @@ def spin() -> None:
         pass
 
 
-def until(true: Callable[[], object]) -> None:
-    """Look until it is true; a bound only so that a broken test ends."""
+def until(monitor: SchedulerMonitor, true: Callable[[], object]) -> None:
+    """Look until it is true, as long as the monitor runs; a bound only so that a broken test ends."""
     deadline = time.monotonic() + 20
     while not true():
-        assert time.monotonic() < deadline
+        assert monitor.running, monitor._view._status.value
+        assert time.monotonic() < deadline, monitor._view._lanes.value
         time.sleep(0.005)
 
 
@@ -232,20 +233,20 @@ def test_on_a_real_scheduler_buttons_cancel_kill_and_scale_and_bars_tell_the_end
     with Scheduler(1) as scheduler, watching_real(scheduler) as monitor:
         lanes = monitor._view._lanes
         doomed = scheduler.submit(spin)
-        until(lambda: "now spin" in lanes.value)
+        until(monitor, lambda: "now spin" in lanes.value)
         monitor.cancel()
         assert doomed.cancelled()
-        until(lambda: "throughput: 0 tasks/s" not in monitor._view._panels.value)
-        until(lambda: "1 cancelled" in lanes.value)
+        until(monitor, lambda: "throughput: 0 tasks/s" not in monitor._view._panels.value)
+        until(monitor, lambda: "1 cancelled" in lanes.value)
         lost = scheduler.submit(spin)
-        until(lost.running)
+        until(monitor, lost.running)
         monitor.kill()
         assert type(lost.exception(20)) is WorkerDiedError
-        until(lambda: "1 failed" in lanes.value)
+        until(monitor, lambda: "1 failed" in lanes.value)
         assert scheduler.submit(pow, 2, 5).result(20) == 32
-        until(lambda: "1 succeeded" in lanes.value)
+        until(monitor, lambda: "1 succeeded" in lanes.value)
         monitor.scale(2)
-        until(lambda: monitor._view._size.value == 2)
+        until(monitor, lambda: monitor._view._size.value == 2)
         assert sum(worker.lane == "processes" for worker in scheduler.status().workers) == 2
 
 
