@@ -24,9 +24,10 @@ NOT_YET = -1.0
 
 def change(task: Task[Any], state: State, when: float, error: str = "") -> Event:
     """Return the event that a task became something."""
+    earlier = task._more.attempts if task._more else 0
     if state in (State.PENDING, State.READY):
-        return Event(when, task.number, task.name, state)
-    attempt = (task._more.attempts if task._more else 0) + 1
+        return Event(when, task.number, task.name, state, earlier)
+    attempt = earlier + 1
     by = task._run[0] if type(task._run) is tuple else None  # the worker's number, or its handle still
     worker = by if type(by) is int else getattr(by, "number", None)
     return Event(when, task.number, task.name, state, attempt, worker, error)

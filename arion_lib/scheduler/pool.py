@@ -75,7 +75,10 @@ class Pool(ABC):
             self._take(worker, messages)
         if worker.at_end and worker.number in self._workers:
             self._core.unwatch(worker.child.outbox.fileno())
-            worker.kill()  # whatever closed its pipe, it cannot answer any more
+            if worker.heard:
+                self._replace(worker)  # its end will be told in some milliseconds; the next one can start now
+            else:
+                worker.kill()  # whatever closed its pipe, it cannot answer any more
             if worker.child.process is not None:
                 worker.child.process.wait()
             self._look_for_ends()

@@ -90,6 +90,7 @@ class ProcessLane(Pool):
             self._fill_up()
             self._watch_starter()
         if self._overtaken():
+            self._give_urgent()
             return
         able = [worker for worker in self._workers.values() if self._has_room(worker)]
         able.sort(key=lambda worker: worker.load)
@@ -141,16 +142,31 @@ class ProcessLane(Pool):
             under_way = under_way or worker.revoking is not None
         return under_way and all(worker.revoking or worker.outstanding for worker in self._workers.values())
 
+    def _give_urgent(self) -> None:
+        """Send what goes first behind what is being taken back: the worker passes over that and comes to it at once.
+
+        To a worker that is about to be free, only; behind a longer call it would wait, while another might take it.
+        """
+        for worker in self._workers.values():
+            highest, current = self.ready.highest(), worker.current()
+            if highest is None or worker.lowest is None or highest <= worker.lowest or current is None:
+                continue
+            if worker.revoking and worker.last == worker.revoking[0] and not (worker.choked or worker.draining):
+                mean = current._function.mean
+                if mean is not None and mean < STUCK:
+                    self._send(worker, self.ready.take(1))
+
     def _give(self, worker: WorkerHandle, sharers: int) -> None:
         """Send one worker its share of the ready tasks, as many as fit its window."""
-        ready, window, outstanding = self.ready, self._window, worker.outstanding
-        fair = max(1, len(ready) // (2 * sharers))
-        most = min(fair, MOST_AHEAD - len(outstanding))
+        fair = max(1, len(self.ready) // (2 * sharers))
+        most = min(fair, MOST_AHEAD - len(worker.outstanding))
         if self._recycle_after is not None:
-            most = min(most, self._recycle_after - worker.done - len(outstanding))
-        first = number = worker.last + 1
-        load, lowest = worker.load, worker.lowest
-        parcel, known = Parcel(worker), worker.known
+            most = min(most, self._recycle_after - worker.done - len(worker.outstanding))
+        self._send(worker, self._fitting(worker, most))
+
+    def _fitting(self, worker: WorkerHandle, most: int) -> list[Task[Any]]:
+        """Take from the queue what fits a worker's window, at least one task; count it into the worker's load."""
+        ready, window, load = self.ready, self._window, worker.load
         tasks = ready.take(1)
         mean = tasks[0]._function.mean
         if mean and mean < LONG:
@@ -160,7 +176,17 @@ class ProcessLane(Pool):
             if place and (mean is None or load >= window):  # these are longer than the first one led to expect
                 for early in reversed(tasks[place:]):
                     ready.push_front(early, early.options.priority)
+                del tasks[place:]
                 break
+            load += LONG if mean is None else mean + PER_CALL
+        worker.load = load
+        return tasks
+
+    def _send(self, worker: WorkerHandle, tasks: list[Task[Any]]) -> None:
+        parcel, known, outstanding = Parcel(worker), worker.known, worker.outstanding
+        first = number = worker.last + 1
+        lowest = worker.lowest
+        for task in tasks:
             if type(task._call) is tuple and task._function.number in known:
                 parcel.calls.append(task._call)
             elif not self._pack(parcel, task):
@@ -171,10 +197,9 @@ class ProcessLane(Pool):
             if lowest is None or priority < lowest:
                 lowest = priority
             number += 1
-            load += LONG if mean is None else mean + PER_CALL
             if task._more is not None and task._more.dependents:
                 number = self._follow(worker, parcel, task, number)
-        worker.load, worker.lowest, worker.last = load, lowest, number - 1
+        worker.lowest, worker.last = lowest, number - 1
         if parcel.calls and not worker.send(first, parcel.functions, parcel.forget, parcel.calls, parcel.buffers):
             self._wait_to_write(worker)
 

@@ -49,7 +49,7 @@ class State(enum.Enum):
 class Event:
     """One change of one task: it became `state` at `time`, seconds of `time.monotonic()`.
 
-    `attempt` counts from 1 and is 0 before the first; `worker` is the number of the worker that runs or ran it.
+    `attempt` counts those begun so far, from 0; `worker` is the number of the worker that runs or ran it.
     """
 
     time: float

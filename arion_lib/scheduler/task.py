@@ -130,6 +130,8 @@ class Task(Future, Generic[T]):  # type: ignore[type-arg]
         Raises what the function raised, `CancelledError`, `TimeoutError` when it is not done in time, or one of the
         scheduler's errors. The value is unpickled by the first call.
         """
+        if self._state_now is State.SUCCEEDED and type(self._value) is not Packed:
+            return self._value  # type: ignore[no-any-return]
         error = self.exception(timeout)
         if error is not None:
             try:
