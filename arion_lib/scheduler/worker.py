@@ -72,6 +72,7 @@ class Worker:
             for number, function, context in functions:
                 self._functions[number] = _prepare(function, context)
             self._run_all(first, calls, rest[0] if rest else ())
+            del message, calls, rest  # large arguments must not stay while nothing is to be done
 
     def _messages(self) -> Iterator[Message]:
         parser = FrameParser()
