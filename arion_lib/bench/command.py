@@ -24,7 +24,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -118,15 +118,17 @@ def options(name: str, description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def finish(results: Sequence[Result], chosen: argparse.Namespace, peers: Sequence[str] = ()) -> int:
-    """Print the machine's line and each table, write `--json`, and return the exit code."""
+def finish(results: Iterable[Result], chosen: argparse.Namespace, peers: Sequence[str] = ()) -> int:
+    """Print the machine's line and each table as soon as it is there, write `--json`, and return the exit code."""
     print(machine(peers))
+    found = []
     for result in results:
-        print(f"\n{result.table()}")
+        print(f"\n{result.table()}", flush=True)
+        found.append(result)
     if chosen.json is not None:
-        document = {"machine": machine(peers), "results": [result.as_dict() for result in results]}
+        document = {"machine": machine(peers), "results": [result.as_dict() for result in found]}
         chosen.json.write_text(json.dumps(document, indent=2), encoding="utf-8")
-    return 1 if chosen.strict and not all(result.ok for result in results) else 0
+    return 1 if chosen.strict and not all(result.ok for result in found) else 0
 
 
 def _is_benchmark(path: Path) -> bool:

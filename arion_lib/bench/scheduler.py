@@ -21,7 +21,7 @@ from arion_lib.bench import scheduler_chaos, scheduler_faults, scheduler_speed
 from arion_lib.bench._scheduler_lab import Lab
 from arion_lib.bench._scheduler_peers import DISTRIBUTIONS, POOLS
 from arion_lib.bench._scheduler_rows import Row, Summary
-from arion_lib.bench.command import finish, options
+from arion_lib.bench.command import Result, finish, options
 
 Measure = Callable[[Lab], Iterator[Row]]
 
@@ -72,8 +72,7 @@ def run(args: list[str]) -> int:
     parser.add_argument("--grace", type=float, default=0.1, help="ours: seconds from interrupt to kill (default: 0.1)")
     chosen = parser.parse_args(args)
     os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")  # it tells of what a killed peer left: expected
-    results = measured(chosen_rows(chosen), lab_of(chosen))
-    return finish([*results, Summary(tuple(results), load())], chosen, peers=DISTRIBUTIONS)
+    return finish(measured(chosen_rows(chosen), lab_of(chosen)), chosen, peers=DISTRIBUTIONS)
 
 
 def chosen_rows(chosen: argparse.Namespace) -> list[str]:
@@ -95,13 +94,15 @@ def lab_of(chosen: argparse.Namespace) -> Lab:
     return Lab(rounds, QUICK if chosen.quick else 1.0, peers, chosen.grace)
 
 
-def measured(names: Iterable[str], lab: Lab) -> list[Row]:
-    """Measure rows one after the other; say on the standard error which one it is."""
+def measured(names: Iterable[str], lab: Lab) -> Iterator[Result]:
+    """Measure rows one after the other, then sum up; say on the standard error which row it is."""
     found: list[Row] = []
     for name in names:
         print(f"measuring {name} ...", file=sys.stderr, flush=True)
-        found += ROWS[name](lab)
-    return found
+        for row in ROWS[name](lab):
+            found.append(row)
+            yield row
+    yield Summary(tuple(found), load())
 
 
 def load() -> str:

@@ -52,8 +52,8 @@ WORKERS = 2
 RATES = ("contender", "median", "best", "speed to PPE")
 SLOWER = {"ours": 1.0, "mp.Pool": 0.4, "dask": 0.01}
 """What share of ours' tasks the others are given, so that their turns are not much longer; 0.1 unless said here."""
-REPEATS = {"ours": 5, "dask": 1}
-"""How often a short graph is run in one turn; 3 unless said here."""
+REPEATS = {"ours": 6, "dask": 1}
+"""How often a short graph is run in one turn; 4 unless said here."""
 
 
 # --- jobs: called in a contender's process ---
@@ -159,13 +159,13 @@ def _graph(name: str, graph: Any, expected: int, tasks: int, repeats: int) -> fl
     seconds = []
     with opened(name, WORKERS) as pool:
         pool.map(nothing, range(50))
-        for _ in range(repeats + 1):  # the first run teaches each function's length
+        for _ in range(repeats):
             gc.collect()
             began = time.perf_counter()
             result = graph(pool)
             seconds.append((time.perf_counter() - began) / tasks)
             _check(result, expected)
-    return statistics.median(seconds[1:])
+    return statistics.median(seconds[1:] or seconds)  # the first run teaches each function's length
 
 
 def array_job(name: str, megabytes: int, repeats: int) -> float:
@@ -289,7 +289,7 @@ def chain(lab: Lab) -> Iterator[Row]:
     """Compare a chain of tasks."""
     used, count = busy(), lab.tasks(1_000)
     names = lab.present("PPE", "mp.Pool", "pebble", "loky", "dask")
-    runs = lab.turns(chain_job, {name: (name, count, REPEATS.get(name, 3)) for name in names})
+    runs = lab.turns(chain_job, {name: (name, count, REPEATS.get(name, 4)) for name in names})
     verdicts = _faster(runs, (25, "PPE"), (1_000, "dask"))
     yield row("chain", f"{count:,} tasks, each needs the one before", RATES, _rates(runs), verdicts, used)
 
@@ -297,14 +297,14 @@ def chain(lab: Lab) -> Iterator[Row]:
 def fan(lab: Lab) -> Iterator[Row]:
     """Compare a fan-out and fan-in."""
     used, count = busy(), lab.tasks(1_000)
-    runs = lab.turns(fan_job, {n: (n, count, REPEATS.get(n, 3)) for n in lab.present("PPE", "mp.Pool", "dask")})
+    runs = lab.turns(fan_job, {n: (n, count, REPEATS.get(n, 4)) for n in lab.present("PPE", "mp.Pool", "dask")})
     yield row("fan", f"one, {count:,}, one", RATES, _rates(runs), _faster(runs, (5, "PPE")), used)
 
 
 def tree(lab: Lab) -> Iterator[Row]:
     """Compare a reduction tree."""
     used, leaves = busy(), 1_024 if lab.size >= 0.2 else 64
-    runs = lab.turns(tree_job, {n: (n, leaves, REPEATS.get(n, 3)) for n in lab.present("PPE", "mp.Pool", "dask")})
+    runs = lab.turns(tree_job, {n: (n, leaves, REPEATS.get(n, 4)) for n in lab.present("PPE", "mp.Pool", "dask")})
     yield row("tree", f"{leaves:,} leaves added up in pairs", RATES, _rates(runs), _faster(runs, (5, "PPE")), used)
 
 
