@@ -67,8 +67,10 @@ def _search(variable: ContextVar[Any]) -> str | None:
 
 
 def _stays(variable: ContextVar[Any]) -> bool:
+    """Whether a variable means nothing elsewhere: one of the packages above, or one that no module has.
+
+    The latter are a library's own, kept in its objects (a kernel has several): a task could not even name them.
+    """
     place_of(variable)
     place = _PLACES[variable]
-    if place is None:
-        return variable.name in ("decimal_context",)
-    return place.partition(":")[0].partition(".")[0] in STAY
+    return place is None or place.partition(":")[0].partition(".")[0] in STAY

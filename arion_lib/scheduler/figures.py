@@ -9,6 +9,7 @@ See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_figures.py
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
@@ -81,6 +82,5 @@ def spread(seconds: list[float]) -> Spread:
     if not seconds:
         return Spread()
     ordered = sorted(max(0.0, value) for value in seconds)
-    last = len(ordered) - 1
-    p50, p95, p99 = (ordered[min(last, int(len(ordered) * share))] for share in (0.50, 0.95, 0.99))
+    p50, p95, p99 = (ordered[max(0, math.ceil(len(ordered) * share) - 1)] for share in (0.50, 0.95, 0.99))
     return Spread(len(ordered), p50, p95, p99, ordered[-1])

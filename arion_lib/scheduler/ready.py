@@ -153,8 +153,9 @@ class ReadyQueue(Generic[T]):
     def _first_live(self) -> int:
         while not self._queues[-self._heap[0]]:
             self._close(-heapq.heappop(self._heap))
-        if self._counts[-self._heap[0]]:
-            return -self._heap[0]
+        first = self._first()
+        if self._counts[first]:
+            return first
         return next(iter(self.counts()))  # only discarded items are left at the highest
 
     def _oldest_counts(self, ageing: float) -> int:
