@@ -162,6 +162,7 @@ class Pool(ABC):
         worker.outstanding.clear()
         if victim is not None and not victim._state_now.final:
             self._blame(worker, victim, began)
+        self._usage.forget(worker.child.pid)
         worker.child.close()
         if not worker.draining:
             self.restarts += 1
@@ -284,4 +285,3 @@ class Pool(ABC):
             self._core.unwatch(self._watched)
             self._watched = None
         self._starter.close()
-        self._usage.forget()

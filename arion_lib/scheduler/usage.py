@@ -33,9 +33,10 @@ class Usage:
         process = self._process(pid)
         return None if process is None else self._ask(lambda: int(process.memory_info().rss))
 
-    def forget(self) -> None:
-        """Forget all processes."""
-        self._processes.clear()
+    def forget(self, pid: int | None) -> None:
+        """Forget a process that has ended: its id may be another's soon."""
+        if pid is not None:
+            self._processes.pop(pid, None)
 
     def _process(self, pid: int | None) -> psutil.Process | None:
         import psutil
