@@ -72,10 +72,16 @@ class _Slot:
     def interrupt(self, given_up_at: float) -> None:
         """Raise `TaskInterrupted` in the thread, at its next line of Python."""
         self.interrupting = given_up_at
+        self._raise_later(ctypes.py_object(TaskInterrupted))
+
+    def calm(self) -> None:
+        """Take back an interruption that has not been raised yet: it would strike, and lose, the next task."""
+        self.interrupting = None
+        self._raise_later(None)
+
+    def _raise_later(self, error: ctypes.py_object[type[BaseException]] | None) -> None:
         if self.thread.ident is not None:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                ctypes.c_ulong(self.thread.ident), ctypes.py_object(TaskInterrupted)
-            )
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.thread.ident), error)
 
 
 class ThreadLane:
@@ -127,7 +133,9 @@ class ThreadLane:
         if slot.task is not task:
             return  # told twice: an interruption came while it was being told
         late = slot.interrupting is not None
-        slot.task, slot.began, slot.interrupting = None, None, None
+        if late:
+            slot.calm()
+        slot.task, slot.began = None, None
         slot.done += 1
         if slot.number in self._slots:
             if len(self._slots) > self.size:
@@ -188,6 +196,7 @@ class ThreadLane:
     def _give_up(self, slot: _Slot, now: float) -> None:
         """Do without a thread that does not stop; its task's attempt is over for everybody but that thread."""
         slot.given_up = True
+        slot.work.put(None)  # should it be idle after all, its last report struck down: it must not wait for ever
         del self._slots[slot.number]
         self.restarts += 1
         task, slot.task = slot.task, None
@@ -225,6 +234,7 @@ class ThreadLane:
         for slot in slots:
             if slot.task is not None:
                 slot.interrupt(math.inf)
+                slot.work.put(None)  # one of the two may be lost to the interruption
             self._let_go(slot)
         for slot in slots:
             if slot.task is None:  # it ends at once; one that is stuck in a call is left behind

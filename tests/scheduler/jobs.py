@@ -1,10 +1,11 @@
-"""What the tests have run: functions that a worker can import."""
+"""What the tests have run: functions that a worker can import.
+
+Nothing heavy is imported at the top: each new worker imports this, and some tests kill ten workers a second.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
-import ctypes
 import itertools
 import logging
 import os
@@ -314,26 +315,49 @@ def die_by(number: int) -> NoReturn:
 
 def crash() -> None:
     """Read from address 0."""
+    import ctypes
     import faulthandler
 
     faulthandler.disable()
     ctypes.string_at(0)
 
 
+def do(kind: str, path: str, number: int, values: list[Any]) -> int:
+    """Do what a node of a random graph is for; the file remembers how often it was begun."""
+    note(path, "begun")
+    if kind == "raise":
+        raise ValueError(number)
+    if kind == "raise once" and len(noted(path)) == 1:
+        raise ValueError(number)
+    if kind == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if kind == "die once" and len(noted(path)) == 1:
+        die()
+    while kind == "spin":
+        pass
+    return number + sum(values)
+
+
 # --- on an event loop ---
 
 
 async def later(value: Any) -> Any:
+    import asyncio
+
     await asyncio.sleep(0)
     return value
 
 
 async def never(place: str) -> None:
+    import asyncio
+
     arrive(place)
     await asyncio.Event().wait()
 
 
 async def loop_thread() -> str:
+    import asyncio
+
     await asyncio.sleep(0)
     return threading.current_thread().name
 
@@ -343,5 +367,7 @@ async def async_mark() -> str:
 
 
 async def async_fail() -> NoReturn:
+    import asyncio
+
     await asyncio.sleep(0)
     raise ValueError("from the loop")
