@@ -33,7 +33,10 @@ def open_dask() -> Any:
     return DaskScheduler(workers=WORKERS)
 
 
-OURS = [Subject(method, partial(Scheduler, WORKERS, start_method=method)) for method in START_METHODS]
+OURS = [
+    Subject(method, partial(Scheduler, WORKERS, start_method=method, preload=["tests.scheduler.jobs"]))
+    for method in START_METHODS
+]
 DASK_DIFFERS: dict[str, str] = {}
 DASK = [Subject("dask", open_dask, DASK_DIFFERS)] if importlib.util.find_spec("arion_lib.scheduler.dask") else []
 SUBJECTS = [*OURS, *DASK]

@@ -1,0 +1,95 @@
+"""Workers are killed at random while short tasks run: nothing is lost, nothing is wrong, nothing hangs."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager, suppress
+from multiprocessing import get_context
+from typing import Any
+
+import pytest
+
+from arion_lib.scheduler import Scheduler, State
+from tests.scheduler import jobs
+
+pytestmark = pytest.mark.usefixtures("no_leaks")
+
+TASKS = 1_500
+PAUSE = 0.1
+"""Seconds between two kills."""
+
+
+@contextmanager
+def killer(pids: Callable[[], list[int]]) -> Iterator[list[int]]:
+    """Kill a random one of these processes every `PAUSE` seconds; yields the list of those it killed."""
+    stop, killed, draw = threading.Event(), list[int](), random.Random(7)
+
+    def strike() -> None:
+        while not stop.wait(PAUSE):
+            alive = pids()
+            if alive:
+                killed.append(draw.choice(alive))
+                with suppress(ProcessLookupError):
+                    os.kill(killed[-1], signal.SIGKILL)
+
+    thread = threading.Thread(target=strike)
+    thread.start()
+    try:
+        yield killed
+    finally:
+        stop.set()
+        thread.join()
+
+
+def lost_or_wrong(tasks: list[Future[int]]) -> int:
+    """Count the tasks without their result."""
+    waiting = wait(tasks, 60).not_done
+    results = [task.exception() is None and task.result() == number for number, task in enumerate(tasks) if task.done()]
+    return results.count(False) + len(waiting)
+
+
+def test_nothing_is_lost_when_workers_are_killed_at_random() -> None:
+    ends: list[Any] = []
+    with Scheduler(2, poison_after=100, preload=[jobs.__name__]) as scheduler:
+
+        def pids() -> list[int]:
+            workers = scheduler.status().workers
+            return [one.pid for one in workers if one.pid is not None and one.state in ("idle", "running")]
+
+        with killer(pids) as killed:
+            patient = scheduler.with_options(retries=50)
+            tasks = [patient.submit(jobs.nap, 0.001, number) for number in range(TASKS)]
+            for task in tasks:
+                task.add_done_callback(ends.append)
+            assert lost_or_wrong(tasks) == 0  # type: ignore[arg-type]
+        assert len(killed) >= 3
+        snapshot = scheduler.status()
+        assert (snapshot.succeeded, snapshot.failed) == (TASKS, 0)
+        deaths = sum("SIGKILL" in event.error for task in tasks for event in task.history())
+        assert deaths <= len(killed)
+        assert {task.status() for task in tasks} == {State.SUCCEEDED}
+    assert len(ends) == len(set(map(id, ends))) == TASKS
+
+
+def test_without_retries_only_the_tasks_that_ran_are_lost() -> None:
+    with Scheduler(2, preload=[jobs.__name__]) as scheduler:
+
+        def pids() -> list[int]:
+            return [one.pid for one in scheduler.status().workers if one.pid is not None and one.state == "running"]
+
+        with killer(pids) as killed:
+            tasks = [scheduler.submit(jobs.nap, 0.001, number) for number in range(TASKS // 2)]
+            assert lost_or_wrong(tasks) <= len(killed)  # type: ignore[arg-type]
+
+
+def test_the_control_a_process_pool_loses_nearly_everything() -> None:
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        pool.submit(jobs.add, 1).result()
+        with killer(lambda: list(pool._processes or {})):
+            tasks = [pool.submit(jobs.nap, 0.001, number) for number in range(TASKS)]
+            assert lost_or_wrong(tasks) > TASKS // 10
