@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 AGAIN = 0.25
 """Seconds after which a worker whose conversation broke is looked for once more."""
+MUCH_LATER = 5.0
+"""Seconds after which a worker that could not be joined is tried once more."""
 LOOK = 2.0
 """Seconds that a look at the workers may take."""
 
@@ -133,6 +135,8 @@ class Link:
         self.name = f"arion-{uuid.uuid4().hex[:12]}"
         self.sites: dict[str, Site] = {}
         self._talks: dict[str, asyncio.Task[None]] = {}
+        self._greeted: dict[str, asyncio.Event] = {}
+        self._refusal: Exception | None = None
         self._opened: Future[None] = Future()
         self.thread = threading.Thread(target=self._live, name=f"{self.name}-link", daemon=True)
 
@@ -209,6 +213,7 @@ class Link:
             self._client.subscribe_topic("all", self._on_dask_event)
             stack.push_async_callback(self._leave)
             await self._update_sites()
+            await self._first_sites()
             self._opened.set_result(None)
             await self._keep_sites_up_to_date()
 
@@ -253,29 +258,44 @@ class Link:
                 await self._update_sites()
 
     async def _update_sites(self) -> None:
-        """Join the workers that have come; stop talking with those that have gone."""
+        """Begin to talk with the workers that have come; stop talking with those that have gone."""
         present = await self._client.nthreads()
         for address in self._talks.keys() - present.keys():
             self._talks[address].cancel()
-        new = [address for address in present if address not in self._talks]
-        for site in await asyncio.gather(*map(self._join, new)):
-            if site is not None:
-                self._talks[site.address] = self._start(self._talk(site))
+        for address in present.keys() - self._talks.keys():
+            self._greeted[address] = asyncio.Event()
+            self._talks[address] = self._start(self._serve(address))
 
-    async def _join(self, address: str) -> Site | None:
-        asked = time.monotonic()
+    async def _first_sites(self) -> None:
+        """Wait for the workers that are there. Raises `SchedulerError` when none of them can run tasks."""
+        await asyncio.gather(*(greeted.wait() for greeted in self._greeted.values()))
+        if self._refusal is not None and not self.sites:
+            raise SchedulerError(f"no dask worker can run tasks: {self._refusal!r}") from self._refusal
+
+    async def _serve(self, address: str) -> None:
+        """Join a dask worker and talk with it until it is lost; look for it once more after a while."""
+        again = AGAIN
         try:
-            hello = await self._run(address, dask_worker.open_host, self.name, self._settings)
-        except Exception:  # whatever keeps a host from starting there: the others work
-            log.warning("the dask worker %s cannot run tasks", address, exc_info=True)
-            return None
+            site = await self._join(address)
+            await self._talk(site)
+        except Exception as error:  # noqa: BLE001  (whatever keeps a host from starting there: the others work)
+            log.warning("the dask worker %s cannot run tasks: %r", address, error)
+            self._refusal, again = error, MUCH_LATER
+        finally:
+            self._greeted.pop(address).set()
+            del self._talks[address]
+            self._loop.call_later(again, self._changed.set)
+
+    async def _join(self, address: str) -> Site:
+        asked = time.monotonic()
+        hello = await self._run(address, dask_worker.open_host, self.name, self._settings)
         site = Site(address, hello, hello.now - (asked + time.monotonic()) / 2)
         self.sites[address] = site
         self._listener.joined(site)
+        self._greeted[address].set()
         return site
 
     async def _talk(self, site: Site) -> None:
-        """Talk until the site is lost."""
         try:
             async with asyncio.TaskGroup() as both:
                 both.create_task(self._write(site))
@@ -283,10 +303,8 @@ class Link:
         except* Exception as group:  # noqa: BLE001  (dask may fail in many ways: each ends this conversation)
             log.info("lost %s: %r", site, group.exceptions[0])
         finally:
-            self.sites.pop(site.address, None)
-            self._talks.pop(site.address, None)
+            del self.sites[site.address]
             self._listener.lost(site, site.take_mail())
-            self._loop.call_later(AGAIN, self._changed.set)
 
     async def _write(self, site: Site) -> None:
         while True:
