@@ -91,6 +91,14 @@ class Core(Lifecycle):
         if self.ended:
             self.refuse_the_late()
 
+    def post_many(self, tasks: list[Task[Any]]) -> None:
+        """Hand over several tasks of the same options, in order."""
+        (self.inbox if tasks[0].options.priority <= 0 else self.express).extend(tasks)
+        if self.asleep:
+            self.wake()
+        if self.ended:
+            self.refuse_the_late()
+
     def hurry(self, lane: Lane) -> None:
         """Have a task that was just put into the inbox given out: by this very thread when a worker is idle.
 

@@ -128,6 +128,21 @@ class Lifecycle:
         self.finished += len(tasks)
         self.figures.succeeded(tasks)
 
+    def met_plainly(self, task: Task[Any], more: More) -> bool:
+        """Let the tasks that wait for a task go on, if nobody else waits for it; False when somebody does."""
+        if more.waiter is not None or more.waiters is not None or more.callbacks:
+            return False
+        for dependent in more.dependents:
+            its = dependent._more
+            if its is None or dependent._run is None or its.blocked != 1:
+                self._met(dependent, task)
+            elif not dependent._state_now.final:  # the next link of a chain, at its worker already
+                its.blocked, its.ready_at = 0, task._run[2]
+                dependent._state_now = READY
+                self._waiting.discard(dependent)
+        more.dependents = ()
+        return True
+
     def succeed(self, task: Task[Any], value: Any, run: tuple[int, float, float]) -> None:
         """End a task well; `run` is its worker's number, when it began and when it ended."""
         task._value, task._run = value, run
@@ -225,8 +240,15 @@ class Lifecycle:
     def _end_the_doomed(self) -> None:
         while self._doomed:  # a loop: a chain of a thousand dependents would be a thousand calls deep
             doomed, cause = self._doomed.popleft()
-            if not doomed._state_now.final:
-                self._end_one(doomed, State.FAILED, cause)
+            if doomed._state_now.final:
+                continue
+            place = doomed._run
+            if place is not None:  # it followed the other one to its worker, and may have begun there
+                began = self.lane_of(doomed).started(doomed)
+                doomed._run = None if began is None else (place[0].number, began, time.monotonic())
+            self._end_one(doomed, State.FAILED, cause)
+            if place is not None:
+                self.lane_of(doomed).stop(place)
 
     def _end_one(self, task: Task[Any], state: State, error: BaseException | Failure | None) -> None:
         more = task._more

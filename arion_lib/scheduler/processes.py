@@ -234,7 +234,7 @@ class ProcessLane(Pool):
 
     # --- taking in results ---
 
-    def _take(self, worker: WorkerHandle, messages: list[Message]) -> None:
+    def _take(self, worker: WorkerHandle, messages: list[Message]) -> None:  # noqa: C901  (once for each task)
         core, outstanding = self._core, worker.outstanding
         load, done, place = worker.load, 0, worker.number
         plain: list[Task[Any]] = []
@@ -259,10 +259,14 @@ class ProcessLane(Pool):
                 load -= mean + PER_CALL
                 function.mean = mean + (ended - started - mean) * 0.1
             done += 1
-            if kind == RETURNED and task._more is None and task._state_now is READY and not told:
+            more = task._more
+            if kind == RETURNED and task._state_now is READY and not told and worker.interrupting is None:
                 task._value, task._run, task._call = message[2], (place, started, ended), None
                 task._state_now = SUCCEEDED
-                plain.append(task)
+                if more is None or core.met_plainly(task, more):
+                    plain.append(task)
+                else:
+                    core.succeed(task, message[2], task._run)
             elif not task._state_now.final:
                 self._end_otherwise(worker, task, message, (place, started, ended))
         core.ended_plainly(plain)
@@ -329,10 +333,10 @@ class ProcessLane(Pool):
         worker, number = place
         if number not in worker.outstanding:
             return
-        now = time.monotonic()
-        if worker.began(number) is not None:
+        now, started = time.monotonic(), worker.child.note.words[STARTED]
+        if started == number:
             worker.interrupt(number, now + self._grace)
-        else:
+        elif started < number:  # else it is over, and only its answer has not been heard
             worker.revoke(now, TRUST)
 
     def check(self, now: float) -> float:
@@ -362,9 +366,9 @@ class ProcessLane(Pool):
     def _take_back(self, worker: WorkerHandle) -> None:
         for task in reversed(worker.taken_back()):
             self._core.put_back(task)
-        for number, task in worker.outstanding.items():  # cancelled just as it began
-            if task._state_now.final and worker.interrupting is None and worker.began(number) is not None:
-                worker.interrupt(number, time.monotonic() + self._grace)
+        current = worker.current()
+        if current is not None and current._state_now.final and worker.interrupting is None:  # ended just as it began
+            worker.interrupt(worker.child.note.words[STARTED], time.monotonic() + self._grace)
         if worker.draining and not worker.outstanding:
             self._close_inbox(worker, time.monotonic())
         self._core.again()

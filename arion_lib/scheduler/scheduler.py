@@ -39,6 +39,8 @@ from arion_lib.scheduler.values import ATOMS
 P = ParamSpec("P")
 T = TypeVar("T")
 
+MOST_AT_ONCE = 200
+"""Tasks of a `map` that are handed over together: the first of them run while the others are made."""
 MOST_COROUTINES = 1_000
 """Coroutines that run at once on the loop lane."""
 
@@ -144,6 +146,7 @@ class Scheduler(Executor):
                     if core.ended:
                         core.refuse_the_late()
                     return task
+                return self._submit_pickled(function, args, kwargs, function.options)
         return self._submit(fn, args, kwargs, None)
 
     def with_options(self, **options: Any) -> Submitter:
@@ -199,6 +202,34 @@ class Scheduler(Executor):
                     return task
             return self._submit_pickled(function, args, kwargs, options)
         return self._submit_here(function, args, kwargs, options)
+
+    def _submit_many(
+        self, fn: Callable[..., Any], calls: Iterable[tuple[Any, ...]], chosen: _Chosen
+    ) -> list[Task[Any]]:
+        """Submit a function with many arguments; what is asked for each submit is asked once."""
+        core, tasks = self._core, list[Task[Any]]()
+        if core.closing:
+            raise ShutDownError("the scheduler is shut down; open a new one")
+        function = self._functions.find(fn)
+        options = chosen.of(function)
+        plain = not (self._max_pending or options.after) and (options.lane or function.lane) == "processes"
+        batch: list[Task[Any]] = []
+        for args in calls:
+            if plain and function.data is not None and all([type(arg) in ATOMS for arg in args]):  # noqa: C419
+                task: Task[Any] = Task(core, core.next_number(), function, (function.number, *args), options, None)
+                batch.append(task)
+            else:
+                if batch:
+                    core.post_many(batch)
+                    batch = []
+                task = self._submit(fn, args, {}, chosen)
+            tasks.append(task)
+            if len(batch) >= MOST_AT_ONCE:
+                core.post_many(batch)
+                batch = []
+        if batch:
+            core.post_many(batch)
+        return tasks
 
     def _submit_pickled(
         self, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any], options: Options
@@ -399,7 +430,7 @@ class Submitter:
         if chunksize < 1:
             raise ValueError(f"chunksize must be >= 1, got {chunksize!r}")
         until = None if timeout is None else time.monotonic() + timeout
-        tasks = [self._scheduler._submit(fn, args, {}, self._chosen) for args in zip(*iterables, strict=False)]
+        tasks = self._scheduler._submit_many(fn, zip(*iterables, strict=False), self._chosen)
         return _results(tasks, until, progress)
 
 
