@@ -257,8 +257,11 @@ def timeout(lab: Lab) -> Iterator[Row]:
 # --- poison, orphans, scaling, urgency ---
 
 
-def poison_job(name: str, innocents: int) -> tuple[int, int, float, str]:
-    """Run a task that kills its worker each time among innocent ones; deaths, innocents wrong, seconds, its fate."""
+def poison_job(name: str, innocents: int) -> tuple[int, int, int, float, str]:
+    """Run a task that kills its worker each time among innocent ones.
+
+    Returns deaths, innocents that failed or are wrong, those without an end in time, seconds, the poison's fate.
+    """
     with tempfile.TemporaryDirectory() as folder, opened(name) as pool:
         pool.results([pool.submit(nap, number, 0.0) for number in range(10)])
         path = Path(folder) / "deaths"
@@ -268,11 +271,13 @@ def poison_job(name: str, innocents: int) -> tuple[int, int, float, str]:
         poison = submit(die, str(path))
         handles = before + _as_many_as_it_takes(pool, range(innocents // 2, innocents))
         until = began + PATIENCES.get(name, PATIENCE) + innocents * NAP
-        wrong = sum(_fate(pool, handle, until) != number * number for number, handle in enumerate(handles))
+        fates = [_fate(pool, handle, until) for handle in handles]
         seconds = time.monotonic() - began
+        late = fates.count("hangs")
+        right = sum(fate == number * number for number, fate in enumerate(fates))
         fate = _fate(pool, poison, until)
         deaths = len(path.read_text(encoding="utf-8").splitlines()) if path.exists() else 0
-        return deaths, wrong + innocents - len(handles), seconds, str(fate)
+        return deaths, innocents - right - late, late, seconds, str(fate)
 
 
 def _as_many_as_it_takes(pool: Any, numbers: range) -> list[Any]:
@@ -298,14 +303,14 @@ def poison(lab: Lab) -> Iterator[Row]:
             if name == "ours":
                 verdicts.append(Verdict(f"exactly {DEATHS} deaths, all innocents right", found, False))
             continue
-        deaths, wrong, seconds, fate = found
-        lines.append((name, str(deaths), f"{wrong} of {innocents}", f"{seconds / ideal:.2f}x", fate))
+        deaths, wrong, late, seconds, fate = found
+        lines.append((name, str(deaths), f"{wrong} of {innocents}", str(late), f"{seconds / ideal:.2f}x", fate))
         if name == "ours":
-            said = f"{deaths} deaths, {wrong} wrong or lost"
+            said = f"{deaths} deaths, {wrong} wrong, {late} late"
             verdicts.append(
-                Verdict(f"exactly {DEATHS} deaths, all innocents right", said, (deaths, wrong) == (DEATHS, 0))
+                Verdict(f"exactly {DEATHS} deaths, all innocents right", said, (deaths, wrong, late) == (DEATHS, 0, 0))
             )
-    head = ("contender", "deaths", "innocents wrong or lost", "ideal time", "the poison task")
+    head = ("contender", "deaths", "innocents failed", "no end in time", "ideal time", "the poison task")
     yield row("poison", f"one poison task among {innocents}", head, lines, verdicts, used)
 
 

@@ -60,8 +60,9 @@ def test_a_row_of_ratios_can_say_yes_no_and_nothing_to_compare_with(row: str) ->
     [
         ("memory", 349.0, 351.0),
         ("kill", ([0.004, 0.005, 0.049], 0.01), ([0.051, 0.052], 0.01)),
-        ("poison", (3, 0, 1.0, "QuarantinedError"), (3, 1, 1.0, "QuarantinedError")),
-        ("poison", (3, 0, 1.0, "QuarantinedError"), (4, 0, 1.0, "QuarantinedError")),
+        ("poison", (3, 0, 0, 1.0, "QuarantinedError"), (3, 1, 0, 1.0, "QuarantinedError")),
+        ("poison", (3, 0, 0, 1.0, "QuarantinedError"), (3, 0, 1, 1.0, "QuarantinedError")),
+        ("poison", (3, 0, 0, 1.0, "QuarantinedError"), (4, 0, 0, 1.0, "QuarantinedError")),
         ("scale", [0.049], [0.051]),
         ("urgent", [0.002], [0.004]),
     ],
@@ -132,9 +133,9 @@ def test_a_killed_worker_costs_others_what_it_does_not_cost_ours() -> None:
 
 
 def test_a_standard_pool_breaks_by_poison_and_ours_does_not() -> None:
-    deaths, wrong, _, fate = scheduler_faults.poison_job("ours", 20)
-    assert (deaths, wrong, fate) == (scheduler_faults.DEATHS, 0, "QuarantinedError")
-    deaths, wrong, _, fate = SMALL.once(scheduler_faults.poison_job, "PPE", 20)
+    deaths, wrong, late, _, fate = scheduler_faults.poison_job("ours", 20)
+    assert (deaths, wrong, late, fate) == (scheduler_faults.DEATHS, 0, 0, "QuarantinedError")
+    deaths, wrong, late, _, fate = SMALL.once(scheduler_faults.poison_job, "PPE", 20)
     assert wrong > 0
     assert fate == "BrokenProcessPool"
 
