@@ -143,7 +143,6 @@ def endless(_: int, place: str) -> None:
     jobs.spin(place)
 
 
-@pytest.mark.xfail(run=False, reason="a doomed follower is not stopped")
 def test_a_follower_that_has_begun_is_stopped_when_its_dependency_is_cancelled(make_gate: Callable[[], Gate]) -> None:
     """It was sent along, and begins before anybody has heard that its dependency ended well."""
     first, then, blocker = make_gate(), make_gate(), make_gate()

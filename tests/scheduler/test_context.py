@@ -1,0 +1,93 @@
+"""Context variables on their way."""
+
+from __future__ import annotations
+
+import contextvars
+import sys
+import threading
+from contextvars import ContextVar
+from decimal import getcontext
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from arion_lib.scheduler import Scheduler
+from arion_lib.scheduler.context import context_of, place_of, portable, variable_at
+from tests.scheduler import jobs
+from tests.scheduler.gates import PATIENCE
+
+OWN: ContextVar[int] = ContextVar("OWN")
+
+
+def test_an_importable_variable_is_found_by_its_place() -> None:
+    place = place_of(jobs.MARK)
+    assert place is not None
+    assert variable_at(place) is jobs.MARK
+    assert variable_at("no_such_module:X") is None
+    assert variable_at("os:path") is None
+
+
+def test_a_variable_of_a_notebook_has_no_place() -> None:
+    assert place_of(ContextVar("of a cell")) is None
+
+
+def test_a_context_is_rebuilt_from_its_pairs() -> None:
+    context = contextvars.Context()
+    context.run(OWN.set, 5)
+    context.run(jobs.MARK.set, "x")
+    again = context_of(portable(context))
+    assert dict(again.items()) == dict(context.items())
+
+
+def test_what_describes_this_process_stays_here() -> None:
+    context = contextvars.Context()
+    context.run(getcontext)
+    assert "decimal_context" not in {variable.name for variable, _ in portable(context)}
+
+
+def test_a_value_that_cannot_travel_stays_behind(no_leaks: None) -> None:
+    def look() -> str:
+        return jobs.MARK.get()
+
+    def with_lock() -> str:
+        jobs.MARK.set("kept")
+        LOCK.set(threading.Lock())
+        with Scheduler(1) as scheduler:
+            result: str = scheduler.submit(look).result(PATIENCE)
+        return result
+
+    assert contextvars.Context().run(with_lock) == "kept"
+
+
+LOCK: ContextVar[object] = ContextVar("LOCK")
+
+
+def test_a_variable_of_a_notebook_arrives_at_a_function_of_it(no_leaks: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    notebook: Any = ModuleType("__main__")
+    monkeypatch.setitem(sys.modules, "__main__", notebook)
+    exec(  # noqa: S102
+        "from contextvars import ContextVar\nwho = ContextVar('who')\ndef greet(): return who.get('nobody')",
+        vars(notebook),
+    )
+
+    def submit() -> list[str]:
+        with Scheduler(1) as scheduler:
+            results = [scheduler.submit(notebook.greet).result(PATIENCE)]
+            notebook.who.set("you")
+            return [*results, scheduler.submit(notebook.greet).result(PATIENCE)]
+
+    assert contextvars.Context().run(submit) == ["nobody", "you"]
+
+
+@pytest.mark.parametrize(
+    "lane",
+    [
+        pytest.param("processes", marks=pytest.mark.xfail(reason="calls without a context share the worker's")),
+        "threads",
+    ],
+)
+def test_what_one_task_sets_is_unseen_by_the_next(no_leaks: None, lane: str) -> None:
+    with Scheduler(1, threads=1) as scheduler:
+        submitter = scheduler.with_options(lane=lane)
+        assert [submitter.submit(jobs.set_mark, "left").result(PATIENCE) for _ in range(3)] == ["unset"] * 3

@@ -1,0 +1,96 @@
+"""The lane of the event loop."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import CancelledError
+from typing import Any
+
+import pytest
+
+from arion_lib.scheduler import Scheduler, State, TaskTimeoutError, task
+from tests.scheduler import jobs
+from tests.scheduler.gates import PATIENCE, Gate
+
+pytestmark = pytest.mark.usefixtures("no_leaks")
+
+
+def lane(scheduler: Scheduler) -> Any:
+    return next(lane for lane in scheduler.status().lanes if lane.name == "loop")
+
+
+def test_thousands_wait_at_once_in_one_thread(gate: Gate) -> None:
+    import asyncio
+
+    met = 0
+    everybody: Any = None
+
+    async def meet() -> int:
+        nonlocal met, everybody
+        everybody = everybody or asyncio.Event()
+        met += 1
+        if met == 500:
+            everybody.set()
+        await everybody.wait()
+        return threading.get_ident()
+
+    with Scheduler(0) as scheduler:
+        assert lane(scheduler).workers == ()
+        threads = {one.result(PATIENCE) for one in [scheduler.submit(meet) for _ in range(500)]}
+        assert len(threads) == 1
+
+
+@pytest.mark.parametrize("limit", ["timeout", "deadline", "cancel", "shutdown"])
+def test_a_coroutine_that_waits_is_stopped(gate: Gate, limit: str) -> None:
+    cleaned = threading.Event()
+
+    async def wait_and_clean() -> None:
+        try:
+            await jobs.never(gate.place)
+        finally:
+            cleaned.set()
+
+    options: dict[str, Any] = {limit: 0.1} if limit in ("timeout", "deadline") else {}
+    with Scheduler(0) as scheduler:
+        running = scheduler.with_options(**options).submit(wait_and_clean)
+        gate.arrived()
+        if limit == "cancel":
+            assert running.cancel()
+        elif limit == "shutdown":
+            scheduler.shutdown(deadline=0.05)
+        if options:
+            assert isinstance(running.exception(PATIENCE), TaskTimeoutError)
+        else:
+            with pytest.raises(CancelledError):
+                running.result(PATIENCE)
+        assert cleaned.wait(PATIENCE)
+
+
+def test_a_timed_out_coroutine_is_tried_again(gate: Gate) -> None:
+    with Scheduler(0) as scheduler:
+        running = scheduler.with_options(timeout=0.05, retries=1).submit(jobs.never, gate.place)
+        gate.arrived(2)
+        assert isinstance(running.exception(PATIENCE), TaskTimeoutError)
+        assert [event.state for event in running.history()].count(State.RUNNING) == 2
+
+
+def test_a_blocking_coroutine_does_not_block_the_processes(gate: Gate) -> None:
+    async def block() -> None:
+        jobs.hold(gate.place)
+
+    with Scheduler(1) as scheduler:
+        blocking = scheduler.submit(block)
+        gate.arrived()
+        assert scheduler.submit(jobs.add, 1).result(PATIENCE) == 1
+        gate.open()
+        blocking.result(PATIENCE)
+
+
+def test_a_declared_lane_sends_a_coroutine_to_the_processes() -> None:
+    @task(lane="processes")
+    async def there() -> int:
+        return jobs.pid()
+
+    with Scheduler(1) as scheduler:
+        assert scheduler.submit(there).result(PATIENCE) != jobs.pid()
+        assert scheduler.submit(jobs.async_mark).result(PATIENCE) == "unset"
