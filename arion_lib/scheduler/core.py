@@ -266,8 +266,10 @@ class Core(Lifecycle):
             if self._opened.is_set():
                 log.critical("the supervisor failed; its tasks are failed with its error", exc_info=True)
         finally:
-            self._close()
-            self._opened.set()
+            try:
+                self._close()
+            finally:  # whatever happens, nobody waits for a scheduler that does not come
+                self._opened.set()
 
     def _turn(self) -> bool:
         """Wait for something, handle all of it, give out work; True when everything has ended."""

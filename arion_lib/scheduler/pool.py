@@ -61,6 +61,7 @@ class Pool(ABC):
         self._usage = Usage()
         self._memory_check = 0.0
         self._starter: Starter
+        self._open = False
         self._core: Core
         self._watched: int | None = None
 
@@ -86,6 +87,7 @@ class Pool(ABC):
     def open(self, core: Core) -> None:
         self._core = core
         self._starter = starter(self.method, self._preload)
+        self._open = True
         self._watch_starter()
         self._fill_up()
 
@@ -284,4 +286,5 @@ class Pool(ABC):
         if self._watched is not None:
             self._core.unwatch(self._watched)
             self._watched = None
-        self._starter.close()
+        if self._open:
+            self._starter.close()

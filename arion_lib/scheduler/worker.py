@@ -114,7 +114,7 @@ class Worker:
                     kind, value = SKIPPED, None  # revoked meanwhile: the supervisor may have read that it had begun
                 elif call[0] > 0:
                     function = functions[call[0]]
-                    value = function(*call[1:])
+                    value = Context().run(function, *call[1:])  # what it sets is not the next one's
                     self._running, kind = 0, RETURNED
                     if type(value) not in ATOMS:
                         kind, value = RETURNED_PACKED, encode(value, _result_of(function))
@@ -146,7 +146,7 @@ class Worker:
             return SKIPPED, None
         function = self._functions[-call[0]]
         args, kwargs = _arguments(call, left, needed)
-        value = function(*args, **kwargs)
+        value = Context().run(function, *args, **kwargs)
         self._running = 0
         return (RETURNED, value) if type(value) in ATOMS else (RETURNED_PACKED, encode(value, _result_of(function)))
 
