@@ -12,7 +12,7 @@ import pytest
 from arion_lib.bench.pipeline_kills import kill_rounds, noted
 from arion_lib.pipeline.batch import Batch
 from arion_lib.web import serve
-from arion_lib.web.commits import Event, GroupCommit
+from arion_lib.web.commits import Event, GroupCommit, Waiter
 
 ROUNDS = int(os.environ.get("ARION_KILL_ROUNDS", "100"))
 """Kills in all; where processes cannot fork each takes seconds, and fewer make the point."""
@@ -34,15 +34,14 @@ def hasty(args: list[str]) -> int:
     held: list[Batch | Event] = []
     submit = GroupCommit._submit
 
-    def submit_later(self: GroupCommit, batch: Batch | Event) -> asyncio.Future[None]:
+    def submit_later(self: GroupCommit, batch: Batch | Event, waiter: Waiter) -> None:
         held.append(batch)
+        loop = asyncio.get_running_loop()
         if len(held) >= 30:
             for one in held:
-                submit(self, one)
+                submit(self, one, loop.create_future())
             held.clear()
-        done = asyncio.get_running_loop().create_future()
-        done.set_result(None)
-        return done
+        loop.call_soon(waiter.set_result, None)
 
     GroupCommit._submit = submit_later  # type: ignore[method-assign]
     return serve.run(args)
