@@ -41,7 +41,7 @@ def hasty(args: list[str]) -> int:
             for one in held:
                 submit(self, one, loop.create_future())
             held.clear()
-        loop.call_soon(waiter.set_result, None)
+        loop.call_soon(waiter.set_result, 0)
 
     GroupCommit._submit = submit_later  # type: ignore[method-assign]
     return serve.run(args)
