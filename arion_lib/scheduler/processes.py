@@ -58,6 +58,8 @@ PLENTY = 0.0015
 """Seconds of work that a worker must have for its results to be let lie a moment."""
 STUCK = 0.002
 """Seconds that calls may wait behind a running one while another worker is idle."""
+LEAD = 0.03
+"""Seconds before the end of an interrupted call's grace time at which its worker's successor is started."""
 SAMPLE = 1_000
 """Waiting tasks looked at to tell how long the queue takes."""
 
@@ -357,8 +359,12 @@ class ProcessLane(Pool):
             _, kill_at = worker.interrupting
             if now >= kill_at:
                 self._replace(worker)
-            else:
+            elif now >= kill_at - LEAD:  # it will hardly stop by itself: have the next one up when this one is killed
+                if not worker.draining:
+                    self._recycle(worker)
                 soonest = kill_at
+            else:
+                soonest = kill_at - LEAD
         elif worker.outstanding:
             soonest = self._check_time(worker, now)
         return soonest

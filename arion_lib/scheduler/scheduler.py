@@ -474,6 +474,7 @@ class EventStream:
         self.dropped = 0
         """How many events were dropped because nobody took them."""
         self._unsubscribe = core.subscribe(self._take)
+        self._forget: Callable[[], object] = lambda: None
         self._forget = core.at_end(self.close)
 
     def _take(self, event: Event) -> None:
@@ -526,5 +527,7 @@ _OPEN: weakref.WeakSet[Core] = weakref.WeakSet()
 def _close_all_at_exit() -> None:
     """Let the tasks end, as every executor of the standard library does, before the interpreter does."""
     for core in list(_OPEN):
+        if isinstance(getattr(sys, "last_value", None), KeyboardInterrupt):
+            core.cancel_all()  # Ctrl-C ended the program: nobody waits for what is left
         core.request_close()
         core.join()

@@ -83,7 +83,7 @@ def test_a_variable_of_a_notebook_arrives_at_a_function_of_it(no_leaks: None, mo
 @pytest.mark.parametrize(
     "lane",
     [
-        pytest.param("processes", marks=pytest.mark.xfail(reason="calls without a context share the worker's")),
+        "processes",
         "threads",
     ],
 )

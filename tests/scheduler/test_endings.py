@@ -244,12 +244,7 @@ def tell_workers():
 """
 
 
-MENDING = pytest.mark.xfail(run=False, reason="an uncaught Ctrl-C waits for the tasks at the exit")
-
-
-@pytest.mark.parametrize(
-    "where", ["result", pytest.param("shutdown", marks=MENDING), pytest.param("exit", marks=MENDING)]
-)
+@pytest.mark.parametrize("where", ["result", "shutdown", "exit"])
 def test_ctrl_c_ends_the_program_and_everything_with_it(tmp_path: Path, where: str) -> None:
     last = {"result": "task.result()", "shutdown": "scheduler.shutdown()", "exit": "pass"}[where]
     with running(

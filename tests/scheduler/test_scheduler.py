@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("no_leaks")
         ("keep", 0),
         ("grace", -1.0),
         ("when_full", "drop"),
-        pytest.param("start_method", "thread", marks=pytest.mark.xfail(run=False, reason="hangs")),
+        ("start_method", "thread"),
         ("ageing", 0.0),
     ],
 )
