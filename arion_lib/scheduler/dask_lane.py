@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -154,6 +155,16 @@ class Crew:
         if (sent := site.calls.get(ticket)) is not None:
             sent.number, sent.began = self.number(site, worker), self._here(started, sent)
 
+    def ask(self, task: Task[Any]) -> None:
+        """Learn whether a task that was sent has begun. Any thread, without the lock."""
+        sent = task._run[0] if type(task._run) is tuple else None
+        if not isinstance(sent, Sent) or sent.began is not None or threading.current_thread() is self._core.thread:
+            return
+        words = self.link.starts(sent.site)
+        with self._core.lock:
+            for word in words:
+                self._note_start(sent.site, word)
+
     def _take(self, sent: Sent, word: Word) -> None:
         """Do with a task what the last word about its attempt means."""
         _, kind, value, started, ended, worker = word
@@ -177,7 +188,7 @@ class Crew:
 
     def _here(self, moment: float, sent: Sent) -> float:
         """Return a moment of a site's clock on ours; the two are compared to a millisecond or so."""
-        return max(moment - sent.site.ahead, sent.task._submitted)
+        return max(moment - sent.site.ahead, sent.at)
 
     def _lose(self, site: Site, unsent: set[int]) -> None:
         """End or put back what a lost dask worker had."""
@@ -314,23 +325,25 @@ class DaskLane:
 
     def dispatch(self, now: float) -> None:  # noqa: ARG002  (every lane is told the time)
         able = self._crew.able(self.name)
+        given: dict[Site, list[Task[Any]]] = {site: [] for site in able}
+        for site in able:  # first what can begin at once, so that nobody waits behind the first while another is idle
+            self._fill(site, given[site], self._crew.capacity(site, self.name) - site.count(self.name))
         for place, site in enumerate(able):
-            idle = self._crew.capacity(site, self.name) - site.count(self.name)
-            tasks = self._fitting(site, max(idle, math.ceil(len(self.ready) / (len(able) - place))))
+            self._fill(site, given[site], math.ceil(len(self.ready) / (len(able) - place)))
+        for site, tasks in given.items():
             if tasks:
                 self._crew.send(site, tasks)
 
-    def _fitting(self, site: Site, most: int) -> list[Task[Any]]:
-        """Take from the queue what a site has room for."""
-        tasks: list[Task[Any]] = []
-        slots, count, load = self._crew.capacity(site, self.name), site.count(self.name), site.load
+    def _fill(self, site: Site, tasks: list[Task[Any]], most: int) -> None:
+        """Take from the queue what a site has room for beyond `tasks`, `most` at most."""
+        slots, most = self._crew.capacity(site, self.name), most + len(tasks)
+        count, load = site.count(self.name) + len(tasks), site.load + sum(map(expected, tasks))
         while self.ready and len(tasks) < most:
             ahead = self.name == "processes" and load < AHEAD * slots and count < MOST_AHEAD * slots
             if count >= slots and not ahead:
-                break
+                return
             tasks.append(self.ready.pop())
             count, load = count + 1, load + expected(tasks[-1])
-        return tasks
 
     def check(self, now: float) -> float:
         """Take back calls that wait in one site while another is idle; return when to look again."""
@@ -348,7 +361,8 @@ class DaskLane:
 
     def _idle_and_waiting(self) -> tuple[int, list[Sent]]:
         """Return how many slots are idle, and the calls that cannot have begun in the site that has most of them."""
-        idle, most = 0, []
+        idle = 0
+        most: list[Sent] = []
         for site in self._crew.able(self.name):
             surplus = site.count(self.name) - self._crew.capacity(site, self.name)
             if surplus < 0:

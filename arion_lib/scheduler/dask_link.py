@@ -46,10 +46,11 @@ LOOK = 2.0
 class Sent:
     """One call that a site has: until it says that the call has ended."""
 
-    __slots__ = ("began", "number", "seconds", "site", "task", "ticket", "wanted_back")
+    __slots__ = ("at", "began", "number", "seconds", "site", "task", "ticket", "wanted_back")
 
     def __init__(self, site: Site, ticket: int, task: Task[Any], seconds: float) -> None:
         self.site, self.ticket, self.task, self.seconds = site, ticket, task, seconds
+        self.at = time.monotonic()
         self.number: int | None = None
         """The worker that runs it."""
         self.began: float | None = None
@@ -163,10 +164,14 @@ class Link:
         """Have each site's `snapshot` taken anew; a site that does not answer in time keeps its old one."""
         self._do(self._look_at_all(), LOOK)
 
+    def starts(self, site: Site) -> list[Word]:
+        """Ask a site which calls have begun that it has not told of yet; nothing from one that does not answer."""
+        return self._do(self._run(site.address, dask_worker.ask_for_starts, self.name), LOOK) or []
+
     def scale(self, workers: int) -> None:
         """Ask the cluster for more dask workers. Raises `SchedulerError` where only its address is known."""
         cluster = self.cluster()
-        cluster.loop.add_callback(cluster.scale, workers)
+        _loop_of(cluster).add_callback(cluster.scale, workers)
 
     def retire(self, site: Site) -> None:
         """Let a dask worker go that has nothing left to do."""
@@ -178,7 +183,8 @@ class Link:
             raise SchedulerError(
                 "only a cluster can be scaled, and an address is none: pass the cluster object instead"
             )
-        return self._cluster
+        found: Cluster = self._cluster
+        return found
 
     def _call(self, function: Any) -> None:
         with suppress(RuntimeError):  # the loop has ended: so has all that it could be told
@@ -190,7 +196,7 @@ class Link:
             return None
         try:
             return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout)
-        except (TimeoutError, RuntimeError):
+        except (TimeoutError, RuntimeError, OSError, LookupError):  # it does not answer, or it is gone
             work.close()
             return None
 
@@ -287,13 +293,21 @@ class Link:
             self._loop.call_later(again, self._changed.set)
 
     async def _join(self, address: str) -> Site:
-        asked = time.monotonic()
         hello = await self._run(address, dask_worker.open_host, self.name, self._settings)
-        site = Site(address, hello, hello.now - (asked + time.monotonic()) / 2)
+        site = Site(address, hello, await self._ahead(address))
         self.sites[address] = site
         self._listener.joined(site)
         self._greeted[address].set()
         return site
+
+    async def _ahead(self, address: str) -> float:
+        """Return by how many seconds a worker's clock is ahead of ours: the quickest of a few answers tells it best."""
+        answers = []
+        for _ in range(3):
+            asked = time.monotonic()
+            there = await self._run(address, dask_worker.tell_time)
+            answers.append((time.monotonic() - asked, there - (asked + time.monotonic()) / 2))
+        return float(min(answers)[1])
 
     async def _talk(self, site: Site) -> None:
         try:
@@ -333,7 +347,7 @@ class Link:
     async def _retire(self, site: Site) -> None:
         cluster = self.cluster()
         if hasattr(cluster, "scale_down"):
-            cluster.loop.add_callback(cluster.scale_down, [site.name])
+            _loop_of(cluster).add_callback(cluster.scale_down, [site.name])
         else:
             await self._client.retire_workers([site.address])
 
@@ -351,3 +365,8 @@ def _address(where: Any) -> str:
     """Return the address of the scheduler of a client or a cluster."""
     found: str = where.scheduler.address if hasattr(where, "scheduler") else where.scheduler_address
     return found
+
+
+def _loop_of(cluster: Any) -> Any:
+    """Return the loop that a cluster lives on."""
+    return cluster.loop

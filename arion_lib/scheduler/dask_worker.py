@@ -19,6 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import Context
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -108,9 +109,8 @@ class Mail:
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """How a host introduces itself: its clock, dask's name of its worker, how many processes it runs tasks with."""
+    """How a host introduces itself: dask's name of its worker, and how many processes it runs tasks with."""
 
-    now: float
     name: Any
     slots: int
 
@@ -227,7 +227,7 @@ class Host:
         submitter = self._local.with_options(
             lane=call.lane, priority=call.priority, timeout=call.timeout, name=call.name
         )
-        code = run_in_loop if call.lane == "loop" else run
+        code: Callable[..., Any] = run_in_loop if call.lane == "loop" else run
         return submitter.submit(code, function.data, function.context_data, call.arguments, call.needs)
 
     def _recall(self, ticket: int) -> None:
@@ -244,12 +244,16 @@ class Host:
 
     def _look_for_starts(self) -> None:
         self._looking = False
-        running = [ticket for ticket, task in self._untold.items() if task.status() is State.RUNNING]
-        for ticket in running:
-            started, worker = _start_of(self._untold.pop(ticket))
-            self._tell((ticket, STARTED, None, started, 0.0, worker))
+        for word in self.starts():
+            self._untold.pop(word[0])
+            self._tell(word)
         if self._untold:
             self._look_soon()
+
+    def starts(self) -> list[Word]:
+        """Return what is to be said about the calls that run and whose start has not been told."""
+        running = [(ticket, task) for ticket, task in self._untold.items() if task.status() is State.RUNNING]
+        return [(ticket, STARTED, None, *_start_of(task)) for ticket, task in running]
 
     def _tell(self, word: Word) -> None:
         self._words.append(word)
@@ -296,12 +300,12 @@ class Host:
                 self._loop.call_soon_threadsafe(self._tell_ends)
 
 
-def _start_of(task: Task[Any]) -> tuple[float, int]:
-    """Return when a task's code began and on which worker; zeros when it did not."""
+def _start_of(task: Task[Any]) -> tuple[float, float, int]:
+    """Return when a task's code began, 0.0 for the end that is to come, and the worker; zeros when it did not begin."""
     for event in reversed(task.history()):
         if event.state is State.RUNNING:
-            return event.time, event.worker or 0
-    return 0.0, 0
+            return event.time, 0.0, event.worker or 0
+    return 0.0, 0.0, 0
 
 
 # --- what the submitter calls, by `Client.run` ---
@@ -315,7 +319,12 @@ async def open_host(name: str, settings: dict[str, Any], dask_worker: Worker) ->
     loop = asyncio.get_running_loop()
     host = Host(local, lambda: loop.create_task(close_host(name, dask_worker)))
     dask_worker.extensions[name] = host
-    return Hello(time.monotonic(), dask_worker.name, slots)
+    return Hello(dask_worker.name, slots)
+
+
+async def tell_time() -> float:
+    """Return this machine's monotonic seconds."""
+    return time.monotonic()
 
 
 async def deliver(name: str, mail: bytes, dask_worker: Worker) -> None:
@@ -326,6 +335,11 @@ async def deliver(name: str, mail: bytes, dask_worker: Worker) -> None:
 async def ask_for_news(name: str, heard: int, dask_worker: Worker) -> bytes:
     """Return a pickled list of words."""
     return pickle.dumps(await _host(name, dask_worker).news(heard), 5)
+
+
+async def ask_for_starts(name: str, dask_worker: Worker) -> list[Word]:
+    """Return the starts that have not been told yet."""
+    return _host(name, dask_worker).starts()
 
 
 async def look(name: str, dask_worker: Worker) -> Snapshot:
@@ -351,8 +365,8 @@ def _host(name: str, dask_worker: Worker) -> Host:
 def run(function: bytes, context: bytes | None, arguments: Any, needs: list[Any]) -> tuple[int, Any]:
     """Run a call; return how it ended and its value or its packed exception. Neither is unpickled on the way."""
     try:
-        call, args, kwargs = _prepared(function, context, arguments, needs)
-        value = call(*args, **kwargs)
+        call, args, kwargs = _prepared(function, arguments, needs)
+        value = _context(context).run(call, *args, **kwargs)
         if inspect.iscoroutine(value):
             value = asyncio.run(value)
         return RETURNED, Parcel.of(encode(value, f"result of {getattr(call, '__qualname__', call)}"))
@@ -363,19 +377,19 @@ def run(function: bytes, context: bytes | None, arguments: Any, needs: list[Any]
 async def run_in_loop(function: bytes, context: bytes | None, arguments: Any, needs: list[Any]) -> tuple[int, Any]:
     """Run an asynchronous call, as `run` does."""
     try:
-        call, args, kwargs = _prepared(function, context, arguments, needs)
-        value = await call(*args, **kwargs)
+        call, args, kwargs = _prepared(function, arguments, needs)
+        value = await asyncio.create_task(call(*args, **kwargs), context=_context(context))
         return RETURNED, Parcel.of(encode(value, f"result of {getattr(call, '__qualname__', call)}"))
     except Exception as error:  # noqa: BLE001  (a worker's boundary: any exception becomes the result)
         return FAILED, pack_failure(error, os.getpid())
 
 
-def _prepared(
-    function: bytes, context: bytes | None, arguments: Any, needs: list[Any]
-) -> tuple[Callable[..., Any], Any, Any]:
+def _context(context: bytes | None) -> Context:
+    return context_of(pickle.loads(context) if context is not None else [])
+
+
+def _prepared(function: bytes, arguments: Any, needs: list[Any]) -> tuple[Callable[..., Any], Any, Any]:
     call = _loaded(function)
-    if context is not None:
-        call = functools.partial(context_of(pickle.loads(context)).run, call)
     results = [decode(_repacked(value)) for value in needs]
     if type(arguments) is tuple:
         return call, arguments, {}
