@@ -80,13 +80,7 @@ def test_a_variable_of_a_notebook_arrives_at_a_function_of_it(no_leaks: None, mo
     assert contextvars.Context().run(submit) == ["nobody", "you"]
 
 
-@pytest.mark.parametrize(
-    "lane",
-    [
-        "processes",
-        "threads",
-    ],
-)
+@pytest.mark.parametrize("lane", ["processes", "threads"])
 def test_what_one_task_sets_is_unseen_by_the_next(no_leaks: None, lane: str) -> None:
     with Scheduler(1, threads=1) as scheduler:
         submitter = scheduler.with_options(lane=lane)
