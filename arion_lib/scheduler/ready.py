@@ -151,12 +151,15 @@ class ReadyQueue(Generic[T]):
         return self._oldest_counts(self._ageing)
 
     def _first_live(self) -> int:
-        while not self._queues[-self._heap[0]]:
-            self._close(-heapq.heappop(self._heap))
-        first = self._first()
-        if self._counts[first]:
-            return first
-        return next(iter(self.counts()))  # only discarded items are left at the highest
+        """Return the priority whose turn it is, letting go of discarded items: their waiting must not count."""
+        while True:
+            priority = self._first()
+            queue = self._queues[priority]
+            if id(queue[0]) not in self._discarded:
+                return priority
+            self._discarded.discard(id(queue.popleft()))
+            if self._ageing is not None:
+                self._since[priority].popleft()
 
     def _oldest_counts(self, ageing: float) -> int:
         """Return the priority whose first item is ahead, waiting counted in; the cost follows the priorities in use."""

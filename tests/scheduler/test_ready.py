@@ -7,7 +7,7 @@ from collections import defaultdict
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from arion_lib.scheduler.ready import ReadyQueue
@@ -135,6 +135,7 @@ def test_pushing_popping_and_discarding_in_any_order_agrees_with_the_model(plan:
     check(None, plan)
 
 
+@example([("push", 0), ("wait", 9), ("push", 0), ("push", 1), ("discard", 0), ("pop", None)])
 @given(st.lists(steps, max_size=40))
 def test_waiting_counts_as_priority_when_told_so(plan: list[tuple[str, Any]]) -> None:
     check(4.0, plan)
