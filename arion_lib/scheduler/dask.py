@@ -59,9 +59,9 @@ class DaskScheduler(Scheduler):
 
     - Opening takes seconds. A script that opens a cluster of its own needs `if __name__ == "__main__":`, as dask says;
       on other machines arion_lib must be installed, and the modules that tasks import.
-    - Submit to result takes 4 ms where one machine takes 0.1: a task is worth 10 ms or more of work, or many at a time.
-      Arguments and results go by way of the submitter, never from one dask worker to the next: share large data by a
-      path or an address.
+    - Submit to result takes some 5 ms where one machine takes 0.1: worth it for tasks of 10 ms or more, or for many at
+      a time. Arguments and results go by way of the submitter, never from one dask worker to the next: share large data
+      by a path or an address.
     - The lanes "threads" and "loop" run inside the dask workers. So arguments and results are pickled there too, and a
       call that ends or blocks its process does so to the dask worker; keep such calls on "processes".
     - Priorities hold but for what was sent ahead, 30 ms of work for each process. A slot whose task was cancelled or
