@@ -301,7 +301,9 @@ class Core(Lifecycle):
     def _nothing_left(self) -> bool:
         """Whether the last task has just ended and nobody asks for more: back to sleep, its caller wants to go on."""
         busy = self.inbox or self.express or self._callbacks or self._timers or self._again or self._awaited
-        return not (busy or self.closing or self.finished < self.admitted)
+        if busy or self.closing or self.finished < self.admitted or time.monotonic() >= self._next_check:
+            return False
+        return not any(lane.assigned() for lane in self.lanes.values())  # one that is cancelled may run still
 
     def _wait(self) -> list[Any]:
         if any(lane.busy() for lane in self.lanes.values()) and not (self.inbox or self.express):

@@ -26,7 +26,7 @@ def change(task: Task[Any], state: State, when: float, error: str = "") -> Event
     """Return the event that a task became something."""
     earlier = task._more.attempts if task._more else 0
     if state in (State.PENDING, State.READY):
-        return Event(when, task.number, task.name, state, earlier)
+        return Event(when, task.number, task.name, state, earlier if state is State.READY else 0)
     attempt = earlier + 1
     by = task._run[0] if type(task._run) is tuple else None  # the worker's number, or its handle still
     worker = by if type(by) is int else getattr(by, "number", None)

@@ -246,12 +246,12 @@ class ProcessLane(Pool):
             if number == NO_CALL:
                 self._relay(worker, message)
                 continue
+            if kind == SKIPPED:
+                self._put_back(worker, range(number, (message[2] or number) + 1))
+                continue
             task = outstanding.pop(number, None)
             if task is None:
-                continue  # revoked: it is somewhere else by now
-            if kind == SKIPPED:
-                core.put_back(task)
-                continue
+                continue  # taken back: it is somewhere else by now
             started, ended = message[3], message[4]
             function = task._function
             mean = function.mean
@@ -279,6 +279,13 @@ class ProcessLane(Pool):
         if not outstanding:
             worker.load, worker.lowest = 0.0, None
         self._after_results(worker)
+
+    def _put_back(self, worker: WorkerHandle, numbers: range) -> None:
+        """Queue again what the worker has passed over, unless it has been taken back already."""
+        for number in reversed(numbers):
+            task = worker.outstanding.pop(number, None)
+            if task is not None:
+                self._core.put_back(task)
 
     def _end_otherwise(
         self, worker: WorkerHandle, task: Task[Any], message: Message, run: tuple[int, float, float]

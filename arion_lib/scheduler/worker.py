@@ -96,7 +96,7 @@ class Worker:
         words, functions, monotonic = self._words, self._functions, time.monotonic
         times = self._times
         results: dict[int, Encoded] | None = {} if any(_needs_sequence(call) for call in calls) else None
-        used = 0
+        used = skipped = number = 0
         ended = monotonic()
         value: Any
         for number, call in enumerate(calls, first):
@@ -105,7 +105,11 @@ class Worker:
                 used += len(own)
             started = ended
             if number <= words[REVOKED_TO] and number > words[REVOKED_AFTER]:
+                skipped = skipped or number
                 continue
+            if skipped:
+                self._answer((skipped, SKIPPED, number - 1, 0, 0))
+                skipped = 0
             try:
                 self._running = number  # first: an interruption may come as soon as the note says that it runs
                 times[SINCE] = started
@@ -135,6 +139,8 @@ class Worker:
                 self._answer((number, kind, value.data, started, ended), value.buffers)
             else:
                 self._answer((number, kind, value, started, ended))
+        if skipped:
+            self._answer((skipped, SKIPPED, number, 0, 0))
 
     def _run_pickled(
         self, call: tuple[Any, ...], buffers: Sequence[Any], results: dict[int, Encoded]

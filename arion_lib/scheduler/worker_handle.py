@@ -133,7 +133,10 @@ class WorkerHandle:
             self.revoking = self.last, now + trust_after
 
     def taken_back(self) -> list[Task[Any]]:
-        """Return, and forget, the calls that the worker will never begin. For a revocation that is old enough."""
+        """Return, and forget, the calls that the worker will never begin. For a revocation that is old enough.
+
+        Where it has begun a later call already, it tells by itself what it passed over.
+        """
         last = self.revoking[0] if self.revoking is not None else 0
         started = self.child.note.words[STARTED]
         numbers = [number for number in self.outstanding if started < number <= last]
