@@ -4,7 +4,7 @@ Idea        Each round runs the same tasks undisturbed and disturbed, and then c
 Invariant   A task that may be tried again ends exactly once for its caller, with the right result, whoever is killed.
 When wrong  A task without an end is lost, one with another result is wrong, one that ends twice is counted, a round
             that does not come to its end hangs; each is a missed target.
-See         arion_lib/bench/scheduler.py · tests/bench/test_scheduler_chaos.py
+See         arion_lib/bench/scheduler.py · tests/bench/test_scheduler_rows.py
 """
 
 from __future__ import annotations

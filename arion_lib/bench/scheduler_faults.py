@@ -4,7 +4,7 @@ Idea        The same misfortune for everyone, in a process of its own; what then
 Invariant   Times are differences of the clock that all processes share, taken by the tasks themselves; no answer of a
             peer stands in the code.
 When wrong  A peer that does not come back within its time "hangs", and is ended with all it started.
-See         arion_lib/bench/scheduler.py · tests/bench/test_scheduler_faults.py
+See         arion_lib/bench/scheduler.py · tests/bench/test_scheduler_rows.py
 """
 
 from __future__ import annotations

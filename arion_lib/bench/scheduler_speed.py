@@ -4,7 +4,7 @@ Idea        Tasks that do nothing show the price of a task; tasks of a known len
 Invariant   Every turn opens its pool, warms it up, checks all results, and times only from the first submit to the last
             result.
 When wrong  A wrong result fails that contender's row.
-See         arion_lib/bench/scheduler.py · tests/bench/test_scheduler_speed.py
+See         arion_lib/bench/scheduler.py · tests/bench/test_scheduler_rows.py
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Idea        Most tasks have one attempt, whose events follow from when it was su
             attempts leave events behind.
 Invariant   A task's history is, event for event, what its subscribers were told.
 When wrong  What an error's own text cannot say is said by its type.
-See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_history.py
+See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_conformance.py
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ Idea        forkserver: a zygote of our own, started afresh, forks the workers (
             interpreter (a tenth of a second, and the only way on Windows).
 Invariant   No worker imports this program's main module: a script needs no `if __name__ == "__main__"`.
 When wrong  A worker that could not be started is told as one that ended, with the exit code there is.
-See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_launch.py
+See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_endings.py
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Idea        What a process needs comes as descriptors and arguments, so that nothing is looked up by a name others see.
 Invariant   Nothing here imports the program's main module.
 When wrong  A worker that cannot begin ends with exit code 70 and says why on the standard error.
-See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_launch.py
+See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_endings.py
 """
 
 from __future__ import annotations

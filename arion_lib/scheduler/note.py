@@ -5,7 +5,7 @@ Idea        The worker notes which attempt it starts, and when; the supervisor r
 Invariant   The worker writes `STARTED` before it looks at the revoked range, the supervisor writes the range before it
             looks at `STARTED`: of the two, at least one sees the other, so no task is both revoked and run.
 When wrong  A note outlives its worker: it says whom to blame for the death.
-See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_note.py
+See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_processes.py
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Idea        One snapshot, taken once, read by every view: the views agree because they look at the same value.
 Invariant   Taking one costs no task anything and its size follows the workers and priorities, not the tasks.
 When wrong  What a platform cannot tell (the memory of a process that just ended) is None, never 0.
-See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_snapshot.py
+See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_scheduler.py
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Idea        Handles are made by the hundred thousand, so a handle holds what its
             scheduler's one lock stands in for the condition that other Futures carry each.
 Invariant   A final state is written once; after `cancel()` has said True, no result ever appears.
 When wrong  What the task raised comes out of `result()` as itself; anything else is one of our own errors.
-See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_task.py
+See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_conformance.py
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Idea        psutil keeps, for each process, when it was last asked; so the objects are kept as long as the worker.
 Invariant   Asking about a process that has ended is not an error.
 When wrong  What cannot be told is None.
-See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_snapshot.py
+See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_scheduler.py
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Idea        Each result is in the pipe before the next call begins, so a death c
             other; the note says which one that was.
 Invariant   At most one call runs at a time, and none whose number has been revoked.
 When wrong  Whatever a call raises, `SystemExit` included, is its result. A supervisor that is gone ends the worker.
-See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_worker.py
+See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_conformance.py
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Idea        Calls are numbered per worker; the note says how far it is, so the rest can be taken back without asking it.
 Invariant   `outstanding` holds exactly the calls that were sent and not answered, in order.
 When wrong  A worker that died is asked for nothing: its last answers are still in its pipe, its note is readable.
-See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_worker_handle.py
+See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_processes.py
 """
 
 from __future__ import annotations

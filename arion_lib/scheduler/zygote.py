@@ -4,7 +4,7 @@ Idea        Forking a program with threads copies locks that nobody will release
             thread and never runs a task is asked to fork instead, and tells how its children end.
 Invariant   It outlives no supervisor: when its control socket ends, it kills its workers and goes.
 When wrong  It dies: so do its workers (Linux sees to that), and the supervisor starts another one.
-See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_launch.py
+See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_endings.py
 """
 
 from __future__ import annotations
