@@ -338,6 +338,13 @@ def do(kind: str, path: str, number: int, values: list[Any]) -> int:
     return number + sum(values)
 
 
+def join(number: int, *needs: int) -> int:
+    """Be one of many quick tasks of a graph, one in ten of which fails."""
+    if number % 10 == 7:
+        raise ValueError(number)
+    return (number + sum(needs)) % 997
+
+
 # --- on an event loop ---
 
 

@@ -58,6 +58,7 @@ def test_after_shutdown_nothing_is_taken_any_more() -> None:
     assert done.status() is State.SUCCEEDED
     assert [event.state for event in done.history()][-1] is State.SUCCEEDED
     assert scheduler.status().succeeded == 1
+    assert list(scheduler.events()) == []
 
 
 def test_shutdown_without_waiting_lets_the_tasks_end(gate: Gate) -> None:

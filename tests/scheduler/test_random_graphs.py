@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
@@ -175,6 +176,24 @@ def check(task: Any, node: Node, expected: Expected, path: Path, cancelled_above
         if isinstance(error, DependencyFailedError) and not cancelled_above:
             assert begun == 0, "it ran although a dependency failed"
     assert begun <= node.retries + 1, "it ran more often than it may"
+
+
+def test_many_quick_tasks_of_several_priorities_are_neither_lost_nor_wrong(scheduler: Scheduler) -> None:
+    """Short tasks are sent ahead, taken back for more urgent ones and sent again, all the time."""
+    draw = random.Random(5)
+    for _ in range(60):
+        graph = [draw.sample(range(number), min(number, draw.randrange(4))) for number in range(60)]
+        tasks: list[Any] = []
+        for number, needs in enumerate(graph):
+            options = scheduler.with_options(priority=number % 3)
+            tasks.append(options.submit(jobs.join, number, *[tasks[one] for one in needs]))
+        assert scheduler.wait_idle(MANY), f"lost: {[task for task in tasks if not task.done()]}"
+        values: list[int | None] = []
+        for number, needs in enumerate(graph):
+            given = [values[one] for one in needs]
+            fails = number % 10 == 7 or None in given
+            values.append(None if fails else jobs.join(number, *given))  # type: ignore[arg-type]
+        assert [None if task.exception() else task.result() for task in tasks] == values
 
 
 def test_the_control_an_oracle_that_forgets_failures_is_found_out(scheduler: Scheduler, tmp_path: Path) -> None:
