@@ -230,7 +230,8 @@ def _pictures(points: Recorder, lanes: Mapping[str, list[Bar]], now: float) -> t
     return panels, lanes_svg(lanes, now=now, title="What each worker does", seconds=SECONDS)
 
 
-LONGEST = "busy the longest"
+LONGEST = ("busy the longest", 0)
+"""The first choice. No worker has this number; a value of None would be shown as an empty box."""
 
 
 class _View:
@@ -241,15 +242,15 @@ class _View:
 
         self._status, self._answer = widgets.HTML(), widgets.HTML()
         self._panels, self._lanes = widgets.HTML(), widgets.HTML()
-        self._worker = widgets.Dropdown(options=[(LONGEST, None)], description="worker")
+        self._worker = widgets.Dropdown(options=[LONGEST], description="worker")
         self._size = widgets.IntSlider(min=1, max=most, description="worker processes", continuous_update=False)
         self._size.style.description_width = "120px"
         self._shown_size = self._size.value
         actions: dict[str, Callable[[], None]] = {
             "start": monitor.start,
             "stop": monitor.stop,
-            "cancel its task": lambda: monitor.cancel(self._worker.value),
-            "kill it": lambda: monitor.kill(self._worker.value),
+            "cancel its task": lambda: monitor.cancel(self._worker.value or None),
+            "kill it": lambda: monitor.kill(self._worker.value or None),
         }
         start, stop, cancel, kill = (_button(widgets, word, act) for word, act in actions.items())
         self._size.observe(lambda change: self._moved(monitor, change["new"]), names="value")
@@ -263,10 +264,10 @@ class _View:
     def offer(self, shown: Any) -> None:
         """Offer the workers that there are, keeping the choice if it still is one of them; show how many there are."""
         there = [(_label(worker), worker.number) for worker in shown.workers if worker.lane == "processes"]
-        if ((LONGEST, None), *there) != tuple(self._worker.options):
+        if (LONGEST, *there) != tuple(self._worker.options):
             chosen = self._worker.value
-            self._worker.options = [(LONGEST, None), *there]
-            self._worker.value = chosen if chosen in dict(there).values() else None
+            self._worker.options = [LONGEST, *there]
+            self._worker.value = chosen if chosen in dict(there).values() else LONGEST[1]
         size = next((lane.size for lane in shown.lanes if lane.name == "processes"), self._shown_size)
         self._shown_size = max(1, size)  # first: it tells `_moved` that no reader moved the slider
         self._size.max = max(self._size.max, size)

@@ -175,8 +175,8 @@ def test_a_worker_that_is_gone_can_no_longer_be_chosen() -> None:
         fake.workers = fake.workers[:1]
         fake.draws()
         fake.draws()
-        assert monitor._view._worker.value is None
-        assert [number for _, number in monitor._view._worker.options] == [None, 1]
+        assert monitor._view._worker.label == "busy the longest"
+        assert [number for _, number in monitor._view._worker.options] == [0, 1]
 
 
 def event(at: float, task: int, state: State, worker: int | None = 1) -> Event:
