@@ -37,7 +37,13 @@ OURS = [
     Subject(method, partial(Scheduler, WORKERS, start_method=method, preload=["tests.scheduler.jobs"]))
     for method in START_METHODS
 ]
-DASK_DIFFERS: dict[str, str] = {}
+DASK_DIFFERS = {
+    "test_threads_run_in_this_process": "its threads are in the dask workers",
+    "test_a_result_of_a_thread_that_cannot_travel_fails_the_task_that_needs_it": "a thread's result travels there",
+    "test_log_records_of_a_task_reach_this_process": "records go to the dask worker's own loggers",
+    "test_what_a_task_prints_appears_here": "what is printed goes to the dask worker's own streams",
+}
+"""Where the same API on Dask is another thing: `DaskScheduler` says so in its docstring."""
 DASK = [Subject("dask", open_dask, DASK_DIFFERS)] if importlib.util.find_spec("arion_lib.scheduler.dask") else []
 SUBJECTS = [*OURS, *DASK]
 POSIX = sys.platform != "win32"
