@@ -173,8 +173,8 @@ class Crew:
             task._function.observe(ended - started)
         if task._state_now.final:
             return
-        began = self._here(started, sent) if started else time.monotonic()
-        run = (self.number(sent.site, worker), began, max(began, ended - sent.site.ahead))
+        began = self._here(started, sent)
+        run = (self.number(sent.site, worker), began, max(began, self._here(ended, sent)))
         if kind == dask_worker.RETURNED:
             core.succeed(task, value.packed() if type(value) is Parcel else value, run)
         elif kind == dask_worker.FAILED:
@@ -187,8 +187,9 @@ class Crew:
             core.put_back(task)
 
     def _here(self, moment: float, sent: Sent) -> float:
-        """Return a moment of a site's clock on ours; the two are compared to a millisecond or so."""
-        return max(moment - sent.site.ahead, sent.at)
+        """Return a moment of a site's clock on ours: after the call was sent, and not after now. 0.0 is now."""
+        now = time.monotonic()
+        return min(max(moment - sent.site.ahead, sent.at), now) if moment else now
 
     def _lose(self, site: Site, unsent: set[int]) -> None:
         """End or put back what a lost dask worker had."""

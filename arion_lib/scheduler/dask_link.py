@@ -165,7 +165,7 @@ class Link:
         self._do(self._look_at_all(), LOOK)
 
     def starts(self, site: Site) -> list[Word]:
-        """Ask a site which calls have begun that it has not told of yet; nothing from one that does not answer."""
+        """Ask a site which calls run; nothing from one that does not answer."""
         return self._do(self._run(site.address, dask_worker.ask_for_starts, self.name), LOOK) or []
 
     def scale(self, workers: int) -> None:

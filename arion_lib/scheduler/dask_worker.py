@@ -244,16 +244,15 @@ class Host:
 
     def _look_for_starts(self) -> None:
         self._looking = False
-        for word in self.starts():
+        for word in _starts(self._untold):
             self._untold.pop(word[0])
             self._tell(word)
         if self._untold:
             self._look_soon()
 
     def starts(self) -> list[Word]:
-        """Return what is to be said about the calls that run and whose start has not been told."""
-        running = [(ticket, task) for ticket, task in self._untold.items() if task.status() is State.RUNNING]
-        return [(ticket, STARTED, None, *_start_of(task)) for ticket, task in running]
+        """Return what is to be said of the calls that run: what was told of them may not have been heard yet."""
+        return _starts(self._tasks)
 
     def _tell(self, word: Word) -> None:
         self._words.append(word)
@@ -300,6 +299,11 @@ class Host:
                 self._loop.call_soon_threadsafe(self._tell_ends)
 
 
+def _starts(tasks: dict[int, Task[Any]]) -> list[Word]:
+    running = [(ticket, task) for ticket, task in tasks.items() if task.status() is State.RUNNING]
+    return [(ticket, STARTED, None, *_start_of(task)) for ticket, task in running]
+
+
 def _start_of(task: Task[Any]) -> tuple[float, float, int]:
     """Return when a task's code began, 0.0 for the end that is to come, and the worker; zeros when it did not begin."""
     for event in reversed(task.history()):
@@ -338,7 +342,7 @@ async def ask_for_news(name: str, heard: int, dask_worker: Worker) -> bytes:
 
 
 async def ask_for_starts(name: str, dask_worker: Worker) -> list[Word]:
-    """Return the starts that have not been told yet."""
+    """Return the starts of the calls that run."""
     return _host(name, dask_worker).starts()
 
 
