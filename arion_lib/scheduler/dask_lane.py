@@ -152,7 +152,7 @@ class Crew:
 
     def _note_start(self, site: Site, word: Word) -> None:
         ticket, _, _, started, _, worker = word
-        if (sent := site.calls.get(ticket)) is not None:
+        if (sent := site.calls.get(ticket)) is not None and sent.began is None:
             sent.number, sent.began = self.number(site, worker), self._here(started, sent)
 
     def ask(self, task: Task[Any]) -> None:
@@ -173,7 +173,7 @@ class Crew:
             task._function.observe(ended - started)
         if task._state_now.final:
             return
-        began = self._here(started, sent)
+        began = self._here(started, sent) if sent.began is None else sent.began  # as it was told
         run = (self.number(sent.site, worker), began, max(began, self._here(ended, sent)))
         if kind == dask_worker.RETURNED:
             core.succeed(task, value.packed() if type(value) is Parcel else value, run)
