@@ -11,10 +11,11 @@ from __future__ import annotations
 import itertools
 import pickle
 import traceback
+from io import BytesIO
 from typing import Any, NamedTuple
 
 from arion_lib.scheduler.errors import NotTransferableError
-from arion_lib.scheduler.values import pack
+from arion_lib.scheduler.values import ValuePickler
 
 
 class TaskInterrupted(BaseException):
@@ -72,10 +73,26 @@ def pack_failure(error: BaseException, pid: int) -> Failure:
     return Failure(pickle.dumps([(stand_in, dict(stand_in.__dict__))], 5), told)
 
 
+class _ExceptionPickler(ValuePickler):
+    """Pickles exceptions as their classes say, whatever a library has registered for all of them.
+
+    distributed registers a way that takes tracebacks and causes along, and not every exception survives it.
+    """
+
+    def reducer_override(self, obj: Any) -> Any:
+        return obj.__reduce_ex__(5) if isinstance(obj, BaseException) else super().reducer_override(obj)
+
+
+def _pickled(value: Any) -> bytes:
+    file = BytesIO()
+    _ExceptionPickler(file, 5, None).dump(value)
+    return file.getvalue()
+
+
 def _survives(links: list[BaseException]) -> bytes | None:
     """Return exceptions as bytes, or None when what comes back from these is not the same."""
     try:
-        data = pack([(link, dict(link.__dict__)) for link in links], "exception").data
+        data = _pickled([(link, dict(link.__dict__)) for link in links])
         same = [type(one).__qualname__ for one in _unpack(data)] == [type(one).__qualname__ for one in links]
     except Exception:  # noqa: BLE001  (an exception's own pickling code may do anything)
         return None

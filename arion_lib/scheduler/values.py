@@ -83,7 +83,7 @@ def by_value(value: Any, role: str) -> bytes:
 def _by_value(value: Any, role: str, keep_aside: Callable[[pickle.PickleBuffer], bool] | None) -> bytes:
     file = BytesIO()
     try:
-        _Pickler(file, 5, keep_aside).dump(value)
+        ValuePickler(file, 5, keep_aside).dump(value)
     except Exception as error:
         raise NotTransferableError(
             f"the {role} must be something that pickle or cloudpickle can bring to another process, "
@@ -110,7 +110,7 @@ def _raw(buffer: pickle.PickleBuffer) -> memoryview:
     return buffer.raw()
 
 
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
     """cloudpickle, and context variables: an importable one by its place, any other as a variable of the same name."""
 
     def __init__(self, file: BytesIO, protocol: int, keep_aside: Callable[[pickle.PickleBuffer], bool] | None) -> None:
