@@ -81,7 +81,8 @@ def test_a_relay_whose_queue_goes_away_half_way_publishes_the_rest_when_it_is_ba
         while len(set(came)) < 5:
             claim = near.claim(timeout=PATIENCE)
             assert claim is not None
-            came += claim.messages
+            # At least once: the first may come again, when the queue went away before the relay had marked it.
+            came += [message for message in claim.messages if message != b"before"]
             near.ack(claim)
         assert list(dict.fromkeys(came)) == [b"meanwhile %d" % number for number in range(5)]
 
