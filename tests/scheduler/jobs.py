@@ -190,9 +190,11 @@ def leave() -> NoReturn:
 
 def note(path: str, text: str) -> None:
     """Append a line, in one write: several processes may do so at once."""
-    # A file object closes itself even when an interruption strikes a thread right after it was opened.
-    with open(path, "ab", buffering=0) as file:  # noqa: PTH123  (pathlib would be imported by each fresh worker)
-        file.write(f"{text}\n".encode())
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    try:
+        os.write(fd, f"{text}\n".encode())
+    finally:
+        os.close(fd)
 
 
 def noted(path: str) -> list[str]:
