@@ -201,13 +201,13 @@ def noted(path: str) -> list[str]:
     return Path(path).read_text().splitlines() if Path(path).exists() else []
 
 
-def mark(path: str) -> None:
+def tally(path: str) -> None:
     """Remember that something was begun, in one system call: no interruption of a thread can leave a file open."""
     os.mkdir(f"{path}.{os.getpid()}.{time.monotonic_ns()}")  # noqa: PTH102  (a Path would take several calls)
 
 
-def marks(path: str) -> int:
-    """Count the marks of a path."""
+def tallied(path: str) -> int:
+    """Count how often a path was tallied."""
     folder, name = os.path.split(path)
     return sum(one.startswith(f"{name}.") for one in os.listdir(folder))  # noqa: PTH208  (one call, no iterator)
 
@@ -334,15 +334,15 @@ def crash() -> None:
 
 
 def do(kind: str, path: str, number: int, values: list[Any]) -> int:
-    """Do what a node of a random graph is for; its marks remember how often it was begun."""
-    mark(path)
+    """Do what a node of a random graph is for; a tally tells how often it was begun."""
+    tally(path)
     if kind == "raise":
         raise ValueError(number)
-    if kind == "raise once" and marks(path) == 1:
+    if kind == "raise once" and tallied(path) == 1:
         raise ValueError(number)
     if kind == "die":
         os.kill(os.getpid(), signal.SIGKILL)
-    if kind == "die once" and marks(path) == 1:
+    if kind == "die once" and tallied(path) == 1:
         die()
     while kind == "spin":
         pass

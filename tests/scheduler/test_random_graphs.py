@@ -164,7 +164,7 @@ def check(task: Any, node: Node, expected: Expected, path: Path, cancelled_above
     events = [event.state for event in task.history()]
     assert events[-1] is state
     assert events.count(State.RUNNING) <= node.retries + 1
-    begun = jobs.marks(str(path))
+    begun = jobs.tallied(str(path))
     if state is State.SUCCEEDED:
         assert task.result() == expected.value
     elif state is State.CANCELLED:
