@@ -39,8 +39,6 @@ LONGEST_SLEEP = 5.0
 """Seconds that the supervisor sleeps at most."""
 MOST_ADMITTED = 1_000
 """Tasks admitted in one go: a millisecond's worth."""
-MODERATION = 0.001
-"""Seconds of rest after a batch while every worker has enough to do: results that come meanwhile cost one wake-up."""
 
 
 class Core(Lifecycle):
@@ -56,6 +54,9 @@ class Core(Lifecycle):
         self.closing = False
         self.ended = False
         self.asleep = False
+        """Whether the supervisor waits for something to happen, and has to be told of a new task."""
+        self.resting = False
+        """Whether it only lets results gather: every worker has enough to do, so a new task need not wake it."""
         self.next_number: Callable[[], int] = itertools.count(1).__next__
         self._next_check = 0.0
         self._again = False
@@ -64,7 +65,8 @@ class Core(Lifecycle):
         self._at_end: dict[Command, None] = {}
         self._selector = selectors.DefaultSelector()
         self._bell, self._ring = socket.socketpair()
-        self._bell_only = selectors.DefaultSelector()
+        self._alarms = selectors.DefaultSelector()
+        """What ends a rest: the bell, and whatever tells of a worker's death."""
         self._opened = threading.Event()
         self.failure: BaseException | None = None
         self.thread = threading.Thread(target=self._live, name=f"arion-{name}", daemon=True)
@@ -75,8 +77,7 @@ class Core(Lifecycle):
         """Start the supervisor; return when the lanes are open. Raises what opening them raised."""
         for end in (self._bell, self._ring):
             end.setblocking(False)
-        self.watch(self._bell, self._hear)
-        self._bell_only.register(self._bell, selectors.EVENT_READ)
+        self.watch(self._bell, self._hear, alarm=True)
         self.thread.start()
         self._opened.wait()
         if self.failure is not None:
@@ -86,7 +87,7 @@ class Core(Lifecycle):
     def post(self, item: Task[Any] | Command) -> None:
         """Hand something to the supervisor. Lock-free: it costs an append, and a byte when the supervisor sleeps."""
         (self.inbox if type(item) is Task and item.options.priority <= 0 else self.express).append(item)
-        if self.asleep:
+        if self.asleep or self.resting:
             self.wake()
         if self.ended:
             self.refuse_the_late()
@@ -242,16 +243,18 @@ class Core(Lifecycle):
 
     # --- the supervisor's life ---
 
-    def watch(self, what: Any, heard: Callable[[], None], events: int = selectors.EVENT_READ) -> None:
-        """Call `heard()` under the lock when `what` becomes readable (or as `events` say)."""
+    def watch(
+        self, what: Any, heard: Callable[[], None], events: int = selectors.EVENT_READ, *, alarm: bool = False
+    ) -> None:
+        """Call `heard()` under the lock when `what` becomes readable (or as `events` say); an alarm ends a rest."""
         self._selector.register(what, events, heard)
-
-    def rewatch(self, what: Any, heard: Callable[[], None], events: int) -> None:
-        self._selector.modify(what, events, heard)
+        if alarm:
+            self._alarms.register(what, events)
 
     def unwatch(self, what: Any) -> None:
-        with suppress(KeyError, ValueError):
-            self._selector.unregister(what)
+        for selector in (self._selector, self._alarms):
+            with suppress(KeyError, ValueError):
+                selector.unregister(what)
 
     def _live(self) -> None:
         try:
@@ -306,14 +309,15 @@ class Core(Lifecycle):
         return not any(lane.assigned() for lane in self.lanes.values())  # one that is cancelled may run still
 
     def _wait(self) -> list[Any]:
-        if any(lane.busy() for lane in self.lanes.values()) and not (self.inbox or self.express):
-            self.asleep = True
-            if not (self.inbox or self.express):
-                self._bell_only.select(MODERATION)
-            self.asleep = False
-            return self._selector.select(0)
         until = min(self._next_check, self._timers[0][0]) if self._timers else self._next_check
         timeout = min(max(0.0, until - time.monotonic()), LONGEST_SLEEP)
+        rest = min(timeout, max([lane.rest() for lane in self.lanes.values()]))
+        if rest > 0.0 and not (self.inbox or self.express):
+            self.resting = True
+            if not self.express:
+                self._alarms.select(rest)
+            self.resting = False
+            return self._selector.select(0)
         self.asleep = True
         if self.inbox or self.express:
             timeout = 0.0
@@ -369,7 +373,7 @@ class Core(Lifecycle):
             command()
         self._call_back_all()
         self._selector.close()
-        self._bell_only.close()
+        self._alarms.close()
         self._bell.close()
         self._ring.close()
 

@@ -389,8 +389,8 @@ class DaskLane:
     def idle(self) -> bool:
         return False
 
-    def busy(self) -> bool:
-        return False
+    def rest(self) -> float:
+        return 0.0
 
     @property
     def size(self) -> int:

@@ -48,8 +48,8 @@ class Lane(Protocol):
     def idle(self) -> bool:
         """Whether a task would be begun at once. Any thread, without the lock: a wrong answer costs time only."""
 
-    def busy(self) -> bool:
-        """Whether there is no point in looking for results at once: every worker has plenty to do."""
+    def rest(self) -> float:
+        """Return for how many seconds results may gather: every worker has more than that to do; 0.0 for not at all."""
 
     def status(self, now: float, /) -> LaneStatus:
         """Describe the lane."""

@@ -123,8 +123,8 @@ class LoopLane:
     def idle(self) -> bool:
         return False
 
-    def busy(self) -> bool:
-        return False
+    def rest(self) -> float:
+        return 0.0
 
     def stop(self, place: tuple[Any, ...]) -> None:
         run = place[0]

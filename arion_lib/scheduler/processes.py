@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from arion_lib.scheduler.task import Task
 
 READY, SUCCEEDED = State.READY, State.SUCCEEDED
-FIRST_WINDOW = 0.004
+FIRST_WINDOW = 0.01
 """Seconds of work sent ahead to a worker, at first."""
-WIDEST_WINDOW = 0.016
+WIDEST_WINDOW = 0.02
 """Seconds of work sent ahead at most, however often a worker ran out of it."""
 PER_CALL = 5e-6
 """Seconds that a call takes on top of its function: unpacking it, writing its answer."""
@@ -52,10 +52,14 @@ FEWEST_AHEAD = 2
 """Calls that a worker has, the running one included, however long a window they fill: it need not wait for the next."""
 MOST_AHEAD = 2_000
 """Calls sent ahead at most."""
+FEWEST_GATHERED = 4
+"""Calls that a worker must have for its results to be let gather: fewer would come one by one all the same."""
 LONG = 0.05
 """Seconds from which a task is worth waiting for: the next one is sent when it has ended."""
-PLENTY = 0.0015
-"""Seconds of work that a worker must have for its results to be let lie a moment."""
+LONGEST_REST = 0.004
+"""Seconds for which results may gather at most while every worker has twice as much to do."""
+LONGEST_URGENT_REST = 0.0005
+"""The same while something urgent runs: its result is waited for."""
 STUCK = 0.002
 """Seconds that calls may wait behind a running one while another worker is idle."""
 LEAD = 0.03
@@ -198,6 +202,8 @@ class ProcessLane(Pool):
             priority = task.options.priority
             if lowest is None or priority < lowest:
                 lowest = priority
+            if priority > 0:
+                worker.urgent = number
             number += 1
             if task._more is not None and task._more.dependents:
                 number = self._follow(worker, parcel, task, number)
@@ -334,9 +340,16 @@ class ProcessLane(Pool):
         current = [worker.current() for worker in self._workers.values()]
         return [task for task in current if task is not None]
 
-    def busy(self) -> bool:
-        live = [worker for worker in self._workers.values() if not worker.draining]
-        return bool(live) and all(worker.load > PLENTY and len(worker.outstanding) > 1 for worker in live)
+    def rest(self) -> float:
+        longest = LONGEST_REST
+        for worker in self._workers.values():
+            count, half = len(worker.outstanding), worker.load / 2
+            if worker.draining:
+                continue
+            if count < FEWEST_GATHERED or worker.revoking is not None:
+                return 0.0
+            longest = min(longest, half, LONGEST_URGENT_REST if worker.urgent in worker.outstanding else half)
+        return longest if self._workers else 0.0
 
     def stop(self, place: tuple[Any, ...]) -> None:
         worker, number = place

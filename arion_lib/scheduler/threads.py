@@ -166,8 +166,8 @@ class ThreadLane:
     def idle(self) -> bool:
         return False
 
-    def busy(self) -> bool:
-        return False
+    def rest(self) -> float:
+        return 0.0
 
     def stop(self, place: tuple[Any, ...]) -> None:
         slot = place[0]

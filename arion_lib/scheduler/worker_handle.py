@@ -36,6 +36,8 @@ class WorkerHandle:
         """Seconds that what is outstanding should take."""
         self.lowest: int | None = None
         """No unstarted call here has a lower priority."""
+        self.urgent = 0
+        """The number of the last call sent with more than the usual priority."""
         self.known: set[int] = set()
         self.last = 0
         """The number of the last call sent."""
