@@ -15,7 +15,7 @@ import pickle
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import Context, copy_context
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -253,13 +253,19 @@ class Linked:
         self.args, self.places = args, places
 
 
-def linked(args: tuple[Any, ...], kind: type[Any]) -> tuple[Linked, list[Any]] | None:
+ALONE = Linked((None,), (0,))
+"""Another task's result and nothing else: the same for all links of a chain."""
+
+
+def linked(args: tuple[Any, ...], kind: type[Any]) -> tuple[Linked, Sequence[Any]] | None:
     """Return arguments that are atoms and tasks (objects of `kind`), and those tasks; None when others are among them.
 
     >>> found, needs = linked((1, 2.5), float)
     >>> found.args, found.places, needs
     ((1, None), (1,), [2.5])
     """
+    if len(args) == 1 and type(args[0]) is kind:
+        return ALONE, args
     places: list[int] = []
     needs: list[Any] = []
     plain: list[Any] = []

@@ -118,6 +118,26 @@ class Core(Lifecycle):
         if self._callbacks:
             self.wake()
 
+    def assist(self) -> None:
+        """Have what is in the inbox given out by this very thread, while it goes on submitting.
+
+        A thread that only computes keeps the supervisor from running for milliseconds, and the workers from working.
+        """
+        if self.subscribers or self.ended or not self.lock.acquire(blocking=False):
+            return
+        try:
+            self._admit(self.inbox)
+            self._dispatch(time.monotonic())
+        finally:
+            self.lock.release()
+        self.wake()  # there may be deadlines, results, callbacks
+
+    def _dispatch(self, now: float) -> None:
+        for lane in self.lanes.values():
+            if lane.ready or self.extended:
+                lane.dispatch(now)
+        self.extended = False
+
     def wake(self) -> None:
         self.asleep = False
         with suppress(BlockingIOError, OSError):  # full: it is awake already; closed: it has ended
@@ -286,9 +306,7 @@ class Core(Lifecycle):
             self._admit(self.express)
             while self._timers and self._timers[0][0] <= now:
                 heapq.heappop(self._timers)[2]()
-            for lane in self.lanes.values():
-                if lane.ready:
-                    lane.dispatch(now)
+            self._dispatch(now)
             self._next_check = min(lane.check(now) for lane in self.lanes.values())
             if self.subscribers:
                 self._tell_running()

@@ -45,6 +45,8 @@ class Lifecycle:
         self.subscribers: list[Callable[[Event], None]] = []
         self.close_by: float | None = None
         """When whatever is left is cancelled: no attempt begins after it."""
+        self.extended = False
+        """Whether a task has come that needs one which has been given out: it may follow it to its worker."""
         self._timers: list[tuple[float, int, Command]] = []
         self._timer_numbers = itertools.count()
         self._waiting: set[Task[Any]] = set()
@@ -95,6 +97,7 @@ class Lifecycle:
                 else:
                     others.dependents = [task]
                 more.blocked += 1
+                self.extended = self.extended or needed._run is not None
             elif not self._acceptable(task, needed):
                 self._doom(task, needed)
                 self._end_the_doomed()

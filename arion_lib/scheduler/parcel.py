@@ -22,23 +22,39 @@ if TYPE_CHECKING:
 class Parcel:
     """Calls on their way to one worker: with the functions that it does not know yet, and the buffers."""
 
-    __slots__ = ("buffers", "calls", "forget", "functions", "worker")
+    __slots__ = ("buffers", "calls", "forget", "functions", "linked", "worker")
 
     def __init__(self, worker: WorkerHandle) -> None:
         self.worker, self.forget = worker, len(worker.known) > MOST_KNOWN
         self.calls: list[tuple[Any, ...]] = []
         self.functions: list[tuple[int, bytes | None, bytes | None]] = []
         self.buffers: list[Buffer] = []
+        self.linked = False
+        """Whether a call needs the result of one that was sent to the same worker just before it."""
         if self.forget:
             worker.known.clear()
 
+    def message(self, first: int) -> tuple[Any, ...]:
+        """Return what the worker is to read; `first` is the number of the first call."""
+        return first, self.forget, self.linked, self.functions, self.calls
+
     def add(self, task: Task[Any]) -> None:
+        """Add a task's call. Raises `NotTransferableError` when a result that it needs cannot travel."""
         function = task._function
         if function.number not in self.worker.known:
             self.worker.known.add(function.number)
             self.functions.append((function.number, function.data, function.context_data))
         call = task._call
         self.calls.append(call if type(call) is tuple else self._packed(task, call))
+
+    def add_link(self, task: Task[Any], needed: int) -> bool:
+        """Add a call that needs the result of the call `needed` and no other; False when it is not as simple as that."""
+        call, function = task._call, task._function
+        if type(call) is not Linked or len(call.places) != 1 or function.number not in self.worker.known:
+            return False
+        self.calls.append((-function.number, call.args, call.places[0], needed))
+        self.linked = True
+        return True
 
     def _packed(self, task: Task[Any], call: Packed | Linked) -> tuple[Any, ...]:
         needs = task._more.needs if task._more is not None else ()
@@ -50,6 +66,7 @@ class Parcel:
 
     def _dependency(self, needed: Task[Any]) -> tuple[Any, ...]:
         if not needed._state_now.final:
+            self.linked = True
             return (2, needed._run[1])
         value = encode(needed._value, "result") if type(needed._value) is not Packed else needed._value
         if type(value) is not Packed:

@@ -54,6 +54,8 @@ MOST_AHEAD = 2_000
 """Calls sent ahead at most."""
 FEWEST_GATHERED = 4
 """Calls that a worker must have for its results to be let gather: fewer would come one by one all the same."""
+MOST_FOLLOWING = 200
+"""Links of a chain in one message: the worker begins with the first of a longer one while the others are packed."""
 LONG = 0.05
 """Seconds from which a task is worth waiting for: the next one is sent when it has ended."""
 LONGEST_REST = 0.004
@@ -98,6 +100,8 @@ class ProcessLane(Pool):
         if self._overtaken():
             self._give_urgent()
             return
+        if self._core.extended:
+            self._extend_chains()
         able = [worker for worker in self._workers.values() if self._has_room(worker)]
         able.sort(key=lambda worker: worker.load)
         for place, worker in enumerate(able):
@@ -208,8 +212,27 @@ class ProcessLane(Pool):
             if task._more is not None and task._more.dependents:
                 number = self._follow(worker, parcel, task, number)
         worker.lowest, worker.last = lowest, number - 1
-        if parcel.calls and not worker.send(first, parcel.functions, parcel.forget, parcel.calls, parcel.buffers):
+        self._post(worker, parcel, first)
+        if number - first >= MOST_FOLLOWING:
+            self._extend_chain(worker)
+
+    def _post(self, worker: WorkerHandle, parcel: Parcel, first: int) -> None:
+        if parcel.calls and not worker.send(parcel.message(first), parcel.buffers):
             self._wait_to_write(worker)
+
+    def _extend_chains(self) -> None:
+        for worker in self._workers.values():
+            if not (worker.draining or worker.revoking or worker.interrupting or worker.at_end or worker.choked):
+                self._extend_chain(worker)
+
+    def _extend_chain(self, worker: WorkerHandle) -> None:
+        """Send what needs only the last call that the worker was sent: it keeps that one's result for the next."""
+        while (task := worker.outstanding.get(worker.last)) and task._more is not None and task._more.dependents:
+            first, parcel = worker.last + 1, Parcel(worker)
+            worker.last = self._follow(worker, parcel, task, first) - 1
+            if worker.last < first:
+                return
+            self._post(worker, parcel, first)
 
     def _pack(self, parcel: Parcel, task: Task[Any]) -> bool:
         try:
@@ -221,7 +244,9 @@ class ProcessLane(Pool):
 
     def _follow(self, worker: WorkerHandle, parcel: Parcel, task: Task[Any], number: int) -> int:
         """Send along the tasks of a chain: each needs only the one before it, so it need not come back in between."""
-        while not self.ready and len(parcel.calls) < MOST_AHEAD and self._recycle_after is None:
+        outstanding = worker.outstanding
+        most = min(MOST_FOLLOWING, MOST_AHEAD - len(outstanding)) + len(parcel.calls)
+        while not self.ready and len(parcel.calls) < most and self._recycle_after is None:
             more = task._more
             if more is None or len(more.dependents) != 1:
                 break
@@ -229,14 +254,16 @@ class ProcessLane(Pool):
             own = following._more
             if own is None or own.blocked != 1 or following._run is not None or following.lane != self.name:
                 break
+            if following.options.priority != task.options.priority:  # it would overtake, or be overtaken, unseen
+                break
             if task not in own.needs:  # only a missing argument keeps a worker from running it after a failure
                 break
             if following._state_now is not State.PENDING or task._function.mean is None or task._function.mean > LONG:
                 break
-            if not self._pack(parcel, following):
+            if not (parcel.add_link(following, number - 1) or self._pack(parcel, following)):
                 break
             following._run = (worker, number)
-            worker.outstanding[number] = following
+            outstanding[number] = following
             task, number = following, number + 1
         return number
 

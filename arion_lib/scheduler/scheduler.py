@@ -41,6 +41,8 @@ T = TypeVar("T")
 
 MOST_AT_ONCE = 200
 """Tasks of a `map` that are handed over together: the first of them run while the others are made."""
+STRETCH = 128
+"""Tasks that a thread submits before it lends the supervisor a hand: graphs run while they are built."""
 MOST_COROUTINES = 1_000
 """Coroutines that run at once on the loop lane."""
 
@@ -248,7 +250,7 @@ class Scheduler(Executor):
     ) -> Task[Any]:
         return self._post(function, (args, kwargs), tasks_in((args, kwargs), Task), options)
 
-    def _post(self, function: Function, call: Any, needs: list[Task[Any]], options: Options) -> Task[Any]:
+    def _post(self, function: Function, call: Any, needs: Sequence[Task[Any]], options: Options) -> Task[Any]:
         more = None
         if needs or options.after:
             more = More()
@@ -258,6 +260,8 @@ class Scheduler(Executor):
                     raise ValueError(f"a task can need tasks of its own scheduler only, got {needed!r}")
         task: Task[Any] = Task(self._core, self._core.next_number(), function, call, options, more)
         self._core.post(task)
+        if more is not None and not task.number % STRETCH:
+            self._core.assist()
         return task
 
     def _refused(self, function: Function, options: Options, error: NotTransferableError) -> Task[Any]:

@@ -20,7 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import Context
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from arion_lib.scheduler.calls import NEEDED
 from arion_lib.scheduler.context import context_of
@@ -42,6 +42,8 @@ from arion_lib.scheduler.outputs import forward_logging, forward_output
 from arion_lib.scheduler.pipes import End, write_all
 from arion_lib.scheduler.values import ATOMS, Encoded, Packed, decode, encode
 
+SMALL = 1 << 16
+"""Bytes from which the last result is not kept until the next message."""
 INTERRUPTION = getattr(signal, "SIGUSR1", None)
 """The signal that interrupts a call; Windows has none, there the worker is ended at once."""
 
@@ -52,6 +54,8 @@ class Worker:
     def __init__(self, inbox: End, outbox: End, note: Note) -> None:
         self._inbox, self._outbox, self._words, self._times = inbox, outbox, note.words, note.times
         self._functions: dict[int, Callable[..., Any]] = {}
+        self._last: dict[int, Encoded] = {}
+        """The result of the last call, if it is small: the next link of a chain may come with the next message."""
         self._running = 0
         """The number of the call whose code runs now: an interruption meant for it may be raised into it."""
         self._writing, self._struck = 0, False
@@ -66,12 +70,12 @@ class Worker:
         forward_logging(self._log)
         self._answer((NO_CALL, BEGUN))
         for message in self._messages():
-            first, forget, functions, calls, *rest = message
+            first, forget, linked, functions, calls, *rest = message
             if forget:
                 self._functions.clear()
             for number, function, context in functions:
                 self._functions[number] = _prepare(function, context)
-            self._run_all(first, calls, rest[0] if rest else ())
+            self._run_all(first, calls, rest[0] if rest else (), self._last if linked else None)
             del message, calls, rest  # large arguments must not stay while nothing is to be done
 
     def _messages(self) -> Iterator[Message]:
@@ -91,16 +95,16 @@ class Worker:
             yield from parser.feed(data)
 
     def _run_all(  # noqa: C901  (every microsecond here is one of each task)
-        self, first: int, calls: list[tuple[Any, ...]], buffers: Sequence[Any]
+        self, first: int, calls: list[tuple[Any, ...]], buffers: Sequence[Any], results: dict[int, Encoded] | None
     ) -> None:
         words, functions, monotonic = self._words, self._functions, time.monotonic
         times = self._times
-        results: dict[int, Encoded] | None = {} if any(_needs_sequence(call) for call in calls) else None
         used = skipped = number = 0
+        own: Sequence[Any] = ()
         ended = monotonic()
-        value: Any
+        kind, value = SKIPPED, cast(Any, None)
         for number, call in enumerate(calls, first):
-            if call[0] < 0:
+            if buffers and call[0] < 0:
                 own = buffers[used : used + _buffers_of(call)]
                 used += len(own)
             started = ended
@@ -122,6 +126,8 @@ class Worker:
                     self._running, kind = 0, RETURNED
                     if type(value) not in ATOMS:
                         kind, value = RETURNED_PACKED, encode(value, _result_of(function))
+                elif results is not None and type(call[3]) is int:
+                    kind, value = self._run_linked(call, results)
                 else:
                     kind, value = self._run_pickled(call, own, results or {})
             except TaskInterrupted:
@@ -141,6 +147,17 @@ class Worker:
                 self._answer((number, kind, value, started, ended))
         if skipped:
             self._answer((skipped, SKIPPED, number, 0, 0))
+        self._last = {number: value} if not skipped and _is_small(kind, value) else {}
+
+    def _run_linked(self, call: tuple[Any, ...], results: dict[int, Encoded]) -> tuple[int, Any]:
+        """Run a call of which one argument is an earlier call's result."""
+        if call[3] not in results:
+            return SKIPPED, None
+        function, args = self._functions[-call[0]], list(call[1])
+        args[call[2]] = decode(results[call[3]])
+        value = Context().run(function, *args)
+        self._running = 0
+        return (RETURNED, value) if type(value) in ATOMS else (RETURNED_PACKED, encode(value, _result_of(function)))
 
     def _run_pickled(
         self, call: tuple[Any, ...], buffers: Sequence[Any], results: dict[int, Encoded]
@@ -238,21 +255,27 @@ def _fail(error: Exception, *_args: Any, **_kwargs: Any) -> NoReturn:
     ) from error
 
 
-# A call is (function, *arguments) when all arguments are atoms; (-function, arguments, places, dependencies) when the
-# arguments at some places are other tasks' results; else (-function, pickle, buffers, dependencies). A dependency is
-# (0, atom), (1, pickle, buffers), or (2, number) for the result of an earlier call in the same message.
+# A call is (function, *arguments) when all arguments are atoms; (-function, arguments, place, number) when the one at
+# that place is the result of the call of that number; (-function, arguments, places, dependencies) when the arguments
+# at some places are other tasks' results; else (-function, pickle, buffers, dependencies). A dependency is (0, atom),
+# (1, pickle, buffers), or (2, number) for a call's result: one earlier in the same message, or the last one before it.
 
 
 def _result_of(function: Callable[..., Any]) -> str:
     return f"result of {getattr(function, '__qualname__', function)}"
 
 
-def _needs_sequence(call: tuple[Any, ...]) -> bool:
-    return call[0] < 0 and any(dependency[0] == 2 for dependency in call[3])
+def _is_small(kind: int, value: Any) -> bool:
+    """Whether a call has a result, and one that may be kept."""
+    if kind == RETURNED:
+        return sys.getsizeof(value) < SMALL
+    return kind == RETURNED_PACKED and len(value.data) < SMALL and not value.buffers
 
 
 def _buffers_of(call: tuple[Any, ...]) -> int:
     """Return how many buffers of the message belong to a call: its dependencies', then its own."""
+    if type(call[3]) is int:
+        return 0
     own = 0 if type(call[1]) is tuple else int(call[2])
     return own + sum(int(dependency[2]) for dependency in call[3] if dependency[0] == 1)
 

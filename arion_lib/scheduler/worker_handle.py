@@ -57,9 +57,9 @@ class WorkerHandle:
 
     # --- sending ---
 
-    def send(self, first: int, functions: list[Any], forget: bool, calls: list[Any], buffers: list[Buffer]) -> bool:
+    def send(self, message: Message, buffers: list[Buffer]) -> bool:
         """Send some calls; False when the pipe is full and `flush` has to be called once it is not."""
-        self._unsent += frame((first, forget, functions, calls), buffers)
+        self._unsent += frame(message, buffers)
         return self.flush()
 
     def flush(self) -> bool:
