@@ -48,7 +48,7 @@ class Parcel:
         self.calls.append(call if type(call) is tuple else self._packed(task, call))
 
     def add_link(self, task: Task[Any], needed: int) -> bool:
-        """Add a call that needs the result of the call `needed` and no other; False when it is not as simple as that."""
+        """Add a call that needs the result of the call `needed` and no other; False when it is not that simple."""
         call, function = task._call, task._function
         if type(call) is not Linked or len(call.places) != 1 or function.number not in self.worker.known:
             return False

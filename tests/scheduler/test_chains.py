@@ -31,8 +31,7 @@ def link(kind: str, number: int, value: Any) -> Any:
     return size + number if kind == "add" else size
 
 
-
-@pytest.fixture(params=[(1, 2), (3, 5), (7, 1), (200, 128)], ids=lambda pair: f"{pair[0]} at once, help every {pair[1]}")
+@pytest.fixture(params=[(1, 2), (3, 5), (7, 1), (200, 128)], ids=lambda pair: f"{pair[0]} at once, help each {pair[1]}")
 def opened(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scheduler]:
     """Return a scheduler that sends chains in messages of so many links, and is helped as often."""
     monkeypatch.setattr(processes, "MOST_FOLLOWING", request.param[0])
