@@ -57,7 +57,21 @@ LABELS = ("Idea", "Invariant", "When wrong", "See")
 MOST_LINES = 15
 MOST_SET_UP_LINES = 6
 MOST_BYTES = 400_000
-MACHINE = re.compile(r"(?:/home/|/Users/|/root/|/work/|/tmp/|/private/var/|[A-Z]:\\\\?Users|/opt/)[^\s\"']*")
+FOLDERS = (
+    "home",
+    "Users",
+    "root",
+    "work",
+    "workspace",
+    "workspaces",
+    "builds",
+    "__w",
+    "mnt",
+    "tmp",
+    "private/var",
+    "opt",
+)
+MACHINE = re.compile(rf"(?:/(?:{'|'.join(FOLDERS)})/|[A-Z]:\\\\?Users)[^\s\"']*")
 
 
 def imports(source: str) -> Iterator[str]:

@@ -140,7 +140,7 @@ def _uniform_output(output: NotebookNode, count: int) -> NotebookNode:
 def without_machine(line: str, count: int) -> str:
     r"""Return a line of a traceback without this machine's folders and this kernel's counter.
 
-    >>> without_machine("File ~/work/arion_lib/lazy/page.py:3, Cell In[1], line 1", 7)
+    >>> without_machine("File ~/books/arion_lib/lazy/page.py:3, Cell In[1], line 1", 7)
     'File arion_lib/lazy/page.py:3, Cell In[7], line 1'
     """
     return re.sub(r"\bIn\[\d+\]", f"In[{count}]", PATH.sub("", line))
