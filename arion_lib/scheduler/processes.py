@@ -56,8 +56,12 @@ FEWEST_GATHERED = 4
 """Calls that a worker must have for its results to be let gather: fewer would come one by one all the same."""
 MOST_FOLLOWING = 200
 """Links of a chain in one message: the worker begins with the first of a longer one while the others are packed."""
+MOST_GATHERED = 150
+"""Results of a worker that may gather: for tasks that take next to nothing, `load` is an estimate of overheads."""
 LONG = 0.05
 """Seconds from which a task is worth waiting for: the next one is sent when it has ended."""
+PLENTY = 0.0015
+"""Seconds of work that a worker must have for its results to be let gather."""
 LONGEST_REST = 0.004
 """Seconds for which results may gather at most while every worker has twice as much to do."""
 LONGEST_URGENT_REST = 0.0005
@@ -373,9 +377,11 @@ class ProcessLane(Pool):
             count, half = len(worker.outstanding), worker.load / 2
             if worker.draining:
                 continue
-            if count < FEWEST_GATHERED or worker.revoking is not None:
+            if count < FEWEST_GATHERED or worker.load < PLENTY or worker.revoking is not None:
                 return 0.0
-            longest = min(longest, half, LONGEST_URGENT_REST if worker.urgent in worker.outstanding else half)
+            longest = min(longest, half, MOST_GATHERED * worker.load / count)
+            if worker.urgent in worker.outstanding:
+                longest = min(longest, LONGEST_URGENT_REST)
         return longest if self._workers else 0.0
 
     def stop(self, place: tuple[Any, ...]) -> None:

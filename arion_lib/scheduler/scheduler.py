@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any, Literal, ParamSpec, TypeVar
 
 from arion_lib.scheduler.adapt import Adaptation
-from arion_lib.scheduler.calls import Function, Functions, arguments, linked, pickled
+from arion_lib.scheduler.calls import ALONE, Function, Functions, arguments, linked, pickled
 from arion_lib.scheduler.core import Core
 from arion_lib.scheduler.errors import NotTransferableError, QueueFullError, ShutDownError
 from arion_lib.scheduler.launch import StartMethod
@@ -148,6 +148,8 @@ class Scheduler(Executor):
                     if core.ended:
                         core.refuse_the_late()
                     return task
+                if len(args) == 1 and type(args[0]) is Task:
+                    return self._post(function, ALONE, args, function.options)
                 return self._submit_pickled(function, args, kwargs, function.options)
         return self._submit(fn, args, kwargs, None)
 
@@ -251,17 +253,17 @@ class Scheduler(Executor):
         return self._post(function, (args, kwargs), tasks_in((args, kwargs), Task), options)
 
     def _post(self, function: Function, call: Any, needs: Sequence[Task[Any]], options: Options) -> Task[Any]:
-        more = None
+        core, more = self._core, None
         if needs or options.after:
             more = More()
             more.needs = needs
             for needed in (*needs, *options.after) if options.after else needs:
-                if needed._core is not self._core:
+                if needed._core is not core:
                     raise ValueError(f"a task can need tasks of its own scheduler only, got {needed!r}")
-        task: Task[Any] = Task(self._core, self._core.next_number(), function, call, options, more)
-        self._core.post(task)
+        task: Task[Any] = Task(core, core.next_number(), function, call, options, more)
+        core.post(task)
         if more is not None and not task.number % STRETCH:
-            self._core.assist()
+            core.assist()
         return task
 
     def _refused(self, function: Function, options: Options, error: NotTransferableError) -> Task[Any]:
