@@ -149,7 +149,7 @@ class Scheduler(Executor):
                         core.refuse_the_late()
                     return task
                 if len(args) == 1 and type(args[0]) is Task:
-                    return self._post(function, ALONE, args, function.options)
+                    return self._post(function, ALONE, (args[0],), function.options)
                 return self._submit_pickled(function, args, kwargs, function.options)
         return self._submit(fn, args, kwargs, None)
 
