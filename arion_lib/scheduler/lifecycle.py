@@ -95,7 +95,7 @@ class Lifecycle:
                 if type(others.dependents) is list:
                     others.dependents.append(task)
                 else:
-                    others.dependents = [task]
+                    others.dependents = [*others.dependents, task] if others.dependents else (task,)
                 more.blocked += 1
                 self.extended = self.extended or needed._run is not None
             elif not self._acceptable(task, needed):
