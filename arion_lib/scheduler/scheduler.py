@@ -130,35 +130,27 @@ class Scheduler(Executor):
         arrays: leave those alone until the task has ended. Costs some microseconds. Raises `ShutDownError`,
         `QueueFullError`.
         """
-        # What most calls are, a known function and plain arguments or one task, is dealt with here; the rest in _submit.
+        # What most calls are, a known function and plain arguments or one task, is dealt with here, the rest in _submit.
         core = self._core
-        if kwargs or core.closing or self._max_pending:
-            return self._submit(fn, args, kwargs, None)
-        function = self._functions.find(fn)
-        if not function.plain:
-            return self._submit(fn, args, kwargs, None)
-        call: Any
-        more = None
-        if len(args) == 1 and type(args[0]) is Task and args[0]._core is core:
-            call, more = ALONE, More()
-            more.needs = (args[0],)
-        else:
-            for arg in args:
-                if type(arg) not in ATOMS:
-                    return self._submit_pickled(function, args, kwargs, function.options)
-            call = (function.number, *args)
-        task: Task[T] = Task(core, core.next_number(), function, call, function.options, more)
-        core.inbox.append(task)
-        if more is not None:
-            if core.asleep:
-                core.wake()
-            if not task.number % STRETCH:
-                core.assist()
-        elif core.asleep:
-            core.hurry(core.lanes["processes"])
-        if core.ended:
-            core.refuse_the_late()
-        return task
+        if not (kwargs or core.closing or self._max_pending):
+            function = self._functions.find(fn)
+            if function.plain:
+                for arg in args:
+                    if type(arg) not in ATOMS:
+                        break
+                else:
+                    call = (function.number, *args)
+                    task: Task[T] = Task(core, core.next_number(), function, call, function.options, None)
+                    core.inbox.append(task)
+                    if core.asleep:
+                        core.hurry(core.lanes["processes"])
+                    if core.ended:
+                        core.refuse_the_late()
+                    return task
+                if len(args) == 1 and type(args[0]) is Task:
+                    return self._post(function, ALONE, (args[0],), function.options)
+                return self._submit_pickled(function, args, kwargs, function.options)
+        return self._submit(fn, args, kwargs, None)
 
     def with_options(self, **options: Any) -> Submitter:
         """Return something whose `submit` and `map` run tasks with these `Options`.
