@@ -130,7 +130,7 @@ class Scheduler(Executor):
         arrays: leave those alone until the task has ended. Costs some microseconds. Raises `ShutDownError`,
         `QueueFullError`.
         """
-        # What most calls are, a known function and plain arguments or one task, is dealt with here, the rest in _submit.
+        # What most calls are, a known function and plain arguments, is dealt with here; the rest in _submit.
         core = self._core
         if not (kwargs or core.closing or self._max_pending):
             function = self._functions.find(fn)
