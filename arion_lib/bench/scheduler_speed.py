@@ -13,7 +13,7 @@ import gc
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ from arion_lib.bench._scheduler_tasks import (
     successor,
     total,
     work,
+    work_for,
 )
 
 WORKERS = 2
@@ -98,25 +99,39 @@ def latency_job(name: str, count: int) -> float:
 
 
 def efficiency_job(name: str, count: int, loops: int, repeats: int) -> float:
-    """Median share of the ideal time: the same loops in one long call to each worker, just before and just after.
+    """Median share of the ideal time for so much work: the same in one long call to each worker, before and after.
 
     A core's speed changes from one second to the next; what is compared must be neighbours, in the same processes.
     """
     shares = []
     with opened(name, WORKERS) as pool:
-        pool.results([pool.submit(work, number, loops) for number in range(20)])
+        _many(pool, 20, work, loops)
         _long_calls(pool, count, loops)
         before = _long_calls(pool, count, loops)
         for _ in range(repeats):
-            gc.collect()
-            began = time.perf_counter()
-            results = pool.results([pool.submit(work, number, loops) for number in range(count)])
-            seconds = time.perf_counter() - began
-            _check(results, [number * number for number in range(count)])
+            seconds = _many(pool, count, work, loops)
             after = _long_calls(pool, count, loops)
             shares.append((before + after) / 2 / seconds)
             before = after
     return statistics.median(shares)
+
+
+def occupancy_job(name: str, count: int, seconds: float, repeats: int) -> float:
+    """Median share of the ideal time for tasks that are busy for so long by the clock, however fast their core is."""
+    with opened(name, WORKERS) as pool:
+        _many(pool, 20, work_for, seconds)
+        ideal = count * seconds / WORKERS
+        return statistics.median(ideal / _many(pool, count, work_for, seconds) for _ in range(repeats))
+
+
+def _many(pool: Any, count: int, task: Callable[[int, Any], int], amount: float) -> float:
+    """Seconds for `count` tasks, from the first submit to the last result."""
+    gc.collect()
+    began = time.perf_counter()
+    results = pool.results([pool.submit(task, number, amount) for number in range(count)])
+    seconds = time.perf_counter() - began
+    _check(results, [number * number for number in range(count)])
+    return seconds
 
 
 def _long_calls(pool: Any, count: int, loops: int) -> float:
@@ -267,20 +282,24 @@ def latency(lab: Lab) -> Iterator[Row]:
 
 
 def efficiency(lab: Lab) -> Iterator[Row]:
-    """Compare ideal time (one long call to each worker, before and after) with real time."""
+    """Compare ideal time with real time: for a fixed amount of work, and for tasks that are busy by the clock."""
     for milliseconds, full, target in ((0.1, 5_000, 0.85), (1, 500, 0.95), (10, 100, 0.98)):
         used, count, loops = busy(), lab.tasks(full, 20), loops_for(milliseconds / 1e3)
-        arguments = {
-            name: (name, max(10, count // 10) if name == "dask" else count, loops, lab.times(3))
-            for name in lab.present("PPE", "mp.Pool", "pebble", "loky", "dask")
-        }
-        runs = lab.turns(efficiency_job, arguments)
-        ours = runs["ours"]
-        found = ours if isinstance(ours, str) else median(ours)
-        verdict = at_least(f"at least {target} at {milliseconds:g} ms", found, target, _share(found))
-        lines = [(name, values) if isinstance(values, str) else _shares(name, values) for name, values in runs.items()]
-        head = ("contender", "efficiency, median", "of the rounds")
-        yield row("efficiency", f"{count:,} busy tasks of {milliseconds:g} ms", head, lines, [verdict], used)
+        names = lab.present("PPE", "mp.Pool", "pebble", "loky", "dask")
+        for what, job, amount in (
+            ("of work", efficiency_job, loops),
+            ("by the clock", occupancy_job, milliseconds / 1e3),
+        ):
+            arguments = {
+                name: (name, max(10, count // 10) if name == "dask" else count, amount, lab.times(3)) for name in names
+            }
+            runs = lab.turns(job, arguments)
+            ours = runs["ours"]
+            found = ours if isinstance(ours, str) else median(ours)
+            verdict = at_least(f"at least {target}, {milliseconds:g} ms {what}", found, target, _share(found))
+            lines = [(name, got) if isinstance(got, str) else _shares(name, got) for name, got in runs.items()]
+            head = ("contender", "efficiency, median", "of the rounds")
+            yield row("efficiency", f"{count:,} busy tasks: {milliseconds:g} ms {what}", head, lines, [verdict], used)
 
 
 def _shares(name: str, values: list[float]) -> tuple[str, ...]:

@@ -231,7 +231,10 @@ class ProcessLane(Pool):
 
     def _extend_chain(self, worker: WorkerHandle) -> None:
         """Send what needs only the last call that the worker was sent: it keeps that one's result for the next."""
-        while (task := worker.outstanding.get(worker.last)) and task._more is not None and task._more.dependents:
+        while not worker.choked:
+            task = worker.outstanding.get(worker.last)
+            if task is None or task._more is None or not task._more.dependents:
+                return
             first, parcel = worker.last + 1, Parcel(worker)
             worker.last = self._follow(worker, parcel, task, first) - 1
             if worker.last < first:

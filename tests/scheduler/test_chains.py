@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from arion_lib.scheduler import DependencyFailedError, Scheduler, WorkerDiedError, processes, scheduler, worker
+from arion_lib.scheduler import DependencyFailedError, Scheduler, WorkerDiedError, pipes, processes, scheduler, worker
 from tests.scheduler import jobs
 from tests.scheduler.gates import PATIENCE, Gate
 
@@ -123,3 +123,20 @@ def test_a_link_of_lower_priority_does_not_go_ahead_with_the_one_before_it(
         usual.result(PATIENCE)
         behind.result(PATIENCE)
         assert jobs.noted(notes) == ["usual", "low"]
+
+
+def test_a_long_chain_behind_a_call_that_takes_its_time_fills_a_small_pipe_and_is_not_lost(
+    make_gate: Callable[[], Gate], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipes, "CAPACITY", 4_096)
+    gate = make_gate()
+    with Scheduler(1, preload=[jobs.__name__]) as one:
+        for _ in one.map(quick, [gate.place] * 60, [0] * 60):
+            pass
+        one.submit(jobs.add, one.submit(jobs.add, 1)).result(PATIENCE)
+        last = one.submit(quick, gate.place, 1)
+        gate.arrived()
+        for _ in range(3_000):
+            last = one.submit(jobs.add, last, 1)
+        gate.open()
+        assert last.result(PATIENCE) == 3_001
