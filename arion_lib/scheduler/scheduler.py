@@ -51,7 +51,8 @@ class Scheduler(Executor):
     """Run calls on worker processes, threads and an event loop.
 
     `workers`: worker processes; None is one for each core that this process may use. `threads`: how many tasks of the
-    lane "threads" run at once. `start_method`: "forkserver" (the default but on Windows), "spawn" or "fork".
+    lane "threads" run at once. `start_method`: "forkserver" (the default but on Windows), "spawn" or "fork" (on Python
+    3.13 no signal reaches a loop in a process that a thread forked: there its worker is ended after the grace time).
     `preload`: modules that the forkserver imports once, for all workers.
     `max_pending`: how many unfinished tasks there may be; `when_full` says whether `submit` then waits or raises
     `QueueFullError`. `ageing`: seconds of waiting worth one step of priority. `grace`: seconds between interrupting a
