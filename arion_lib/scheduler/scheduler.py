@@ -452,7 +452,7 @@ def _results(tasks: list[Task[T]], until: float | None, progress: bool) -> Itera
         for task in tasks:
             task.cancel()
         if bar is not None:
-            bar.close()
+            bar.close(complete=not tasks)
 
 
 class _Bar:
@@ -461,12 +461,23 @@ class _Bar:
     def __init__(self, tasks: list[Task[Any]]) -> None:
         from tqdm.auto import tqdm
 
-        self._bar = tqdm(total=len(tasks), unit="task")
+        self._bar, self._total = tqdm(total=len(tasks), unit="task"), len(tasks)
+        self._lock, self._closed = threading.Lock(), False
         for task in tasks:
-            task.add_done_callback(lambda _: self._bar.update())
+            task.add_done_callback(self._count)
 
-    def close(self) -> None:
-        self._bar.close()
+    def _count(self, _: object) -> None:
+        with self._lock:
+            if not self._closed:
+                self._bar.update()
+
+    def close(self, *, complete: bool) -> None:
+        """End the bar; `complete`: all tasks have ended, though the last ends may not have been told yet."""
+        with self._lock:
+            self._closed = True
+            if complete:
+                self._bar.update(self._total - self._bar.n)
+            self._bar.close()
 
 
 class EventStream:
