@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 
@@ -30,5 +31,6 @@ def no_process_outlives_the_session() -> Iterator[None]:
     """Fail the run, at its very end, that leaves a child process behind."""
     before = Snapshot.take()
     yield
+    gc.unfreeze()
     left = before.leaked_children()
     assert not left, f"child processes of process {os.getpid()} outlive the tests:\n  " + "\n  ".join(left)

@@ -31,6 +31,7 @@ class Snapshot:
         if sys.platform != "win32":
             resource_tracker.ensure_running()
         gc.collect()
+        gc.freeze()  # what stands now is not looked through again: a collection costs 0.01 s instead of 0.4
         return cls(frozenset(_threads()), frozenset(_children()), _descriptors())
 
     def leaked(self) -> list[str]:

@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any, Literal, ParamSpec, TypeVar
 
 from arion_lib.scheduler.adapt import Adaptation
-from arion_lib.scheduler.calls import ALONE, Function, Functions, arguments, linked, pickled
+from arion_lib.scheduler.calls import Function, Functions, arguments, linked, pickled
 from arion_lib.scheduler.core import Core
 from arion_lib.scheduler.errors import NotTransferableError, QueueFullError, ShutDownError
 from arion_lib.scheduler.launch import StartMethod
@@ -148,8 +148,6 @@ class Scheduler(Executor):
                     if core.ended:
                         core.refuse_the_late()
                     return task
-                if len(args) == 1 and type(args[0]) is Task:
-                    return self._post(function, ALONE, (args[0],), function.options)
                 return self._submit_pickled(function, args, kwargs, function.options)
         return self._submit(fn, args, kwargs, None)
 

@@ -345,16 +345,18 @@ def test_commands_urgent_tasks_and_deaths_end_a_rest(
         (pid,) = first.arrived()
         monkeypatch.setattr(ProcessLane, "rest", lambda _: 10 * PATIENCE)
         monkeypatch.setattr(core, "LONGEST_SLEEP", 10 * PATIENCE)
-        scheduler._core.wake()  # so that the supervisor comes round, and rests
-        until(lambda: scheduler._core.resting, "the rest")
-        scheduler.scale(2)
-        two = scheduler.with_options(priority=1).submit(jobs.hold, second.place)
-        second.arrived()
-        until(lambda: scheduler._core.resting, "the rest")
-        os.kill(pid, signal.SIGKILL)
-        assert first.arrived() != [pid]
-        monkeypatch.undo()
-        scheduler._core.wake()
-        first.open()
-        second.open()
+        try:
+            scheduler._core.wake()  # so that the supervisor comes round, and rests
+            until(lambda: scheduler._core.resting, "the rest")
+            scheduler.scale(2)
+            two = scheduler.with_options(priority=1).submit(jobs.hold, second.place)
+            second.arrived()
+            until(lambda: scheduler._core.resting, "the rest")
+            os.kill(pid, signal.SIGKILL)
+            assert first.arrived() != [pid]
+        finally:  # or the scheduler would rest, and its tasks be held, for longer than anybody waits
+            monkeypatch.undo()
+            scheduler._core.wake()
+            first.open(2)
+            second.open()
         assert (one.result(PATIENCE), two.result(PATIENCE)) == (None, None)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from arion_lib.scheduler import Scheduler, State
+from arion_lib.scheduler import Event, Scheduler, State
 from tests.scheduler import jobs
 from tests.scheduler.gates import PATIENCE, Gate, until
 
@@ -122,6 +122,24 @@ def test_map_shows_its_progress(capsys: pytest.CaptureFixture[str]) -> None:
     with Scheduler(1) as scheduler:
         assert list(scheduler.map(jobs.identity, range(20), progress=True)) == list(range(20))
     assert "20/20" in capsys.readouterr().err
+
+
+def test_a_finished_map_shows_a_full_bar_though_its_last_end_has_not_been_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    told = threading.Event()
+
+    def slow(event: Event) -> None:
+        if event.state is State.SUCCEEDED:
+            told.wait(PATIENCE)
+
+    with Scheduler(1) as scheduler:
+        scheduler.subscribe(slow)
+        try:
+            assert list(scheduler.map(jobs.identity, range(1), progress=True)) == [0]
+            assert "1/1" in capsys.readouterr().err
+        finally:
+            told.set()
 
 
 def test_a_stream_of_events_drops_the_oldest_and_says_so() -> None:
