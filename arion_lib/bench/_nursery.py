@@ -115,7 +115,7 @@ def _mother(orders: Connection, address: tuple[str, int]) -> None:
     with contextlib.suppress(EOFError, ConnectionError):
         while True:
             role, args = orders.recv()
-            if not hasattr(os, "fork"):
+            if sys.platform == "win32":
                 spawn.Process(target=_child, args=(address, role, args)).start()
             elif os.fork() == 0:
                 _forked(orders, address, role, args)
@@ -125,7 +125,8 @@ def _forked(orders: Connection, address: tuple[str, int], role: Role, args: list
     code = 1
     try:
         orders.close()
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        if sys.platform != "win32":
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         code = _child(address, role, args)
     except BaseException:  # noqa: BLE001  the process ends here, whatever it was

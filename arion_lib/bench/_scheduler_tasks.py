@@ -15,6 +15,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
+"""Ends a process on the spot; Windows has no SIGKILL, its SIGTERM is as abrupt."""
 PATIENCE = 20.0
 """Seconds to wait for something that another process is about to do."""
 
@@ -143,7 +145,7 @@ def die(path: str) -> None:
     """Add a line to a file, then kill this process."""
     with Path(path).open("a", encoding="utf-8") as file:
         file.write(f"{os.getpid()}\n")
-    os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+    os.kill(os.getpid(), KILL)
 
 
 def meet(folder: str, number: int, count: int) -> float:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import signal
 import statistics
 import threading
 import time
@@ -25,7 +24,7 @@ from arion_lib.bench._scheduler_child import Child
 from arion_lib.bench._scheduler_lab import Lab, asked, busy, row
 from arion_lib.bench._scheduler_peers import TASKS
 from arion_lib.bench._scheduler_rows import Row, Verdict, at_least
-from arion_lib.bench._scheduler_tasks import loops_for, work
+from arion_lib.bench._scheduler_tasks import KILL, loops_for, work
 from arion_lib.scheduler import Scheduler
 
 EVERY = 0.1
@@ -96,7 +95,7 @@ class _Killer:
             pids = [w.pid for w in self._scheduler.status().workers if w.lane == "processes" and w.pid]
             if pids:
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(self._random.choice(pids), signal.SIGKILL)
+                    os.kill(self._random.choice(pids), KILL)
                     self.kills += 1
 
     def __enter__(self) -> _Killer:

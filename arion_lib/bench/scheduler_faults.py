@@ -10,7 +10,6 @@ See         arion_lib/bench/scheduler.py · tests/bench/test_scheduler_rows.py
 from __future__ import annotations
 
 import os
-import signal
 import statistics
 import tempfile
 import time
@@ -27,6 +26,7 @@ from arion_lib.bench._scheduler_lab import Lab, busy, row
 from arion_lib.bench._scheduler_peers import POOLS, TASKS, Ours, Pool, opened
 from arion_lib.bench._scheduler_rows import Row, Verdict, at_most, span, spread
 from arion_lib.bench._scheduler_tasks import (
+    KILL,
     block,
     die,
     loops_for,
@@ -68,7 +68,7 @@ def kill_job(count: int) -> tuple[list[float], float]:
             task = scheduler.with_options(retries=1).submit(stay_once, path)
             pid, _ = noted(path)
             killed = time.monotonic()
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, KILL)
             again, began = task.result(PATIENCE)
             if again == pid:
                 raise ValueError("the killed process ran the task again")
@@ -86,7 +86,7 @@ def _longest_silence(scheduler: Scheduler, tasks: int = 1_000) -> float:
     loops = loops_for(0.001)
     handles = [scheduler.with_options(retries=1).submit(work_until, loops) for _ in range(tasks)]
     handles[tasks // 4].result(PATIENCE)
-    os.kill(next(worker.pid for worker in scheduler.status().workers if worker.pid), signal.SIGKILL)
+    os.kill(next(worker.pid for worker in scheduler.status().workers if worker.pid), KILL)
     ends = sorted(handle.result(PATIENCE * 5) for handle in handles)
     return max(after - before for before, after in pairwise(ends))
 
@@ -99,7 +99,7 @@ def peer_kill_job(name: str, others: int, patience: float) -> tuple[float | str,
         pid, _ = noted(path)
         waiting = [pool.submit(nap, number, NAP) for number in range(others)]
         killed = time.monotonic()
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, KILL)
         until = killed + patience
         lost = sum(_fate(pool, handle, until) != number * number for number, handle in enumerate(waiting))
         fate = _fate(pool, victim, until)

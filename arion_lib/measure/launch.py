@@ -130,7 +130,7 @@ def command(module: str) -> list[str]:
 
 def kill_group(child: subprocess.Popen[bytes]) -> None:
     """Kill the child and whatever it left running."""
-    if os.name == "posix":
+    if sys.platform != "win32":
         with suppress(ProcessLookupError, PermissionError):  # empty group; on macOS one of zombies only
             os.killpg(child.pid, signal.SIGKILL)
     elif child.poll() is None:

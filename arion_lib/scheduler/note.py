@@ -45,10 +45,11 @@ class Note:
     @classmethod
     def attach(cls, where: int | str) -> Note:
         """Open in a worker what `create` made; a descriptor is closed."""
-        if isinstance(where, str):
-            return cls(mmap.mmap(-1, SIZE, tagname=where))  # type: ignore[call-arg]
-        note = cls(mmap.mmap(where, SIZE))
-        os.close(where)
+        if sys.platform == "win32":
+            return cls(mmap.mmap(-1, SIZE, tagname=str(where)))
+        fd = int(where)
+        note = cls(mmap.mmap(fd, SIZE))
+        os.close(fd)
         return note
 
     def close(self) -> None:
@@ -60,7 +61,7 @@ class Note:
 
 def _anonymous_file() -> int:
     """Return a descriptor of a file without a name: nothing is left behind, whoever is killed."""
-    if hasattr(os, "memfd_create"):
+    if sys.platform == "linux" and hasattr(os, "memfd_create"):
         return os.memfd_create("arion-note", os.MFD_CLOEXEC)
     fd, path = tempfile.mkstemp(prefix="arion-note-")
     os.unlink(path)  # noqa: PTH108  (a path that mkstemp gave as a string)

@@ -14,6 +14,7 @@ import multiprocessing
 import time
 from multiprocessing.connection import Connection
 from types import TracebackType
+from typing import cast
 
 from arion_lib.web.sender import Event, Headers, Load, Sender, new_loop_run, order, post_events
 
@@ -40,7 +41,7 @@ class LoadGenerator:
         context = multiprocessing.get_context("spawn")
         self._rate = rate
         self._talk, theirs = context.Pipe()
-        self._theirs: Connection | None = theirs
+        self._theirs: Connection | None = cast("Connection | None", theirs)  # on Windows it is a PipeConnection
         self._last = dict.fromkeys(self.COUNTS, 0)
         self._process = context.Process(target=_generate, args=(url, connections, rate, theirs), daemon=True)
 
