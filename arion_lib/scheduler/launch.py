@@ -127,8 +127,10 @@ class ZygoteStarter:
         control = self._control or self._open()
         child, theirs = _new_child(number)
         order = _order(number)
+        if sys.platform == "win32":
+            raise NotImplementedError("Windows cannot fork")
         try:
-            socket.send_fds(control, [order], [fd for fd in theirs if isinstance(fd, int)])
+            socket.send_fds(control, [order], _descriptors(theirs))
         except OSError:  # the zygote has just died: told as the end of this worker, too
             self._lose_zygote()
         self._alive.add(number)
@@ -231,7 +233,7 @@ class Spawner:
         if sys.platform == "win32":
             child.process = _spawn_on_windows(theirs, level)
         else:
-            fds = [fd for fd in theirs if isinstance(fd, int)]
+            fds = _descriptors(theirs)
             child.process = subprocess.Popen(
                 [sys.executable, "-c", _program("worker_main"), *map(str, fds), level],
                 pass_fds=fds,
@@ -278,6 +280,10 @@ def _new_child(number: int) -> tuple[Child, tuple[int | socket.socket | str, ...
     return child, (their_inbox, their_outbox, where)
 
 
+def _descriptors(raw: Sequence[int | socket.socket | str]) -> list[int]:
+    return [one.fileno() if isinstance(one, socket.socket) else int(one) for one in raw]
+
+
 def _close_raw(raw: Sequence[int | socket.socket | str]) -> None:
     for one in raw:
         if isinstance(one, int):
@@ -292,6 +298,8 @@ def _program(function: str) -> str:
 
 
 def _fork_zygote(theirs: socket.socket, setup: str) -> int:
+    if sys.platform == "win32":
+        raise NotImplementedError("Windows cannot fork")
     with warnings.catch_warnings():
         # Python warns, rightly, that other threads' locks are copied locked. start_method="fork" asks for just that.
         warnings.simplefilter("ignore", DeprecationWarning)

@@ -17,7 +17,7 @@ import threading
 from contextlib import suppress
 
 from arion_lib.scheduler.note import Note
-from arion_lib.scheduler.pipes import PipeEnd, SocketEnd
+from arion_lib.scheduler.pipes import end_of
 from arion_lib.scheduler.worker import work
 from arion_lib.scheduler.zygote import be_zygote, die_with_parent
 
@@ -37,16 +37,18 @@ def worker_main() -> None:
     die_with_parent()
     _follow_supervisor()
     logging.getLogger().setLevel(int(sys.argv[4]))
-    work(PipeEnd(inbox, blocking=True), PipeEnd(outbox, blocking=True), Note.attach(note))
+    work(end_of(inbox, blocking=True), end_of(outbox, blocking=True), Note.attach(note))
 
 
-def windows_worker_main() -> None:
-    """Be a worker on Windows: the sockets and the note's name come by the standard input."""
-    inbox, outbox, name = json.load(sys.stdin)
-    ends = [socket.fromshare(bytes.fromhex(shared)) for shared in (inbox, outbox)]  # type: ignore[attr-defined]
-    _follow_supervisor()
-    logging.getLogger().setLevel(int(sys.argv[1]))
-    work(SocketEnd(ends[0], blocking=True), SocketEnd(ends[1], blocking=True), Note.attach(name))
+if sys.platform == "win32":
+
+    def windows_worker_main() -> None:
+        """Be a worker on Windows: the sockets and the note's name come by the standard input."""
+        inbox, outbox, name = json.load(sys.stdin)
+        ends = [socket.fromshare(bytes.fromhex(shared)) for shared in (inbox, outbox)]
+        _follow_supervisor()
+        logging.getLogger().setLevel(int(sys.argv[1]))
+        work(end_of(ends[0], blocking=True), end_of(ends[1], blocking=True), Note.attach(name))
 
 
 def _follow_supervisor() -> None:

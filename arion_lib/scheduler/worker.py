@@ -197,7 +197,7 @@ class Worker:
                     write_all(self._outbox, frame(message, buffers))
                 else:
                     self._outbox.write_all(small_frame(message))
-        except BrokenPipeError:
+        except ConnectionError:  # a pipe says BrokenPipeError, a socket on Windows "reset" or "aborted"
             os._exit(0)  # nobody is left to work for
 
     def _tell(self, message: Message) -> None:
@@ -319,7 +319,7 @@ def work(inbox: End, outbox: End, note: Note) -> NoReturn:
     try:
         Worker(inbox, outbox, note).serve()
         sys.stdout.flush()
-    except BrokenPipeError:
+    except ConnectionError:
         pass
     except BaseException:  # noqa: BLE001  (a defect of ours: say so where a terminal may show it, and end)
         sys.__excepthook__(*sys.exc_info())

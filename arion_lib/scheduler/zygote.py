@@ -23,7 +23,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from arion_lib.scheduler.note import Note
-from arion_lib.scheduler.pipes import PipeEnd
+from arion_lib.scheduler.pipes import end_of
 from arion_lib.scheduler.worker import work
 
 ORDER = struct.Struct("<Q")
@@ -35,6 +35,8 @@ STARTED, ENDED = 1, 2
 
 def be_zygote(control: socket.socket, setup: str) -> NoReturn:
     """Fork workers on demand until the other end of `control` is closed, then end this process."""
+    if sys.platform == "win32":
+        raise NotImplementedError("Windows cannot fork")
     _prepare(json.loads(setup))
     children: dict[int, int] = {}
     bell, ring = socket.socketpair()
@@ -82,6 +84,8 @@ def _fork_one(
     own: tuple[socket.socket, socket.socket, socket.socket, selectors.BaseSelector],
 ) -> bool:
     """Take one order; False when the supervisor is gone."""
+    if sys.platform == "win32":
+        raise NotImplementedError("Windows cannot fork")
     try:
         data, fds, _, _ = socket.recv_fds(control, ORDER.size, 3)
     except ConnectionError:
@@ -98,7 +102,7 @@ def _fork_one(
             one.close()
         children.clear()
         die_with_parent()
-        work(PipeEnd(inbox, blocking=True), PipeEnd(outbox, blocking=True), Note.attach(note))
+        work(end_of(inbox, blocking=True), end_of(outbox, blocking=True), Note.attach(note))
     children[number] = pid
     for fd in fds:
         os.close(fd)
@@ -107,19 +111,20 @@ def _fork_one(
 
 
 def _report_ends(control: socket.socket, children: dict[int, int]) -> None:
+    if sys.platform == "win32":
+        raise NotImplementedError("Windows cannot fork")
     for number, pid in list(children.items()):
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
             del children[number]
-            with suppress(BrokenPipeError):
+            with suppress(ConnectionError):
                 control.sendall(REPORT.pack(ENDED, number, pid, os.waitstatus_to_exitcode(status)))
 
 
 def die_with_parent() -> None:
     """Have the system kill this process when the thread that started it ends; Linux only, elsewhere nothing."""
-    if not sys.platform.startswith("linux"):
-        return
-    import ctypes
+    if sys.platform == "linux":
+        import ctypes
 
-    set_death_signal = 1
-    ctypes.CDLL(None, use_errno=True).prctl(set_death_signal, signal.SIGKILL, 0, 0, 0)
+        set_death_signal = 1
+        ctypes.CDLL(None, use_errno=True).prctl(set_death_signal, signal.SIGKILL, 0, 0, 0)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
+from unittest.mock import patch
 
 from arion_lib.scheduler import Scheduler
 from arion_lib.scheduler.launch import START_METHODS
@@ -32,6 +35,25 @@ def open_dask() -> Any:
     from arion_lib.scheduler.dask import DaskScheduler
 
     return DaskScheduler(workers=WORKERS)
+
+
+def tcp_pair() -> tuple[socket.socket, socket.socket]:
+    """Return what `socket.socketpair` returns on Windows: two ends of a connection over the loopback address."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        first = socket.create_connection(server.getsockname())
+        second, _ = server.accept()
+    return first, second
+
+
+@contextmanager
+def open_as_on_windows() -> Iterator[Scheduler]:
+    """Open a scheduler with what Windows has: fresh interpreters, sockets, and no signal that interrupts a call."""
+    with (
+        patch("arion_lib.scheduler.launch.one_way", tcp_pair),
+        patch("arion_lib.scheduler.worker_handle.INTERRUPTION", None),
+        Scheduler(WORKERS, start_method="spawn", preload=["tests.scheduler.jobs"]) as scheduler,
+    ):
+        yield scheduler
 
 
 FORK_FROM_A_THREAD = """
@@ -78,5 +100,11 @@ DASK_DIFFERS = {
 }
 """Where the same API on Dask is another thing: `DaskScheduler` says so in its docstring."""
 DASK = [Subject("dask", open_dask, DASK_DIFFERS)] if importlib.util.find_spec("arion_lib.scheduler.dask") else []
-SUBJECTS = [*OURS, *DASK]
+UNINTERRUPTED = "no signal interrupts a call: its worker is killed at once"
+SOCKETS = Subject(
+    "sockets",
+    open_as_on_windows,
+    {"test_a_task_may_clean_up_when_its_time_is_over": UNINTERRUPTED},
+)
+SUBJECTS = [*OURS, *([] if sys.platform == "win32" else [SOCKETS]), *DASK]
 POSIX = sys.platform != "win32"

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from arion_lib.scheduler import pipes
 from arion_lib.scheduler.note import REVOKED_AFTER, STARTED, Note
 from arion_lib.scheduler.pipes import AT_ONCE, End, end_of, one_way, rest_of, write_all
+from arion_lib.setup.environment import ROOT
+from tests.scheduler.subjects import POSIX, tcp_pair
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -62,6 +71,62 @@ def test_a_writer_whose_reader_is_gone_is_told() -> None:
     with pytest.raises(BrokenPipeError):
         writing.write([b"x"])
     writing.close()
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError, ConnectionResetError, ConnectionAbortedError])
+def test_a_worker_ends_quietly_in_whichever_words_the_system_says_that_nobody_reads(error: type[Exception]) -> None:
+    code = f"""
+from arion_lib.scheduler.note import Note
+from arion_lib.scheduler.worker import work
+
+class Gone:
+    def read(self): return b""
+    def write_all(self, data): raise {error.__name__}
+
+work(Gone(), Gone(), Note.create()[0])
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_small_answer_on_a_socket_does_not_wait_for_an_acknowledgement() -> None:
+    for raw in tcp_pair():
+        assert not raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)  # the control: what a new socket does
+        end = end_of(raw, blocking=True)
+        assert raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        end.close()
+
+
+@pytest.mark.skipif(not POSIX, reason="Windows has no writev")
+def test_no_more_bytes_than_macos_takes_go_into_one_system_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand-in: a system that refuses 2,000 bytes where macOS refuses 2 GiB."""
+    monkeypatch.setattr(pipes, "MOST_BYTES", 1_000)
+    pieces = [b"a" * 10, b"b" * 1_500, b"c" * 3_000]
+    for name in ("write", "writev", "readv"):
+        monkeypatch.setattr(os, name, refusing(getattr(os, name), 2_000))
+    reading, writing = (end_of(raw, blocking=True) for raw in one_way())
+    with pytest.raises(OSError, match="Invalid argument"):  # the control: all at once
+        os.writev(writing.fileno(), pieces)
+    write_all(writing, pieces)
+    writing.write_all(b"d" * 3_000)
+    got = bytearray(7_510)
+    at = 0
+    while at < len(got):
+        at += reading.read_into(memoryview(got)[at:])
+    assert bytes(got) == b"".join(pieces) + b"d" * 3_000
+    reading.close()
+    writing.close()
+
+
+def refusing(call: Callable[[int, Any], int], size: int) -> Callable[[int, Any], int]:
+    """Return the system call as one that is handed less than `size` bytes or fails with EINVAL."""
+
+    def checked(fd: int, data: Any) -> int:
+        if sum(map(len, data)) >= size if isinstance(data, list) else len(data) >= size:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return call(fd, data)
+
+    return checked
 
 
 def test_no_program_started_later_inherits_an_end() -> None:
