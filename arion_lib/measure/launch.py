@@ -86,6 +86,7 @@ def started() -> Iterator[tuple[subprocess.Popen[bytes], queue.SimpleQueue[objec
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=printed,
+            env={**os.environ, "PYTHONIOENCODING": "utf-8"},  # before 3.15 Windows would print in a code page
             start_new_session=os.name == "posix",  # Ctrl-C reaches this process alone, which then ends the child
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )

@@ -28,6 +28,8 @@ from arion_lib.scheduler.pipes import End, end_of, one_way
 
 StartMethod = Literal["forkserver", "spawn", "fork"]
 START_METHODS: tuple[StartMethod, ...] = ("spawn",) if sys.platform == "win32" else ("forkserver", "spawn", "fork")
+LAUNCHERS = sys.platform == "win32"
+"""Whether a virtual environment's `sys.executable` only launches the interpreter, which is then a child of its own."""
 
 
 @dataclass(slots=True)
@@ -121,20 +123,24 @@ class ZygoteStarter:
         self._reports: list[tuple[int, int, int, int]] = []
         self._orphans: set[int] = set()
         self._alive: set[int] = set()
+        self._on_their_way: dict[int, list[int]] = {}
+        """The descriptors sent with an order; macOS may lose them when the sender closes them before they arrive."""
         self._open()
 
     def start(self, number: int) -> Child:
         control = self._control or self._open()
         child, theirs = _new_child(number)
+        fds = [one if isinstance(one, int) else one.detach() for one in theirs if not isinstance(one, str)]
+        _OURS.update(fds)
+        self._on_their_way[number] = fds
         order = _order(number)
         if sys.platform == "win32":
             raise NotImplementedError("Windows cannot fork")
         try:
-            socket.send_fds(control, [order], _descriptors(theirs))
+            socket.send_fds(control, [order], fds)
         except OSError:  # the zygote has just died: told as the end of this worker, too
             self._lose_zygote()
         self._alive.add(number)
-        _close_raw(theirs)
         return child
 
     def watched(self) -> int | None:
@@ -145,6 +151,7 @@ class ZygoteStarter:
         by_number = {child.number: child for child in children}
         found = []
         for kind, number, pid, exit_code in self._reports:
+            self._arrived(number)
             child = by_number.get(number)
             if child is None:
                 continue
@@ -171,7 +178,15 @@ class ZygoteStarter:
                 self._control.shutdown(socket.SHUT_RDWR)
             self._control.close()
             self._control = None
+        for number in list(self._on_their_way):
+            self._arrived(number)
         self._reap()
+
+    def _arrived(self, number: int) -> None:
+        """Close our copies of a worker's descriptors: it has its own, or it will never need them."""
+        for fd in self._on_their_way.pop(number, ()):
+            _OURS.discard(fd)
+            os.close(fd)
 
     def _open(self) -> socket.socket:
         ours, theirs = socket.socketpair()
@@ -179,6 +194,7 @@ class ZygoteStarter:
         if self._fresh:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _program("zygote_main"), str(theirs.fileno()), self._setup],
+                env=_environment(),
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
@@ -234,8 +250,10 @@ class Spawner:
             child.process = _spawn_on_windows(theirs, level)
         else:
             fds = _descriptors(theirs)
+            program, environment = interpreter()
             child.process = subprocess.Popen(
-                [sys.executable, "-c", _program("worker_main"), *map(str, fds), level],
+                [program, "-c", _program("worker_main"), *map(str, fds), level],
+                env=environment,
                 pass_fds=fds,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
@@ -292,6 +310,24 @@ def _close_raw(raw: Sequence[int | socket.socket | str]) -> None:
             one.close()
 
 
+def interpreter() -> tuple[str, dict[str, str]]:
+    """Return the program that is to be a worker, and its environment variables.
+
+    It must be the interpreter itself and not its launcher: the sockets are shared with the process that was started,
+    and its process id, its memory and its end must be the worker's. `multiprocessing` does the same on Windows.
+    """
+    environment = _environment()
+    base = str(getattr(sys, "_base_executable", None) or sys.executable)
+    if not LAUNCHERS or os.path.normcase(base) == os.path.normcase(sys.executable):
+        return sys.executable, environment
+    return base, {**environment, "__PYVENV_LAUNCHER__": sys.executable}
+
+
+def _environment() -> dict[str, str]:
+    """Return this process's variables; what a worker prints past `sys.stdout` is UTF-8 on Windows, too."""
+    return {**os.environ, "PYTHONIOENCODING": os.environ.get("PYTHONIOENCODING") or "utf-8"}
+
+
 def _program(function: str) -> str:
     """Return the code that a fresh interpreter begins with: this one's sys.path, then the function."""
     return f"import sys; sys.path[:] = {sys.path!r}; from arion_lib.scheduler.mains import {function}; {function}()"
@@ -320,7 +356,9 @@ def _fork_zygote(theirs: socket.socket, setup: str) -> int:
 
 def _spawn_on_windows(theirs: Sequence[Any], level: str) -> subprocess.Popen[bytes]:
     """Start a worker that gets duplicates of the two sockets by its standard input."""
-    process = subprocess.Popen([sys.executable, "-c", _program("windows_worker_main"), level], stdin=subprocess.PIPE)
+    program, environment = interpreter()
+    command = [program, "-c", _program("windows_worker_main"), level]
+    process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE)
     *ends, name = theirs
     shared = [end.share(process.pid).hex() for end in ends]
     if process.stdin is not None:

@@ -47,6 +47,7 @@ def in_child(fn: Callable[..., object], *args: object, timeout: float = 60.0) ->
         capture_output=True,
         timeout=timeout,
         check=False,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8"},  # what it says is decoded here, on Windows as well
     )
     if ended.returncode in (-_KILL, int(_KILL)):
         return "killed"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextvars
 import itertools
+import locale
 import logging
 import os
 import re
@@ -389,3 +390,13 @@ async def async_fail() -> NoReturn:
 
     await asyncio.sleep(0)
     raise ValueError("from the loop")
+
+
+def own_encoding() -> str:
+    """Return how this process encodes what it prints past our streams."""
+    return sys.__stdout__.encoding.lower() if sys.__stdout__ is not None else "none"
+
+
+def encoding_of_files() -> str:
+    """Return the encoding of a file that is opened without one."""
+    return locale.getpreferredencoding(False).lower()

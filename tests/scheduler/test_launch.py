@@ -1,0 +1,78 @@
+"""The start of worker processes, where systems differ: launchers, descriptors on their way, encodings."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from arion_lib.scheduler import Scheduler, launch
+from arion_lib.scheduler.launch import START_METHODS, ZygoteStarter, interpreter
+from arion_lib.scheduler.zygote import STARTED
+from tests.scheduler import jobs
+from tests.scheduler.gates import PATIENCE, until
+from tests.scheduler.subjects import POSIX
+
+pytestmark = [
+    pytest.mark.usefixtures("no_leaks"),
+    pytest.mark.skipif(not POSIX, reason="a stand-in for Windows or macOS"),
+]
+
+
+@pytest.fixture
+def launcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Have a `sys.executable` that runs the real one as its child, as a virtual environment's does on Windows."""
+    script = tmp_path / "python"
+    script.write_text(f'#!/bin/sh\n"{sys.executable}" "$@"\nexit $?\n')
+    script.chmod(0o700)
+    monkeypatch.setattr(sys, "_base_executable", sys.executable)
+    monkeypatch.setattr(sys, "executable", str(script))
+    return str(script)
+
+
+def told_and_true_pid() -> tuple[int | None, int]:
+    with Scheduler(1, start_method="spawn", preload=[jobs.__name__]) as scheduler:
+        true = scheduler.submit(os.getpid).result(PATIENCE)
+        return scheduler.status().workers[0].pid, true
+
+
+def test_the_process_that_is_started_is_the_worker_and_not_a_launcher_of_it(
+    launcher: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch, "LAUNCHERS", True)
+    told, true = told_and_true_pid()
+    assert told == true
+    assert interpreter()[1]["__PYVENV_LAUNCHER__"] == launcher
+
+
+def test_the_control_a_launcher_hides_the_worker(launcher: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "LAUNCHERS", False)
+    told, true = told_and_true_pid()
+    assert told != true
+
+
+@pytest.mark.parametrize("method", [method for method in START_METHODS if method != "spawn"])
+def test_descriptors_stay_open_until_the_worker_says_that_it_has_them(method: str) -> None:
+    """Stand-in: macOS may lose a descriptor that its sender closes while it is on its way."""
+    starter = ZygoteStarter([], fresh=method == "forkserver")
+    child = starter.start(7)
+    fds = list(starter._on_their_way[7])
+    assert len(fds) == 3
+    for fd in fds:
+        os.fstat(fd)  # the control: OSError, when they are closed as soon as they are sent
+    until(lambda: bool(starter.ended([child]) or child.pid), f"the report {STARTED}")
+    assert not starter._on_their_way
+    child.close()
+    starter.close()
+
+
+def test_what_a_worker_prints_past_our_streams_is_utf8(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONIOENCODING", raising=False)
+    monkeypatch.setenv("PYTHONUTF8", "0")
+    monkeypatch.setenv("LC_ALL", "C")
+    monkeypatch.setenv("PYTHONCOERCECLOCALE", "0")
+    with Scheduler(1, start_method="spawn", preload=[jobs.__name__]) as scheduler:
+        assert scheduler.submit(jobs.own_encoding).result(PATIENCE) == "utf-8"
+        assert scheduler.submit(jobs.encoding_of_files).result(PATIENCE) != "utf-8"  # `open` is what it is elsewhere
