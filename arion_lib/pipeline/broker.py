@@ -25,7 +25,7 @@ from typing import NamedTuple, Self
 
 from arion_lib.pipeline import frames
 from arion_lib.pipeline.addresses import checked_stream, local_path, masked, scheme
-from arion_lib.pipeline.durable import explained, make_folder, move, remove, sync_folder, write_durably
+from arion_lib.pipeline.durable import explained, make_folder, move, read, remove, sync_folder, write_durably
 from arion_lib.pipeline.queued import Broker, BrokerDown, BrokerError, BrokerFull, BrokerStatus, Claim
 
 __all__ = [
@@ -258,13 +258,16 @@ class FileBroker:
         claimed = f"{parsed.base}.{parsed.attempts + 1}.{deadline}.{int(self._timeout * 1_000)}.{self._me}"
         try:
             os.replace(self._ready / name, self._claimed / claimed)  # noqa: PTH105 - the hot path
-            block = (self._claimed / claimed).read_bytes()
         except FileNotFoundError:  # another consumer was quicker
             return None
         except PermissionError:
             if os.name != "nt":
                 raise
             return None  # Windows says so while another consumer renames it
+        try:
+            block = read(self._claimed / claimed)  # it is ours: not to read it would leave it until its time-out
+        except FileNotFoundError:  # this consumer slept past the time-out: it has been redelivered
+            return None
         try:
             stream, *messages = frames.decode(block)
             return Claim(claimed, stream.decode(), messages, parsed.attempts + 1)

@@ -21,6 +21,8 @@ from arion_lib.pipeline.queued import BrokerError, BrokerFull
 
 _NO_ROOM = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG") if hasattr(errno, name)}
 
+_NO_FULL_SYNC = {getattr(errno, name) for name in ("ENOTSUP", "EOPNOTSUPP", "ENOTTY", "EINVAL") if hasattr(errno, name)}
+
 
 def make_folder(path: Path) -> None:
     """Make the folder and those above it, each one's name on the disk: else a power cut takes all that is in them."""
@@ -44,7 +46,12 @@ def _sync(descriptor: int) -> None:
     if sys.platform == "darwin":  # fsync there only reaches the drive's cache
         import fcntl
 
-        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+        try:
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+        except OSError as error:
+            if error.errno not in _NO_FULL_SYNC:
+                raise
+            os.fsync(descriptor)  # a network drive knows nothing better
     else:
         os.fsync(descriptor)
 
@@ -55,7 +62,7 @@ def sync_folder(path: Path) -> None:
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        _sync(descriptor)
     finally:
         os.close(descriptor)
 
@@ -71,6 +78,18 @@ def move(source: Path, target: Path) -> None:
             time.sleep(pause)
         else:
             return
+
+
+def read(path: Path) -> bytes:
+    """Return what is in the file, once nothing else keeps it from being read."""
+    for pause in _sharing_pauses():
+        try:
+            return path.read_bytes()
+        except PermissionError:
+            if pause is None:
+                raise
+            time.sleep(pause)
+    raise AssertionError("the last pause is None")
 
 
 def remove(path: Path) -> bool:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+LOOPBACK = "127.0.0.1:0"
+"""Where the dashboard listens: a free port of this machine only, so that no firewall asks about it."""
 AGAIN = 0.25
 """Seconds after which a worker whose conversation broke is looked for once more."""
 MUCH_LATER = 5.0
@@ -230,7 +232,12 @@ class Link:
         self._cluster: Any = None
         if where is None:
             where = self._cluster = await stack.enter_async_context(
-                LocalCluster(n_workers=self._workers, threads_per_worker=1, dashboard_address=":0", asynchronous=True)
+                LocalCluster(
+                    n_workers=self._workers,
+                    threads_per_worker=1,
+                    dashboard_address=LOOPBACK,
+                    asynchronous=True,
+                )
             )
         elif not isinstance(where, str):
             security = where.security

@@ -183,7 +183,7 @@ class ProcessLane(Pool):
         ready, window, load = self.ready, self._window, worker.load
         tasks = ready.take(1)
         mean = tasks[0]._function.mean
-        if mean and mean < LONG:
+        if mean is not None and mean < LONG:  # a coarse clock may say 0.0
             tasks += ready.take(min(most, int((window - load) / (mean + PER_CALL)) + 1) - 1)
         for place, task in enumerate(tasks):
             mean = task._function.mean

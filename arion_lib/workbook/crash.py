@@ -49,9 +49,23 @@ def in_child(fn: Callable[..., object], *args: object, timeout: float = 60.0) ->
         check=False,
         env={**os.environ, "PYTHONIOENCODING": "utf-8"},  # what it says is decoded here, on Windows as well
     )
-    if ended.returncode in (-_KILL, int(_KILL)):
+    if _was_killed(ended.returncode):
         return "killed"
     if ended.returncode == 0:
         return "returned"
     *_, said = ended.stderr.decode(errors="replace").strip().splitlines() or [f"SystemExit: {ended.returncode}"]
     return f"raised {said}"
+
+
+def _was_killed(code: int, windows: bool = sys.platform == "win32") -> bool:
+    """Whether an exit code is that of a process that did not end by itself.
+
+    Windows knows no signals: there `os.kill` and `TerminateProcess` leave the number they were given (SIGTERM's, or
+    SIGKILL's), a crash the status of its exception.
+
+    >>> _was_killed(-9, windows=False), _was_killed(15, windows=True), _was_killed(0xC0000005, windows=True)
+    (True, True, True)
+    >>> _was_killed(3, windows=False), _was_killed(15, windows=False), _was_killed(1, windows=True)
+    (False, False, False)
+    """
+    return code in (9, 15) or code >= 0xC0000000 if windows else code < 0

@@ -259,6 +259,57 @@ def test_a_file_that_windows_holds_for_a_moment_is_tried_again(
     assert queue.ack(claim)
 
 
+def test_a_claimed_file_that_windows_holds_for_a_moment_is_delivered_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once renamed it is this consumer's: not delivered, it would lie there until its time-out."""
+    queue = FileBroker(tmp_path)
+    queue.publish("orders", [b"1"])
+    refusals = iter([PermissionError(13, "used by another process")])
+    real = Path.read_bytes
+
+    def busy(path: Path) -> bytes:
+        for refusal in refusals:
+            raise refusal
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", busy)
+    with monkeypatch.context() as impatient:  # the control: without patience the claim fails
+        impatient.setattr(durable, "_sharing_pauses", lambda: iter([None]))
+        with pytest.raises(PermissionError):
+            durable.read(tmp_path / "any")
+    refusals = iter([PermissionError(13, "used by another process")])
+    monkeypatch.setattr(durable, "_sharing_pauses", lambda: iter([0.0, None]))
+    claim = queue.claim()
+    assert claim is not None
+    assert claim.messages == [b"1"]
+
+
+def test_where_a_drive_knows_no_full_sync_a_plain_one_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand-in: `fcntl` as macOS has it, and a network drive's answer."""
+    fcntl = pytest.importorskip("fcntl")
+    steps: list[str] = []
+    answer = [errno.ENOTSUP]
+
+    def full_sync(descriptor: int, command: int) -> None:
+        steps.append("full")
+        if answer[0]:
+            raise OSError(answer[0], os.strerror(answer[0]))
+
+    monkeypatch.setattr(fcntl, "F_FULLFSYNC", 51, raising=False)
+    monkeypatch.setattr(fcntl, "fcntl", full_sync)
+    monkeypatch.setattr(os, "fsync", lambda descriptor: steps.append("plain"))
+    monkeypatch.setattr(durable.sys, "platform", "darwin")
+    durable.write_durably(tmp_path / "file", b"1")
+    assert steps == ["full", "plain"]
+    answer[0] = 0
+    durable.sync_folder(tmp_path)
+    assert steps == ["full", "plain", "full"]
+    answer[0] = errno.EIO  # the control: a disk that fails is an error
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        durable.sync_folder(tmp_path)
+
+
 def test_a_file_that_stays_held_is_an_error_and_not_a_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def busy(path: Path, target: Path) -> Path:
         raise PermissionError(13, "used by another process")

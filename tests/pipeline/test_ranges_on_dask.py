@@ -22,7 +22,7 @@ def test_ranges_are_read_on_a_dask_cluster(tmp_path: Path) -> None:
         distributed.LocalCluster(
             n_workers=2,
             threads_per_worker=1,
-            dashboard_address=":0",
+            dashboard_address="127.0.0.1:0",
             local_directory=str(tmp_path / "dask"),
             silence_logs=50,
         ) as cluster,

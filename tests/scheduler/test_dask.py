@@ -56,7 +56,7 @@ def running(task: Task[Any]) -> Task[Any]:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[LocalCluster]:
     before = Snapshot.take()
-    with LocalCluster(processes=True, n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
+    with LocalCluster(processes=True, n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster:
         yield cluster
     left = before.leaked_children()
     left += [f"thread {name}" for name in _threads_of_ours()]
@@ -338,7 +338,7 @@ def host_of(process: int) -> psutil.Process:
 def test_a_lost_dask_worker_costs_what_it_had_begun(tmp_path: Path) -> None:
     gate, logs = tmp_path / "gate", [tmp_path / "once", tmp_path / "again"]
     with (
-        LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=":0") as small,
+        LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address="127.0.0.1:0") as small,
         DaskScheduler(small) as scheduler,
     ):
         once = running(scheduler.submit(pid_when_open, gate, logs[0]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from arion_lib.scheduler import Scheduler, launch
 from arion_lib.scheduler.launch import START_METHODS, ZygoteStarter, interpreter
 from arion_lib.scheduler.zygote import STARTED
+from arion_lib.setup.environment import ROOT
 from tests.scheduler import jobs
 from tests.scheduler.gates import PATIENCE, until
 from tests.scheduler.subjects import POSIX
@@ -76,3 +78,12 @@ def test_what_a_worker_prints_past_our_streams_is_utf8(monkeypatch: pytest.Monke
     with Scheduler(1, start_method="spawn", preload=[jobs.__name__]) as scheduler:
         assert scheduler.submit(jobs.own_encoding).result(PATIENCE) == "utf-8"
         assert scheduler.submit(jobs.encoding_of_files).result(PATIENCE) != "utf-8"  # `open` is what it is elsewhere
+
+
+def test_nothing_of_ours_listens_to_other_machines() -> None:
+    """A dashboard at ":0" listens everywhere, and Windows' firewall asks about it."""
+    listening = re.compile(r'dashboard_address=\\?["\']:')
+    assert listening.search('LocalCluster(dashboard_address=":0")')  # the control
+    files = [path for folder in ("arion_lib", "notebooks", "tests") for path in (ROOT / folder).rglob("*.[pi][yp]*")]
+    asking = {path.name for path in files if listening.search(path.read_text("utf-8"))}
+    assert asking == {Path(__file__).name}

@@ -25,6 +25,7 @@ from arion_lib.scheduler import (
     processes,
 )
 from arion_lib.scheduler.processes import ProcessLane
+from arion_lib.scheduler.ready import ReadyQueue
 from tests.scheduler import jobs
 from tests.scheduler.gates import PATIENCE, Gate, until
 
@@ -37,6 +38,21 @@ def opened(workers: int = 1, **options: Any) -> Scheduler:
 
 def workers(scheduler: Scheduler) -> list[Any]:
     return [one for one in scheduler.status().workers if one.lane == "processes"]
+
+
+# --- what is sent ahead ---
+
+
+@pytest.mark.parametrize(("mean", "sent"), [(None, 1), (0.0, 50), (1e-6, 50), (1.0, 1)])
+def test_short_tasks_are_sent_by_the_hundred_though_a_coarse_clock_says_they_take_no_time(
+    mean: float | None, sent: int
+) -> None:
+    """The clock of Windows moves every 1/64 s: the mean of short calls is exactly 0.0 there."""
+    lane: Any = SimpleNamespace(ready=ReadyQueue(), _window=processes.FIRST_WINDOW)
+    for _ in range(100):
+        lane.ready.push(SimpleNamespace(_function=SimpleNamespace(mean=mean), options=SimpleNamespace(priority=0)), 0)
+    worker: Any = SimpleNamespace(load=0.0)
+    assert len(ProcessLane._fitting(lane, worker, 50)) == sent
 
 
 # --- deaths ---
