@@ -8,6 +8,7 @@ See         tests/resources/test_connections.py
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import math
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -102,7 +103,12 @@ def open_pool(url: str, timeout: float, size: int) -> PooledConnections:
 
 
 async def aopen_pool(url: str, timeout: float, size: int) -> AsyncPooledConnections:
-    """The same for tasks."""
+    """The same for tasks. Raises `RuntimeError` on the event loop that psycopg cannot use, Windows' usual one."""
+    if isinstance(asyncio.get_running_loop(), getattr(asyncio, "ProactorEventLoop", ())):
+        raise RuntimeError(  # noqa: TRY004  (the loop that runs is a state, nobody passed it)
+            "PostgreSQL in tasks needs a selector event loop, got Windows' ProactorEventLoop; start the program with "
+            "asyncio.Runner(loop_factory=asyncio.SelectorEventLoop), or use the database from threads"
+        )
     import psycopg
     from psycopg_pool import AsyncConnectionPool
 

@@ -358,7 +358,8 @@ def _spawn_on_windows(theirs: Sequence[Any], level: str) -> subprocess.Popen[byt
     """Start a worker that gets duplicates of the two sockets by its standard input."""
     program, environment = interpreter()
     command = [program, "-c", _program("windows_worker_main"), level]
-    process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE)
+    group = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)  # Ctrl-C is for the program that has us
+    process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, creationflags=group)
     *ends, name = theirs
     shared = [end.share(process.pid).hex() for end in ends]
     if process.stdin is not None:

@@ -103,6 +103,23 @@ def test_one_database_may_be_open_in_two_managers(database: Database) -> None:
         assert one.db.execute("SELECT * FROM t") == []
 
 
+def test_the_loop_that_psycopg_cannot_use_is_named_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand-in: this system's loop, under the name of Windows' usual one."""
+    pytest.importorskip("psycopg_pool")
+    url = "postgresql://127.0.0.1:1/none"
+
+    async def main() -> None:
+        from arion_lib.resources.database_postgres import aopen_pool
+
+        await aopen_pool(url, 1.0, 1)
+
+    with pytest.raises(ServerAwayError):  # the control: another loop gets as far as the server
+        asyncio.run(main())
+    monkeypatch.setattr(asyncio, "ProactorEventLoop", asyncio.SelectorEventLoop, raising=False)
+    with pytest.raises(RuntimeError, match="SelectorEventLoop"):
+        asyncio.run(main())
+
+
 def test_a_closed_connection_is_closed(database: Database) -> None:
     with Resources(db=database) as r:
         kept = r.db

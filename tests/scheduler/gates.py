@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import os
 import select
+import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from arion_lib.scheduler import WorkerDiedError
+
 PATIENCE = 20.0
 """Seconds after which something that must happen counts as not happening."""
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
+"""Ends a process on the spot; Windows has no SIGKILL, its SIGTERM is as abrupt."""
+DEATH = KILL if sys.platform == "win32" else -KILL
+"""The exit code of a process that was sent `KILL`."""
+DIED = WorkerDiedError("", int(DEATH)).how
+"""The same in words."""
 
 
 class Gate:
@@ -17,6 +29,8 @@ class Gate:
 
     def __init__(self, place: Path) -> None:
         self.place = str(place)
+        if sys.platform == "win32":
+            pytest.skip("Windows has no named pipes in folders")
         for name in ("arrivals", "passes"):
             os.mkfifo(f"{place}.{name}")
         self._arrivals = os.open(f"{place}.arrivals", os.O_RDWR | os.O_NONBLOCK)

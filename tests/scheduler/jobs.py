@@ -342,7 +342,7 @@ def do(kind: str, path: str, number: int, values: list[Any]) -> int:
     if kind == "raise once" and tallied(path) == 1:
         raise ValueError(number)
     if kind == "die":
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
     if kind == "die once" and tallied(path) == 1:
         die()
     while kind == "spin":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, wait
@@ -17,6 +16,7 @@ import pytest
 
 from arion_lib.scheduler import Scheduler, State
 from tests.scheduler import jobs
+from tests.scheduler.gates import DIED, KILL
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -36,7 +36,7 @@ def killer(pids: Callable[[], list[int]]) -> Iterator[list[int]]:
             if alive:
                 killed.append(draw.choice(alive))
                 with suppress(ProcessLookupError):
-                    os.kill(killed[-1], signal.SIGKILL)
+                    os.kill(killed[-1], KILL)
 
     thread = threading.Thread(target=strike)
     thread.start()
@@ -71,7 +71,7 @@ def test_nothing_is_lost_when_workers_are_killed_at_random() -> None:
         assert len(killed) >= 3
         snapshot = scheduler.status()
         assert (snapshot.succeeded, snapshot.failed) == (TASKS, 0)
-        deaths = sum("SIGKILL" in event.error for task in tasks for event in task.history())
+        deaths = sum(DIED in event.error for task in tasks for event in task.history())
         assert deaths <= len(killed)
         assert {task.status() for task in tasks} == {State.SUCCEEDED}
     assert len(ends) == len(set(map(id, ends))) == TASKS

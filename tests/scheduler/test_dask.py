@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, as_completed, wait
@@ -43,6 +42,7 @@ from tests.scheduler.dask_jobs import (
     square,
     until,
 )
+from tests.scheduler.gates import KILL
 
 
 def running(task: Task[Any]) -> Task[Any]:
@@ -345,7 +345,7 @@ def test_a_lost_dask_worker_costs_what_it_had_begun(tmp_path: Path) -> None:
         again = running(scheduler.with_options(retries=1).submit(pid_when_open, gate, logs[1]))
         waiting = [scheduler.with_options(retries=1).submit(square, number) for number in range(20)]
         first = [int(log.read_text()) for log in logs]
-        host_of(first[0]).send_signal(signal.SIGKILL)
+        host_of(first[0]).send_signal(KILL)
         with pytest.raises(WorkerDiedError) as caught:
             once.result(PATIENCE)
         assert caught.value.exit_code is None

@@ -27,7 +27,7 @@ from arion_lib.scheduler import (
 from arion_lib.scheduler.processes import ProcessLane
 from arion_lib.scheduler.ready import ReadyQueue
 from tests.scheduler import jobs
-from tests.scheduler.gates import PATIENCE, Gate, until
+from tests.scheduler.gates import KILL, PATIENCE, Gate, until
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -100,7 +100,7 @@ def test_deaths_leave_the_pool_at_its_size(gate: Gate) -> None:
         for _ in range(3):
             tasks = [scheduler.submit(jobs.hold, gate.place) for _ in range(3)]
             for pid in gate.arrived(3):
-                os.kill(pid, signal.SIGKILL)
+                os.kill(pid, KILL)
             assert {type(task.exception(PATIENCE)) for task in tasks} == {WorkerDiedError}
         tasks = [scheduler.submit(jobs.hold, gate.place) for _ in range(3)]
         assert len(set(gate.arrived(3))) == 3
@@ -368,7 +368,7 @@ def test_commands_urgent_tasks_and_deaths_end_a_rest(
             two = scheduler.with_options(priority=1).submit(jobs.hold, second.place)
             second.arrived()
             until(lambda: scheduler._core.resting, "the rest")
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, KILL)
             assert first.arrived() != [pid]
         finally:  # or the scheduler would rest, and its tasks be held, for longer than anybody waits
             monkeypatch.undo()
