@@ -56,9 +56,9 @@ def _guards(text: str) -> bool:
 
 def _uses(node: ast.AST) -> Iterator[str]:
     for one in ast.walk(node):
-        if isinstance(one, ast.Attribute) and isinstance(one.value, ast.Name):
-            if one.attr in LACKING.get(one.value.id, ()):
-                yield f"{one.value.id}.{one.attr}"
+        match one:
+            case ast.Attribute(ast.Name(module), name) if name in LACKING.get(module, ()):
+                yield f"{module}.{name}"
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("*.py")), ids=lambda path: path.stem)
