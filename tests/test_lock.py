@@ -1,0 +1,85 @@
+"""The lock can be installed from wheels alone on every Python and every machine that is promised."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from arion_lib.setup.environment import LOCK, ROOT
+
+PROMISED = re.findall(r"Python :: (3\.\d+)", (ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+MACHINES = (
+    "x86_64-unknown-linux-gnu",
+    "aarch64-unknown-linux-gnu",
+    "aarch64-apple-darwin",
+    "x86_64-apple-darwin",
+    "x86_64-pc-windows-msvc",
+    "aarch64-pc-windows-msvc",
+)
+
+UNPROMISED = {("aarch64-pc-windows-msvc", "3.11")}
+
+
+def resolved(lock: Path, machine: str, python: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Let uv find the wheel of every package in `lock` for another machine, and install none."""
+    uv = shutil.which("uv")
+    if uv is None:
+        pytest.skip("uv is not installed: it alone can look for the wheels of other machines")
+    options = ["--dry-run", "--no-deps", "--require-hashes", "--only-binary", ":all:", "--python", sys.executable]
+    chosen = ["--python-platform", machine, "--python-version", python, "--target", str(folder)]
+    return subprocess.run(
+        [uv, "pip", "install", *options, *chosen, "-r", str(lock)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        cwd=folder.parent,
+        env={key: value for key, value in os.environ.items() if key not in ("UV_OFFLINE", "UV_NO_BINARY")},
+    )
+
+
+def judge(done: subprocess.CompletedProcess[str]) -> None:
+    if done.returncode and ("error sending request" in done.stderr or "Failed to fetch" in done.stderr):
+        pytest.skip("the package index cannot be reached from here")
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("python", PROMISED)
+def test_every_package_of_the_lock_has_a_wheel(machine: str, python: str, tmp_path: Path) -> None:
+    if (machine, python) in UNPROMISED:
+        pytest.skip(f"PyYAML has no wheel for Python {python} on {machine}: a newer Python is needed there")
+    done = resolved(LOCK, machine, python, tmp_path / "target")
+    judge(done)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.thorough
+def test_a_package_without_a_wheel_is_found(tmp_path: Path) -> None:
+    text = LOCK.read_text(encoding="utf-8")
+    lock = tmp_path / "without-markers.lock"
+    lock.write_text(re.sub(r"(?m)^(pysimdjson==[\d.]+) ;.*\\$", r"\1 \\", text), encoding="utf-8")
+    done = resolved(lock, MACHINES[0], "3.14", tmp_path / "target")
+    judge(done)
+    assert done.returncode != 0
+    assert "pysimdjson" in done.stderr
+
+
+def test_the_promised_pythons_are_named_alike_everywhere() -> None:
+    workflow = (ROOT / ".github" / "workflows" / "test.yml").read_text(encoding="utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    conda = (ROOT / "environment.yml").read_text(encoding="utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    matrices = re.findall(r"python: \[(.*)\]", workflow)
+    assert matrices
+    assert all(re.findall(r"[\d.]+", matrix) == PROMISED for matrix in matrices)
+    assert project["requires-python"] == f">={PROMISED[0]}"
+    assert f"python>={PROMISED[0]},<3.{int(PROMISED[-1].removeprefix('3.')) + 1}" in conda
+    assert f"Python {', '.join(PROMISED[:-1])} or {PROMISED[-1]}" in readme
