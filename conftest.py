@@ -1,3 +1,3 @@
-"""How pytest runs the notebooks stands in arion_lib/workbook/strict.py; this lets pytest find it from any folder."""
+"""The plugins of the suite, found from any folder: how notebooks run, and how much of the suite a run takes."""
 
-pytest_plugins = ["arion_lib.workbook.strict"]
+pytest_plugins = ["arion_lib.workbook.strict", "tests.selection"]

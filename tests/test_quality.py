@@ -10,6 +10,7 @@ import pytest
 
 from arion_lib.setup.environment import ROOT
 
+pytestmark = pytest.mark.thorough
 CODE = ("arion_lib", "tests", "conftest.py")
 # The platforms are named: which branch of `if sys.platform` is checked must not depend on who runs it.
 MYPY = ("mypy", "--strict", "--platform", "linux", "--no-error-summary")

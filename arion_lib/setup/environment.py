@@ -145,10 +145,11 @@ def become(command: list[str]) -> int:
     """Replace this process by `command`; on Windows, which cannot, wait for it and return its exit code."""
     sys.stdout.flush()
     sys.stderr.flush()
-    return os.execv(command[0], command) if sys.platform != "win32" else _wait_for(command)
+    return os.execv(command[0], command) if sys.platform != "win32" else wait_for(command)
 
 
-def _wait_for(command: list[str]) -> int:
+def wait_for(command: list[str]) -> int:
+    """Run `command` and return its exit code; a Ctrl-C is left to it."""
     with subprocess.Popen(command) as process:
         while True:
             try:

@@ -1,36 +1,76 @@
 """The word `test`: the whole suite by pytest, from wherever it is called.
 
-Idea        Nothing of its own: pytest's settings stand in pyproject.toml, so plain `pytest` runs the same.
-Invariant   The exit code is pytest's; without paths the suite is the whole one, whatever the working folder.
-When wrong  pytest says it.
-See         README.md · tests/test_setup.py
+Idea        Two runs of pytest: first every core takes whole files, then what measures time or memory runs alone.
+Invariant   The exit code is the worse of both; pytest's settings stand in pyproject.toml: plain `pytest` runs the same.
+When wrong  pytest says it; a run that was interrupted or could not begin is the last one.
+See         README.md · tests/test_setup.py · tests/selection.py
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
+import tempfile
+import time
 from pathlib import Path
 
-from arion_lib.setup.environment import ROOT, become
+from arion_lib.setup.environment import ROOT, become, wait_for
+
+WHOLE = {"--quick", "--thorough", "-q", "-v", "-vv", "-ra"}
+"""Arguments that leave the suite whole: with any other, pytest gets them as they are, in one process."""
+
+MOST = 4
+"""Processes at most: beyond, the longest file decides how long it takes."""
+
+PASSED, FAILED, NONE_COLLECTED = 0, 1, 5
 
 
 def run(args: list[str]) -> int:
-    """Hand `args` to pytest; change to the project's folder first unless they name a path from here."""
+    """Run the whole suite on every core, or hand `args` to pytest as they are."""
     refuse_wrong(args)
+    cores = min(MOST, _cores())
+    if set(args) <= WHOLE and cores > 1:
+        os.chdir(ROOT)
+        return _in_two_runs(args, cores)
     if not any(Path(word.split("::")[0]).exists() for word in args if not word.startswith("-")):
         os.chdir(ROOT)
     return become([sys.executable, "-m", "pytest", *args])
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def _in_two_runs(args: list[str], cores: int) -> int:
+    began, codes, total = time.monotonic(), [], dict.fromkeys(("passed", "failed", "error", "skipped"), 0)
+    beside = ["-m", "not alone", f"--numprocesses={cores}", "--dist=loadfile"]
+    for chosen in (beside, ["-m", "alone"]):
+        with tempfile.TemporaryDirectory() as folder:
+            counts = Path(folder) / "counts.json"
+            codes.append(wait_for([sys.executable, "-m", "pytest", *args, *chosen, f"--counts={counts}"]))
+            if counts.exists():
+                for name, number in json.loads(counts.read_text(encoding="utf-8")).items():
+                    total[name] += number
+        if codes[-1] not in (PASSED, FAILED, NONE_COLLECTED):
+            break
+    said = ", ".join(f"{number} {name}" for name, number in total.items() if number or name in ("passed", "failed"))
+    print(f"both runs: {said} in {time.monotonic() - began:.0f} s")
+    return max(code for code in codes if code != NONE_COLLECTED) if set(codes) != {NONE_COLLECTED} else NONE_COLLECTED
 
 
 def refuse_wrong(args: list[str]) -> None:
     """Explain the word and leave by `SystemExit` where its first argument asks for that; pytest refuses the rest."""
     parser = argparse.ArgumentParser(
         prog="python -m arion_lib test",
-        usage="%(prog)s [-h] [pytest's arguments ...]",
+        usage="%(prog)s [-h] [--quick | --thorough] [pytest's arguments ...]",
         description="Run the whole test suite: library, doctests, and the notebooks with their outputs compared.",
         epilog="example: python -m arion_lib test tests/pipeline -k killed",
+    )
+    parser.add_argument("--quick", action="store_true", help="leave out what is slow: for daily work")
+    parser.add_argument(
+        "--thorough", action="store_true", help="also chaos, gigabytes, learners' copies run whole, lint and types"
     )
     if args and args[0] in ("-h", "--help"):
         parser.parse_args(["--help"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import collections.abc as abc
 import enum
+import re
 import typing
 from typing import Annotated, Any, Literal, NewType, Protocol, TypedDict, TypeVarTuple, Unpack
 
@@ -62,7 +63,7 @@ PAIRS = [
 
 
 @pytest.mark.parametrize("level", [Level.FAST, Level.ALL])
-@pytest.mark.parametrize(("hint", "good", "bad"), PAIRS, ids=str)
+@pytest.mark.parametrize(("hint", "good", "bad"), PAIRS, ids=lambda value: re.sub(r" at 0x\w+", "", str(value)))
 def test_a_value_fits_or_does_not(hint: Any, good: object, bad: object, level: Level) -> None:
     assert hint is typing.Never or fits(hint, level)(good)
     assert not fits(hint, level)(bad)

@@ -1,0 +1,109 @@
+"""How much of the suite one run takes, as a pytest plugin: `--quick`, the default, `--thorough`.
+
+The default leaves out what is marked `thorough`: the large case of a promise whose small case stays. `--quick` leaves
+out whatever is slow, too. A test that is named by its id (`file.py::test`) always runs, and a run that leaves something
+out says how much. What is marked `alone` measures time or memory: `python -m arion_lib test` runs it after the rest,
+when nothing else is running.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ALONE = ("notebooks/", "tests/measure/")
+"""Folders whose tests are all `alone`."""
+
+SLOW = (
+    "notebooks/",
+    "tests/bench/",
+    "tests/measure/",
+    "tests/scheduler/test_chaos.py",
+    "tests/scheduler/test_dask.py",
+    "tests/scheduler/test_endings.py",
+    "tests/pipeline/test_ranges_on_dask.py",
+    "tests/pipeline/test_memory.py",
+    "tests/pipeline/test_lost_servers.py",
+    "tests/test_quality.py",
+    "tests/test_setup.py",
+    "tests/web/test_load.py",
+    "tests/web/test_top.py",
+    "tests/workbook/test_crash.py",
+    "tests/workbook/test_exercises.py",
+    "tests/workbook/test_lab.py",
+    "tests/workbook/test_learner.py",
+    "tests/workbook/test_notebooks.py",
+    "tests/workbook/test_scheduler_monitor.py",
+    "tests/workbook/test_strict.py",
+)
+"""What `--quick` leaves out, beside whatever is marked `thorough`."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the two options that choose, and one for the word `test`, which adds up the counts of two runs."""
+    group = parser.getgroup("how much is run")
+    group.addoption("--quick", action="store_true", help="leave out what is slow: for daily work")
+    group.addoption("--thorough", action="store_true", help="also run what is marked thorough")
+    group.addoption("--counts", metavar="FILE", help="write the numbers of passed, failed and skipped tests as JSON")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hear Ctrl-C again where a script started the run in its background, which makes every child deaf to it."""
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def left_out(path: str, marks: set[str], *, quick: bool, thorough: bool) -> bool:
+    """Whether a run leaves out a test of the file `path` (relative to the project, with `/`).
+
+    >>> left_out("tests/test_setup.py", set(), quick=True, thorough=False)
+    True
+    >>> left_out("tests/test_setup.py", set(), quick=False, thorough=False)
+    False
+    """
+    if thorough:
+        return False
+    return "thorough" in marks or (quick and path.startswith(SLOW))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the folders that are `alone`, then leave out what this run does not take."""
+    quick, thorough = config.option.quick, config.option.thorough
+    if quick and thorough:
+        raise pytest.UsageError("--quick and --thorough must not be given together")
+    for item in items:
+        if item.nodeid.startswith(ALONE):
+            item.add_marker("alone")
+    if any("::" in argument for argument in config.args):
+        return
+    out = [
+        item
+        for item in items
+        if left_out(item.nodeid, {mark.name for mark in item.iter_markers()}, quick=quick, thorough=thorough)
+    ]
+    gone = set(map(id, out))
+    items[:] = [item for item in items if id(item) not in gone]
+    config.hook.pytest_deselected(items=out)
+    config.stash[LEFT_OUT] = len(out)
+
+
+LEFT_OUT = pytest.StashKey[int]()
+
+
+def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
+    """Say how much is left out."""
+    number = config.stash.get(LEFT_OUT, 0)
+    return [f"{number} tests are left out: python -m arion_lib test --thorough runs them"] if number else []
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Write the counts where the word `test` wants them."""
+    if config.option.counts:
+        counts = {name: len(terminalreporter.stats.get(name, ())) for name in ("passed", "failed", "error", "skipped")}
+        Path(config.option.counts).write_text(json.dumps(counts), encoding="utf-8")
