@@ -58,7 +58,7 @@ def run(args: list[str]) -> int:
     """Measure, print the tables, and return the exit code."""
     parser = options("scheduler", "Run tasks on two workers: rates, latency, graphs, memory, faults, chaos.")
     parser.set_defaults(rounds=None)
-    parser.add_argument("--quick", action="store_true", help=f"one round, {QUICK:.0%} of the tasks")
+    parser.add_argument("--quick", action="store_true", help=f"one round, {QUICK * 100:.0f} %% of the tasks")
     words = [*ROWS, *SECTIONS]
     parser.add_argument("--only", nargs="+", choices=words, metavar="ROW", help=f"measure only {', '.join(words)}")
     parser.add_argument("--chaos", action="store_true", help=f"only chaos, {CHAOS_ROUNDS} rounds unless --rounds says")

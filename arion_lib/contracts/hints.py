@@ -257,11 +257,19 @@ def own_annotations(cls: type) -> dict[str, Hint]:
     """Return the annotations in the body of `cls`; a name that does not exist yet stays a string."""
     try:
         return dict(inspect.get_annotations(cls))
-    except NameError:  # Python 3.14 evaluates them here
-        import annotationlib  # type: ignore[import-not-found, unused-ignore]
+    except Exception:  # noqa: BLE001 - Python 3.14 evaluates them here, and that may raise anything
+        return _unevaluated(cls)
 
-        found: dict[str, Hint] = annotationlib.get_annotations(cls, format=annotationlib.Format.FORWARDREF)
-        return found
+
+def _unevaluated(cls: type) -> dict[str, Hint]:
+    import annotationlib  # type: ignore[import-not-found, unused-ignore]
+
+    found: dict[str, Hint]
+    try:
+        found = annotationlib.get_annotations(cls, format=annotationlib.Format.FORWARDREF)
+    except Exception:  # noqa: BLE001 - an attribute that a name lacks, a division by zero: kept as text
+        found = annotationlib.get_annotations(cls, format=annotationlib.Format.STRING)
+    return found
 
 
 def text(hint: Hint) -> str:

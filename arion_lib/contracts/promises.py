@@ -85,7 +85,11 @@ def attribute_hint(hint: Hint, owner: type, names: Mapping[str, Any]) -> Hint:
 
 
 _NOTHING_OF_OURS = (object, Generic, Protocol, ABC)
-_NEVER_PROMISED = frozenset({*dir(object), "__slots__", "__class_getitem__", "__del__", "__match_args__"})
+_WRITTEN_BY_PYTHON = ("__annotate__", "__annotate_func__", "__annotations_cache__", "__conditional_annotations__")
+"""What the interpreter keeps in an annotated class since 3.14; some of it comes when the class is looked at."""
+_NEVER_PROMISED = frozenset(
+    {*dir(object), "__slots__", "__class_getitem__", "__del__", "__match_args__", *_WRITTEN_BY_PYTHON}
+)
 
 
 def promises_of(contract: type, stop: tuple[type, ...], names: Mapping[str, Any], place: Place | None) -> list[Promise]:
@@ -185,6 +189,4 @@ def _strings(cls: type) -> list[str]:
             continue
         if annotations:
             found += [a for a in annotations.values() if type(a) is str]
-    if "__annotations__" in cls.__dict__:
-        found += [a for a in own_annotations(cls).values() if type(a) is str]
-    return found
+    return found + [a for a in own_annotations(cls).values() if type(a) is str]

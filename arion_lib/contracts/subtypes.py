@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import collections.abc as abc
 import enum
-import inspect
 import typing
 from typing import Any
 
@@ -26,6 +25,7 @@ from arion_lib.contracts.hints import (
     is_unpacked,
     module_names,
     origin_of,
+    own_annotations,
     resolve,
 )
 
@@ -179,21 +179,21 @@ def protocol_members(protocol: type) -> set[str]:
     for base in protocol.__mro__:
         if getattr(base, "_is_protocol", False) and base is not typing.Protocol:
             space = vars(base)
-            annotated = inspect.get_annotations(base) if "__annotations__" in space else {}
+            annotated = own_annotations(base)
             names |= {n for n in (*space, *annotated) if n not in _PROTOCOL_MACHINERY and not n.startswith("_abc_")}
     return names
 
 
 _PROTOCOL_MACHINERY = {*vars(typing.Generic), *dir(object)} - {"__hash__", "__eq__"} | {
-    "__abstractmethods__", "__annotations__", "__annotate__", "__annotate_func__", "__annotations_cache__", "__dict__",
-    "__doc__", "__firstlineno__", "__init__", "__match_args__", "__module__", "__non_callable_proto_members__",
+    "__abstractmethods__", "__annotations__", "__annotate__", "__annotate_func__", "__annotations_cache__",
+    "__conditional_annotations__", "__dict__", "__doc__", "__firstlineno__", "__init__", "__match_args__", "__module__", "__non_callable_proto_members__",
     "__orig_bases__", "__parameters__", "__protocol_attrs__", "__slots__", "__static_attributes__", "__type_params__",
     "__weakref__", "_is_protocol", "_is_runtime_protocol", "__eq__", "__hash__",
 }  # fmt: skip
 
 
 def _has_members(cls: type, protocol: type) -> bool:
-    annotated = {name for base in cls.__mro__ for name in vars(base).get("__annotations__", ())}
+    annotated = {name for base in cls.__mro__ for name in own_annotations(base)}
     return all(name in annotated or _has(cls, name) for name in protocol_members(protocol))
 
 
@@ -223,7 +223,7 @@ def _tuple(narrow: Hint, wide: Hint, depth: int) -> bool:
 
 def _named_tuple(cls: type) -> tuple[Hint, ...]:
     fields: tuple[str, ...] = getattr(cls, "_fields", ())
-    hints, names = inspect.get_annotations(cls) if fields else {}, module_names(cls)
+    hints, names = own_annotations(cls) if fields else {}, module_names(cls)
     return tuple(resolve(hints.get(field, Any), names) for field in fields)
 
 

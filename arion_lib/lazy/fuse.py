@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from heapq import heappush, heapreplace
+from importlib.machinery import ModuleSpec
 from itertools import count
 from types import CodeType, FunctionType
 from typing import Any, TypeAlias
@@ -80,7 +81,9 @@ def fuse(shapes: tuple[Shape, ...], sink: type[Sink], notes: bool = True) -> Fus
     code.helpers += ["fail", "Failure", "places"] if notes else []
     text, places = _assemble(code, lines, notes)
     name = f"lazy pipeline {next(_numbers)}"
-    space: dict[str, Any] = {"__name__": name, "__loader__": _Loader(text)}
+    loader = _Loader(text)
+    # Since Python 3.15 a traceback looks for the source by the loader of the module's spec.
+    space: dict[str, Any] = {"__name__": name, "__loader__": loader, "__spec__": ModuleSpec(name, loader)}  # type: ignore[arg-type]
     exec(compile(text, name, "exec"), space)  # noqa: S102 - text of our own stages and of verified lambdas
     compiled = _function_in(space["make"].__code__)
     defaults = tuple(places if helper == "places" else _HELPERS[helper] for helper in code.helpers)

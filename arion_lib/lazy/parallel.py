@@ -88,7 +88,8 @@ def start_method() -> str:
     import multiprocessing
 
     chosen: str | None = multiprocessing.get_start_method(allow_none=True)
-    if chosen not in (None, "fork"):
+    default = multiprocessing.get_all_start_methods()[0]  # it is what `chosen` says once anybody asked for it
+    if chosen not in (None, "fork", default):
         return str(chosen)
     tasks = Path("/proc/self/task")
     alone = sys.platform == "linux" and tasks.is_dir() and sum(1 for _ in tasks.iterdir()) == 1

@@ -138,20 +138,20 @@ class Task(Future, Generic[T]):  # type: ignore[type-arg]
                 raise error
             finally:
                 error = None  # the traceback leads to this frame: together they would be a cycle
-        value = self._value
-        if type(value) is Packed:
-            value = self._value = self._unpacked(value)
-        result: T = value
+        result: T = self._value
         return result
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        """Return what the task raised, or None; waits and raises as `result` does."""
+        """Return what the task raised, or None; waits and raises as `result` does.
+
+        A result that cannot be unpickled here is an error, too: `result` raises it, this returns it, always the same.
+        """
         if not self._state_now.final and not self._wait(timeout):
             raise FutureTimeoutError
         if self._state_now is State.CANCELLED:
             raise CancelledError
         if self._state_now is State.SUCCEEDED:
-            return None
+            return self._unpack() if type(self._value) is Packed else None
         more = self.more()
         if isinstance(more.error, Failure):
             more.error = more.error.exception()
@@ -183,6 +183,14 @@ class Task(Future, Generic[T]):  # type: ignore[type-arg]
         state = self._state_now
         return STANDARD.get(state) or ("FINISHED" if state.final else "PENDING")
 
+    def _get_snapshot(self) -> tuple[bool, bool, Any, BaseException | None]:
+        """Return done, cancelled, result and exception: what asyncio asks for since Python 3.15."""
+        state = self._state_now
+        if not state.final or state is State.CANCELLED:
+            return state.final, state is State.CANCELLED, None, None
+        error = self.exception()
+        return True, False, None if error is not None else self._value, error
+
     @property
     def _waiters(self) -> list[Any]:  # type: ignore[override]
         more = self.more()
@@ -198,15 +206,21 @@ class Task(Future, Generic[T]):  # type: ignore[type-arg]
             self._more = More()
         return self._more
 
-    def _unpacked(self, packed: Packed) -> T:
+    def _unpack(self) -> BaseException | None:
+        """Unpickle the value where it stands; return the error that this ends in, made once."""
+        if self._more is not None and isinstance(self._more.error, NotTransferableError):
+            return self._more.error
         try:
-            result: T = decode(packed)
-        except Exception as error:
-            raise NotTransferableError(
+            self._value = decode(self._value)
+        except Exception as error:  # noqa: BLE001 - unpickling runs users' code, which raises what it likes
+            told = NotTransferableError(
                 f"the result of task {self.name!r} came back but could not be unpickled here: "
                 f"{type(error).__name__}: {error}"
-            ) from error
-        return result
+            )
+            told.__cause__ = error
+            self.more().error = told
+            return told
+        return None
 
     def _wait(self, timeout: float | None) -> bool:
         waiter = self._core.waiter(self)

@@ -349,10 +349,21 @@ def test_what_cannot_travel_fails_that_task_alone(scheduler: Any, fn: Any, args:
     assert (before.result(PATIENCE), after.result(PATIENCE)) == (1, 2)
 
 
+async def _awaited(task: Any) -> Any:
+    return await asyncio.wrap_future(task)
+
+
+def test_a_task_can_be_awaited(scheduler: Any) -> None:
+    assert asyncio.run(asyncio.wait_for(_awaited(scheduler.submit(jobs.add, 1)), PATIENCE)) == 1
+
+
 def test_a_result_that_cannot_be_had_here_fails_that_result_alone(scheduler: Any) -> None:
     task = scheduler.submit(jobs.Stubborn, os.getpid())
-    with pytest.raises(NotTransferableError, match="cannot be made here"):
+    with pytest.raises(NotTransferableError, match="cannot be made here") as raised:
         task.result(PATIENCE)
+    assert task.exception(PATIENCE) is raised.value
+    with pytest.raises(NotTransferableError):
+        asyncio.run(asyncio.wait_for(_awaited(task), PATIENCE))
     assert scheduler.submit(jobs.add, 1).result(PATIENCE) == 1
 
 
