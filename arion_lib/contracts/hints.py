@@ -10,6 +10,7 @@ See         tests/contracts/test_inheritance.py
 from __future__ import annotations
 
 import builtins
+import contextlib
 import inspect
 import sys
 import types
@@ -262,14 +263,16 @@ def own_annotations(cls: type) -> dict[str, Hint]:
 
 
 def _unevaluated(cls: type) -> dict[str, Hint]:
+    """Return the annotations with what cannot be evaluated left as a reference or as text.
+
+    An annotation such as `1 / 0` fails in every form: a class with one counts as a class without annotations.
+    """
     import annotationlib  # type: ignore[import-not-found, unused-ignore]
 
-    found: dict[str, Hint]
-    try:
-        found = annotationlib.get_annotations(cls, format=annotationlib.Format.FORWARDREF)
-    except Exception:  # noqa: BLE001 - an attribute that a name lacks, a division by zero: kept as text
-        found = annotationlib.get_annotations(cls, format=annotationlib.Format.STRING)
-    return found
+    for form in (annotationlib.Format.FORWARDREF, annotationlib.Format.STRING):
+        with contextlib.suppress(Exception):
+            return dict(annotationlib.get_annotations(cls, format=form))
+    return {}
 
 
 def text(hint: Hint) -> str:

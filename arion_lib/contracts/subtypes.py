@@ -186,9 +186,10 @@ def protocol_members(protocol: type) -> set[str]:
 
 _PROTOCOL_MACHINERY = {*vars(typing.Generic), *dir(object)} - {"__hash__", "__eq__"} | {
     "__abstractmethods__", "__annotations__", "__annotate__", "__annotate_func__", "__annotations_cache__",
-    "__conditional_annotations__", "__dict__", "__doc__", "__firstlineno__", "__init__", "__match_args__", "__module__", "__non_callable_proto_members__",
-    "__orig_bases__", "__parameters__", "__protocol_attrs__", "__slots__", "__static_attributes__", "__type_params__",
-    "__weakref__", "_is_protocol", "_is_runtime_protocol", "__eq__", "__hash__",
+    "__conditional_annotations__", "__dict__", "__doc__", "__firstlineno__", "__init__", "__match_args__",
+    "__module__", "__non_callable_proto_members__", "__orig_bases__", "__parameters__", "__protocol_attrs__",
+    "__slots__", "__static_attributes__", "__type_params__", "__weakref__", "_is_protocol", "_is_runtime_protocol",
+    "__eq__", "__hash__",
 }  # fmt: skip
 
 
