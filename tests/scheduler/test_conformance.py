@@ -12,7 +12,6 @@ import os
 import re
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import (
     FIRST_COMPLETED,
@@ -615,7 +614,7 @@ def test_a_chain_of_a_thousand(scheduler: Any) -> None:
     task = scheduler.submit(jobs.add, 0)
     for _ in range(1_000):
         task = scheduler.submit(jobs.add, task, 1)
-    assert task.result(PATIENCE) == 1_000
+    assert task.result(3 * PATIENCE / 2) == 1_000
 
 
 def test_a_fan_in_of_a_thousand(scheduler: Any) -> None:
@@ -1196,10 +1195,9 @@ def test_wait_idle_tells_whether_it_came_to_that(scheduler: Any, gate: Gate) -> 
 
 
 def test_submit_is_quick_even_when_everybody_is_busy(scheduler: Any, make_gate: Callable[[], Gate]) -> None:
-    gate, held = occupied(scheduler, make_gate)
+    gate, _ = occupied(scheduler, make_gate)
     task = scheduler.submit(jobs.add, 1)
     assert not task.done()
     assert task.status() in (State.PENDING, State.READY)
     gate.open(WORKERS)
     assert task.result(PATIENCE) == 1
-    assert time.monotonic() >= held[0].history()[0].time

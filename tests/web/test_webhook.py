@@ -340,7 +340,7 @@ def test_a_second_sender_of_the_same_delivery_is_told_to_wait(served: Served) ->
         (400, "?path=events", b"{}", LINES),
         (400, "", b"{}", {"webhook-id": "a" * 300}),
         (400, "", b"not gzip", {"content-encoding": "gzip"}),
-        (400, "", gzip.compress(b'{"id": "e1"}')[:-5], {"content-encoding": "gzip"}),
+        (400, "", gzip.compress(b'{"id": "e1"}', mtime=0)[:-5], {"content-encoding": "gzip"}),
         (415, "", b"id=e1", {"content-type": "application/x-www-form-urlencoded"}),
         (415, "", b"{}", {"content-type": "application/json; charset=latin-1"}),
         (415, "", b"{}", {"content-encoding": "br"}),
