@@ -98,9 +98,9 @@ def _ours(source: str) -> Any:
 
 
 def _contract_body() -> dict[str, Any]:
-    words = ("suffix", "mode", "export", "__annotations__", "__module__", "__doc__")
+    words = ("export", "__module__", "__doc__")
     body = {name: value for name, value in vars(Exporter).items() if name in words}
-    body.pop("suffix"), body.update(mode="text")
+    body.update(mode="text", __annotations__=inspect.get_annotations(Exporter))
     return body
 
 

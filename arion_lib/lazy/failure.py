@@ -40,7 +40,7 @@ class Plan(Protocol):
 
 def fail(error: BaseException, plan: Plan, offset: int, sink: Stage, places: Mapping[int, Place]) -> None:
     """Add the note to `error`, which the calling frame has just caught; raise `RuntimeError` for a `StopIteration`."""
-    frame, line = _innermost_own(error.__traceback__)
+    frame, line = _own(error.__traceback__)
     place = places.get(line)
     if place is not None and not (place.stage == SOURCE and offset):  # there, the loop before has said it all
         element = frame.f_locals.get(place.element, END)
@@ -92,17 +92,10 @@ class _Repr(reprlib.Repr):
 _repr = _Repr()
 
 
-def _innermost_own(trace: TracebackType | None) -> tuple[FrameType, int]:
-    """Return the last frame of the generated function (a comprehension has its own) and the line it was at."""
+def _own(trace: TracebackType | None) -> tuple[FrameType, int]:
+    """Return the frame of the generated function and the line it was at."""
     assert trace is not None  # noqa: S101 - called from an except clause
-    inner = trace.tb_next
-    if inner is not None and inner.tb_frame.f_code.co_name == "<listcomp>" and _same_file(trace, inner):
-        trace = inner
     return trace.tb_frame, trace.tb_lineno
-
-
-def _same_file(a: TracebackType, b: TracebackType) -> bool:
-    return a.tb_frame.f_code.co_filename == b.tb_frame.f_code.co_filename
 
 
 def _marked(plan: Plan, number: int, sink: Stage | None) -> list[str]:

@@ -12,7 +12,6 @@ See         notebooks/4_lazy_collection.ipynb · tests/lazy/test_fuse.py
 
 from __future__ import annotations
 
-import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -34,8 +33,6 @@ Run: TypeAlias = Callable[..., Any]
 SHAPES_KEPT = 256
 """Compiled functions that are kept; the one not used for longest goes first."""
 
-LONGEST_COMPREHENSION = 12  # clauses; Python allows 20 nested blocks
-
 _HELPERS: dict[str, object] = {
     "END": END,
     "Failure": Exception,
@@ -52,7 +49,6 @@ _HELPERS: dict[str, object] = {
     "tuple": tuple,
 }
 _numbers = count(1)
-_BOUND = "for x in ["
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +73,7 @@ def fuse(shapes: tuple[Shape, ...], sink: type[Sink], notes: bool = True) -> Fus
     `notes=False` leaves out the `try`: only there to measure what the notes cost.
     """
     code = Code()
-    lines = _comprehension(code, shapes, sink) or _loop(code, shapes, sink)
+    lines = _loop(code, shapes, sink)
     code.helpers += ["fail", "Failure", "places"] if notes else []
     text, places = _assemble(code, lines, notes)
     name = f"lazy pipeline {next(_numbers)}"
@@ -105,25 +101,6 @@ def _loop(code: Code, shapes: Sequence[Shape], sink: type[Sink]) -> list[Line]:
     head = Line(2, "for x in source:", Place(SOURCE, "x"))
     setup = [Line(2, text) for text in code.setup]
     return [*setup, head, *code.lines(), *(Line(2, text) for text in code.result)]
-
-
-def _comprehension(code: Code, shapes: Sequence[Shape], sink: type[Sink]) -> list[Line] | None:
-    """Write the shorter form where maps and filters fill a list: Python appends to it faster than any method call.
-
-    Only on 3.11: since 3.12 a comprehension that fails forgets its variable, which is the element of the note.
-    """
-    if sys.version_info >= (3, 12):
-        return None
-    if sink.around is None or len(shapes) > LONGEST_COMPREHENSION or not all(s.clausal for s in shapes):
-        return None
-    lines = [Line(2, f"return {sink.around[0]}"), Line(3, "x"), Line(3, "for x in source", Place(SOURCE, "x"))]
-    for number, shape in enumerate(shapes):
-        code.stage = number
-        lines.append(Line(3, shape.clause(code), Place(number, "x")))
-    if lines[-1].text.startswith(_BOUND):  # the last value need not be bound to the variable again
-        last = lines.pop()
-        lines[1] = last._replace(text=last.text.removeprefix(_BOUND).removesuffix("]"))
-    return [*lines, Line(2, sink.around[1])]
 
 
 def _assemble(code: Code, lines: list[Line], notes: bool) -> tuple[str, dict[int, Place]]:

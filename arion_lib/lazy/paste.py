@@ -16,7 +16,7 @@ import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import CellType
-from typing import Any, ClassVar
+from typing import Any
 
 from arion_lib.lazy.code import Code
 from arion_lib.lazy.stages import Filter, Map, Reject, Stage
@@ -34,12 +34,6 @@ class PastedShape:
     parameter: str
     free: tuple[str, ...]
     defaults: tuple[str, ...]
-    clausal: ClassVar[bool] = True
-
-    def clause(self, code: Code) -> str:
-        """Write the expression as a clause of a comprehension."""
-        text = self._text(code)
-        return {"map": f"for x in [{text}]", "filter": f"if {text}", "reject": f"if not {text}"}[self.kind]
 
     def emit(self, code: Code) -> None:
         """Write the expression into the loop."""

@@ -17,10 +17,9 @@ from arion_lib.lazy.stages import Stage, labelled
 
 
 class Sink(Stage):
-    """A terminal operation. `around` holds the brackets of a comprehension, where one is all there is to do."""
+    """A terminal operation."""
 
     __slots__ = ()
-    around: ClassVar[tuple[str, str] | None] = None
     whole: ClassVar[str | None] = None
     """What is done with all elements of `{inner}` at once, where a flat_map ends the pipeline; faster than a loop."""
 
@@ -30,10 +29,21 @@ class Sink(Stage):
 
 
 class Each(Sink):
-    """Hand the elements out, one at a time: this makes the generated function a generator."""
+    """Hand the elements out, one at a time: this makes the generated function a generator.
 
-    __slots__ = ()
+    `label` names the terminal operation that takes them, where it is not a plain loop.
+    """
+
+    __slots__ = ("_label",)
     name = "iteration"
+
+    def __init__(self, label: str = "iteration()") -> None:
+        super().__init__()
+        self._label = label
+
+    @property
+    def label(self) -> str:
+        return self._label
 
     @staticmethod
     def emit(code: Code) -> None:
@@ -56,7 +66,6 @@ class ToList(Sink):
 
     __slots__ = ()
     name = "to_list"
-    around = ("[", "]")
     whole = "out.extend({inner})"
 
     @staticmethod

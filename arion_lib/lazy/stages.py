@@ -23,13 +23,6 @@ T = TypeVar("T")
 class Shape(Protocol):
     """What writes a stage's lines; equal shapes write equal lines."""
 
-    @property
-    def clausal(self) -> bool:
-        """Whether the stage can be a clause of a comprehension."""
-
-    def clause(self, code: Code) -> str:
-        """Write the stage as a clause of a comprehension whose variable is `x`."""
-
     def emit(self, code: Code) -> None:
         """Write the stage into `code`."""
 
@@ -40,7 +33,6 @@ class Stage:
     __slots__ = ("args",)
 
     name: ClassVar[str]
-    clausal: ClassVar[bool] = False
     plain: ClassVar[bool] = True  # needs nothing but its lines: no push-down, no second loop
     one_to_one: ClassVar[bool] = False  # as many elements out as in, in the same places: "the first n" may go below
     element_wise: ClassVar[bool] = False  # and each depends on its own element alone: "all but the first n" may, too
@@ -59,11 +51,6 @@ class Stage:
         return f"{self.name}({', '.join(map(_short, self.args))})"
 
     @staticmethod
-    def clause(code: Code) -> str:
-        """Write the stage as a clause of a comprehension, where it is `clausal`."""
-        raise NotImplementedError
-
-    @staticmethod
     def emit(code: Code) -> None:
         """Write the stage into `code`."""
         raise NotImplementedError
@@ -74,12 +61,7 @@ class Map(Stage):
 
     __slots__ = ()
     name = "map"
-    clausal = True
     one_to_one = element_wise = True
-
-    @staticmethod
-    def clause(code: Code) -> str:
-        return f"for x in [{code.param('f')}(x)]"
 
     @staticmethod
     def emit(code: Code) -> None:
@@ -91,11 +73,6 @@ class Filter(Stage):
 
     __slots__ = ()
     name = "filter"
-    clausal = True
-
-    @staticmethod
-    def clause(code: Code) -> str:
-        return f"if {code.param('f')}(x)"
 
     @staticmethod
     def emit(code: Code) -> None:
@@ -107,11 +84,6 @@ class Reject(Stage):
 
     __slots__ = ()
     name = "reject"
-    clausal = True
-
-    @staticmethod
-    def clause(code: Code) -> str:
-        return f"if not {code.param('f')}(x)"
 
     @staticmethod
     def emit(code: Code) -> None:

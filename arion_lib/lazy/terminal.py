@@ -160,7 +160,7 @@ class Terminal(Generic[T_co]):
             each, added = sinks.EachOf(*last.args), partial(builtins.sum, start=start)
             return consume(self, sinks.Sum(start), each, lambda parts: added(chain.from_iterable(parts)), before)  # type: ignore[arg-type]
         if sys.version_info >= (3, 12):  # there, sum() keeps the error of float addition, which a loop would lose
-            return consume(self, sinks.Sum(start), EACH, lambda elements: builtins.sum(elements, start))  # type: ignore[arg-type]
+            return consume(self, sinks.Sum(start), sinks.Each("sum()"), lambda elements: builtins.sum(elements, start))  # type: ignore[arg-type]
         return self._run(sinks.Sum(start))
 
     def count(self) -> int:
@@ -299,7 +299,7 @@ class Terminal(Generic[T_co]):
         [('a', 2)]
         """
         checks.key(key)
-        each = EACH if key is None else sinks.EachOf(key)
+        each = sinks.Each("count_by()") if key is None else sinks.EachOf(key)
         counted: Counter[Any] = consume(self, sinks.EachOf(key), each, Counter)  # type: ignore[arg-type]
         return counted
 

@@ -303,3 +303,10 @@ def stage3(x: int) -> list[int]:
 
 def sum3s(batch: list[int]) -> list[int]:
     return [sum3(batch)]
+
+
+@pytest.mark.parametrize("terminal", ["sum", "count_by", "to_list", "count", "to_set"])
+def test_the_note_names_the_terminal_operation_on_every_python(terminal: str) -> None:
+    with pytest.raises(ZeroDivisionError) as failed:
+        getattr(lazy([1, 0]).map(lambda n: 1 // n), terminal)()
+    assert f"{terminal}()" in "\n".join(failed.value.__notes__)
