@@ -19,7 +19,7 @@ from pathlib import Path
 from arion_lib.setup.environment import ROOT, become, wait_for
 
 WHOLE = {"--quick", "--thorough", "-q", "-v", "-vv", "-ra"}
-"""Arguments that leave the suite whole: with any other, pytest gets them as they are, in one process."""
+"""What leaves the suite whole, with `--durations=N`: with any other pytest gets all of them, in one process."""
 
 MOST = 4
 """Processes at most: beyond, the longest file decides how long it takes."""
@@ -31,7 +31,7 @@ def run(args: list[str]) -> int:
     """Run the whole suite on every core, or hand `args` to pytest as they are."""
     refuse_wrong(args)
     cores = min(MOST, _cores())
-    if set(args) <= WHOLE and cores > 1:
+    if all(word in WHOLE or word.startswith("--durations=") for word in args) and cores > 1:
         os.chdir(ROOT)
         return _in_two_runs(args, cores)
     if not any(Path(word.split("::")[0]).exists() for word in args if not word.startswith("-")):
