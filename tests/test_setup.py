@@ -178,9 +178,58 @@ def test_a_wrong_hash_is_refused_and_leaves_no_environment(clone: Clone) -> None
     done = clone.run("test")
     assert done.returncode == 1
     assert "HASHES" in done.stderr
+    assert "HTTPS_PROXY" not in done.stderr
     assert "pip must succeed" in done.stderr
     assert "Traceback" not in done.stderr
     assert not clone.venv.exists()
+
+
+def without_a_wheel(clone: Clone, name: str, listed: str) -> None:
+    """Add to the lock a package of which only an sdist exists, and to the list `listed` of pyproject.toml."""
+    sdist = clone.wheels / f"{name}-1.0.tar.gz"
+    sdist.write_bytes(b"no installer may open this")
+    lock = clone.root / "requirements.lock"
+    digest = hashlib.sha256(sdist.read_bytes()).hexdigest()
+    via = "    # via small (pyproject.toml)\n"
+    lock.write_text(lock.read_text() + via + f"{name}==1.0 \\\n    --hash=sha256:{digest}\n" + via)
+    (clone.root / "pyproject.toml").write_text(PROJECT.replace(f"{listed} = []", f'{listed} = ["{name}>=1"]'))
+
+
+def test_a_peer_without_a_wheel_is_left_out_with_a_sentence(clone: Clone) -> None:
+    without_a_wheel(clone, "arion-peer", "peers")
+    done = clone.run("test")
+    assert done.returncode == 0, done.stderr
+    assert "left out: arion-peer (peer of benchmarks) has no wheel for Python 3." in done.stderr
+    assert str(clone.venv) in done.stdout
+    again = clone.run("test")
+    assert (again.returncode, again.stderr) == (0, "")
+    doctor = clone.run("doctor", python=str(environment.python_of(clone.venv)))
+    assert "left out: arion-peer" in doctor.stdout
+
+
+@pytest.mark.parametrize("uv", [False, True], ids=["pip", "uv"])
+def test_a_needed_package_without_a_wheel_names_itself_and_what_to_do(clone: Clone, uv: bool) -> None:
+    without_a_wheel(clone, "arion-needed", "web")
+    if uv:
+        clone.uv("import sys; sys.exit('Because arion-needed==1.0 has no usable wheels and you require it')")
+    done = clone.run("test")
+    assert done.returncode == 1
+    assert "arion-needed must have a wheel for Python 3." in done.stderr
+    assert "use Python 3.11 to 3.15" in done.stderr
+    assert "HTTPS_PROXY" not in done.stderr
+    assert ("pip tries" in done.stderr) is False
+    assert not clone.venv.exists()
+
+
+def test_only_a_network_failure_is_answered_with_the_proxy(clone: Clone) -> None:
+    del clone.variables["PIP_NO_INDEX"], clone.variables["PIP_FIND_LINKS"]
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        closed = listener.getsockname()[1]
+    clone.variables |= {"PIP_INDEX_URL": f"http://127.0.0.1:{closed}/simple", "PIP_RETRIES": "1"}
+    done = clone.run("test")
+    assert done.returncode == 1
+    assert "HTTPS_PROXY" in done.stderr
+    assert "must have a wheel" not in done.stderr
 
 
 HANGS = """import os, subprocess, sys, time

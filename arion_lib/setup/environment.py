@@ -27,6 +27,9 @@ ROOT = Path(__file__).resolve().parents[2]
 LOCK = ROOT / "requirements.lock"
 VENV = ROOT / ".venv"
 MARK = VENV / "arion-setup"
+LEFT_OUT = VENV / "arion-left-out"
+"""The peers that this environment goes without: they have no wheel for its Python."""
+
 UNFINISHED = "unfinished"
 ENTERED = "ARION_ENTERED"
 """Set in the process that was sent into `.venv`, so that it is not sent there again."""
@@ -49,6 +52,21 @@ def required(lists: Iterable[str], project: Path = ROOT / "pyproject.toml") -> l
     return [name_of(line) for group in groups for line in group if ";" not in line]
 
 
+def needed(project: Path = ROOT / "pyproject.toml") -> list[str]:
+    """Return what no set-up can do without: all that pyproject names but the peers, which only benchmarks need."""
+    table = tomllib.loads(project.read_text(encoding="utf-8"))["project"]
+    lists = [
+        table["dependencies"],
+        *(lines for name, lines in table["optional-dependencies"].items() if name != "peers"),
+    ]
+    return [name_of(line) for lines in lists for line in lines]
+
+
+def left_out() -> list[str]:
+    """Return the peers that the environment around this process goes without."""
+    return LEFT_OUT.read_text(encoding="utf-8").split() if _inside() and LEFT_OUT.exists() else []
+
+
 def name_of(requirement: str) -> str:
     """Return the distribution's name.
 
@@ -62,7 +80,8 @@ def missing(lists: Iterable[str]) -> list[str]:
     """Return the distributions that the named lists of pyproject.toml ask for and this Python does not have."""
     if not LOCK.exists():
         return []  # installed from a wheel: its own requirements came with it
-    return [name for name in required(lists) if not _installed(name)]
+    omitted = left_out()
+    return [name for name in required(lists) if name not in omitted and not _installed(name)]
 
 
 def _installed(name: str) -> bool:
@@ -183,7 +202,8 @@ def _build(ours: bool) -> None:
         _create()
     if ours:
         MARK.write_text(UNFINISHED, encoding="utf-8")
-    install(python_of(VENV), LOCK)
+    omitted = install(python_of(VENV), LOCK, needed())
+    LEFT_OUT.write_text("\n".join(omitted), encoding="utf-8")
     _add_project()
     if ours:
         MARK.write_text(fingerprint(), encoding="utf-8")

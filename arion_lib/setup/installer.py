@@ -1,8 +1,9 @@
 """Install the locked packages, hash-checked and with visible progress.
 
 Idea        `uv` where it is on the path (seconds), else pip; the number of packages in the lock is the bar's length.
-Invariant   Every file is checked against a hash in the lock, whichever tool installs it.
-When wrong  `SetupError` with the last lines the installer said; where uv fails, pip gets its chance.
+Invariant   Only wheels are installed, each checked against a hash in the lock: nothing is built, no compiler is needed.
+When wrong  A package without a wheel is left out where only benchmarks compare with it; else `SetupError` names it.
+            Any other failure is `SetupError` with the last lines that pip printed; where uv fails, pip tries.
 See         README.md · tests/test_setup.py
 """
 
@@ -12,7 +13,10 @@ import re
 import shutil
 import subprocess
 import sys
-from collections import deque
+import sysconfig
+import tempfile
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from arion_lib.setup.interrupts import SetupError, started
@@ -20,26 +24,156 @@ from arion_lib.setup.interrupts import SetupError, started
 __all__ = ["SetupError", "install", "run_quietly"]
 
 ADVICE = "Behind a proxy set HTTPS_PROXY; with a package mirror set PIP_INDEX_URL."
+TROUBLE = (
+    "connection broken by",
+    "Could not fetch URL",
+    "Connection",
+    "timed out",
+    "Proxy",
+    "No matching distribution",
+)
+"""Words by which pip's output tells of the network."""
+
+TRIED = "3.11 to 3.15"
+"""The Pythons that the test suite runs on."""
+
+NO_WHEEL = re.compile(
+    r"No matching distribution found for ([\w.-]+?)==|Because ([\w.-]+?)==\S+ (?:\{[^}]*\} )?has no (?:usable )?wheels"
+)
+"""How pip says that it found no wheel, and how uv does."""
 
 
-def install(python: Path, lock: Path) -> None:
-    """Install everything the lock holds into `python`'s environment; progress goes to standard error.
+def install(python: Path, lock: Path, needed: Collection[str]) -> list[str]:
+    """Install what the lock holds into `python`'s environment; progress goes to standard error.
+
+    Args:
+        python: the environment's interpreter.
+        lock: the file with every package and its hashes.
+        needed: the names that the workbook cannot do without, and with them whatever they depend on.
+
+    Returns:
+        The names that were left out: packages without a wheel for this Python that only peers are or need.
 
     Raises:
-        SetupError: with the installer's last words.
+        SetupError: with the package that is needed and has no wheel, or with the last lines that pip printed.
     """
+    text = lock.read_text(encoding="utf-8")
+    omitted: set[str] = set()
+    while True:
+        with _locked(lock, without(text, omitted)) as path:
+            lacking = _try_once(python, path)
+        if lacking is None:
+            return sorted(omitted)
+        more = left_out(text, lacking, needed) - omitted
+        if not more:
+            raise SetupError(no_wheel(python, lacking))
+        omitted |= more
+        for name in sorted(more):
+            why = f"no wheel for {_version(python)}" if name == lacking else f"no use without {lacking}"
+            print(f"left out: {name} (peer of benchmarks) has {why}", file=sys.stderr, flush=True)
+
+
+def _try_once(python: Path, lock: Path) -> str | None:
+    """Install by uv, else by pip; return the package that has no wheel, or None when all are installed."""
     what = ["--require-hashes", "--requirement", str(lock)]
     if (uv := shutil.which("uv")) is not None:
-        with started([uv, "pip", "install", "--python", str(python), *what], captured=False) as process:
+        command = [uv, "pip", "install", "--python", str(python), "--only-binary", ":all:", *what]
+        with started(command, captured=False) as process:
             code = process.wait()
         if code == 0:
-            return
+            return None
+        if (lacking := _reason([*command, "--dry-run"])) is not None:
+            return lacking
         print("uv could not: pip tries", file=sys.stderr, flush=True)
     if subprocess.run([python, "-c", "import pip"], check=False, capture_output=True).returncode:
         run_quietly([str(python), "-m", "ensurepip", "--default-pip"])
     # Never --no-cache-dir: a set-up that was killed finds what it had fetched in pip's own cache.
-    quiet = ["--disable-pip-version-check", "--no-input", "--progress-bar=off"]
-    _watch([str(python), "-m", "pip", "install", *quiet, *what], count(lock.read_text(encoding="utf-8")))
+    quiet = ["--disable-pip-version-check", "--no-input", "--progress-bar=off", "--only-binary=:all:"]
+    return _watch([str(python), "-m", "pip", "install", *quiet, *what], count(lock.read_text(encoding="utf-8")))
+
+
+def _reason(command: list[str]) -> str | None:
+    """Ask a failed uv again, listening this time: return the package that has no wheel, if that is the reason."""
+    with started(command, captured=True) as process:
+        said, _ = process.communicate()
+    return lacks_wheel(said) if process.returncode else None
+
+
+def lacks_wheel(said: str) -> str | None:
+    r"""Return the package that an installer found no wheel for; None for any other failure, such as the network's.
+
+    >>> lacks_wheel("ERROR: No matching distribution found for pysimdjson==7.0.2")
+    'pysimdjson'
+    >>> lacks_wheel("  cause: Because orjson==3.13.0 has no usable wheels and you require orjson==3.13.0, we can")
+    'orjson'
+    >>> lacks_wheel("connection broken by 'X': /simple/idna/\nERROR: No matching distribution found for idna==3.10")
+    """
+    found = NO_WHEEL.search(" ".join(said.split()))
+    name = next(filter(None, found.groups()), None) if found else None
+    return None if name is None or _unreachable(name, said) else name
+
+
+def _unreachable(name: str, said: str) -> bool:
+    """Whether pip could not even ask for the package: it then says "no matching distribution" all the same."""
+    asked = [line for line in said.splitlines() if f"/{name}/" in line and "404" not in line]
+    return any("connection broken by" in line or "Could not fetch URL" in line for line in asked)
+
+
+def no_wheel(python: Path, name: str) -> str:
+    """Return the sentence for a needed package that has no wheel here."""
+    return (
+        f"{name} must have a wheel for {_version(python)} on {sysconfig.get_platform()}, got none, and it is needed: "
+        f"use Python {TRIED} (`python3.13 -m arion_lib lab`, say); if yours is one of these, please file an issue."
+    )
+
+
+def _version(python: Path) -> str:
+    code = "import sys; print('Python {0[0]}.{0[1]}'.format(sys.version_info))"
+    return subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _blocks(lock: str) -> dict[str, str]:
+    """Return the lock's lines package by package."""
+    blocks = re.split(r"^(?=[^\s#])", lock, flags=re.MULTILINE)
+    return {block.split("==", 1)[0]: block for block in blocks if "==" in block}
+
+
+def without(lock: str, names: Collection[str]) -> str:
+    r"""Return the lock's text without the named packages.
+
+    >>> without("idna==3.10 \\\n    --hash=sha256:00\npika==1.3.2 \\\n    --hash=sha256:01\n", {"pika"})
+    'idna==3.10 \\\n    --hash=sha256:00\n'
+    """
+    return "".join(block for name, block in _blocks(lock).items() if name not in names) if names else lock
+
+
+def left_out(lock: str, lacking: str, needed: Collection[str]) -> set[str]:
+    r"""Return what must go when `lacking` cannot be had: itself and all that needs it; nothing if that is needed.
+
+    >>> lock = "numpy==2.1\n    # via\n    #   pandas\npandas==2.2\n    # via small (pyproject.toml)\n"
+    >>> sorted(left_out(lock, "numpy", needed=[])), left_out(lock, "numpy", needed=["pandas"])
+    (['numpy', 'pandas'], set())
+    """
+    blocks = _blocks(lock)
+    gone, new = set[str](), {lacking}
+    while new:
+        gone |= new
+        comments = [line for name in new for line in blocks.get(name, "").splitlines() if line.lstrip().startswith("#")]
+        named = {word for line in comments for word in line.replace("#", " ").split()}
+        new = (named & blocks.keys()) - gone
+    return set() if gone & set(needed) else gone
+
+
+@contextmanager
+def _locked(lock: Path, text: str) -> Iterator[Path]:
+    """Give the lock itself while nothing is left out of it, else a copy with `text` that goes with the block."""
+    if text == lock.read_text(encoding="utf-8"):
+        yield lock
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / lock.name
+        path.write_text(text, encoding="utf-8")
+        yield path
 
 
 def count(lock: str) -> int:
@@ -75,13 +209,13 @@ def package_of(line: str) -> str | None:
     return found.group(1) if found else None
 
 
-def _watch(command: list[str], total: int) -> None:
-    """Run pip, showing how many of the `total` packages it has come to."""
-    last: deque[str] = deque(maxlen=15)
+def _watch(command: list[str], total: int) -> str | None:
+    """Run pip, showing how many of the `total` packages it has come to; return the one that has no wheel, if any."""
+    lines: list[str] = []
     with started(command, captured=True) as process:
         seen = 0
         for line in process.stdout or ():
-            last.append(line.rstrip())
+            lines.append(line.rstrip())
             if (package := package_of(line)) is not None:
                 seen += 1
                 show(seen, total, package)
@@ -89,9 +223,14 @@ def _watch(command: list[str], total: int) -> None:
                 show(total, total, "fetched and checked; installing them")
     if sys.stderr.isatty():
         print(file=sys.stderr)
-    if process.returncode:
-        said = "\n".join(last)
-        raise SetupError(f"{said}\npip must succeed, got exit code {process.returncode}. {ADVICE}")
+    if not process.returncode:
+        return None
+    said = "\n".join(lines)
+    if (lacking := lacks_wheel(said)) is not None:
+        return lacking
+    advice = ADVICE if any(word in said for word in TROUBLE) else ""
+    last = "\n".join(lines[-15:])
+    raise SetupError(f"{last}\npip must succeed, got exit code {process.returncode}. {advice}".rstrip())
 
 
 def show(seen: int, total: int, what: str) -> None:

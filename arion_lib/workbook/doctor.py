@@ -165,6 +165,8 @@ def run(args: list[str], say: Callable[[str], None] = print) -> int:
     for server in SERVERS:
         here = answers(server)
         say(f"{server.name:<14}{'answers' if here else 'not here (optional): ' + server.start}")
+    if omitted := environment.left_out():
+        say(f"left out: {', '.join(omitted)} (peers of benchmarks, without a wheel for this Python)")
     lacking = environment.missing(LISTS)
     say(f"\nrepair: {repair(lacking)}" if lacking else "\nall packages are here")
     return 1 if lacking else 0
