@@ -259,3 +259,11 @@ def test_pauses_grow_are_bounded_and_differ_between_relays() -> None:
     for one in pauses:
         assert all(0.0 < pause <= 5.0 for pause in one)
     assert len({one[10] for one in pauses}) == 5
+
+
+def test_the_relay_counts_every_message_that_it_published(store: SqliteStore, flaky: Flaky) -> None:
+    relay = Relay(store, flaky)
+    for first in (0, 3, 6):
+        messages = fill(store, first, 3)
+        assert relay.drain() == len(messages)
+    assert relay.status().published == 3 * len(messages)

@@ -193,3 +193,13 @@ def test_an_empty_queue_says_so() -> None:
         queue.pop()
     with pytest.raises(ValueError, match="ageing"):
         ReadyQueue(ageing=0.0)
+
+
+def test_the_counts_by_priority_follow_what_is_put_back() -> None:
+    queue = ReadyQueue[str]()
+    queue.extend(["a", "b"], 1)
+    queue.push("c", 0)
+    first = queue.pop()
+    assert queue.counts() == {1: 1, 0: 1}
+    queue.push_front(first, 1)
+    assert queue.counts() == {1: 2, 0: 1}
