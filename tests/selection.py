@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-ALONE = ("notebooks/", "tests/measure/")
+ALONE = ("notebooks/", "tests/measure/", "tests/scheduler/")
 """Folders whose tests are all `alone`."""
 
 SLOW = (

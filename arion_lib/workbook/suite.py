@@ -40,7 +40,9 @@ def run(args: list[str]) -> int:
 
 
 def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _in_two_runs(args: list[str], cores: int) -> int:
