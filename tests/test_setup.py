@@ -207,6 +207,17 @@ def test_a_peer_without_a_wheel_is_left_out_with_a_sentence(clone: Clone) -> Non
     assert "left out: arion-peer" in doctor.stdout
 
 
+def test_leaving_a_package_out_of_the_lock_keeps_every_version_of_the_others() -> None:
+    lock = environment.LOCK.read_text(encoding="utf-8")
+    kept = installer.without(lock, {"pysimdjson"})
+    entries = [line for line in lock.splitlines() if "==" in line and not line.startswith((" ", "#"))]
+    names = [line.split("==")[0] for line in entries]
+    assert len(names) > len(set(names))  # some packages have one version for 3.11 and another for later Pythons
+    assert [line for line in kept.splitlines() if line in entries] == [
+        line for line in entries if not line.startswith("pysimdjson==")
+    ]
+
+
 @pytest.mark.parametrize("uv", [False, True], ids=["pip", "uv"])
 def test_a_needed_package_without_a_wheel_names_itself_and_what_to_do(clone: Clone, uv: bool) -> None:
     without_a_wheel(clone, "arion-needed", "web")

@@ -132,10 +132,10 @@ def _version(python: Path) -> str:
     return subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
 
-def _blocks(lock: str) -> dict[str, str]:
-    """Return the lock's lines package by package."""
+def _blocks(lock: str) -> list[tuple[str, str]]:
+    """Return the lock's lines package by package, by name; one that differs by Python stands there more than once."""
     blocks = re.split(r"^(?=[^\s#])", lock, flags=re.MULTILINE)
-    return {block.split("==", 1)[0]: block for block in blocks if "==" in block}
+    return [(block.split("==", 1)[0], block) for block in blocks if "==" in block]
 
 
 def without(lock: str, names: Collection[str]) -> str:
@@ -144,7 +144,7 @@ def without(lock: str, names: Collection[str]) -> str:
     >>> without("idna==3.10 \\\n    --hash=sha256:00\npika==1.3.2 \\\n    --hash=sha256:01\n", {"pika"})
     'idna==3.10 \\\n    --hash=sha256:00\n'
     """
-    return "".join(block for name, block in _blocks(lock).items() if name not in names) if names else lock
+    return "".join(block for name, block in _blocks(lock) if name not in names) if names else lock
 
 
 def left_out(lock: str, lacking: str, needed: Collection[str]) -> set[str]:
@@ -158,9 +158,10 @@ def left_out(lock: str, lacking: str, needed: Collection[str]) -> set[str]:
     gone, new = set[str](), {lacking}
     while new:
         gone |= new
-        comments = [line for name in new for line in blocks.get(name, "").splitlines() if line.lstrip().startswith("#")]
+        lines = [line for name, block in blocks if name in new for line in block.splitlines()]
+        comments = [line for line in lines if line.lstrip().startswith("#")]
         named = {word for line in comments for word in line.replace("#", " ").split()}
-        new = (named & blocks.keys()) - gone
+        new = (named & {name for name, _ in blocks}) - gone
     return set() if gone & set(needed) else gone
 
 
