@@ -187,7 +187,7 @@ class Core(Lifecycle):
 
     def history_of(self, task: Task[Any]) -> tuple[Event, ...]:
         with self.lock:
-            return tuple(history(task, began_at(task) if task._state_now.final else self.started(task)))
+            return tuple(history(task, began_at(task) if task._state_now.final else self.started(task) or None))
 
     def reject(self, task: Task[Any], error: BaseException) -> None:
         """End a task that cannot be run at all."""

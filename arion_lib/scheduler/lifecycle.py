@@ -229,7 +229,7 @@ class Lifecycle:
             self._end(task, state, error)
             return
         began = lane.started(task)
-        task._run = None if began is None else (place[0].number, began, time.monotonic())
+        task._run = (place[0].number, began, time.monotonic()) if began else None
         self._end(task, state, error)
         if stop:
             lane.stop(place)
@@ -248,7 +248,7 @@ class Lifecycle:
             place = doomed._run
             if place is not None:  # it followed the other one to its worker, and may have begun there
                 began = self.lane_of(doomed).started(doomed)
-                doomed._run = None if began is None else (place[0].number, began, time.monotonic())
+                doomed._run = (place[0].number, began, time.monotonic()) if began else None
             self._end_one(doomed, State.FAILED, cause)
             if place is not None:
                 self.lane_of(doomed).stop(place)

@@ -113,7 +113,10 @@ class WorkerHandle:
         return self.outstanding.get(self.child.note.words[STARTED])
 
     def began(self, number: int) -> float | None:
-        """Return when a call began, in seconds of the monotonic clock; None when it has not."""
+        """Return when a call began, in seconds of the monotonic clock; None when it has not.
+
+        0.0 when the worker is past the call already, having run or skipped it: when it began comes with its answer.
+        """
         words = self.child.note.words
         if words[STARTED] < number:
             return None

@@ -7,6 +7,8 @@ import threading
 import pytest
 
 from arion_lib.scheduler import Event, Scheduler, State, Task
+from arion_lib.scheduler.processes import ProcessLane
+from tests.scheduler.gates import PATIENCE
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -50,3 +52,14 @@ def test_a_running_task_is_cancelled_by_its_number_and_no_other_is() -> None:
         assert task.cancelled()
         assert scheduler.submit(pow, 2, 5).result(20) == 32
         assert not scheduler.cancel(task.number)  # its worker has another one by now
+
+
+def test_a_call_that_its_worker_is_past_is_never_said_to_run_since_time_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Scheduler(1) as scheduler:
+        task, told = running(scheduler)
+        with monkeypatch.context() as patch:
+            patch.setattr(ProcessLane, "started", lambda *_: 0.0)  # what it answers between the end and its reading
+            before, stopped, after = task.history(), task.cancel(), task.history()
+        assert scheduler.wait_idle(PATIENCE)
+        assert stopped
+        assert all(event.time > 0 for event in [*before, *after, *told])
