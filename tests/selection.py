@@ -24,6 +24,7 @@ SLOW = (
     "tests/bench/",
     "tests/measure/",
     "tests/scheduler/test_chaos.py",
+    "tests/scheduler/test_conformance.py",
     "tests/scheduler/test_dask.py",
     "tests/scheduler/test_endings.py",
     "tests/pipeline/test_ranges_on_dask.py",
