@@ -11,11 +11,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from arion_lib.scheduler.calls import Linked
+from arion_lib.scheduler.frames import Buffer
 from arion_lib.scheduler.values import Packed, encode
 from arion_lib.scheduler.worker_handle import MOST_KNOWN, WorkerHandle
 
 if TYPE_CHECKING:
-    from arion_lib.scheduler.frames import Buffer
     from arion_lib.scheduler.task import Task
 
 
@@ -40,12 +40,15 @@ class Parcel:
 
     def add(self, task: Task[Any]) -> None:
         """Add a task's call. Raises `NotTransferableError` when a result that it needs cannot travel."""
+        call, buffers = task._call, list[Buffer]()
+        packed = call if type(call) is tuple else self._packed(task, call, buffers)
+        # Nothing of a call is in the message before all of it can travel: the worker counts buffers call by call.
         function = task._function
         if function.number not in self.worker.known:
             self.worker.known.add(function.number)
             self.functions.append((function.number, function.data, function.context_data))
-        call = task._call
-        self.calls.append(call if type(call) is tuple else self._packed(task, call))
+        self.calls.append(packed)
+        self.buffers += buffers
 
     def add_link(self, task: Task[Any], needed: int) -> bool:
         """Add a call that needs the result of the call `needed` and no other; False when it is not that simple."""
@@ -56,20 +59,21 @@ class Parcel:
         self.linked = True
         return True
 
-    def _packed(self, task: Task[Any], call: Packed | Linked) -> tuple[Any, ...]:
+    def _packed(self, task: Task[Any], call: Packed | Linked, buffers: list[Buffer]) -> tuple[Any, ...]:
+        """Return a call that needs unpacking; add what it needs beside the message to `buffers`."""
         needs = task._more.needs if task._more is not None else ()
-        dependencies = tuple(self._dependency(needed) for needed in needs)
+        dependencies = tuple(self._dependency(needed, buffers) for needed in needs)
         if isinstance(call, Linked):
             return (-task._function.number, call.args, call.places, dependencies)
-        self.buffers += call.buffers
+        buffers += call.buffers
         return (-task._function.number, call.data, len(call.buffers), dependencies)
 
-    def _dependency(self, needed: Task[Any]) -> tuple[Any, ...]:
+    def _dependency(self, needed: Task[Any], buffers: list[Buffer]) -> tuple[Any, ...]:
         if not needed._state_now.final:
             self.linked = True
             return (2, needed._run[1])
         value = encode(needed._value, "result") if type(needed._value) is not Packed else needed._value
         if type(value) is not Packed:
             return (0, value)
-        self.buffers += value.buffers
+        buffers += value.buffers
         return (1, value.data, len(value.buffers))

@@ -63,6 +63,14 @@ def zeros(size: int) -> np.ndarray[Any, Any]:
     return np.zeros(size)
 
 
+def first_item(array: np.ndarray[Any, Any]) -> float:
+    return float(array[0])
+
+
+def first_items(one: np.ndarray[Any, Any], two: Any) -> tuple[float, float]:
+    return float(one[0]), float(two[0])
+
+
 def bump(array: np.ndarray[Any, Any]) -> float:
     """Write into what it was given."""
     array += 1
