@@ -335,12 +335,12 @@ def test_help_installs_nothing_and_shows_an_example(clone: Clone, word: str) -> 
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        ("learner 9", "number must be one of 1, got 9"),
-        ("learner x", "invalid int value: 'x'"),
+        ("learner 9", "N must be one of 1, got '9'"),
+        ("learner x", "N must be one of 1, got 'x'"),
         ("run x", "N must be one of 1, got 'x'"),
         ("run --updat 1 2", "N must be one of 1, got '2'"),
         ("lab 9 --no-browser", "N must be one of 1, got '9'"),
-        ("lab 9 --learner", "N must be one of 1, got '9'"),
+        ("lab 9 --teach", "N must be one of 1, got '9'"),
         ("top 127.0.0.1:8000", "must be like http://127.0.0.1:8000, got '127.0.0.1:8000'"),
         ("bench lasy", "NAME must be one of contracts, lazy"),
     ],
@@ -370,7 +370,7 @@ def test_on_a_bare_clone_help_shows_the_arguments(clone: Clone) -> None:
     shown = {
         "learner": "--to DIR",
         "run": "--update",
-        "lab": "--learner",
+        "lab": "--teach",
         "top": "--interval",
         "bench": "benchmarks: contracts, lazy",
     }

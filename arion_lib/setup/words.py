@@ -44,7 +44,7 @@ WORDS = {
         reads=True,
     ),
     # None: the standard library is enough, and the doctor, who looks at the environment, must not change it.
-    "learner": Word("write your own copy of the notebooks", "arion_lib.workbook.learner", None, "learner 1"),
+    "learner": Word("write your own copy of the notebooks", "arion_lib.workbook.desk", None, "learner 1"),
     "run": Word(
         "execute notebooks, write the results as HTML",
         "arion_lib.workbook.notebooks",

@@ -7,6 +7,6 @@ See         every notebook · tests/workbook
 """
 
 from arion_lib.workbook.checks import check
-from arion_lib.workbook.predictions import compare, predict, prediction
+from arion_lib.workbook.predictions import compare, predict, prediction, recap
 
-__all__ = ["check", "compare", "predict", "prediction"]
+__all__ = ["check", "compare", "predict", "prediction", "recap"]

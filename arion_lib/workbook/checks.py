@@ -17,7 +17,7 @@ from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from arion_lib.workbook import catalogue
+from arion_lib.workbook import catalogue, last_cell, progress
 from arion_lib.workbook.exercise import Answer, Case, Exercise
 from arion_lib.workbook.outcome import Kind, Outcome, run, shortened
 
@@ -76,7 +76,12 @@ def check(exercise_id: str, answer: object) -> None:
     Raises `ValueError` for an exercise that does not exist. Takes a few milliseconds for a right answer; an answer
     that never ends is stopped at the exercise's deadline.
     """
-    print(judge(catalogue.find(exercise_id), answer))
+    exercise = catalogue.find(exercise_id)
+    if warning := last_cell.failed_to_define(exercise.name):
+        print(warning)
+    verdict = judge(exercise, answer)
+    print(verdict)
+    progress.note("check", exercise.id, mark=verdict.mark.name.lower(), likely=verdict.misconception)
 
 
 def judge(exercise: Exercise, answer: object) -> Verdict:

@@ -1,6 +1,7 @@
-"""The word `lab`: JupyterLab on the notebooks, quiet and ready.
+"""The word `lab`: JupyterLab on the learner's own copies, quiet and ready.
 
-Idea        JupyterLab takes its settings from one folder beside the notebooks: no news, no updates, every cell drawn.
+Idea        JupyterLab takes its settings from one folder beside the notebooks: no news, no updates, every cell drawn,
+            pages in Markdown shown as pages. Its root is the clone: links from a notebook to the code and tests work.
 Invariant   Ctrl-C ends the server and its kernels at once, without asking; the port is the first free one from 8888 on.
 When wrong  A number no notebook has is refused before anything starts; JupyterLab says the rest.
 See         README.md · tests/workbook/test_lab.py
@@ -13,9 +14,10 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 from arion_lib.setup.environment import ROOT, become
-from arion_lib.workbook import notebooks
+from arion_lib.workbook import desk, notebooks
 
 SETTINGS = notebooks.FOLDER / ".jupyter"
 QUIET = (
@@ -26,25 +28,29 @@ QUIET = (
 )
 
 
-def command(root: Path, notebook: str | None, extra: Sequence[str]) -> list[str]:
-    """Return the command line of a JupyterLab that shows the folder `root`, opened at `notebook`."""
-    page = [f"--LabApp.default_url=/lab/tree/{notebook}"] if notebook else []
+def command(root: Path, page: str, extra: Sequence[str]) -> list[str]:
+    """Return the command line of a JupyterLab that serves the folder `root`, opened at the file `page` in it."""
+    address = quote(page)
     administrator = hasattr(os, "geteuid") and os.geteuid() == 0  # as in most containers: JupyterLab wants to be told
     allowed = ["--ServerApp.allow_root=True"] if administrator else []
-    return [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={root}", *QUIET, *allowed, *page, *extra]
+    opened = f"--LabApp.default_url=/lab/tree/{address}"
+    return [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={root}", *QUIET, *allowed, opened, *extra]
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m arion_lib lab",
-        description="Open the workbook in JupyterLab. Ctrl-C ends it.",
-        usage="%(prog)s [-h] [--learner] [N] [JupyterLab's arguments ...]",
+        description="Open your own copies of the notebooks in JupyterLab: exercises without answers, in work/. "
+        "Ctrl-C ends it.",
+        usage="%(prog)s [-h] [--teach | --in DIR] [N] [JupyterLab's arguments ...]",
         epilog="example: python -m arion_lib lab 1 --no-browser --port 9000",
     )
     parser.add_argument("number", metavar="N", nargs="?", help="the number of the notebook to open")
-    parser.add_argument(
-        "--learner", action="store_true", help="open your own copy, in work/: exercises without answers"
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--teach", action="store_true", help="open the complete notebooks: with answers, outputs, instructor's notes"
     )
+    which.add_argument("--in", dest="folder", metavar="DIR", type=Path, help="keep your copies in DIR (default: work)")
     return parser
 
 
@@ -52,21 +58,20 @@ def run(args: list[str]) -> int:
     """Become JupyterLab; arguments it knows and we do not are handed on."""
     parser = _parser()
     options, extra = _divide(parser, args)
+    number = [options.number] if options.number else []
     folder = notebooks.FOLDER
-    if options.learner:
-        from arion_lib.workbook import learner
-
-        if code := learner.run([*([options.number] if options.number else []), "--to", str(ROOT / "work")]):
-            return code
-        folder = ROOT / "work"
     try:
-        notebook = notebooks.select([options.number], folder)[0].name if options.number else None
+        if not options.teach:
+            folder = (options.folder or ROOT / "work").expanduser().resolve()
+            print("\n".join(line for line in desk.prepare(number, folder) if "changed since" in line), end="")
+        page = notebooks.select(number, folder)[0].name if number else desk.START
     except ValueError as error:
         parser.error(str(error))
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(
         path for path in (str(SETTINGS), os.environ.get("JUPYTER_CONFIG_PATH")) if path
     )
-    return become(command(folder, notebook, extra))
+    root = ROOT if folder.is_relative_to(ROOT) else folder
+    return become(command(root, (folder / page).relative_to(root).as_posix(), extra))
 
 
 def refuse_wrong(args: list[str]) -> None:
@@ -81,7 +86,10 @@ def refuse_wrong(args: list[str]) -> None:
 
 def _divide(parser: argparse.ArgumentParser, args: list[str]) -> tuple[argparse.Namespace, list[str]]:
     """Split our arguments from JupyterLab's: a number is ours only where no option of theirs may own it."""
-    ours = [arg for arg in args if arg in ("-h", "--help", "--learner")]
-    rest = [arg for arg in args if arg not in ours]
+    ours, rest = [], list(args)
+    for flag in ("-h", "--help", "--teach", "--in"):
+        while flag in rest:
+            place = rest.index(flag)
+            ours += [rest.pop(place) for _ in range(1 + (flag == "--in")) if place < len(rest)]
     number = [rest.pop(0)] if rest and not rest[0].startswith("-") else []
     return parser.parse_args([*ours, *number]), rest

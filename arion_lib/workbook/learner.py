@@ -2,19 +2,15 @@
 
 Idea        One source, two views: what stands between two delimiters becomes `raise NotImplementedError`.
 Invariant   `view` leaks no line of an answer, no output and no instructor cell; Run All reaches the end of its result.
-When wrong  A delimiter without its twin, or an answer outside a function, is refused with its cell's number; a file
-            that is there already is kept: it is the learner's.
-See         tests/workbook/test_learner.py
+When wrong  A delimiter without its twin, or an answer outside a function, is refused with its cell's number.
+See         arion_lib/workbook/copies.py (the files) · tests/workbook/test_learner.py
 """
 
 from __future__ import annotations
 
-import argparse
 import ast
-import json
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
-from pathlib import Path
 from typing import Any, TypeAlias
 
 Notebook: TypeAlias = dict[str, Any]
@@ -23,44 +19,6 @@ Notebook: TypeAlias = dict[str, Any]
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 HERE = "# your code here"
 INSTRUCTOR = "instructor"
-
-
-def run(args: list[str]) -> int:
-    """Write the learner copies named by `args` (all without any); return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m arion_lib learner",
-        description="Write the notebooks without their answers, for a learner to work in. Files that exist are kept.",
-        epilog="example: python -m arion_lib learner 1 --to ~/course",
-    )
-    parser.add_argument("number", nargs="*", type=int, help="a notebook's number, 1 to 5 (default: every notebook)")
-    parser.add_argument(
-        "--to", type=Path, default=Path("work"), metavar="DIR", help="the folder to write to (default: work)"
-    )
-    chosen = parser.parse_args(args)
-    there = {int(p.name[0]): p for p in sorted(_folder().glob("[0-9]_*.ipynb"))}
-    unknown = [n for n in chosen.number if n not in there]
-    if unknown or not there:
-        have = ", ".join(map(str, there)) or f"none in {_folder()}"
-        parser.error(f"number must be one of {have}, got {', '.join(map(str, unknown)) or 'nothing to choose from'}")
-    for number in chosen.number or there:
-        print(write(there[number], chosen.to))
-    return 0
-
-
-def write(notebook: Path, folder: Path) -> str:
-    """Write the learner view of the file `notebook` into `folder` and return a sentence about it.
-
-    An existing file is left as it is, even when another program creates it at the same moment.
-    """
-    text = json.dumps(view(json.loads(notebook.read_text("utf-8"))), indent=1, ensure_ascii=False) + "\n"
-    target = folder / notebook.name
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with target.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-    except FileExistsError:
-        return f"kept     {target} (it is yours: for a fresh copy name another folder with --to DIR)"
-    return f"written  {target}"
 
 
 def view(notebook: Notebook) -> Notebook:
@@ -76,9 +34,9 @@ def view(notebook: Notebook) -> Notebook:
             cell["outputs"], cell["execution_count"] = [], None
             cell["metadata"].pop("execution", None)
             try:
-                cell["source"] = _lines(without_predictions(without_answers(_text(cell["source"]))), cell["source"])
+                cell["source"] = _lines(without_predictions(without_answers(text_of(cell["source"]))), cell["source"])
             except ValueError as e:
-                e.add_note(f"in cell {number} of the learner view: {_text(cell['source']).splitlines()[:1]}")
+                e.add_note(f"in cell {number} of the learner view: {text_of(cell['source']).splitlines()[:1]}")
                 raise
     return copy
 
@@ -157,14 +115,11 @@ def _is_predict(func: ast.expr) -> bool:
     )
 
 
-def _text(source: str | list[str]) -> str:
+def text_of(source: str | list[str]) -> str:
+    """Return the source of a cell, which nbformat keeps as one text or as a list of lines."""
     return source if isinstance(source, str) else "".join(source)
 
 
 def _lines(text: str, like: str | list[str]) -> str | list[str]:
     """Return `text` in the form that `like` has: one string, or a list of lines."""
     return text if isinstance(like, str) else text.splitlines(keepends=True)
-
-
-def _folder() -> Path:
-    return Path(__file__).parents[2] / "notebooks"

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from types import EllipsisType
 
 from arion_lib.measure.units import BYTES, SECONDS
+from arion_lib.workbook import progress
 
 _FACTORS = {**BYTES, **SECONDS}
 _MEANT = {
@@ -52,10 +53,13 @@ class Prediction:
     @property
     def factor(self) -> float:
         """What one `unit` is in bytes, seconds or bytes per second; 1 for any other unit."""
-        return _FACTORS.get(self.unit.removesuffix("/s"), 1.0)
+        return _factor(self.unit)
 
 
-_made: dict[str, Prediction] = {}  # the kernel's memory between cells: a notebook has one reader
+# The kernel's memory between cells: a notebook has one reader.
+_made: dict[str, Prediction] = {}
+_asked: dict[str, str] = {}  # the unit that a prediction was asked for in
+_measured: dict[str, tuple[float, str]] = {}
 
 
 def predict(name: str, value: float | EllipsisType | None, unit: str = "") -> None:
@@ -73,6 +77,7 @@ def predict(name: str, value: float | EllipsisType | None, unit: str = "") -> No
     """
     _check_order(name, value, unit)
     _check_unit(unit)
+    _asked[name] = unit
     if value is None or value is ...:
         _made.pop(name, None)
         asked = f"{name}: ? {unit}".rstrip()
@@ -82,6 +87,7 @@ def predict(name: str, value: float | EllipsisType | None, unit: str = "") -> No
         raise ValueError(f"value must be a number >= 0, got {value!r}; what do you expect to be measured?")
     _made[name] = Prediction(name, value, unit)
     print(f"you predict  {_made[name]}")
+    progress.note("prediction", name, said=f"{_number(value)} {unit}".rstrip())
 
 
 def _check_order(name: object, value: object, unit: object) -> None:
@@ -126,8 +132,11 @@ def prediction(name: str) -> float | None:
     return None if made is None else made.value * made.factor
 
 
-def compare(name: str, measured: float) -> None:
+def compare(name: str, measured: float, unit: str = "") -> None:
     """Print the prediction beside what was `measured` (bytes, seconds or its own unit); ignore this cell's output.
+
+    `unit` is the one to print the measured value in where the prediction has none; it defaults to the one that was
+    asked for.
 
     >>> predict("peak", 120, "MB")
     you predict  peak: 120 MB
@@ -135,14 +144,46 @@ def compare(name: str, measured: float) -> None:
     peak: you said 120 MB, measured 480 MB, 4.0 times your number
     >>> compare("calls", 3)
     calls: measured 3 (you made no prediction)
+    >>> predict("size", 100)
+    you predict  size: 100
+    >>> compare("size", 480e6, "MB")
+    size: you said 100 of what? measured 480 MB; write predict("size", 100, "MB")
     """
+    print(_compared(name, measured, unit))
+
+
+def recap() -> None:
+    """Print once more what the reader said and what was measured, in the order of the notebook; ignore the output."""
+    for name, (measured, unit) in _measured.items():
+        print(_compared(name, measured, unit))
+    open_still = [name for name in _made if name not in _measured]
+    for name in open_still:
+        print(f"{_made[name]}: not compared with a measurement yet")
+    if not _measured and not open_still:
+        print("no prediction was made, and none compared")
+
+
+def _compared(name: str, measured: float, unit: str) -> str:
+    """Return the sentence, and keep what was measured."""
     made = _made.get(name)
+    unit = (made.unit if made else "") or unit or _asked.get(name, "")
+    _measured[name] = (measured, unit)
+    got = f"{_number(measured / _factor(unit))} {unit}".rstrip()
+    progress.note("measured", name, got=got)
     if made is None:
-        print(f"{name}: measured {_number(measured)} (you made no prediction)")
-        return
-    said, got = (f"{_number(v)} {made.unit}".rstrip() for v in (made.value, measured / made.factor))
+        near = difflib.get_close_matches(name, _made, n=1)
+        hint = f"; did you mean {name!r} by {near[0]!r}?" if near and near[0] not in _measured else ""
+        return f"{name}: measured {got} (you made no prediction{hint})"
+    said = f"{_number(made.value)} {made.unit}".rstrip()
+    if made.unit != unit:
+        again = f'predict("{name}", {_number(made.value)}, "{unit}")'
+        return f"{name}: you said {said} of what? measured {got}; write {again}"
     times = f", {measured / made.factor / made.value:.1f} times your number" if made.value else ""
-    print(f"{name}: you said {said}, measured {got}{times}")
+    return f"{name}: you said {said}, measured {got}{times}"
+
+
+def _factor(unit: str) -> float:
+    return _FACTORS.get(unit.removesuffix("/s"), 1.0)
 
 
 def _number(value: float) -> str:

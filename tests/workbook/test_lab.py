@@ -20,53 +20,94 @@ from arion_lib.setup.environment import ROOT
 from arion_lib.workbook import lab, notebooks
 
 
-def test_the_number_is_ours_and_jupyterlabs_arguments_are_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    commands: list[list[str]] = []
-    monkeypatch.setattr(lab, "become", lambda command: commands.append(command) or 0)
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]:
+    """The command lines that `lab` would have become, in a clone of its own."""
+    became: list[list[str]] = []
+    monkeypatch.setattr(lab, "become", lambda command: became.append(command) or 0)
+    monkeypatch.setattr(lab, "ROOT", tmp_path)
     monkeypatch.setenv("JUPYTER_CONFIG_PATH", "mine")
+    return became
+
+
+def page(command: list[str]) -> str:
+    return next(word for word in command if "default_url" in word).partition("/lab/tree/")[2]
+
+
+def test_the_number_is_ours_and_jupyterlabs_arguments_are_handed_on(commands: list[list[str]]) -> None:
     assert lab.run(["1", "--no-browser", "--port", "9000"]) == 0
     assert commands[0][-3:] == ["--no-browser", "--port", "9000"]
-    assert any(word.startswith("--LabApp.default_url=/lab/tree/1_") for word in commands[0])
+    assert page(commands[0]).startswith("work/1_")
     assert os.environ["JUPYTER_CONFIG_PATH"] == os.pathsep.join([str(lab.SETTINGS), "mine"])
     assert lab.run(["--port", "9000"]) == 0  # 9000 is the port's, not a notebook's number
-    assert not any("default_url" in word for word in commands[1])
+    assert page(commands[1]) == "work/START.md"
 
 
-def test_an_unknown_number_is_refused_before_anything_starts(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_number_is_refused_before_anything_starts(
+    capsys: pytest.CaptureFixture[str], commands: list[list[str]], tmp_path: Path
+) -> None:
     with pytest.raises(SystemExit) as refused:
         lab.run(["99"])
     assert refused.value.code == 2
     assert "N must be one of 1" in capsys.readouterr().err
+    assert not commands
+    assert not list(tmp_path.iterdir())
 
 
-def test_learner_opens_a_copy_of_ones_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    commands: list[list[str]] = []
-    monkeypatch.setattr(lab, "become", lambda command: commands.append(command) or 0)
-    monkeypatch.setattr(lab, "ROOT", tmp_path)
-    assert lab.run(["1", "--learner"]) == 0
-    assert f"--ServerApp.root_dir={tmp_path / 'work'}" in commands[0]
-    assert [path.name for path in (tmp_path / "work").iterdir()] == [notebooks.select(["1"])[0].name]
+def test_lab_opens_the_learners_own_copies_with_the_clone_as_root(commands: list[list[str]], tmp_path: Path) -> None:
+    assert lab.run([]) == 0
+    assert f"--ServerApp.root_dir={tmp_path}" in commands[0]
+    assert page(commands[0]) == "work/START.md"
+    names = {path.name for path in (tmp_path / "work").iterdir()}
+    assert {path.name for path in notebooks.select([])} < names
+    assert "START.md" in names
+
+
+def test_teach_opens_the_complete_notebooks_and_writes_nothing(
+    commands: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lab, "ROOT", ROOT)
+    assert lab.run(["--teach", "2"]) == 0
+    assert f"--ServerApp.root_dir={ROOT}" in commands[0]
+    assert page(commands[0]) == f"notebooks/{notebooks.select(['2'])[0].name}"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_in_keeps_the_copies_in_a_folder_of_ones_own(
+    inside: bool, commands: list[list[str]], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path / "my course" if inside else tmp_path_factory.mktemp("elsewhere")
+    assert lab.run(["3", "--in", str(folder), "--no-browser"]) == 0
+    name = notebooks.select(["3"])[0].name
+    assert (folder / name).exists()
+    assert f"--ServerApp.root_dir={tmp_path if inside else folder}" in commands[0]
+    assert page(commands[0]) == (f"my%20course/{name}" if inside else name)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals to a process group are POSIX")
 def test_the_real_jupyterlab_serves_quietly_and_ctrl_c_ends_it_and_its_kernels(no_leaks: None, tmp_path: Path) -> None:
     environment = {**os.environ, "JUPYTER_RUNTIME_DIR": str(tmp_path), "JUPYTER_DATA_DIR": str(tmp_path)}
-    command = [sys.executable, "-m", "arion_lib", "lab", "--no-browser"]
+    folder = tmp_path / "mine"
+    command = [sys.executable, "-m", "arion_lib", "lab", "--in", str(folder), "--no-browser"]
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as server:
         try:
             base, token = address(server)
             until_it_listens(server, base)
-            page = request(f"{base}/lab?token={token}")
-            assert "<title>JupyterLab</title>" in page
+            assert "<title>JupyterLab</title>" in request(f"{base}/lab?token={token}")
             notice = json.loads(
                 request(f"{base}/lab/api/settings/@jupyterlab/apputils-extension:notification?token={token}")
             )
             assert notice["schema"]["properties"]["fetchNews"]["default"] == "false"
             assert notice["schema"]["properties"]["checkForUpdates"]["default"] is False
-            names = [entry["name"] for entry in json.loads(request(f"{base}/api/contents?token={token}"))["content"]]
-            assert notebooks.select(["1"])[0].name in names
+            contents = json.loads(request(f"{base}/api/contents?token={token}"))["content"]
+            assert notebooks.select(["1"])[0].name in [entry["name"] for entry in contents]
+            viewers = json.loads(
+                request(f"{base}/lab/api/settings/@jupyterlab/docmanager-extension:plugin?token={token}")
+            )
+            assert viewers["schema"]["properties"]["defaultViewers"]["default"] == {"markdown": "Markdown Preview"}
             request(f"{base}/api/kernels?token={token}", b'{"name": "python3"}')
             kernels = psutil.Process(server.pid).children(recursive=True)
             assert kernels

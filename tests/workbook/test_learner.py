@@ -11,7 +11,7 @@ import nbclient
 import nbformat
 import pytest
 
-from arion_lib.workbook import learner
+from arion_lib.workbook import copies, learner
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("[0-9]_*.ipynb"))
 
@@ -101,33 +101,6 @@ def test_the_view_of_a_view_is_the_same() -> None:
     assert learner.view(once) == once
 
 
-def test_a_learners_file_is_never_overwritten(tmp_path: Path) -> None:
-    source = tmp_path / "1_x.ipynb"
-    source.write_text(json.dumps(notebook(code(SOLVED))), "utf-8")
-    assert learner.write(source, tmp_path / "work").startswith("written")
-    mine = tmp_path / "work" / "1_x.ipynb"
-    mine.write_text("my work", "utf-8")
-    assert "--to DIR" in learner.write(source, tmp_path / "work")
-    assert mine.read_text("utf-8") == "my work"
-
-
-def test_the_command_writes_every_notebook_and_refuses_a_wrong_number(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "3_x.ipynb").write_text(json.dumps(notebook(code("1"))), "utf-8")
-    monkeypatch.setattr(learner, "_folder", lambda: tmp_path)
-    assert learner.run(["--to", str(tmp_path / "work")]) == 0
-    assert capsys.readouterr().out.startswith("written")
-    with pytest.raises(SystemExit) as caught:
-        learner.run(["4"])
-    assert caught.value.code == 2
-    assert "number must be one of 3, got 4" in capsys.readouterr().err
-    with pytest.raises(SystemExit) as caught:
-        learner.run(["--help"])
-    assert caught.value.code == 0
-    assert "example: python -m arion_lib learner 1" in capsys.readouterr().out
-
-
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_no_line_of_an_answer_is_in_the_learners_copy(path: Path) -> None:
     original = json.loads(path.read_text("utf-8"))
@@ -150,7 +123,7 @@ async def _executed(paths: list[Path], folder: Path) -> dict[Path, Any]:
     two = asyncio.Semaphore(2)
 
     async def one(path: Path) -> Any:
-        learner.write(path, folder)
+        copies.write(path, folder)
         book = nbformat.read(folder / path.name, as_version=4)
         client = nbclient.NotebookClient(book, timeout=120, resources={"metadata": {"path": str(folder)}})
         async with two:

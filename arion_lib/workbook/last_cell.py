@@ -1,0 +1,48 @@
+"""Was the answer that is judged the one the reader sees? A cell with a syntax error leaves the old one in place.
+
+Idea        IPython tells when a cell has run, and how it ended; the names that failing cells would have defined are
+            kept until a cell that defines them succeeds.
+Invariant   Outside IPython, and for cells that succeed, nothing is said.
+When wrong  A cell that cannot be parsed is searched for `def NAME` and `class NAME` line by line.
+See         arion_lib/workbook/checks.py · tests/workbook/test_last_cell.py
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import Any
+
+_DEFINES = re.compile(r"^(?:async\s+)?(?:def|class)\s+(\w+)", re.MULTILINE)
+_failed: dict[str, str] = {}
+_seen: list[object] = []
+
+
+def failed_to_define(name: str) -> str:
+    """Return a warning where the last cell that defines `name` failed, so that an older definition stands; else ''."""
+    kind = _failed.get(name)
+    return (
+        f"(the cell that defines {name} ended with {kind}: what is judged here is its version before)" if kind else ""
+    )
+
+
+def after(result: Any) -> None:
+    """Take in how a cell ended: IPython's event `post_run_cell`."""
+    error = result.error_before_exec or result.error_in_exec
+    for name in _DEFINES.findall(getattr(result.info, "raw_cell", None) or ""):
+        if error is None:
+            _failed.pop(name, None)
+        elif result.error_before_exec is not None:
+            _failed[name] = type(error).__name__  # nothing of the cell ran
+
+
+def watch() -> None:
+    """Listen to the IPython shell of this process where there is one; once."""
+    module = sys.modules.get("IPython")
+    shell = module.get_ipython() if module is not None else None
+    if shell is not None and shell not in _seen:
+        _seen.append(shell)
+        shell.events.register("post_run_cell", after)
+
+
+watch()

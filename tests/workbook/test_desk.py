@@ -1,0 +1,60 @@
+"""The learner's folder: copies, a start page, and how far they are."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from arion_lib.workbook import catalogue, desk, notebooks, progress
+
+
+def test_the_command_writes_every_notebook_and_refuses_a_wrong_number(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert desk.run(["--to", str(tmp_path / "work")]) == 0
+    assert capsys.readouterr().out.count("written") == len(notebooks.select([]))
+    assert {path.name for path in (tmp_path / "work").iterdir()} == {
+        *(path.name for path in notebooks.select([])),
+        desk.START,
+        progress.FILE,
+    }
+    with pytest.raises(SystemExit) as caught:
+        desk.run(["9", "--to", str(tmp_path)])
+    assert caught.value.code == 2
+    assert "N must be one of 1, 2, 3, 4, 5, got '9'" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as caught:
+        desk.run(["--help"])
+    assert caught.value.code == 0
+    assert "example: python -m arion_lib learner 1" in capsys.readouterr().out
+
+
+def test_the_status_counts_exercises_that_were_right_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    progress.begin(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for mark in ("todo", "no", "ok", "no"):
+        progress.note("check", "1.1", mark=mark)
+    progress.note("check", "4.1", mark="no")
+    assert desk.run(["--status", "--to", str(tmp_path)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    count = len(desk.exercises_in(notebooks.select(["1"])[0]))
+    assert said[0] == f"1_streaming_pipeline: 1 of {count} exercises"
+    assert said[1] == "  [ ok ] 1.1  3 tries"
+    assert "  [ no ] 4.1  1 try" in said
+    assert list(tmp_path.iterdir()) == [tmp_path / progress.FILE]
+
+
+def test_every_exercise_of_the_catalogue_is_checked_in_its_notebook() -> None:
+    found = [name for path in notebooks.select([]) for name in desk.exercises_in(path)]
+    assert sorted(found) == sorted(exercise.id for exercise in catalogue.every())
+
+
+def test_the_start_page_links_to_every_notebook() -> None:
+    page = (notebooks.FOLDER / desk.START).read_text("utf-8")
+    links = re.findall(r"\]\(([^)]+)\)", page)
+    assert links == [path.name for path in notebooks.select([])]
+    assert json.dumps(page)
