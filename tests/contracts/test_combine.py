@@ -133,7 +133,7 @@ def test_a_django_model_keeps_a_contract() -> None:
         label = models.CharField(max_length=10)
 
         class Meta:
-            app_label = "shop"
+            app_label = __name__.rpartition(".")[2]
 
         def price(self, count):  # type: ignore[no-untyped-def]
             return count
@@ -146,7 +146,7 @@ def test_a_django_model_keeps_a_contract() -> None:
 
         class Broken(Labelled, models.Model, metaclass=combine(Labelled, models.Model)):
             class Meta:
-                app_label = "shop"
+                app_label = __name__.rpartition(".")[2]
 
             def price(self, count: int) -> int:
                 return count
