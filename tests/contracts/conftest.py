@@ -45,7 +45,8 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Mod
     wanted = file_path.suffix == ".py" and file_path.stem.startswith("test_")
     if not wanted or FUTURE not in file_path.read_text(encoding="utf-8").splitlines():
         return None
-    return EvaluatedModule.from_parent(parent, path=file_path, name=f"{file_path.name}[evaluated]")
+    name = f"{file_path.name}[evaluated]"
+    return EvaluatedModule.from_parent(parent, path=file_path, name=name, nodeid=f"{parent.nodeid}/{name}")
 
 
 @pytest.fixture
