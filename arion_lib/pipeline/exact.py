@@ -21,6 +21,9 @@ DIGITS = 10_000
 _EXACT = Context(prec=2 * DIGITS + 1_000, Emax=10 * DIGITS, Emin=-10 * DIGITS, traps=[Inexact])
 _INT64 = 1 << 63
 _BIGGEST_INT = 10**DIGITS
+KEY_LIMIT = 2_000
+"""Bytes of an encoded key, at most: PostgreSQL's index takes no entry of more than a third of a page, 2,704 bytes."""
+
 _KEY_TYPES = (str, int, float, bool, type(None))
 _write_json = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -157,7 +160,7 @@ def encode_key(key: Key) -> str:
     Raises
     ------
     ValueError
-        It is not a tuple of str, int, float, bool and None.
+        It is not a tuple of str, int, float, bool and None, or has more than KEY_LIMIT bytes in this form.
 
     >>> encode_key((1, 1.0, "1", True, None)), encode_key(("é",))
     ('[1,1.0,"1",true,null]', '["\\\\u00e9"]')
@@ -167,9 +170,31 @@ def encode_key(key: Key) -> str:
     if 0.0 in key:
         key = tuple(0.0 if type(part) is float and part == 0.0 else part for part in key)
     try:
-        return _write_json(key)
+        text = _write_json(key)
     except ValueError as error:  # an int of more than 4,300 digits
         raise ValueError("a key must not hold an int of more than 4,300 digits") from error
+    if len(text) > KEY_LIMIT:
+        raise ValueError(
+            f"a group's key must have at most {KEY_LIMIT} bytes as JSON in ASCII, got {len(text)}: {text:.60}..."
+        )
+    return text
+
+
+def check_key(key: Key) -> None:
+    """Refuse a key that `encode_key` would refuse. Cost: a look at the lengths, where they leave no doubt.
+
+    >>> check_key(("paid", None))
+    """
+    if _longest(key) > KEY_LIMIT:
+        encode_key(key)
+
+
+def _longest(key: Key) -> int:
+    """Return a length that the encoded key cannot pass: an escaped character takes 6 bytes, a pair of them 12."""
+    return 2 + sum(
+        (3 + 12 * len(part)) if isinstance(part, str) else (8 + part.bit_length()) if isinstance(part, int) else 32
+        for part in key
+    )
 
 
 def decode_key(text: str) -> Key:

@@ -17,7 +17,7 @@ from itertools import islice, repeat
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from arion_lib.pipeline.batch import Aggregate, DeadLetter, Key, Number, Record
-from arion_lib.pipeline.exact import add, check_number, greatest, least, merge
+from arion_lib.pipeline.exact import add, check_key, check_number, greatest, least, merge
 from arion_lib.pipeline.projection import fast_getter, getter
 from arion_lib.pipeline.verdict import dead_letter, encode
 from arion_lib.pipeline.windows import Window
@@ -132,6 +132,8 @@ class Groups:
             self._fast[kind] = self._readers(lambda path: fast_getter(path, kind))
         try:
             buckets = _collect(records, *self._fast[kind])
+            for key in buckets or ():
+                check_key(key)
         except (AttributeError, KeyError, TypeError, ValueError):
             buckets = None  # a field is missing, say; nothing was counted yet
         return self._collect_one_by_one(records) if buckets is None else buckets
@@ -153,6 +155,7 @@ class Groups:
         for part, name in zip(key, self.keys, strict=True):
             if type(part) not in _PLAIN_KEYS | _LOOSE_KEYS:
                 raise ValueError(f"{name} must be a string, a number, a boolean or null, got {part!r:.80}")
+        check_key(key)
         value = read(record) if read else None
         if type(value) not in _NUMBERS:
             raise ValueError(f"{self.field} must be a number or null, got {value!r:.80}")

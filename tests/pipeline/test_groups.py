@@ -11,6 +11,7 @@ from functools import reduce
 from operator import add
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -204,3 +205,14 @@ def test_the_mean_is_that_of_the_values_whatever_records_lack_one(figure: Figure
     assert {key: part.count for key, part in found.items()} == {("a",): 4, ("b",): 1}
     # The control: a count of all records is no divisor for the mean.
     assert mean(found["a",].sum, found["a",].count) == 7.5
+
+
+@pytest.mark.parametrize("kind", [dict, projection(keys=["t"])])
+def test_a_record_whose_key_no_index_takes_is_a_dead_letter_and_the_others_are_counted(kind: Any) -> None:
+    groups = Groups(["t"])
+    values = ["a", "b" * 4_000, "a", "😀" * 200, None, "c" * 1_990, 10**700]
+    groups.add([msgspec.convert({"t": value}, kind) for value in values])
+    assert {key[0]: part.count for key, part in groups.take().items()} == {"a": 2, None: 1, "c" * 1_990: 1, 10**700: 1}
+    letters = groups.take_dead()
+    assert [letter.record for letter in letters] == [2, 4]
+    assert all("at most 2000 bytes" in letter.reason for letter in letters)
