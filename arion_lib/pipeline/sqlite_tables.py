@@ -17,7 +17,7 @@ from arion_lib.pipeline.batch import Delivery, Number
 from arion_lib.pipeline.exact import Stored, add, decode_number, encode_number, greatest, least
 from arion_lib.pipeline.plan import Plan, reached
 
-IDENTITY = (0x4172696F, 2)
+IDENTITY = (0x4172696F, 3)
 """SQLite files carry a number of the application that made them ("Ario"), and of its version."""
 
 STREAM_BITS = 40
@@ -48,7 +48,8 @@ UPGRADES = {
 ALTER TABLE groups ADD COLUMN valued INTEGER;
 ALTER TABLE deliveries ADD COLUMN length INTEGER;
 ALTER TABLE deliveries ADD COLUMN crc INTEGER
-"""
+""",
+    2: "UPDATE deliveries SET length = NULL, crc = NULL WHERE length > 65536",  # summed over samples of the body
 }
 """What makes a file of that version one of the next. Columns are added at the end: the order is that of `SCHEMA`."""
 

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from arion_lib.pipeline.batch import Aggregate, Batch, DeadLetter, Delivery, Key
-from arion_lib.pipeline.exact import merge
+from arion_lib.pipeline.exact import KEY_LIMIT, encode_key, merge
 from arion_lib.pipeline.fingerprint import Fingerprint
 from arion_lib.pipeline.groups import Groups, merge_all
 from arion_lib.pipeline.means import mean
@@ -251,10 +251,10 @@ def test_a_database_of_the_older_layout_is_brought_up_to_date_with_all_it_holds(
         assert store.done("s", "d") == Delivery("d", 2, False)
 
 
-@pytest.mark.parametrize("version", [0, 3])
+@pytest.mark.parametrize("version", [0, 4])
 def test_a_database_of_an_unknown_layout_is_refused_with_what_to_do(database: Database, version: int) -> None:
     make_old(database, version)
-    with pytest.raises(StoreBroken, match=rf"version 1 to 2, got version {version}: open it with the library that"):
+    with pytest.raises(StoreBroken, match=rf"version 1 to 3, got version {version}: open it with the library that"):
         database.open()
 
 
@@ -726,3 +726,41 @@ def test_an_unknown_scheme_is_refused_without_its_password() -> None:
     with pytest.raises(ValueError, match=r"a store's URL must be sqlite:///path or postgresql://") as error:
         open_store("mysql://ann:hunter2@host/db")
     assert "hunter2" not in str(error.value)
+
+
+def test_a_checksum_over_samples_of_an_older_layout_is_forgotten_not_compared(database: Database) -> None:
+    long, short = Fingerprint(100_000, 5), Fingerprint(100, 6)
+    with database.open() as store:
+        store.commit(
+            Batch("s", deliveries=[Delivery("a", 1, True, fingerprint=long), Delivery("b", 1, True, fingerprint=short)])
+        )
+    make_old(database, 2)
+    with database.open() as store:
+        assert store.done("s", "a") == Delivery("a", 1, True)
+        assert store.done("s", "b") == Delivery("b", 1, True, fingerprint=short)
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "😀"])
+def test_a_key_of_any_text_is_stored_or_refused_before_a_transaction_begins(database: Database, letter: str) -> None:
+    """What random letters make of an index is the case: they cannot be compressed."""
+    draw = random.Random(7)
+    with database.open() as store:
+        for length in (100, 160, 300, 1_000, 1_990, 2_000, 4_000):
+            text = "".join(chr(ord(letter) + draw.randrange(2)) for _ in range(length))
+            groups = {(text,): Aggregate(1)}
+            try:
+                encode_key((text,))
+            except ValueError:
+                with pytest.raises(ValueError, match="must have at most 2000 bytes"):
+                    store.commit(Batch("s", groups=groups))
+            else:
+                store.commit(Batch("s", groups=groups))
+                assert store.results("s")[-1].count == 1
+
+
+def test_the_longest_key_of_letters_that_do_not_compress_fits_the_index(database: Database) -> None:
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+    text = "".join(random.Random(3).choices(alphabet, k=KEY_LIMIT - 4))
+    with database.open() as store:
+        store.commit(Batch("s", groups={(text,): Aggregate(1)}))
+        assert [one.key for one in store.results("s")] == [(text,)]
