@@ -17,11 +17,13 @@ from typing import Any
 from arion_lib.pipeline.batch import Aggregate, Batch, DeadLetter, Delivery, Key, Record
 from arion_lib.pipeline.fingerprint import BodyCheck
 from arion_lib.pipeline.groups import Groups
+from arion_lib.pipeline.plan import ID_LIMIT, storable
 from arion_lib.pipeline.projection import getter, projection
 from arion_lib.pipeline.recipe import Recipe
 from arion_lib.pipeline.stored import Store
 from arion_lib.pipeline.verdict import BAD_RECORD, MAX_RECORD, Decoder, dead_letter, encode, parser, strictly
 
+_BIGGEST_ID = 10**100
 _BYTES = (bytes, bytearray, memoryview)
 
 OpenDecoder = Callable[[Any, int], Decoder]
@@ -223,14 +225,34 @@ class _Rows:
         assert self._id is not None  # noqa: S101
         kept, refused = [], []
         for number, record in zip(_numbers(len(records), seen, dead), records, strict=True):
-            name = self._id(record)
-            if isinstance(name, (str, int)) and not isinstance(name, bool) and 0 < len(str(name)) <= 512:
-                kept.append(record)
-                self._ids.append(str(name))
+            try:
+                self._ids.append(event_id(self._id(record)))
+            except ValueError as error:
+                refused.append(dead_letter(number, 0, error, encode(record)))
             else:
-                reason = f"the event's id must be text or an integer of 1 to 512 characters, got {name!r:.60}"
-                refused.append(dead_letter(number, 0, reason, encode(record)))
+                kept.append(record)
         return kept, refused
+
+
+def event_id(value: object) -> str:
+    """Return what a store keeps of an event's id, so that 7 and "7" stay two ids, as they are two groups.
+
+    Raises ValueError where it is no text or integer of 1 to `ID_LIMIT` characters without NUL.
+
+    >>> event_id("evt_1"), event_id(7), event_id("7")
+    ('evt_1', '7', '"7')
+    """
+    text = value if isinstance(value, str) else ""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _BIGGEST_ID:
+        text = str(value)
+    elif text.startswith('"') or text.removeprefix("-").isdecimal():
+        text = f'"{text}'
+    if not 0 < len(text) <= ID_LIMIT or not storable(text):
+        raise ValueError(
+            f"the event's id must be text or an integer of 1 to {ID_LIMIT} characters, no NUL among them, "
+            f"got {value!r:.60}"
+        )
+    return text
 
 
 class _Sums:

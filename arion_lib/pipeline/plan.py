@@ -225,11 +225,16 @@ def _check_rows(rows: Sequence[bytes]) -> None:
 
 
 def _check_id(what: str, name: str) -> None:
-    if not isinstance(name, str) or not 0 < len(name) <= ID_LIMIT or not _storable(name):
+    if not isinstance(name, str) or not 0 < len(name) <= ID_LIMIT or not storable(name):
         raise ValueError(f"{what} must be 1 to {ID_LIMIT} characters of text, got {name!r:.100}")
 
 
-def _storable(text: str) -> bool:
+def storable(text: str) -> bool:
+    """Return whether every store keeps the text as it is: no NUL, no half of a surrogate pair.
+
+    >>> storable("é"), storable("a\\0"), storable("\\ud800")
+    (True, False, False)
+    """
     return (text.isascii() and "\0" not in text) or (_encodable(text) and "\0" not in text)
 
 
@@ -256,7 +261,7 @@ def _check_letter(letter: DeadLetter) -> None:
         raise ValueError(f"a dead letter's record and offset must be >= 0 and fit 64 bits, got {letter!r:.200}")
     if not isinstance(letter.raw, bytes) or len(letter.raw) > RAW_LIMIT:
         raise ValueError(f"a dead letter must keep at most {RAW_LIMIT} bytes, got {len(letter.raw)}")
-    if not isinstance(letter.reason, str) or not _storable(letter.reason):
+    if not isinstance(letter.reason, str) or not storable(letter.reason):
         raise ValueError(f"a dead letter's reason must be text, got {letter.reason!r:.100}")
 
 

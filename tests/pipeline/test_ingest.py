@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from arion_lib.pipeline.batch import Batch, Delivery
 from arion_lib.pipeline.fingerprint import OtherBody, fingerprint
-from arion_lib.pipeline.ingest import Cut, Intake, Receipt, ingest, row_reader
+from arion_lib.pipeline.ingest import Cut, Intake, Receipt, event_id, ingest, row_reader
 from arion_lib.pipeline.recipe import Recipe
 from arion_lib.pipeline.records import open_decoder
 from arion_lib.pipeline.store import SqliteStore
@@ -276,3 +276,22 @@ def test_a_sum_without_groups_is_one_group_of_all(tmp_path: Path) -> None:
     with SqliteStore(tmp_path / "arion.db") as store:
         ingest([b'{"amount": 2}\n{"amount": 3}\n'], store, "s", Recipe(sum_field="amount"), lines)
         assert [(one.key, one.count, one.sum) for one in store.results("s")] == [((), 2, 5)]
+
+
+def test_an_id_that_no_store_keeps_is_a_dead_letter_and_7_is_not_the_text_7(tmp_path: Path) -> None:
+    ids: list[object] = [7, "7", "a\0b", "-7", -7, '"7', "x" * 513, True, 1.5, "", 10**200, "a"]
+    lined = b"".join(json.dumps({"id": one}).encode() + b"\n" for one in ids)
+    with SqliteStore(tmp_path / "x.db") as store:
+        for receipt in (Receipt(accepted=6, dead=6), Receipt(duplicates=6, dead=6)):
+            assert ingest([lined], store, "s", Recipe(dedupe="id"), lines) == receipt
+        reasons = {letter.letter.reason for letter in store.dead_letters("s")}
+        assert len(reasons) == 6
+        assert all("text or an integer of 1 to 512 characters" in reason for reason in reasons)
+
+
+@given(st.lists(st.integers() | st.text(min_size=1), min_size=2, max_size=2, unique=True))
+def test_two_ids_are_never_kept_as_one(two: list[object]) -> None:
+    try:
+        assert event_id(two[0]) != event_id(two[1])
+    except ValueError:
+        assert any((isinstance(one, str) and ("\0" in one or len(one) > 500)) or isinstance(one, int) for one in two)
