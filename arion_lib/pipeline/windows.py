@@ -13,6 +13,8 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
+import msgspec
+
 from arion_lib.pipeline.batch import Record
 from arion_lib.pipeline.projection import getter, split_path
 
@@ -58,14 +60,14 @@ class Window:
     def _microseconds(self, time: Any) -> int:
         try:
             if isinstance(time, str):
-                time = datetime.fromisoformat(time)
+                time = msgspec.convert(time, datetime)  # RFC 3339, as the decoder of a projection reads it
             if isinstance(time, datetime):
                 return ((time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH) // _MICROSECOND
             if isinstance(time, int) and not isinstance(time, bool):
                 return time * 1_000_000 // self._per_second
             # To the microsecond first: 0.3 is a little less than three tenths, and belongs to the window they start.
             return round(_number(time) * 1_000_000 / self._per_second)
-        except (TypeError, ValueError, OverflowError) as error:
+        except (TypeError, ValueError, OverflowError, msgspec.ValidationError) as error:
             rule = "an ISO 8601 date-time or a number of seconds"
             raise ValueError(f"{self.field} must be {rule}, got {str(time)[:80]!r}") from error
 

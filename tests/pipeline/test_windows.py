@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from arion_lib.pipeline.projection import projection
 from arion_lib.pipeline.windows import Window
 
 moments = st.datetimes(
@@ -55,3 +57,14 @@ def test_a_missing_time_belongs_to_the_window_none() -> None:
 def test_wrong_arguments_are_refused_when_it_is_built(arguments: tuple[str, float]) -> None:
     with pytest.raises(ValueError, match="must be"):
         Window(*arguments)
+
+
+@pytest.mark.parametrize(
+    "time", ["1772123100123", "1772352000123", "20260301T105959", "2026-W09-7", "2026-03-01", "1772352000"]
+)
+def test_a_text_that_a_projection_refuses_is_refused_in_a_dict_too(time: str) -> None:
+    assert datetime.fromisoformat("1772123100123").year == 1772  # the control: milliseconds in another century
+    with pytest.raises(ValueError, match="must be an ISO 8601 date-time"):
+        Window("at", 60)({"at": time})
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(msgspec.json.encode({"at": time}), type=projection(times=["at"]))
