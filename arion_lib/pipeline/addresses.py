@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 _SECRET_QUERY = re.compile(r"(?i)([?&][^=&#]*(?:password|passwd|secret|token|key)[^=&#]*=)[^&#]*")
-_USERINFO = re.compile(r"(?<=://)([^/?#]*)@")  # up to the last @: a password may hold one
+_USERINFO = re.compile(r"(?<=://)(.*)@", re.DOTALL)  # up to the last @: a password may hold @, / and ? too
 _DRIVE = re.compile(r"/?[A-Za-z]:[\\/]")
 
 STREAM_LIMIT = 80
@@ -32,7 +32,7 @@ def scheme(url: str | os.PathLike[str]) -> str:
 
 
 def masked(url: str) -> str:
-    """Return the URL with passwords and secret query values as `***`.
+    """Return the URL with passwords and secret query values as `***`; in doubt it hides more.
 
     >>> masked("amqp://ann:p@ss@host/v"), masked("redis://:pw@h/0"), masked("postgresql://h/d?password=x&a=1")
     ('amqp://ann:***@host/v', 'redis://:***@h/0', 'postgresql://h/d?password=***&a=1')

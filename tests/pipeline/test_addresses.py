@@ -66,3 +66,10 @@ def test_a_stream_that_cannot_be_named_everywhere_is_refused(stream: str) -> Non
 
 def test_a_stream_of_80_bytes_is_welcome() -> None:
     assert checked_stream("é" * 40) == "é" * 40
+
+
+@pytest.mark.parametrize("password", ["a/b", "a?b", "a#b", "a@b", "a:b", "p@ss/w?rd#1", "/", "@"])
+def test_no_password_is_shown_whatever_is_in_it(password: str) -> None:
+    shown = masked(f"postgresql://ann:secret{password}secret@host/db")
+    assert "secret" not in shown
+    assert shown.endswith("@host/db")
