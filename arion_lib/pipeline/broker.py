@@ -9,6 +9,7 @@ See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_broker.p
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import heapq
 import logging
 import os
@@ -16,7 +17,6 @@ import re
 import secrets
 import threading
 import time
-import zlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -99,7 +99,7 @@ class FileBroker:
         self._max_attempts = max_attempts
         self._clock = clock
         self._me = f"{os.getpid():x}{secrets.token_hex(4)}"
-        self._last = 0  # the newest name's time: names of one producer only ever grow
+        self._last = 0  # the newest name's time: names only ever grow, also when the clock goes back
         self._naming = threading.Lock()
         self._taking = threading.Lock()
         self._listed: deque[str] = deque()
@@ -114,6 +114,7 @@ class FileBroker:
             for folder in (self._new, self._ready, self._claimed, self._dead):
                 make_folder(folder)
             self._sweep()
+            self._last = max((int(name[:20]) for name in filter(_NAME.fullmatch, os.listdir(self._ready))), default=0)  # noqa: PTH208
 
     def __repr__(self) -> str:
         return f"FileBroker({str(self.path)!r})"
@@ -253,7 +254,7 @@ class FileBroker:
         """Claim one file, or None when another consumer was quicker or the file is damaged."""
         parsed = _Name.parse(name)
         if parsed is None:
-            return None  # not ours: somebody's note in the folder
+            return None
         deadline = int((self._clock() + self._timeout) * 1_000)
         claimed = f"{parsed.base}.{parsed.attempts + 1}.{deadline}.{int(self._timeout * 1_000)}.{self._me}"
         try:
@@ -328,11 +329,11 @@ class _Name(NamedTuple):
         return cls(base, tag, int(count), int(attempts), int(deadline or 0) / 1_000, int(timeout or 0) / 1_000)
 
 
-_NAME = re.compile(r"(\d{20}-[0-9a-f]+-([0-9a-f]{8})-(\d+))\.(\d+)(?:\.(\d+)\.(\d+)\.[0-9a-f]+)?")
+_NAME = re.compile(r"(\d{20}-[0-9a-f]+-([0-9a-f]{8}|[0-9a-f]{32})-(\d+))\.(\d+)(?:\.(\d+)\.(\d+)\.[0-9a-f]+)?")
 
 
 def _tag(stream: str) -> str:
-    return f"{zlib.crc32(stream.encode()):08x}"
+    return hashlib.blake2b(stream.encode(), digest_size=16).hexdigest()
 
 
 def _expired(name: str, now: float) -> bool:
@@ -342,7 +343,8 @@ def _expired(name: str, now: float) -> bool:
 
 
 def _oldest(folder: Path) -> list[str]:
-    return heapq.nsmallest(_LISTED, os.listdir(folder))  # noqa: PTH208 - names suffice, and there may be many
+    """Return the names of the oldest blocks; a file of somebody else, such as `.DS_Store`, is no block."""
+    return heapq.nsmallest(_LISTED, filter(_NAME.fullmatch, os.listdir(folder)))  # noqa: PTH208 - names suffice
 
 
 def _names(folder: Path) -> list[_Name]:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -473,3 +474,34 @@ def test_the_model_notices_a_queue_that_deletes_when_it_reads() -> None:
             case.every_message_is_in_one_place()
     finally:
         shutil.rmtree(case.path)
+
+
+def test_a_file_of_somebody_else_in_the_queue_is_left_alone_and_does_not_keep_a_claim(tmp_path: Path) -> None:
+    with FileBroker(tmp_path) as broker:
+        for foreign in (".DS_Store", "notes.txt", "00000000000000000000-a-0-0"):
+            (tmp_path / "ready" / foreign).write_bytes(b"theirs")
+        assert broker.claim() is None
+        broker.publish("s", [b"1"])
+        claim = broker.claim()
+        assert claim is not None
+        assert claim.messages == [b"1"]
+        assert sorted(path.name for path in (tmp_path / "ready").iterdir())[0] == ".DS_Store"
+
+
+def test_streams_whose_names_share_a_short_checksum_are_not_mixed(tmp_path: Path) -> None:
+    one, other = "9678pr8r", "1jupnibh"
+    assert zlib.crc32(one.encode()) == zlib.crc32(other.encode())  # the control
+    with FileBroker(tmp_path) as broker:
+        broker.publish(one, [b"1"])
+        broker.publish(other, [b"2"])
+        claims = [broker.claim(limit=10), broker.claim(limit=10)]
+        assert [(claim.stream, list(claim.messages)) for claim in claims if claim] == [(one, [b"1"]), (other, [b"2"])]
+
+
+def test_the_order_is_kept_when_the_clock_goes_back_and_the_producer_is_another(tmp_path: Path) -> None:
+    for number, now in enumerate((1_000.0, 900.0, 950.0)):
+        with FileBroker(tmp_path, clock=lambda now=now: now) as broker:  # type: ignore[misc]
+            broker.publish("s", [b"%d" % number])
+    with FileBroker(tmp_path, clock=lambda: 1_000.0) as broker:
+        claims = [broker.claim() for _ in range(3)]
+        assert [claim.messages for claim in claims if claim] == [[b"0"], [b"1"], [b"2"]]
