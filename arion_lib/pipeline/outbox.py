@@ -106,12 +106,12 @@ class Relay:
         return total
 
     def run(self) -> None:
-        """Publish what comes until `stop` is called; errors of queue and store are logged and tried again."""
+        """Publish what comes until `stop` is called; every error is logged and tried again."""
         while not self._stopping.is_set():
             self._wake.clear()
             try:
                 published = self._round()
-            except (BrokerError, StoreError) as error:
+            except Exception as error:  # noqa: BLE001  the thread's boundary: dead, it would publish nothing any more
                 self._note(error)
                 # Not the wake event: commits go on while the queue is down, and must not hurry the next attempt.
                 self._stopping.wait(pause_after(self._failures, *self._pauses))
@@ -207,7 +207,10 @@ class Relay:
     def _note(self, error: Exception) -> None:
         self._failures += 1
         self._last_error = f"{type(error).__name__}: {error}"
-        log.warning("the outbox waits, attempt %d failed: %s", self._failures, error)
+        foreseen = isinstance(error, (BrokerError, StoreError))
+        log.warning(
+            "the outbox waits, attempt %d failed: %s", self._failures, error, exc_info=None if foreseen else error
+        )
 
 
 def pause_after(failures: int, first: float, longest: float, draw: Callable[[], float] = random.random) -> float:

@@ -15,6 +15,7 @@ import pytest
 from arion_lib.pipeline.addresses import local_url
 from arion_lib.pipeline.batch import Batch
 from arion_lib.pipeline.broker import FileBroker, open_broker
+from arion_lib.pipeline.frames import TornBlock
 from arion_lib.pipeline.outbox import Relay, pause_after
 from arion_lib.pipeline.queued import Broker, BrokerDown
 from arion_lib.pipeline.store import SqliteStore
@@ -267,3 +268,19 @@ def test_the_relay_counts_every_message_that_it_published(store: SqliteStore, fl
         messages = fill(store, first, 3)
         assert relay.drain() == len(messages)
     assert relay.status().published == 3 * len(messages)
+
+
+def test_no_error_ends_the_thread_that_publishes(no_leaks: None, store: SqliteStore, flaky: Flaky) -> None:
+    expected = fill(store, 0, 2)
+    errors = iter([TornBlock("a bit has changed"), MemoryError(), AssertionError("a bug")])
+    real = flaky.publish
+
+    def publish(stream: str, messages: Sequence[bytes]) -> None:
+        for error in errors:
+            raise error
+        real(stream, messages)
+
+    flaky.publish = publish  # type: ignore[method-assign]
+    with Relay(store, flaky, first_pause=0.001, longest_pause=0.01) as relay:
+        assert received(flaky, 4) == expected
+        assert relay.status().running
