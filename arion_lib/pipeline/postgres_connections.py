@@ -19,6 +19,11 @@ from arion_lib.pipeline.stored import StoreBusy, StoreDown, StoreError, StoreFul
 if TYPE_CHECKING:
     import psycopg
 
+_SETTINGS = (
+    "SET synchronous_commit = on",
+    "SET default_transaction_isolation = 'read committed'",  # a lock that was waited for shows what was committed
+    "SET client_encoding = 'UTF8'",
+)
 _READERS = 4
 """Read connections that are kept open; more are opened for a moment when more threads read at once."""
 
@@ -48,8 +53,7 @@ class PostgresConnections:
         try:
             self._must_be_open()
             with self._translated():
-                if self._writer is None or self._writer.closed:
-                    self._writer = self._connect()
+                self._writer = self._alive(self._writer)
                 with self._writer.transaction():
                     yield self._writer
         finally:
@@ -61,9 +65,10 @@ class PostgresConnections:
         self._must_be_open()
         with self._translated():
             try:
-                db = self.idle.pop()
+                idle = self.idle.pop()
             except IndexError:
-                db = self._connect()
+                idle = None
+            db = self._alive(idle)
             try:
                 yield db
             finally:
@@ -84,6 +89,18 @@ class PostgresConnections:
 
     # -- how
 
+    def _alive(self, db: psycopg.Connection[Any] | None) -> psycopg.Connection[Any]:
+        """Return the connection if the server still answers on it, or a new one: many end what was idle for long.
+
+        Asked before anything is written: later nobody could say whether a statement that got no answer took place.
+        """
+        if db is not None and not db.closed:
+            with contextlib.suppress(_client().OperationalError):
+                db.execute("SELECT 1")
+                return db
+            db.close()
+        return self._connect()
+
     def _connect(self) -> psycopg.Connection[Any]:
         db: psycopg.Connection[Any] = _client().connect(
             self._url, autocommit=True, connect_timeout=max(2, round(self._busy_timeout))
@@ -92,7 +109,9 @@ class PostgresConnections:
             db.execute(
                 "SELECT set_config('lock_timeout', %s, false)", (f"{max(1, round(self._busy_timeout * 1_000))}ms",)
             )
-            db.execute("SET synchronous_commit = on")
+            # What the promises stand on is not left to the settings of a database or a role.
+            for setting in _SETTINGS:
+                db.execute(setting)
         except BaseException:
             db.close()
             raise

@@ -21,7 +21,7 @@ from arion_lib.pipeline.stored import StoreBroken
 if TYPE_CHECKING:
     import psycopg
 
-_VERSION = 2
+_VERSION = 3
 _MAKING = 0x4172696F  # the advisory lock under which the tables are made
 
 SCHEMA = """
@@ -51,7 +51,8 @@ _UPGRADES = {
     1: """
 ALTER TABLE groups ADD COLUMN valued bigint;
 ALTER TABLE deliveries ADD COLUMN length bigint, ADD COLUMN crc bigint
-"""
+""",
+    2: "UPDATE deliveries SET length = NULL, crc = NULL WHERE length > 65536",  # summed over samples of the body
 }
 """What makes tables of that version those of the next."""
 TABLES = ("streams", "rows", "dead", "groups", "deliveries", "seen", "outbox")
@@ -140,18 +141,23 @@ def make_tables(db: psycopg.Connection[Any], where: str) -> None:
     Raises
     ------
     StoreBroken
-        There are tables of somebody else, or of a newer version.
+        There are tables of somebody else, or of a newer version, or the database cannot keep every text.
     """
+    [encoding] = db.execute("SHOW server_encoding").fetchone() or ("",)
+    if encoding != "UTF8":
+        raise StoreBroken(f"{where} must be a database in UTF8, got {encoding}: CREATE DATABASE ... ENCODING 'UTF8'")
     db.execute("SELECT pg_advisory_xact_lock(%s)", (_MAKING,))
-    theirs = "SELECT to_regclass('pipeline_version') IS NULL AND to_regclass('rows') IS NOT NULL"
-    if db.execute(theirs).fetchone() == (True,):
-        raise StoreBroken(f"the schema of {where} has a table 'rows' of somebody else: use another schema")
+    [ours] = db.execute("SELECT to_regclass('pipeline_version') IS NOT NULL").fetchone() or (False,)
+    names = [*TABLES, "outbox_waiting"]
+    theirs = "SELECT name FROM unnest(%s::text[]) AS names (name) WHERE to_regclass(quote_ident(name)) IS NOT NULL"
+    if not ours and (found := db.execute(theirs, (names,)).fetchone()):
+        raise StoreBroken(f"the schema of {where} has a table {found[0]!r} of somebody else: use another schema")
     db.execute(SCHEMA)
-    found = db.execute("SELECT version FROM pipeline_version").fetchone()
-    if found is None:
+    version = db.execute("SELECT version FROM pipeline_version").fetchone()
+    if version is None:
         db.execute("INSERT INTO pipeline_version VALUES (%s)", (_VERSION,))
     else:
-        _upgrade(db, found[0], where)
+        _upgrade(db, version[0], where)
 
 
 def _upgrade(db: psycopg.Connection[Any], version: int, where: str) -> None:

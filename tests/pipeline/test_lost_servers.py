@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -126,5 +129,64 @@ def test_a_schema_of_somebody_else_is_refused_and_left_alone(no_leaks: None, pos
 def test_a_store_of_another_version_is_refused(postgres_schema: str) -> None:
     with PostgresStore(postgres_schema) as store, store._connections.transaction() as db:
         db.execute("UPDATE pipeline_version SET version = 99")
-    with pytest.raises(StoreBroken, match="must hold a pipeline store of version 1 to 2, got version 99"):
+    with pytest.raises(StoreBroken, match="must hold a pipeline store of version 1 to 3, got version 99"):
         PostgresStore(postgres_schema)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("table", ["groups", "seen", "outbox", "dead"])
+def test_any_table_of_ours_that_is_there_already_is_somebody_elses(
+    no_leaks: None, postgres_schema: str, table: str
+) -> None:
+    import psycopg
+
+    with psycopg.connect(postgres_schema, autocommit=True) as theirs:
+        theirs.execute(f"CREATE TABLE {table} (theirs text)")  # type: ignore[arg-type]
+        with pytest.raises(StoreBroken, match=f"has a table '{table}' of somebody else"):
+            PostgresStore(postgres_schema)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_a_database_that_cannot_keep_every_text_is_refused_when_it_is_opened(
+    no_leaks: None, postgres_url: str, encoding: str
+) -> None:
+    import psycopg
+
+    name = f"arion_{encoding.lower()}_{uuid.uuid4().hex[:8]}"
+    with psycopg.connect(postgres_url, autocommit=True) as admin:
+        made = f"CREATE DATABASE {name} ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+        admin.execute(made)  # type: ignore[arg-type]
+        try:
+            url = urlsplit(postgres_url)._replace(path=f"/{name}", query="").geturl()
+            with pytest.raises(StoreBroken, match=f"must be a database in UTF8, got {encoding}"):
+                PostgresStore(url)
+        finally:
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]
+
+
+@pytest.mark.postgres
+def test_a_connection_that_the_server_ended_while_it_was_idle_is_opened_anew_and_nobody_is_told(
+    no_leaks: None, postgres_schema: str
+) -> None:
+    import psycopg
+
+    with PostgresStore(postgres_schema) as store, psycopg.connect(postgres_schema, autocommit=True) as admin:
+        for number in range(3):
+            store.commit(Batch("s", [b"{}"]))
+            assert len(store.rows("s")) == number + 1
+            for db in (store._connections._writer, *store._connections.idle):
+                assert db is not None
+                killed = "SELECT pg_terminate_backend(%s, 5000)"
+                assert admin.execute(killed, (db.info.backend_pid,)).fetchone() == (True,)
+
+
+@pytest.mark.postgres
+def test_a_commit_sees_what_it_waited_for_whatever_isolation_the_database_prefers(
+    no_leaks: None, postgres_schema: str
+) -> None:
+    url = f"{postgres_schema}%20-c%20default_transaction_isolation%3Dserializable"
+    with PostgresStore(url) as one, PostgresStore(url) as other, ThreadPoolExecutor(2) as pool:
+        for _ in range(20):
+            list(pool.map(lambda store: store.commit(Batch("s", [b"{}"])), (one, other)))
+        assert one.status().rows == 40
