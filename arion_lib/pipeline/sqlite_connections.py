@@ -57,6 +57,8 @@ class SqliteConnections:
         self._closed = False
         with self._translated():
             self.writer = self._connect()
+            opened = self.path.stat()
+            self._inode = (opened.st_dev, opened.st_ino)
             try:
                 self._check_owner(identity, min(upgrades, default=identity[1]))
                 self._configure(max_bytes)
@@ -72,6 +74,7 @@ class SqliteConnections:
             raise StoreBusy(f"{self.path} was written by other threads for {self._busy_timeout} s: try again later")
         try:
             self._must_be_open()
+            self._must_be_there()
             with self._translated(), self._synchronous(durable):
                 self.writer.execute("BEGIN IMMEDIATE")
                 try:
@@ -88,6 +91,7 @@ class SqliteConnections:
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Lend a reading connection; all that is read with it comes from one moment."""
         self._must_be_open()
+        self._must_be_there()
         with self._translated():
             try:
                 db = self.idle.pop()
@@ -177,6 +181,15 @@ class SqliteConnections:
             yield
         finally:
             self.writer.execute("PRAGMA synchronous = FULL")
+
+    def _must_be_there(self) -> None:
+        """Refuse to use a file that was removed or replaced: what is written there is gone once it is closed."""
+        try:
+            now = self.path.stat()
+        except OSError as error:
+            raise StoreBroken(f"{self.path} must stay where it is, got {error.strerror}: put it back") from error
+        if (now.st_dev, now.st_ino) != self._inode:
+            raise StoreBroken(f"{self.path} must stay the file that was opened, got another: put it back, restart")
 
     def _must_be_open(self) -> None:
         if self._closed:

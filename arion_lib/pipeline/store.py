@@ -203,11 +203,11 @@ class SqliteStore(GroupCommit):
         return StoreStatus(streams, rows, dead, entries, messages, age, size)
 
     def ping(self) -> None:
-        """Raise a `StoreError` unless the database can be read and a write lock can be had."""
+        """Raise a `StoreError` unless the database can be read and written: a page is, and reaches the disk."""
         with self._connections.reading() as db:
             db.execute("SELECT count(*) FROM streams").fetchone()
-        with self._connections.transaction():
-            pass
+        with self._connections.transaction() as db:
+            db.execute(f"PRAGMA user_version = {IDENTITY[1]}")
 
     def close(self) -> None:
         """Fold the write-ahead log into the database and close the files; a second call does nothing."""

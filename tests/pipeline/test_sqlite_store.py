@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import subprocess
 import sys
@@ -233,3 +234,31 @@ def test_a_batch_may_be_committed_again_after_any_error(tmp_path: Path) -> None:
         assert store.rows("new") == store.results("new") == []
         store.commit(batch)
         assert [row.body for row in store.rows("new")] == ROWS[:1]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows lets nobody remove an open file")
+@pytest.mark.parametrize("moved", ["removed", "replaced"])
+def test_nothing_is_accepted_into_a_file_that_is_not_there_any_more(tmp_path: Path, moved: str) -> None:
+    path = tmp_path / "s.db"
+    with SqliteStore(path) as store:
+        store.commit(Batch("s", ROWS[:1]))
+        path.rename(tmp_path / "away.db")
+        if moved == "replaced":
+            path.write_bytes(b"")
+        for call in (store.ping, lambda: store.commit(Batch("s", ROWS[:1]))):
+            with pytest.raises(StoreBroken, match="must stay"):
+                call()
+
+
+def test_a_ping_writes_a_page_and_so_finds_a_disk_that_is_full(tmp_path: Path) -> None:
+    with SqliteStore(tmp_path / "s.db") as store, contextlib.closing(sqlite3.connect(store.path)) as other:
+
+        def version() -> int:
+            return int(other.execute("PRAGMA data_version").fetchone()[0])
+
+        before = version()
+        with store._connections.transaction():
+            pass
+        assert version() == before  # the control: an empty transaction writes nothing
+        store.ping()
+        assert version() != before
