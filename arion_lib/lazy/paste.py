@@ -84,10 +84,10 @@ def paste(stages: Sequence[Stage]) -> tuple[list[Stage], list[str]]:
     reasons: list[str] = []
     module: dict[str, Any] | None = None
     for stage in stages:
-        found = _expression(stage, module)
+        found = stage.expression if isinstance(stage, Pasted) else _expression(stage, module)
         if isinstance(found, Expression):
             module = module if module is not None else found.module
-            stage = Pasted(stage, found)
+            stage = stage if isinstance(stage, Pasted) else Pasted(stage, found)
         elif isinstance(found, Refused):
             reasons.append(f"{stage.label} stays a call: {found.reason}")
         done.append(stage)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import linecache
 import math
 import types
 from typing import Any
@@ -216,6 +218,25 @@ def test_a_lambda_of_another_module_that_reads_its_globals_stays_a_call(tmp_path
     compiled = lazy([1]).map(lambda v: v * RATE).map(other.f).map(other.g).compile()
     assert compiled.to_list() == [3_001]
     assert "reads globals of another module" in compiled.explain()
+
+
+def test_a_pipeline_compiled_twice_computes_what_the_calls_compute_with_lambdas_of_several_modules() -> None:
+    ours = module_with_lambda("ours", "K = 10\nf = lambda v: v + K\n", 1)
+    theirs = module_with_lambda("theirs", "K = 1000\nf = lambda v: v * K\n", 2)
+    for a, b in itertools.permutations([ours, theirs]):
+        called = lazy([1]).map(a).map(b)
+        assert called.to_list() in ([11_000], [1_010])  # the control: one module's K for both gives 1,001,000
+        assert lazy([1]).map(a).compile().map(b).compile().to_list() == called.to_list()
+        assert lazy([1]).map(a).compile().map(abs).map(b).compile().compile().to_list() == called.to_list()
+
+
+def module_with_lambda(name: str, text: str, number: int) -> Any:
+    """A lambda `f` of a module of its own, whose source can be found."""
+    file = f"<{name} {number}>"
+    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+    module = types.ModuleType(name)
+    exec(compile(text, file, "exec"), module.__dict__)  # noqa: S102 - a module made for the test
+    return module.f
 
 
 def test_the_note_names_the_pasted_stage() -> None:
