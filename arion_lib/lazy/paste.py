@@ -78,20 +78,43 @@ class Pasted(Stage):
         return self.instead_of.element_wise
 
 
-def paste(stages: Sequence[Stage]) -> tuple[list[Stage], list[str]]:
-    """Return the stages with what can be pasted pasted, and for each other function the reason why not."""
+class Called(Stage):
+    """A map, filter or reject that `compile()` had to leave a call, and why. It runs as it would have without."""
+
+    __slots__ = ("instead_of", "reason", "shape")
+    name = "called"
+
+    def __init__(self, instead_of: Stage, reason: str) -> None:
+        super().__init__(*instead_of.args)
+        self.instead_of, self.reason, self.shape = instead_of, reason, instead_of.shape
+
+    @property
+    def label(self) -> str:
+        return self.instead_of.label
+
+    @property
+    def one_to_one(self) -> bool:  # type: ignore[override]
+        return self.instead_of.one_to_one
+
+    @property
+    def element_wise(self) -> bool:  # type: ignore[override]
+        return self.instead_of.element_wise
+
+
+def paste(stages: Sequence[Stage]) -> list[Stage]:
+    """Return the stages with what can be pasted pasted; each other function is a `Called`, with the reason."""
     done: list[Stage] = []
-    reasons: list[str] = []
     module: dict[str, Any] | None = None
     for stage in stages:
+        stage = stage.instead_of if isinstance(stage, Called) else stage
         found = stage.expression if isinstance(stage, Pasted) else _expression(stage, module)
         if isinstance(found, Expression):
             module = module if module is not None else found.module
             stage = stage if isinstance(stage, Pasted) else Pasted(stage, found)
         elif isinstance(found, Refused):
-            reasons.append(f"{stage.label} stays a call: {found.reason}")
+            stage = Called(stage, found.reason)
         done.append(stage)
-    return done, reasons
+    return done
 
 
 def names_of(stages: Sequence[Stage]) -> tuple[dict[str, Any], dict[str, CellType]]:

@@ -19,7 +19,7 @@ from arion_lib.lazy.barriers import Progress, Sort
 from arion_lib.lazy.engine import Cropped, function_of, start
 from arion_lib.lazy.failure import shown
 from arion_lib.lazy.parallel import ParallelMap
-from arion_lib.lazy.paste import Pasted, paste
+from arion_lib.lazy.paste import Called, Pasted
 from arion_lib.lazy.pushdown import WHOLE, push_down
 from arion_lib.lazy.sinks import Each, ToList
 from arion_lib.lazy.source import OneShot, describe
@@ -137,9 +137,7 @@ def _cut_text(cut: tuple[int, int | None]) -> str:
 
 def _reasons(collection: LazyCollection[Any]) -> list[str]:
     """Say, for a compiled pipeline, which functions stay calls and why."""
-    if not any(isinstance(stage, Pasted) for stage in collection.stages):
-        return []
-    _, reasons = paste([s.instead_of if isinstance(s, Pasted) else s for s in collection.stages])
+    reasons = [f"{s.label} stays a call: {s.reason}" for s in collection.stages if isinstance(s, Called)]
     return ["", *reasons] if reasons else []
 
 
