@@ -8,21 +8,48 @@ See         tests/lazy/test_collection.py
 
 from __future__ import annotations
 
+import inspect
 import operator
 from collections.abc import Iterable
+from functools import partial
 from typing import SupportsIndex
+
+_ASYNC = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 
 def function(name: str, value: object) -> None:
-    """Require something that can be called."""
+    """Require something that can be called, and that gives a result when it is."""
     if not callable(value):
         raise TypeError(f"{name} must be a function, got {value!r}")
+    if is_async(value):
+        raise TypeError(f"{name} must be a plain function, got the async {value!r}; use map(fn, concurrency=...)")
 
 
 def key(value: object) -> None:
     """Require a function, or None."""
-    if value is not None and not callable(value):
-        raise TypeError(f"key must be a function or None, got {value!r}")
+    if value is not None:
+        if not callable(value):
+            raise TypeError(f"key must be a function or None, got {value!r}")
+        function("key", value)
+
+
+def is_async(value: object) -> bool:
+    """Return whether calling `value` gives a coroutine or an asynchronous generator, as far as it tells beforehand.
+
+    >>> async def fetch(x): ...
+    >>> is_async(fetch), is_async(partial(fetch, 1)), is_async(len), is_async(lambda x: fetch(x))
+    (True, True, False, False)
+    """
+    while isinstance(value, partial):
+        value = value.func
+    code = getattr(value, "__code__", None) or getattr(getattr(type(value), "__call__", None), "__code__", None)
+    return bool(code is not None and code.co_flags & _ASYNC)
+
+
+def flag(name: str, value: object) -> None:
+    """Require True or False; a text is neither."""
+    if value is not True and value is not False:
+        raise TypeError(f"{name} must be True or False, got {value!r}")
 
 
 def at_least(name: str, lowest: int, value: SupportsIndex) -> int:

@@ -4,8 +4,8 @@ Idea        `lazy(source).map(f).filter(g)` is a value that says what to do. The
             a `for`.
 Invariant   A collection never changes: each transformation returns a new one that shares the source and the stages so
             far.
-When wrong  Misuse raises where it is written. `bool()` and `len()` would have to run the pipeline, so they name the
-            method that does.
+When wrong  Misuse raises where it is written. `bool()` would have to run the pipeline, so it names the method that
+            does; there is no `len()`: a collection is not sized, and libraries that ask are told so.
 See         notebooks/4_lazy_collection.ipynb · tests/lazy/test_collection.py · arion_lib/lazy/terminal.py
 """
 
@@ -269,6 +269,7 @@ class LazyCollection(Terminal[T_co]):
         [1, 2, 3]
         """
         checks.key(key)
+        checks.flag("reverse", reverse)
         return self._with(Sort(key, reverse))
 
     # -- the run itself ------------------------------------------------------------------------------------------------
@@ -322,6 +323,7 @@ class LazyCollection(Terminal[T_co]):
         map(str)                map(str)
         skip(10)
         """
+        checks.flag("code", code)
         return explained(self, code)
 
     @property
@@ -342,9 +344,6 @@ class LazyCollection(Terminal[T_co]):
 
     def __bool__(self) -> NoReturn:
         raise TypeError("bool() of a lazy collection would have to run it; call .is_empty(), or compare with None")
-
-    def __len__(self) -> NoReturn:
-        raise TypeError("len() of a lazy collection would have to run it; call .count()")
 
     def _with(self, stage: Stage) -> LazyCollection[Any]:
         return made(self.source, (*self.stages, stage), self.plain and stage.plain)

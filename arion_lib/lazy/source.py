@@ -156,7 +156,7 @@ def length(source: object) -> int | None:
     """
     try:
         return len(source) if isinstance(source, Sized) else None
-    except TypeError:  # another lazy collection: it has a __len__ that says what to call
+    except TypeError:  # some have a __len__ that only says what to call
         return None
 
 

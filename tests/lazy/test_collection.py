@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator, Sized
 from functools import partial
 from typing import Any
 
@@ -60,6 +60,9 @@ C = lazy(range(10))
         (lambda: C.to_dict(value=abs), "value must come with a key"),
         (lambda: C.to_dict(abs, 5), "value must be a function, got 5"),
         (lambda: C.sum(""), "start must be a number, got ''"),
+        (lambda: C.sort(reverse="no"), "reverse must be True or False, got 'no'"),
+        (lambda: C.sort(reverse=1), "reverse must be True or False, got 1"),
+        (lambda: C.explain(code="no"), "code must be True or False, got 'no'"),
     ],
 )  # fmt: skip
 def test_misuse_is_refused_when_the_call_is_written(call: Callable[[], object], message: str) -> None:
@@ -71,12 +74,79 @@ def test_a_bare_map_accepts_what_it_cannot_call_until_it_runs() -> None:
     map(5, [1])  # type: ignore[call-overload]  # the control: no error here
 
 
-def test_truth_and_length_name_the_method_to_call() -> None:
+class Awaited:
+    """A callable object whose call is async."""
+
+    async def __call__(self, x: object) -> object:
+        return x
+
+    async def method(self, x: object) -> object:
+        return x
+
+
+async def fetched(x: object) -> object:
+    return x
+
+
+async def streamed(x: object) -> AsyncIterator[object]:
+    yield x
+
+
+@pytest.mark.parametrize("fn", [fetched, streamed, partial(fetched), Awaited(), Awaited().method])
+@pytest.mark.parametrize(
+    "describe",
+    [
+        lambda fn: C.map(fn),
+        lambda fn: C.map(fn, threads=2),
+        lambda fn: C.filter(fn),
+        lambda fn: C.flat_map(fn),
+        lambda fn: C.sort(fn),
+        lambda fn: C.distinct(fn),
+        lambda fn: C.for_each(fn),
+        lambda fn: C.any(fn),
+        lambda fn: C.group_by(fn),
+        lambda fn: C.count_by(fn),
+        lambda fn: C.min(fn),
+        lambda fn: C.to_dict(fn),
+        lambda fn: C.reduce(fn),
+        lambda fn: C.top(1, fn),
+    ],
+)  # fmt: skip
+def test_an_async_function_is_refused_where_nothing_would_await_it(fn: Any, describe: Callable[[Any], Any]) -> None:
+    with pytest.raises(TypeError, match=r"must be a plain function, got the async .*map\(fn, concurrency=...\)"):
+        describe(fn)
+
+
+def test_the_built_in_map_and_filter_take_an_async_function_without_a_word() -> None:
+    (kept,) = filter(streamed, [0])  # type: ignore[arg-type]  # the control: each async generator object is true
+    assert kept == 0
+
+
+def test_truth_names_the_method_to_call() -> None:
     with pytest.raises(TypeError, match=r"call \.is_empty\(\)"):
         bool(C)
-    with pytest.raises(TypeError, match=r"call \.count\(\)"):
-        len(C)
     assert list(C) == [*C] == sorted(C)
+
+
+def test_a_collection_is_not_sized_and_tables_of_other_libraries_hold_its_elements() -> None:
+    pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
+
+    class Sizing:
+        """The control: with a `__len__` that raises, the same lines fail or hold one cell."""
+
+        def __iter__(self) -> Iterator[int]:
+            return iter([1, 2])
+
+        def __len__(self) -> int:
+            raise TypeError("call .count()")
+
+    assert not isinstance(C, Sized)
+    with pytest.raises(TypeError, match=r"has no len\(\)"):
+        len(C)  # type: ignore[arg-type]
+    assert list(pandas.Series(C)) == list(range(10))
+    with pytest.raises(TypeError):
+        pandas.Series(Sizing())
+    assert polars.DataFrame({"a": C}).shape == (10, 1)
 
 
 def test_a_collection_never_changes() -> None:
