@@ -54,9 +54,9 @@ class Progress(Barrier):
     name = "progress"
     one_to_one = True
 
-    def __init__(self, title: str | None, total: int | None) -> None:
+    def __init__(self, title: str | None, total: Callable[[], int | None]) -> None:
         super().__init__(title)
-        self.total = total
+        self.total = total  # asked when the run begins: a `__len__` may do a source's whole work
 
     def attach(self, upstream: Iterable[object], blame: Blame) -> Iterator[object]:  # noqa: ARG002 - it calls nothing
         (title,) = self.args
@@ -125,10 +125,10 @@ def _keys(elements: Iterable[T], key: Callable[[T], Any], blame: Blame) -> list[
     return keys
 
 
-def _with_bar(upstream: Iterable[T], title: str | None, total: int | None) -> Iterator[T]:
+def _with_bar(upstream: Iterable[T], title: str | None, total: Callable[[], int | None]) -> Iterator[T]:
     from tqdm.auto import tqdm  # only who asks for a bar pays for its import
 
-    with tqdm(total=total, desc=title, unit="") as bar:
+    with tqdm(total=total(), desc=title, unit="") as bar:
         for x in upstream:
             yield x
             bar.update()

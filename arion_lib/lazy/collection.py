@@ -11,7 +11,8 @@ See         notebooks/4_lazy_collection.ipynb Â· tests/lazy/test_collection.py Â
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Hashable, Iterable
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Sized
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard, TypeVar, overload
 
 from arion_lib.lazy import checks, stages
@@ -21,7 +22,7 @@ from arion_lib.lazy.paste import paste
 from arion_lib.lazy.pushdown import push_down
 from arion_lib.lazy.replay import Replay
 from arion_lib.lazy.show import explained, html, written_out
-from arion_lib.lazy.source import as_source, describe, length
+from arion_lib.lazy.source import as_source, describe
 from arion_lib.lazy.stages import END, Cut, Stage
 from arion_lib.lazy.terminal import Ordered, Terminal
 from arion_lib.lazy.turns import taking_turns
@@ -185,7 +186,8 @@ class LazyCollection(Terminal[T_co]):
         return self._with(Cut(0, n, f"take({n})"))
 
     def page(self, number: int, size: int) -> LazyCollection[T_co]:
-        """Keep page `number` (the first is 1) of `size` elements; on a `Sequence` that costs the page alone.
+        """Keep page `number` (the first is 1) of `size` elements; on a list, range or
+        sequence with an index that costs the page alone.
 
         >>> lazy(range(10**12)).map(str).page(3, 2).to_list()
         ['4', '5']
@@ -285,12 +287,7 @@ class LazyCollection(Terminal[T_co]):
 
     def progress(self, title: str | None = None) -> LazyCollection[T_co]:
         """Draw a bar of the elements that pass here, with a total where the source knows its length."""
-        pushed = push_down(self.stages)
-        known = all(stage.one_to_one for stage in pushed.stages)
-        size = length(self.source) if known else None
-        start, stop = pushed.cut
-        total = None if size is None else max(0, min(size, size if stop is None else stop) - start)
-        return self._with(Progress(title, total))
+        return self._with(Progress(title, partial(_total, self.source, self.stages)))
 
     def compile(self) -> LazyCollection[T_co]:
         """Paste the lambdas of maps and filters so far into the loop, where they are verified to be pure expressions.
@@ -359,6 +356,15 @@ def lazy(source: Iterable[T] | Callable[[], Iterable[T]]) -> LazyCollection[T]:
     ['a', 'b']
     """
     return source if isinstance(source, LazyCollection) else made(as_source(source), (), True)
+
+
+def _total(source: Iterable[Any], described: tuple[Stage, ...]) -> int | None:
+    """Return how many elements come out of the stages, where that can be known without running them."""
+    pushed = push_down(described)
+    if not isinstance(source, Sized) or not all(stage.one_to_one for stage in pushed.stages):
+        return None
+    start, stop = pushed.cut
+    return len(range(len(source))[start:stop])
 
 
 def made(source: Iterable[Any], described: tuple[Stage, ...], plain: bool) -> LazyCollection[Any]:

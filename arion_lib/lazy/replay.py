@@ -43,6 +43,10 @@ class Replay(Windowed[T], Generic[T]):
         """Whether the source has been read to its end."""
         return self._finished
 
+    def head(self, n: int) -> list[T]:
+        """Return the first `n` of the elements that are kept; pulls nothing."""
+        return self._kept[:n]
+
     def __iter__(self) -> Iterator[T]:
         return iter(self._kept) if self._finished else self.window(0, None)
 

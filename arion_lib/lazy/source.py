@@ -13,16 +13,23 @@ from __future__ import annotations
 import inspect
 import sys
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from array import array
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from arion_lib.lazy.stop import refuse_stop
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-_PLAIN = frozenset({list, tuple, range, dict, set, frozenset, str, bytes})
+PLAIN = frozenset({list, tuple, range, dict, set, frozenset, str, bytes})
+"""Types whose iteration calls no code of the user's and cannot fail."""
+
+_SLICED = frozenset({range, str, bytes})
+_COUNTED: tuple[Any, ...] = (*PLAIN, deque, array, bytearray, memoryview)
+_COUNTS = frozenset(kind.__len__ for kind in _COUNTED)
 
 
 class SpentError(RuntimeError):
@@ -83,8 +90,8 @@ def as_source(source: Iterable[T] | Callable[[], Iterable[T]]) -> Iterable[T]:
     >>> list(as_source(lambda: iter("ab")))
     ['a', 'b']
     """
-    if type(source) in _PLAIN:
-        return source  # type: ignore[return-value]  # the usual case, kept short: a type in _PLAIN is iterable
+    if type(source) in PLAIN:
+        return source  # type: ignore[return-value]  # the usual case, kept short: a type in PLAIN is iterable
     if isinstance(source, Iterator):
         return OneShot(source)
     if isinstance(source, Iterable):
@@ -96,9 +103,10 @@ def as_source(source: Iterable[T] | Callable[[], Iterable[T]]) -> Iterable[T]:
 
 
 def cut(source: Iterable[T], start: int, stop: int | None) -> Iterable[T]:
-    """Return the elements `start` up to `stop` of `source` in the cheapest way it offers.
+    """Return the elements `start` up to `stop` of `source` in the cheapest way that is known to be cheap.
 
-    Costs nothing per skipped element for a range, list, tuple, string, `Sequence` or cache; one pull each elsewhere.
+    Costs nothing per skipped element for a range, list, tuple, string, array or cache, and for a `Sequence` that is
+    iterated over by index anyway; one pull each elsewhere. A deque is a `Sequence`, but counts to an index from an end.
 
     >>> list(cut(range(10**15), 10**14, 10**14 + 2))
     [100000000000000, 100000000000001]
@@ -108,14 +116,15 @@ def cut(source: Iterable[T], start: int, stop: int | None) -> Iterable[T]:
         return ()
     if isinstance(source, Windowed):
         return source.window(start, stop)
-    if isinstance(source, range | str | bytes):
-        return source[start:stop]  # type: ignore[return-value]
-    if type(source) is list or type(source) is tuple:
-        iterator = iter(source)
-        iterator.__setstate__(min(start, len(source)))  # type: ignore[attr-defined]  # a jump; a slice would copy
+    kind: Any = type(source)
+    if kind.__iter__ is list.__iter__ or kind.__iter__ is tuple.__iter__:
+        iterator: Any = iter(source)
+        iterator.__setstate__(min(start, len(source)))  # type: ignore[arg-type]  # a jump; a slice would copy
         return iterator if stop is None else islice(iterator, stop - start)
-    if isinstance(source, Sequence):
-        return _indexed(source, start, stop)
+    if kind in _SLICED:
+        return source[start:stop]  # type: ignore[index,no-any-return]
+    if kind.__iter__ is Sequence.__iter__ or kind is array:
+        return _indexed(source, start, stop)  # type: ignore[arg-type]
     return islice(source, start, stop)
 
 
@@ -149,15 +158,16 @@ def describe(source: object) -> str:
 
 
 def length(source: object) -> int | None:
-    """Return how many elements a source holds where it knows without reading, else `None`.
+    """Return how many elements a source holds where asking is known to be free, else `None`.
+
+    A `__len__` of the user's own is not called: for a database query, say, it would run the query.
 
     >>> length({1, 2}), length(OneShot(iter([1])))
     (2, None)
     """
-    try:
-        return len(source) if isinstance(source, Sized) else None
-    except TypeError:  # some have a __len__ that only says what to call
-        return None
+    if isinstance(source, _COUNTED) and type(source).__len__ in _COUNTS:
+        return len(source)
+    return None
 
 
 def name_of(function: object) -> str:
@@ -176,7 +186,7 @@ def name_of(function: object) -> str:
 
 
 def _indexed(source: Sequence[T], start: int, stop: int | None) -> Iterator[T]:
-    """By index, which is all that a `Sequence` promises; a slice of one may copy, or not exist at all."""
+    """By index, as the sequence's own iteration does; a slice of one may copy, or not exist at all."""
     size = len(source)
     for i in range(start, size if stop is None else min(stop, size)):
         yield source[i]

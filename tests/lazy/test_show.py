@@ -1,16 +1,17 @@
-"""Looking at a pipeline runs nothing but the preview, and that says so."""
+"""Looking at a pipeline runs nothing."""
 
 from __future__ import annotations
 
 import itertools
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from arion_lib.lazy import lazy
-from tests.lazy.counted import Counted
+from tests.lazy.counted import Calls, Counted
 
 
 def parse(x: int) -> int:
@@ -56,42 +57,57 @@ def test_explain_with_code_shows_the_function_that_runs() -> None:
     assert "f0(x)" in text
 
 
-def test_the_preview_shows_ten_and_says_so() -> None:
-    source = Counted(itertools.count())
-    text = html(lazy(source).map(parse))
-    assert text.count("<li>") == 10
-    assert "a preview: the first 10 elements" in text
-    assert source.pulled == 11
+def looked_at(c: Any) -> None:
+    html(c), repr(c), c.explain(), c.explain(code=True)
 
 
-def test_a_short_collection_is_shown_whole() -> None:
-    assert "all 2 elements" in html(lazy([1, 2]))
+def test_looking_uses_no_one_shot_source_up() -> None:
+    letters = iter("abc")
+    c = lazy([1, 2, 3]).zip(letters)
+    looked_at(c)
+    assert c.to_list() == [(1, "a"), (2, "b"), (3, "c")]
+    next(letters, None)
+    assert next(letters, None) is None  # the control: it is used up once the pipeline has run
 
 
-def test_the_preview_of_a_filter_that_never_passes_ends() -> None:
-    source = Counted(itertools.count())
-    text = html(lazy(source).filter(lambda x: False))
-    assert "0 elements come from the first 1,000 of the source" in text
-    assert source.pulled == 1_001
+def test_looking_pulls_nothing_and_calls_nothing() -> None:
+    source, calls = Counted(range(100_000)), Calls(parse)
+    for c in (
+        lazy(source).map(calls),
+        lazy(source).sort(calls).cache(),
+        lazy(source).sort().cache().map(calls),
+        lazy(source).map(calls, threads=4).cache(),
+        lazy(lazy(source).map(calls)),
+        lazy([1]).zip(lazy(source)),
+        lazy([1]).map(calls),
+        lazy(source).map(calls).progress().page(3, 10),
+    ):
+        looked_at(c)
+    assert (source.passes, source.pulled, calls.count) == (0, 0, 0)
+    assert lazy(source).map(calls).first() == 0
+    assert (source.pulled, calls.count) == (1, 1)  # the control
 
 
-def test_the_preview_of_a_far_page_reads_the_page() -> None:
-    assert "<code>5000000</code>" in html(lazy(range(10**7)).map(parse).page(100_001, 50))
+def test_looking_starts_no_worker() -> None:
+    before = threading.active_count()
+    looked_at(lazy([1]).map(parse, threads=4).cache())
+    assert threading.active_count() == before
 
 
-def test_the_preview_leaves_a_one_shot_source_alone() -> None:
-    c = lazy(iter([1, 2]))
-    assert "no preview: it would use up the one-shot source" in html(c)
-    assert c.to_list() == [1, 2]
+def test_elements_in_memory_are_shown_ten_at_most() -> None:
+    assert "the first 2 of the elements in memory" in html(lazy([1, 2]))
+    assert html(lazy(range(10**9))).count("<li>") == 10
+    cached = lazy(itertools.count).map(parse).cache()
+    assert html(cached).count("<li>") == 0
+    cached.take(3).to_list()
+    assert html(cached).count("<li>") == 3
 
 
-def test_the_preview_starts_neither_sorting_nor_workers() -> None:
-    assert "no preview: sort would read" in html(lazy(itertools.count).sort())
-    assert "no preview: it would start workers" in html(lazy([1]).map(parse, threads=2))
+def test_what_has_not_run_says_how_to_run_it() -> None:
+    assert "nothing has run; .take(10).to_list() runs it" in html(lazy([0]).map(lambda x: 1 // x))
 
 
-def test_an_error_in_a_preview_is_shown_and_markup_is_escaped() -> None:
-    assert "no preview: ZeroDivisionError" in html(lazy([0]).map(lambda x: 1 // x))
+def test_markup_is_escaped() -> None:
     assert "<b>" not in html(lazy(["<b>bold</b>"]))
 
 

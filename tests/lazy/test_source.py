@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections import deque
+from array import array
+from collections import UserList, deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -93,6 +94,45 @@ def test_a_cut_gives_what_a_slice_of_a_list_gives(source: Any, start: int, stop:
     assert list(cut(source, start, stop)) == list(range(20))[start:stop]
 
 
+class LinkedList(UserList[int]):
+    """A sequence that walks to an index from its first element, and counts the steps."""
+
+    steps = 0
+
+    def __getitem__(self, index: Any) -> Any:
+        self.steps += index
+        return self.data[index]
+
+    def __iter__(self) -> Iterator[int]:
+        for x in self.data:
+            self.steps += 1
+            yield x
+
+
+def test_a_cut_uses_no_index_that_is_not_known_to_be_cheap() -> None:
+    """A deque's index walks; its elements come from its iterator, one step each."""
+    linked = LinkedList(range(1_000))
+    assert lazy(linked).skip(500).to_list() == list(range(500, 1_000))
+    assert linked.steps == 1_000
+    linked.steps = 0
+    assert [linked[i] for i in range(500, 1_000)] == list(range(500, 1_000))
+    assert linked.steps > 100_000  # the control
+    assert type(cut(deque(range(9)), 3, 5)) is itertools.islice
+
+
+class Doubled(list[int]):
+    """A list that gives other elements to a loop than to an index."""
+
+    def __iter__(self) -> Iterator[int]:
+        return (x * 2 for x in super().__iter__())
+
+
+@pytest.mark.parametrize("source", [Doubled(range(9)), array("i", range(9)), UserList(range(9)), b"abc", "abc"])
+def test_a_cut_gives_what_a_loop_over_the_source_gives(source: Any) -> None:
+    for start, stop in itertools.product(range(4), [None, 0, 2, 4, 99]):
+        assert list(cut(source, start, stop)) == list(source)[start:stop]
+
+
 def test_a_cut_of_a_list_jumps_instead_of_copying() -> None:
     numbers = list(range(10))
     tail = iter(cut(numbers, 5, None))
@@ -118,3 +158,25 @@ def test_sources_describe_themselves_without_being_read() -> None:
     assert describe(lazy([1]).map(str).cache().source) == "cache of lazy(list of 1).map(str)"
     assert length(lazy([1])) is None
     assert name_of(describe) == "describe"
+
+
+class Query:
+    """Rows that are fetched by iterating over them and by asking for their number, as an ORM's are."""
+
+    fetched = 0
+
+    def __iter__(self) -> Iterator[int]:
+        self.fetched += 1
+        return iter(range(3))
+
+    def __len__(self) -> int:
+        self.fetched += 1
+        return 3
+
+
+def test_describing_a_source_never_asks_a_users_class_for_its_length() -> None:
+    query = Query()
+    c = lazy(query).zip(query).progress().cache().map(str)
+    repr(c), c.explain(), c._repr_html_()
+    assert query.fetched == 0
+    assert (len(query), query.fetched) == (3, 1)  # the control
