@@ -279,11 +279,29 @@ class LazyCollection(Terminal[T_co]):
     def cache(self) -> LazyCollection[T_co]:
         """Keep what is pulled, for all readers of the result and of what is derived from it; pulls nothing itself.
 
+        After an error the next reader who comes that far goes on where it stood, from a source that can be read again.
+
         >>> cached = lazy(iter("abc")).cache()
         >>> cached.first(), cached.to_list()
         ('a', ['a', 'b', 'c'])
         """
         return LazyCollection(Replay(self, repr(self)))
+
+    def refresh(self) -> None:
+        """Empty the cache that this collection reads from: the next reader pulls from the start.
+
+        Raises `TypeError` where there is no cache.
+
+        >>> numbers = [1]
+        >>> cached = lazy(numbers).map(str).cache()
+        >>> cached.to_list(), numbers.append(2), cached.to_list()
+        (['1'], None, ['1'])
+        >>> cached.refresh(); cached.to_list()
+        ['1', '2']
+        """
+        if not isinstance(self.source, Replay):
+            raise TypeError(f"refresh() must have a cache to empty, got {describe(self.source)}; call .cache() first")
+        self.source.empty()
 
     def progress(self, title: str | None = None) -> LazyCollection[T_co]:
         """Draw a bar of the elements that pass here, with a total where the source knows its length."""

@@ -1,37 +1,50 @@
 """A shared replay buffer: what one reader pulled, every other reader finds.
 
 Idea        Keep what was pulled, in order; a reader is a position in that list, and pulls only when it is at the end.
-Invariant   Each element is pulled at most once, whoever asks, in whatever order, from however many threads; a partial
-            read goes on where the furthest one stopped.
-When wrong  The error that ended the pulling is raised again for every reader who comes that far: a broken cache never
-            looks like a short one.
+Invariant   Each element is kept once, whoever asks, in whatever order, from however many threads; a partial read goes
+            on where the furthest one stopped, and so does one after an error.
+When wrong  The reader at the end gets the error. The next reader who comes that far reads upstream again, past what is
+            kept; where upstream is one-shot, `RuntimeError` says so. A broken cache never looks like a short one.
 See         notebooks/4_lazy_collection.ipynb · tests/lazy/test_replay.py
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Generic, TypeVar
 
-from arion_lib.lazy.source import Windowed
+from arion_lib.lazy.source import SpentError, Windowed
 
 T = TypeVar("T")
 
+LABEL = 60
+"""Characters that describe what a cache holds, at most."""
+
 
 class Replay(Windowed[T], Generic[T]):
-    """The elements of `upstream`, pulled once and kept. Costs the memory of what was pulled so far."""
+    """The elements of `upstream`, pulled once and kept. Costs the memory of what was pulled so far.
 
-    __slots__ = ("_failure", "_finished", "_iterator", "_kept", "_lock", "_upstream", "what")
+    It pickles as what it has kept and `upstream`, so that a copy goes on where this one stood; a finished one pickles
+    without `upstream`, and can then not be emptied.
+    """
+
+    __slots__ = ("_failed", "_finished", "_iterator", "_kept", "_lock", "_upstream", "what")
 
     def __init__(self, upstream: Iterable[T], what: str = "") -> None:
-        self.what = what
-        self._upstream: Iterable[T] = upstream
+        self.what = what if len(what) <= LABEL else f"{what[: LABEL // 2 - 2]}...{what[-LABEL // 2 + 1 :]}"
+        self._upstream = upstream
         self._iterator: Iterator[T] | None = None
         self._kept: list[T] = []
-        self._failure: BaseException | None = None
+        self._failed = ""  # what ended the last pull; the exception itself would keep its callers' variables alive
         self._finished = False
         self._lock = threading.RLock()  # re-entrant: a function of the pipeline may look into the cache it fills
+
+    def __reduce__(self) -> tuple[Callable[..., Replay[T]], tuple[object, ...]]:
+        with self._lock:
+            upstream = _Gone() if self._finished else self._upstream
+            return _restored, (upstream, self.what, list(self._kept), self._finished)
 
     @property
     def kept(self) -> int:
@@ -47,6 +60,16 @@ class Replay(Windowed[T], Generic[T]):
         """Return the first `n` of the elements that are kept; pulls nothing."""
         return self._kept[:n]
 
+    def empty(self) -> None:
+        """Forget what is kept: the next reader pulls from the start. A reader under way raises when it would pull.
+
+        Raises `RuntimeError` where upstream was left behind with a pickled copy.
+        """
+        with self._lock:
+            if isinstance(self._upstream, _Gone):
+                raise RuntimeError("a cache must have its source to be refreshed, got a finished copy without; make it anew")
+            self._kept, self._iterator, self._failed, self._finished = [], None, "", False
+
     def __iter__(self) -> Iterator[T]:
         return iter(self._kept) if self._finished else self.window(0, None)
 
@@ -54,38 +77,58 @@ class Replay(Windowed[T], Generic[T]):
         """Iterate from `start` up to `stop`; pulls what is missing before `start` with the first element."""
         kept, at = self._kept, start
         while stop is None or at < stop:
-            if at >= len(kept) and not self._grow_beyond(at):
+            if at >= len(kept) and not self._grow_beyond(at, kept):
                 return
             yield kept[at]
             at += 1
 
-    def _grow_beyond(self, at: int) -> bool:
+    def _grow_beyond(self, at: int, kept: list[T]) -> bool:
         """Pull until there is an element `at`; return whether there is one."""
         with self._lock:
-            while len(self._kept) <= at and not self._finished:
+            if kept is not self._kept:
+                raise RuntimeError("the cache was refreshed while it was being read; read it again")
+            while len(kept) <= at and not self._finished:
                 self._pull()
-            return len(self._kept) > at
+            return len(kept) > at
 
     def _pull(self) -> None:
-        if self._failure is not None:
-            raise self._failure
         try:
             if self._iterator is None:
-                self._iterator, self._upstream = iter(self._upstream), ()
+                self._iterator = self._from_where_it_stood()
             self._kept.append(next(self._iterator))
         except StopIteration:
             self._finished, self._iterator = True, None
-        except Exception as error:
-            self._failure, self._iterator = error, None
-            raise
-        except (
-            BaseException
-        ) as error:  # Ctrl-C, say: the upstream generator is dead now, which must not look like its end
-            self._failure, self._iterator = self._interrupted(error), None
+        except SpentError as error:
+            if not self._failed:
+                raise
+            raise RuntimeError(
+                f"a cache must have a source that can be read again after an error, got a one-shot one that ended after "
+                f"{len(self._kept)} elements with {self._failed}; call .cache() on a new one"
+            ) from error
+        except BaseException as error:  # Ctrl-C too: the upstream generator is dead, which must not look like its end
+            self._failed, self._iterator = f"{type(error).__name__}: {error}", None
             raise
 
-    def _interrupted(self, error: BaseException) -> RuntimeError:
-        return RuntimeError(
-            f"the cached read was interrupted by {type(error).__name__} after {len(self._kept)} elements; "
-            "call .cache() on the pipeline again"
-        )
+    def _from_where_it_stood(self) -> Iterator[T]:
+        """Read upstream from the start, and leave out what is kept."""
+        iterator = iter(self._upstream)
+        again = sum(1 for _ in islice(iterator, len(self._kept)))
+        if again < len(self._kept):
+            raise RuntimeError(
+                f"the source of a cache must give the same elements again, got {again} where {len(self._kept)} were "
+                "read before; call .refresh()"
+            )
+        return iterator
+
+
+class _Gone:
+    """In the place of an upstream that is no longer needed."""
+
+    def __iter__(self) -> Iterator[object]:
+        raise RuntimeError("a finished cache must not be pulled from")
+
+
+def _restored(upstream: Iterable[T], what: str, kept: list[T], finished: bool) -> Replay[T]:
+    replay = Replay(upstream, what)
+    replay._kept, replay._finished = kept, finished
+    return replay

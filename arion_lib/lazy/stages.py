@@ -354,6 +354,9 @@ class Marker:
     def __repr__(self) -> str:
         return self._text
 
+    def __reduce__(self) -> str:
+        return "END"  # pickled by its name, so that a copy of a pipeline has the same marker
+
 
 END = Marker("nothing")
 

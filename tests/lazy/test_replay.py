@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
+import pickle
 import threading
+import traceback
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -122,16 +126,142 @@ def test_a_broken_cache_stays_broken_and_a_half_read_generator_looks_complete() 
     assert cached.first() == 1
 
 
-def test_an_interrupted_cache_does_not_look_complete_either() -> None:
-    def interrupted() -> Iterator[int]:
-        yield 1
-        raise KeyboardInterrupt
+def rows_that_fail(failures: int, error: type[BaseException] = OSError) -> Callable[[], Iterator[int]]:
+    """A source that fails behind its second element in its first few passes."""
+    passes = itertools.count()
 
-    cached = lazy(interrupted).cache()
-    with pytest.raises(KeyboardInterrupt):
+    def rows() -> Iterator[int]:
+        yield from (1, 2)
+        if next(passes) < failures:
+            raise error("gone")
+        yield from (3, 4)
+
+    return rows
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_a_cache_goes_on_after_an_error_that_passes(error: type[BaseException]) -> None:
+    calls = Calls(triple)
+    cached = lazy(rows_that_fail(2, error)).cache().map(calls).cache()
+    for _ in range(2):
+        with pytest.raises(error):
+            cached.to_list()
+        assert cached.take(2).to_list() == [3, 6]
+    assert cached.to_list() == cached.to_list() == [3, 6, 9, 12]
+    assert calls.count == 2 * 3 + 2  # a pass that failed is repeated; what was read is not handed out twice
+
+
+def test_a_one_shot_source_that_failed_behind_a_cache_says_so() -> None:
+    for read in (0, 1):
+        cached = lazy(iter(rows_that_fail(1)())).skip(2 * (1 - read)).cache()
+        with pytest.raises(OSError, match="gone"):
+            cached.to_list()
+        with pytest.raises(RuntimeError, match=rf"ended after {2 * read} elements with OSError: gone; call \.cache"):
+            cached.to_list()
+
+
+def test_a_source_that_shrank_after_an_error_does_not_look_complete() -> None:
+    passes = itertools.count()
+
+    def shrinking() -> Iterator[int]:
+        yield 1
+        if next(passes) == 0:
+            yield 2
+            raise OSError("gone")
+
+    cached = lazy(shrinking).cache()
+    with pytest.raises(OSError, match="gone"):
         cached.to_list()
-    with pytest.raises(RuntimeError, match=r"interrupted by KeyboardInterrupt after 1 elements; call \.cache\(\)"):
+    with pytest.raises(RuntimeError, match=r"got 1 where 2 were read before; call \.refresh\(\)"):
         cached.to_list()
+    cached.refresh()
+    assert cached.to_list() == [1]
+
+
+class Witness:
+    """Something whose life can be watched."""
+
+
+def kept_alive_by_a_failure(read: Callable[[], object]) -> tuple[int, bool]:
+    """The longest traceback of many reads, and whether a variable of a reader outlives its call."""
+    seen: list[weakref.ref[Witness]] = []
+
+    def reader() -> int:
+        witness = Witness()
+        seen.append(weakref.ref(witness))
+        try:
+            read()
+        except OSError as error:
+            return sum(1 for _ in traceback.walk_tb(error.__traceback__)) + len(getattr(error, "__notes__", ()))
+        raise AssertionError("it should have failed")
+
+    lengths = [reader() for _ in range(20)]
+    gc.collect()
+    return max(lengths) - min(lengths), any(ref() for ref in seen)
+
+
+def test_a_failed_cache_keeps_no_traceback_and_no_variables_of_its_readers() -> None:
+    cached = lazy(rows_that_fail(10**9)).map(triple).cache()
+    error = OSError("one object, raised again and again")
+
+    def raise_the_same() -> object:
+        raise error
+
+    assert kept_alive_by_a_failure(cached.to_list) == (0, False)
+    assert kept_alive_by_a_failure(raise_the_same)[1]  # the control
+
+
+def test_a_cache_can_be_refreshed() -> None:
+    source = Counted(range(3))
+    cached = lazy(source).cache()
+    derived = cached.map(triple)
+    half = iter(cached)
+    next(half)
+    assert derived.to_list() == derived.to_list() == [0, 3, 6]
+    derived.refresh()
+    assert cached.take(1).to_list() == [0]
+    assert source.passes == 2
+    with pytest.raises(RuntimeError, match="refreshed while it was being read"):
+        list(half)
+    with pytest.raises(TypeError, match=r"must have a cache to empty, got list of 1; call \.cache\(\) first"):
+        lazy([1]).refresh()
+
+
+def test_a_pickled_cache_holds_what_was_read_and_goes_on_from_there() -> None:
+    calls.clear()
+    cached = lazy(range(4)).map(noted).cache()
+    assert cached.take(2).to_list() == [0, 1]
+    copy = pickle.loads(pickle.dumps(cached))
+    assert copy.take(2).to_list() == [0, 1]
+    assert calls == [0, 1]
+    assert copy.map(triple).to_list() == [0, 3, 6, 9]
+    assert calls == [0, 1, 0, 1, 2, 3]  # upstream begins anew in the copy
+    whole = pickle.loads(pickle.dumps(copy))
+    assert whole.to_list() == [0, 1, 2, 3]
+    assert calls == [0, 1, 0, 1, 2, 3]
+    with pytest.raises(RuntimeError, match="must have its source to be refreshed"):
+        whole.refresh()
+
+
+calls: list[int] = []
+
+
+def noted(x: int) -> int:
+    calls.append(x)
+    return x
+
+
+def test_a_pickled_pipeline_knows_the_marker_for_nothing() -> None:
+    running = lazy([1, 2]).scan(max)
+    assert pickle.loads(pickle.dumps(running)).to_list() == running.to_list() == [1, 2]
+
+
+def test_the_text_of_nested_caches_stays_short() -> None:
+    c: Any = lazy([1])
+    for _ in range(100):
+        c = c.map(triple).cache()
+    assert len(repr(c)) < 120
+    assert repr(c).startswith("lazy(cache of lazy(cache of ")
 
 
 def test_a_function_may_look_into_the_cache_it_fills() -> None:
