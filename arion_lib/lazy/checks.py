@@ -42,7 +42,7 @@ def is_async(value: object) -> bool:
     """
     while isinstance(value, partial):
         value = value.func
-    code = getattr(value, "__code__", None) or getattr(getattr(type(value), "__call__", None), "__code__", None)
+    code = getattr(value, "__code__", None) or getattr(getattr(type(value), "__call__", None), "__code__", None)  # noqa: B004
     return bool(code is not None and code.co_flags & _ASYNC)
 
 

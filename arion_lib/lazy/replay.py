@@ -32,9 +32,9 @@ class Replay(Windowed[T], Generic[T]):
 
     __slots__ = ("_failed", "_finished", "_iterator", "_kept", "_lock", "_upstream", "what")
 
-    def __init__(self, upstream: Iterable[T], what: str = "") -> None:
+    def __init__(self, upstream: Iterable[T] | None, what: str = "") -> None:
         self.what = what if len(what) <= LABEL else f"{what[: LABEL // 2 - 2]}...{what[-LABEL // 2 + 1 :]}"
-        self._upstream = upstream
+        self._upstream = upstream  # none in a finished copy, which does not pull
         self._iterator: Iterator[T] | None = None
         self._kept: list[T] = []
         self._failed = ""  # what ended the last pull; the exception itself would keep its callers' variables alive
@@ -43,7 +43,7 @@ class Replay(Windowed[T], Generic[T]):
 
     def __reduce__(self) -> tuple[Callable[..., Replay[T]], tuple[object, ...]]:
         with self._lock:
-            upstream = _Gone() if self._finished else self._upstream
+            upstream = None if self._finished else self._upstream
             return _restored, (upstream, self.what, list(self._kept), self._finished)
 
     @property
@@ -66,8 +66,10 @@ class Replay(Windowed[T], Generic[T]):
         Raises `RuntimeError` where upstream was left behind with a pickled copy.
         """
         with self._lock:
-            if isinstance(self._upstream, _Gone):
-                raise RuntimeError("a cache must have its source to be refreshed, got a finished copy without; make it anew")
+            if self._upstream is None:
+                raise RuntimeError(
+                    "a cache must have its source to be refreshed, got a finished copy without; make it anew"
+                )
             self._kept, self._iterator, self._failed, self._finished = [], None, "", False
 
     def __iter__(self) -> Iterator[T]:
@@ -102,8 +104,8 @@ class Replay(Windowed[T], Generic[T]):
             if not self._failed:
                 raise
             raise RuntimeError(
-                f"a cache must have a source that can be read again after an error, got a one-shot one that ended after "
-                f"{len(self._kept)} elements with {self._failed}; call .cache() on a new one"
+                f"a cache must have a source that can be read again after an error, got a one-shot one that ended "
+                f"after {len(self._kept)} elements with {self._failed}; call .cache() on a new one"
             ) from error
         except BaseException as error:  # Ctrl-C too: the upstream generator is dead, which must not look like its end
             self._failed, self._iterator = f"{type(error).__name__}: {error}", None
@@ -111,6 +113,7 @@ class Replay(Windowed[T], Generic[T]):
 
     def _from_where_it_stood(self) -> Iterator[T]:
         """Read upstream from the start, and leave out what is kept."""
+        assert self._upstream is not None  # noqa: S101 - only a finished cache has none
         iterator = iter(self._upstream)
         again = sum(1 for _ in islice(iterator, len(self._kept)))
         if again < len(self._kept):
@@ -121,14 +124,7 @@ class Replay(Windowed[T], Generic[T]):
         return iterator
 
 
-class _Gone:
-    """In the place of an upstream that is no longer needed."""
-
-    def __iter__(self) -> Iterator[object]:
-        raise RuntimeError("a finished cache must not be pulled from")
-
-
-def _restored(upstream: Iterable[T], what: str, kept: list[T], finished: bool) -> Replay[T]:
+def _restored(upstream: Iterable[T] | None, what: str, kept: list[T], finished: bool) -> Replay[T]:
     replay = Replay(upstream, what)
     replay._kept, replay._finished = kept, finished
     return replay

@@ -19,8 +19,8 @@ from arion_lib.lazy.engine import function_of
 from arion_lib.lazy.failure import shown
 from arion_lib.lazy.paste import Called, Pasted
 from arion_lib.lazy.pushdown import WHOLE, push_down
-from arion_lib.lazy.sinks import ToList
 from arion_lib.lazy.replay import Replay
+from arion_lib.lazy.sinks import ToList
 from arion_lib.lazy.source import describe
 from arion_lib.lazy.stages import Stage
 
@@ -58,7 +58,7 @@ def html(collection: LazyCollection[Any]) -> str:
 
 def _at_hand(collection: LazyCollection[Any]) -> tuple[Sequence[Any], str]:
     """Return the first elements that are there without calling anything, and a sentence about them."""
-    source = collection.source
+    source: Any = collection.source
     if collection.stages or type(source) not in (list, tuple, range, Replay):
         return (), f"nothing has run; .take({SHOWN}).to_list() runs it for the first {SHOWN} elements"
     kept = source.head(SHOWN) if isinstance(source, Replay) else tuple(source[:SHOWN])
