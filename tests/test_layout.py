@@ -44,10 +44,23 @@ def test_the_parts_do_not_import_one_another_and_heavy_libraries_have_one_home()
         ("pipeline/store.py", "def f():\n    from redis import Redis"),
         ("pipeline/store.py", "from starlette.requests import Request"),
         ("setup/words.py", "import arion_lib.workbook"),
+        ("units.py", "from arion_lib.nearest import nearest"),
+        ("units.py", "import arion_lib.measure"),
     ],
 )
 def test_a_forbidden_import_is_found(path: str, source: str) -> None:
     assert len(rules.forbidden_imports(path, source)) == 1
+
+
+def test_the_ground_floor_is_what_stands_directly_in_the_package() -> None:
+    files = {path.removesuffix(".py") for path, _ in MODULES if "/" not in path}
+    assert files - {"__init__", "__main__"} == rules.GROUND
+    assert rules.forbidden_imports("lazy/engine.py", "from arion_lib.units import seconds_text") == []
+
+
+def test_the_ground_floor_needs_the_standard_library_alone() -> None:
+    names = [f"arion_lib.{name}" for name in rules.GROUND]
+    assert loaded_by(*names) - loaded_by() - sys.stdlib_module_names - {"arion_lib"} == set()
 
 
 def test_an_import_for_the_type_checker_alone_is_free() -> None:

@@ -18,7 +18,6 @@ A benchmark module is short:
 from __future__ import annotations
 
 import argparse
-import difflib
 import importlib
 import json
 import os
@@ -28,6 +27,8 @@ from collections.abc import Callable, Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol, cast
+
+from arion_lib.nearest import did_you_mean
 
 
 class Result(Protocol):
@@ -148,8 +149,7 @@ def _load(name: str) -> Callable[[list[str]], int]:
 
 
 def _unknown(name: str, names: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, names, n=1)
-    hint = f"; did you mean {close[0]}?" if close else ""
+    hint = did_you_mean(name, names, str)
     return f"python -m arion_lib bench: NAME must be one of {', '.join(names) or 'none'}, got {name!r}{hint}"
 
 

@@ -23,7 +23,7 @@ from typing import Any
 
 from arion_lib.measure import ChildDied, MemoryLimit, TimeLimit, measure_memory
 from arion_lib.measure.tables import text_table
-from arion_lib.measure.units import bytes_text, seconds_text
+from arion_lib.units import bytes_text, seconds_text
 
 
 @dataclass(frozen=True, slots=True)

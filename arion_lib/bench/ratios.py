@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from arion_lib.measure.tables import text_table
-from arion_lib.measure.units import rate_text, seconds_text
+from arion_lib.units import rate_text, seconds_text
 
 
 @dataclass(frozen=True, slots=True)

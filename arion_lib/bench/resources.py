@@ -129,7 +129,7 @@ def _growth(acquisitions: int) -> int:
 
 def _percentile_error() -> float:
     """The worst error of the percentiles of durations that a known function gives."""
-    from arion_lib.resources.metrics import Histogram
+    from arion_lib.histogram import Histogram
 
     seconds = [1e-6 * 1.0007**n for n in range(20_000)]
     histogram = Histogram()

@@ -14,6 +14,7 @@ from html import escape
 
 from arion_lib.contracts.metrics import Figures
 from arion_lib.contracts.registry import Plugin
+from arion_lib.units import seconds_text
 
 HEAD = ("kind", "name", "version", "tags", "class")
 MEASURED = ("method", "calls", "errors", "timed", "mean", "p50", "p95", "max")
@@ -67,17 +68,3 @@ def plugin_table(plugins: Iterable[Plugin], *, metrics: bool = False) -> PluginT
 def _cells(figures: Figures) -> tuple[str, ...]:
     times = (figures.mean, figures.p50, figures.p95, figures.max)
     return (str(figures.calls), str(figures.errors), str(figures.timed), *map(seconds_text, times))
-
-
-def seconds_text(seconds: float | None) -> str:
-    """Return a time with three digits and its unit.
-
-    >>> seconds_text(0.0000123), seconds_text(1.5), seconds_text(None)
-    ('12.3 us', '1.5 s', '-')
-    """
-    if seconds is None:
-        return NONE
-    for factor, unit in ((1, "s"), (1e3, "ms"), (1e6, "us")):
-        if seconds * factor >= 1:
-            return f"{seconds * factor:.3g} {unit}"
-    return f"{seconds * 1e9:.3g} ns"

@@ -9,7 +9,6 @@ See         notebooks/3_contracts_and_plugins.ipynb · tests/contracts/test_regi
 
 from __future__ import annotations
 
-import difflib
 import re
 import threading
 from collections.abc import Callable, Iterable
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from arion_lib.contracts.metrics import Figures, metrics_of
 from arion_lib.contracts.places import Place
+from arion_lib.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from packaging.version import Version
@@ -179,9 +179,7 @@ def _unknown(what: str, word: str, known: Iterable[str], of: str = "") -> str:
     "no kind 'procesors'; did you mean 'processors'? (known: processors, validators)"
     """
     names = sorted(known)
-    near = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"no {what} {word!r}{of}{hint} (known: {', '.join(names) or 'none'})"
+    return f"no {what} {word!r}{of}{did_you_mean(word, names)} (known: {', '.join(names) or 'none'})"
 
 
 def _duplicate(plugin: Plugin, there: Plugin) -> str:

@@ -10,7 +10,6 @@ See         notebooks/4_lazy_collection.ipynb · tests/lazy/test_failure.py · P
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Mapping, Sequence
 from types import FrameType, TracebackType
 from typing import Protocol
@@ -18,6 +17,7 @@ from typing import Protocol
 from arion_lib.lazy.code import SOURCE, Place
 from arion_lib.lazy.stages import END, Stage
 from arion_lib.lazy.stop import refuse_stop
+from arion_lib.short_repr import short_repr
 
 AROUND = 4
 """Stages shown before and after the failing one in the note."""
@@ -58,38 +58,8 @@ def note(error: BaseException, plan: Plan, number: int, sink: Stage | None, elem
         where, on = f"in the terminal operation {sink.label if sink else ''}", "on element"
     else:
         where, on = f"in stage {number + 1} of {total}, {plan.stages[number].label}", "on element"
-    error.add_note(where if element is END else f"{where}, {on} {shown(element)}")
+    error.add_note(where if element is END else f"{where}, {on} {short_repr(element)}")
     error.add_note("\n".join(_marked(plan, number, sink)))
-
-
-def shown(element: object) -> str:
-    """Return a short `repr` that does not fail.
-
-    >>> shown({"cost": 2}), shown("x" * 1000)[:12]
-    ("{'cost': 2}", "'xxxxxxxxxxx")
-    """
-    try:
-        return _repr.repr(element)
-    except Exception as e:  # noqa: BLE001 - a user's __repr__ may do anything; the error being reported matters more
-        return f"<{type(element).__name__} whose repr raises {type(e).__name__}>"
-
-
-class _Repr(reprlib.Repr):
-    """A `repr` of bounded length that shows a few fields more than the standard one."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.maxdict = self.maxlist = self.maxtuple = self.maxset = 8
-        self.maxstring = self.maxother = 120
-        self.maxlong = 60
-
-    def repr_instance(self, x: object, level: int) -> str:  # noqa: ARG002 - reprlib's signature
-        """Cut the object's own `repr`; unlike the standard library let its errors through."""
-        text = repr(x)
-        return text if len(text) <= self.maxother else f"{text[: self.maxother - 3]}..."
-
-
-_repr = _Repr()
 
 
 def _own(trace: TracebackType | None) -> tuple[FrameType, int]:

@@ -16,13 +16,13 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from arion_lib.lazy.engine import function_of
-from arion_lib.lazy.failure import shown
 from arion_lib.lazy.paste import Called, Pasted
 from arion_lib.lazy.pushdown import WHOLE, push_down
 from arion_lib.lazy.replay import Replay
 from arion_lib.lazy.sinks import ToList
 from arion_lib.lazy.source import describe
 from arion_lib.lazy.stages import Stage
+from arion_lib.short_repr import short_repr
 
 if TYPE_CHECKING:
     from arion_lib.lazy.collection import LazyCollection
@@ -52,7 +52,7 @@ def explained(collection: LazyCollection[Any], code: bool) -> str:
 def html(collection: LazyCollection[Any]) -> str:
     """Return the collection's expression and its first elements, where they are in memory already."""
     rows, remark = _at_hand(collection)
-    items = "".join(f"<li><code>{escape(shown(row))}</code></li>" for row in rows)
+    items = "".join(f"<li><code>{escape(short_repr(row))}</code></li>" for row in rows)
     return f"<div><code>{escape(written_out(collection))}</code><p>{escape(remark)}</p><ol start='0'>{items}</ol></div>"
 
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from arion_lib.measure.describe import Point
-from arion_lib.measure.units import BYTES, COUNTS
+from arion_lib.units import BYTES, COUNTS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -26,7 +26,7 @@ from arion_lib.measure.launch import counter_page, kill_group, payload, started
 from arion_lib.measure.limits import Bounds, ChildDied, MemoryLimit, TimeLimit, signal_name
 from arion_lib.measure.results import Returned, Sample
 from arion_lib.measure.rss import Tree
-from arion_lib.measure.units import bytes_text
+from arion_lib.units import bytes_text
 
 EVERY = 0.01
 """Seconds between two samples."""

@@ -12,7 +12,7 @@ import signal
 from dataclasses import dataclass
 
 from arion_lib.measure.results import Sample
-from arion_lib.measure.units import bytes_text, seconds_text
+from arion_lib.units import bytes_text, seconds_text
 
 
 class ChildDied(RuntimeError):

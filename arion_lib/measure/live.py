@@ -25,7 +25,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from arion_lib.measure.describe import Point
-from arion_lib.measure.units import amount_text, bytes_text, rate_text
+from arion_lib.units import amount_text, bytes_text, rate_text
 
 _LEFT, _RIGHT, _TOP, _GAP = 92, 12, 26, 26  # pixels around the panels
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

@@ -43,7 +43,7 @@ from arion_lib.measure.canvas import (
 from arion_lib.measure.describe import Point, bars_text, lines_text, spans_text
 from arion_lib.measure.results import Measurement, Sample, max_sample, thinned
 from arion_lib.measure.tables import Growth, Table
-from arion_lib.measure.units import BYTES, SECONDS, amount_text, bytes_text, rate_text, seconds_text
+from arion_lib.units import BYTES, SECONDS, amount_text, bytes_text, rate_text, seconds_text
 
 _MOST_POINTS = 400
 _PAGE = 4_096  # bytes: the least that memory grows by, where a logarithmic axis begins

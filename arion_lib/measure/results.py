@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from arion_lib.measure.units import amount_text, bytes_text, rate_text, seconds_text
+from arion_lib.units import amount_text, bytes_text, rate_text, seconds_text
 
 Sample = tuple[float, int]
 """(seconds since the start, bytes over the baseline) or (seconds since the start, things counted)."""

@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 from arion_lib.measure.limits import ChildDied, MemoryLimit, TimeLimit
 from arion_lib.measure.results import Measurement, Memory
 from arion_lib.measure.run import Measured, measure, measure_memory
-from arion_lib.measure.units import amount_text, bytes_text, rate_text, seconds_text
+from arion_lib.units import amount_text, bytes_text, rate_text, seconds_text
 
 T = TypeVar("T")
 

@@ -13,8 +13,8 @@ import re
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-_SECRET_QUERY = re.compile(r"(?i)([?&][^=&#]*(?:password|passwd|secret|token|key)[^=&#]*=)[^&#]*")
-_USERINFO = re.compile(r"(?<=://)(.*)@", re.DOTALL)  # up to the last @: a password may hold @, / and ? too
+from arion_lib.masking import masked
+
 _DRIVE = re.compile(r"/?[A-Za-z]:[\\/]")
 
 STREAM_LIMIT = 80
@@ -29,20 +29,6 @@ def scheme(url: str | os.PathLike[str]) -> str:
     """
     head, found, _ = os.fspath(url).partition("://")
     return head.lower() if found else ""
-
-
-def masked(url: str) -> str:
-    """Return the URL with passwords and secret query values as `***`; in doubt it hides more.
-
-    >>> masked("amqp://ann:p@ss@host/v"), masked("redis://:pw@h/0"), masked("postgresql://h/d?password=x&a=1")
-    ('amqp://ann:***@host/v', 'redis://:***@h/0', 'postgresql://h/d?password=***&a=1')
-    """
-
-    def hide(found: re.Match[str]) -> str:
-        user, colon, _ = found[1].partition(":")
-        return f"{user}{':***' if colon else ''}@"
-
-    return _SECRET_QUERY.sub(r"\1***", _USERINFO.sub(hide, url))
 
 
 def local_path(url: str | os.PathLike[str]) -> Path:

@@ -23,8 +23,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from arion_lib.masking import masked
 from arion_lib.pipeline import frames
-from arion_lib.pipeline.addresses import checked_stream, local_path, masked, scheme
+from arion_lib.pipeline.addresses import checked_stream, local_path, scheme
 from arion_lib.pipeline.durable import explained, make_folder, move, read, remove, sync_folder, write_durably
 from arion_lib.pipeline.queued import Broker, BrokerDown, BrokerError, BrokerFull, BrokerStatus, Claim
 

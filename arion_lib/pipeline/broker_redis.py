@@ -18,8 +18,9 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
+from arion_lib.masking import masked
 from arion_lib.pipeline import frames
-from arion_lib.pipeline.addresses import checked_stream, masked, queue_name
+from arion_lib.pipeline.addresses import checked_stream, queue_name
 from arion_lib.pipeline.queued import BrokerDown, BrokerError, BrokerFull, BrokerStatus, Claim
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from arion_lib.pipeline.addresses import masked
+from arion_lib.masking import masked
 from arion_lib.pipeline.stored import StoreBusy, StoreDown, StoreError, StoreFull
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from arion_lib.masking import masked
 from arion_lib.pipeline import frames
-from arion_lib.pipeline.addresses import local_path, masked, scheme
+from arion_lib.pipeline.addresses import local_path, scheme
 from arion_lib.pipeline.batch import DeadLetter, Delivery, Key
 from arion_lib.pipeline.commit import GroupCommit
 from arion_lib.pipeline.exact import Stored, decode_key, decode_number, encode_key

@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+from arion_lib.masking import masked
 from arion_lib.pipeline import frames
-from arion_lib.pipeline.addresses import masked
 from arion_lib.pipeline.batch import DeadLetter, Delivery, Key
 from arion_lib.pipeline.commit import GroupCommit
 from arion_lib.pipeline.exact import decode_key, encode_key

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
+from arion_lib.masking import masked
 from arion_lib.resources.away import away
-from arion_lib.resources.events import masked
 
 if TYPE_CHECKING:
     import httpx

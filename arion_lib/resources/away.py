@@ -8,7 +8,7 @@ See         tests/resources/test_connections.py
 
 from __future__ import annotations
 
-from arion_lib.resources.events import masked
+from arion_lib.masking import masked
 
 
 class ServerAwayError(ConnectionError):

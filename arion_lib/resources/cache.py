@@ -16,8 +16,8 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
+from arion_lib.masking import masked
 from arion_lib.resources.away import away
-from arion_lib.resources.events import masked
 
 
 class Store(Protocol):

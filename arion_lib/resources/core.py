@@ -13,8 +13,9 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from arion_lib.resources.events import Journal, Step, log, masked
-from arion_lib.resources.graph import did_you_mean
+from arion_lib.masking import masked
+from arion_lib.nearest import near_or_known
+from arion_lib.resources.events import Journal, Step, log
 from arion_lib.resources.metrics import PENDING, Meter
 from arion_lib.resources.plan import Plan
 from arion_lib.resources.recipe import Recipe
@@ -227,7 +228,7 @@ class Entry:
         if self.recipe(name) is not None:
             return ResourceError(f"{name!r} is not open: {self.how_to_open(name)} first")
         known = dict.fromkeys((*self.plan.recipes, *self.extra))
-        return ResourceError(f"there is no resource {name!r} here{did_you_mean(name, known)}")
+        return ResourceError(f"there is no resource {name!r} here{near_or_known(name, known)}")
 
 
 _NOTHING = object()

@@ -14,8 +14,8 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, Protocol, TypeAlias
 
+from arion_lib.masking import masked
 from arion_lib.resources.away import away
-from arion_lib.resources.events import masked
 
 Row: TypeAlias = tuple[Any, ...]
 

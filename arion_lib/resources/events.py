@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import enum
 import logging
-import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -87,16 +86,3 @@ class Journal:
 
     def __len__(self) -> int:
         return len(self._events)
-
-
-_SECRET = re.compile(r"(?<=://)([^:/@\s]*):([^@\s]*)@")
-_PARAMETER = re.compile(r"(?i)\b(password|passwd|pwd|secret|token|api_?key)=([^&\s'\"]+)")
-
-
-def masked(text: str) -> str:
-    """Hide the passwords of URLs and the values of parameters that are named like secrets.
-
-    >>> masked("cannot reach postgresql://ann:s3cret@db/shop?token=abc")
-    'cannot reach postgresql://ann:***@db/shop?token=***'
-    """
-    return _PARAMETER.sub(r"\1=***", _SECRET.sub(r"\1:***@", text))

@@ -8,9 +8,10 @@ See         notebooks/2_resource_manager.ipynb · tests/resources/test_graph.py
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
+
+from arion_lib.nearest import near_or_known
 
 
 class GraphError(ValueError):
@@ -44,7 +45,7 @@ def refuse_missing(needs: Mapping[str, Sequence[str]]) -> None:
     for name, wanted in needs.items():
         for need in wanted:
             if need not in needs:
-                raise GraphError(f"{name!r} needs {need!r}, which is not defined{did_you_mean(need, needs)}")
+                raise GraphError(f"{name!r} needs {need!r}, which is not defined{near_or_known(need, needs)}")
 
 
 def refuse_cycles(needs: Mapping[str, Sequence[str]]) -> None:
@@ -62,13 +63,3 @@ def refuse_cycles(needs: Mapping[str, Sequence[str]]) -> None:
         start = min(range(len(cycle) - 1), key=lambda at: cycle[at])
         spelled = " -> ".join((*cycle[start:-1], *cycle[: start + 1]))
         raise GraphError(f"resources must not wait for each other, got the cycle {spelled}") from None
-
-
-def did_you_mean(name: str, known: Mapping[str, object]) -> str:
-    """A question to end an error message with, when some known name is near.
-
-    >>> did_you_mean("databse", {"database": 1})
-    "; did you mean 'database'?"
-    """
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(known) or 'none'}"

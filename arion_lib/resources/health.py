@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from arion_lib.masking import masked
 from arion_lib.resources.core import Entry, clock
-from arion_lib.resources.events import masked
 
 
 @dataclass(frozen=True, slots=True)

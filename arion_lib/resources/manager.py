@@ -13,9 +13,9 @@ import threading
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
+from arion_lib.nearest import near_or_known
 from arion_lib.resources.core import Entry, ResourceError
 from arion_lib.resources.events import Event, Journal
-from arion_lib.resources.graph import did_you_mean
 from arion_lib.resources.health import Health, acheck_all, check_all
 from arion_lib.resources.interrupts import in_main_thread, interrupts, uninterrupted
 from arion_lib.resources.metrics import Figures, Meter
@@ -338,7 +338,7 @@ class Resources:
         """
         for name in resources:
             if name not in self._targets:
-                raise ResourceError(f"{name!r} must be a resource of {self._label}{did_you_mean(name, self._targets)}")
+                raise ResourceError(f"{name!r} must be a resource of {self._label}{near_or_known(name, self._targets)}")
         copy = type(self).__new__(type(self))
         copy._outer = self._outer
         copy._start(self.parallel, self._label, {**self._targets, **resources})

@@ -1,6 +1,6 @@
 """How often, how long, how many are open: counted per resource in bounded memory.
 
-Idea        A histogram whose bucket bounds grow by 2 % answers any percentile within 1 %, whatever the count.
+Idea        Three histograms a resource: the seconds that acquiring, holding and releasing took.
 Invariant   Memory depends on the number of resources alone: ten million acquisitions take what ten take.
 When wrong  A percentile of nothing is None, never a number that looks like a measurement.
 See         notebooks/2_resource_manager.ipynb · tests/resources/test_metrics.py
@@ -8,86 +8,15 @@ See         notebooks/2_resource_manager.ipynb · tests/resources/test_metrics.p
 
 from __future__ import annotations
 
-import math
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+from arion_lib.histogram import Histogram, Timing
+
 Entry = TypeVar("Entry")
-
-GROWTH = 1.02
-SHORTEST, LONGEST = 1e-9, 1e6  # seconds: what is outside counts at the bound
-_PER_LOG = 1 / math.log(GROWTH)
-_BUCKETS = int(math.log(LONGEST / SHORTEST) * _PER_LOG) + 2
-_SHIFT = 1 - math.log(SHORTEST) * _PER_LOG
-_log = math.log
-
-
-class Histogram:
-    """Seconds, counted in buckets whose bounds grow by `GROWTH` (as in DDSketch: Masson, Rim, Lee, VLDB 2019).
-
-    >>> seconds = Histogram()
-    >>> for value in range(1, 101): seconds.add(value)
-    >>> 49 < seconds.percentile(0.5) < 51
-    True
-    """
-
-    __slots__ = ("count", "counts", "longest", "total")
-
-    def __init__(self) -> None:
-        self.counts: list[int] = []  # made at the first count: a manager that is never entered pays nothing
-        self.count = 0
-        self.total = 0.0
-        self.longest = 0.0
-
-    def add(self, seconds: float) -> None:
-        """Count one duration. Cost: a logarithm and an increment."""
-        self.extend((seconds,))
-
-    def extend(self, durations: Iterable[float]) -> None:
-        """Count many durations."""
-        counts = self.counts = self.counts or [0] * _BUCKETS
-        for seconds in durations:
-            counts[int(_log(seconds) * _PER_LOG + _SHIFT) if SHORTEST < seconds < LONGEST else _edge(seconds)] += 1
-            self.count += 1
-            self.total += seconds
-            if seconds > self.longest:
-                self.longest = seconds
-
-    def percentile(self, share: float) -> float | None:
-        """The duration in seconds that a `share` (0 to 1) of all stayed within; None when there were none."""
-        if not 0 <= share <= 1:
-            raise ValueError(f"share must be 0 to 1, got {share}: write 0.95 for the 95th percentile")
-        rank, seen = max(1, math.ceil(share * self.count)), 0
-        for bucket, number in enumerate(self.counts):
-            seen += number
-            if seen >= rank:
-                return min(self.longest, SHORTEST * math.exp((bucket - 0.5) / _PER_LOG))
-        return None
-
-    def summary(self) -> Timing:
-        """The figures of now, as a value."""
-        mean = self.total / self.count if self.count else None
-        p50, p95, p99 = map(self.percentile, (0.50, 0.95, 0.99))
-        return Timing(self.count, mean, p50, p95, p99, self.longest if self.count else None)
-
-
-def _edge(seconds: float) -> int:
-    return 0 if seconds <= SHORTEST else _BUCKETS - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """Durations in seconds; None where nothing was counted."""
-
-    count: int
-    mean: float | None
-    p50: float | None
-    p95: float | None
-    p99: float | None
-    longest: float | None
 
 
 @dataclass(frozen=True, slots=True)

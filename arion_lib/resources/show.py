@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from html import escape
 
-from arion_lib.resources.metrics import Figures, Timing
+from arion_lib.histogram import Timing
+from arion_lib.resources.metrics import Figures
+from arion_lib.units import seconds_text
 
 HEADS = ("resource", "acquired", "open", "failures", "acquire p50 / p95", "hold p50 / p95", "release p50 / p95")
 
@@ -33,17 +35,3 @@ def _row(name: str, figures: Figures) -> tuple[str, ...]:
 
 def _timing(timing: Timing) -> str:
     return f"{seconds_text(timing.p50)} / {seconds_text(timing.p95)}"
-
-
-def seconds_text(seconds: float | None) -> str:
-    """Write a duration in a unit that suits it.
-
-    >>> seconds_text(0.0123), seconds_text(4e-6), seconds_text(None)
-    ('12.3 ms', '4 us', '-')
-    """
-    if seconds is None:
-        return "-"
-    for factor, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
-        if seconds >= factor:
-            return f"{seconds / factor:.3g} {unit}"
-    return f"{seconds / 1e-9:.3g} ns"

@@ -9,11 +9,11 @@ See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_figures.py
 
 from __future__ import annotations
 
-import math
 import time
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
+from arion_lib.histogram import exact_percentiles
 from arion_lib.scheduler.snapshot import Spread
 from arion_lib.scheduler.states import Event, State
 
@@ -81,6 +81,5 @@ def spread(seconds: list[float]) -> Spread:
     """
     if not seconds:
         return Spread()
-    ordered = sorted(max(0.0, value) for value in seconds)
-    p50, p95, p99 = (ordered[max(0, math.ceil(len(ordered) * share) - 1)] for share in (0.50, 0.95, 0.99))
-    return Spread(len(ordered), p50, p95, p99, ordered[-1])
+    p50, p95, p99, most = exact_percentiles((max(0.0, value) for value in seconds), (0.50, 0.95, 0.99, 1.0))
+    return Spread(len(seconds), p50, p95, p99, most)

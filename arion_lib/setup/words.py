@@ -8,12 +8,12 @@ See         README.md · tests/test_setup.py
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from arion_lib.nearest import did_you_mean
 from arion_lib.setup import environment
 from arion_lib.setup.installer import SetupError
 
@@ -97,10 +97,9 @@ def unknown(name: str) -> str:
     """Return the error for a word that is none.
 
     >>> unknown("labb").splitlines()[0]
-    "WORD must be one of lab, test, learner, run, doctor, serve, top, bench, got 'labb': did you mean `lab`?"
+    "WORD must be one of lab, test, learner, run, doctor, serve, top, bench, got 'labb'; did you mean `lab`?"
     """
-    near = difflib.get_close_matches(name, WORDS, n=1)
-    hint = f": did you mean `{near[0]}`?" if near else ""
+    hint = did_you_mean(name, WORDS, "`{}`".format)
     return f"WORD must be one of {', '.join(WORDS)}, got {name!r}{hint}\n`python -m arion_lib --help` explains them."
 
 

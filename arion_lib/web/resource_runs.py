@@ -16,10 +16,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from arion_lib.masking import masked
 from arion_lib.resources import Resources, errors_of
 from arion_lib.resources.cache import Cache
 from arion_lib.resources.database import Database
-from arion_lib.resources.events import Event, Step, masked
+from arion_lib.resources.events import Event, Step
 from arion_lib.resources.health import Health
 
 KEPT_EVENTS = 10_000

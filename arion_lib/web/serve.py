@@ -21,7 +21,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from arion_lib.pipeline.addresses import local_url, masked
+from arion_lib.masking import masked
+from arion_lib.pipeline.addresses import local_url
 from arion_lib.pipeline.broker import open_broker
 from arion_lib.pipeline.ingest import Cut
 from arion_lib.pipeline.outbox import Relay

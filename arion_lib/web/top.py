@@ -20,6 +20,8 @@ from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from arion_lib.units import clock_text
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
@@ -149,7 +151,7 @@ def frame(snapshot: Mapping[str, Any]) -> RenderableType:
     from rich.text import Text
 
     head = Text.assemble(
-        (_plain(snapshot["name"]), "bold"), f"   up {duration(snapshot['uptime'])}   restarts {_restarts(snapshot)}"
+        (_plain(snapshot["name"]), "bold"), f"   up {clock_text(snapshot['uptime'])}   restarts {_restarts(snapshot)}"
     )
     counts = (_counts("tasks", UNFINISHED, snapshot), _counts("ended", ENDED, snapshot))
     return Group(head, *counts, "", _window(snapshot), "", _workers(snapshot), "", _queue(snapshot))
@@ -168,7 +170,7 @@ def _counts(label: str, names: Mapping[str, str], snapshot: Mapping[str, Any]) -
 def _window(snapshot: Mapping[str, Any]) -> RenderableType:
     from rich.progress_bar import ProgressBar
 
-    table = _table(f"last {duration(snapshot['window'])}", "p50", "p95", "p99", "most", "", "", numbers=(1, 2, 3, 4))
+    table = _table(f"last {clock_text(snapshot['window'])}", "p50", "p95", "p99", "most", "", "", numbers=(1, 2, 3, 4))
     busy = snapshot.get("utilisation", 0.0)
     extra: tuple[list[RenderableType], list[RenderableType]] = (
         [f"{snapshot['throughput']:,.1f} tasks/s", ""],
@@ -176,7 +178,7 @@ def _window(snapshot: Mapping[str, Any]) -> RenderableType:
     )
     for label, name, more in zip(("waiting", "running"), ("waiting", "running_time"), extra, strict=True):
         spread = snapshot[name]
-        table.add_row(label, *(duration(spread[quantile]) for quantile in ("p50", "p95", "p99", "most")), *more)
+        table.add_row(label, *(clock_text(spread[quantile]) for quantile in ("p50", "p95", "p99", "most")), *more)
     return table
 
 
@@ -201,7 +203,7 @@ def _worker(worker: Mapping[str, Any]) -> list[RenderableType]:
         _or_dash(worker["pid"], "{}"),
         Text(state, STYLES.get(state, "")),
         Text(_plain(worker["task"] or ""), no_wrap=True, overflow="ellipsis"),
-        duration(worker["age"]) if worker["age"] is not None else "",
+        clock_text(worker["age"]) if worker["age"] is not None else "",
         f"{worker['done']:,}",
         Text(f"{worker['failed']:,}", "red" if worker["failed"] else "dim"),
         _or_dash(worker["cpu"], "{:.0f} %"),
@@ -252,22 +254,3 @@ def _plain(text: str) -> str:
 
 def _or_dash(value: object, form: str) -> str:
     return "-" if value is None else form.format(value)
-
-
-def duration(seconds: float | None) -> str:
-    """Write a duration in a terminal's width.
-
-    >>> [duration(x) for x in (None, 0, 84e-6, 0.0123, 0.9999, 1.5, 59.99, 75, 7_300)]
-    ['-', '0 s', '84 us', '12.3 ms', '1 s', '1.5 s', '1 min 0 s', '1 min 15 s', '2 h 1 min']
-    """
-    if seconds is None:
-        return "-"
-    seconds = float(f"{seconds:.3g}") if seconds < 60 else round(seconds)  # before the unit is chosen: never 1000 ms
-    if seconds >= 3_600:
-        return f"{seconds // 3_600:.0f} h {seconds % 3_600 // 60:.0f} min"
-    if seconds >= 60:
-        return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
-    for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return "0 s"

@@ -17,9 +17,10 @@ from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from arion_lib.short_repr import short_repr
 from arion_lib.workbook import catalogue, last_cell, progress
 from arion_lib.workbook.exercise import Answer, Case, Exercise
-from arion_lib.workbook.outcome import Kind, Outcome, run, shortened
+from arion_lib.workbook.outcome import Kind, Outcome, run
 
 MOST_PRINTED = 2_000
 """Characters kept of what an answer prints on one case."""
@@ -88,7 +89,7 @@ def judge(exercise: Exercise, answer: object) -> Verdict:
     """Return the verdict on `answer`; nothing the answer does gets out of here."""
     title = exercise.title()
     if not callable(answer):
-        given = f"{shortened(answer, 60)} (a {type(answer).__name__})"
+        given = f"{short_repr(answer, 60)} (a {type(answer).__name__})"
         likely = f"hand over {exercise.name} itself, without calling it"
         return Verdict(
             Mark.NO, title, 0, f'check("{exercise.id}", ...)', f"the function {exercise.name}", given, likely

@@ -14,7 +14,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from arion_lib.workbook.outcome import shortened
+from arion_lib.short_repr import short_repr
 
 Answer: TypeAlias = Callable[..., Any]
 """What a reader writes: a function or a class."""
@@ -88,5 +88,5 @@ def call(name: str, *args: object, then: Callable[[Any], object] = lambda result
     >>> case.show, case.probe(enumerate)
     ("enumerate('ab', start=1)", [(1, 'a'), (2, 'b')])
     """
-    words = [shortened(a, 100) for a in args] + [f"{k}={shortened(v, 100)}" for k, v in kwargs.items()]
+    words = [short_repr(a, 100) for a in args] + [f"{k}={short_repr(v, 100)}" for k, v in kwargs.items()]
     return Case(f"{name}({', '.join(words)})", lambda answer: then(answer(*deepcopy(args), **deepcopy(kwargs))))

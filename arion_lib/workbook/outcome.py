@@ -19,6 +19,8 @@ from enum import Enum
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
+from arion_lib.short_repr import short_repr
+
 T = TypeVar("T")
 
 
@@ -62,29 +64,13 @@ class Outcome:
         """
         match self.kind:
             case Kind.VALUE:
-                return shortened(self.value)
+                return short_repr(self.value)
             case Kind.RAISED:
                 return f"{self.value}: {self.text}".removesuffix(": ") + (f"   <- {self.line}" if self.line else "")
             case Kind.TIME:
                 return f"no end after {self.value:g} s"
             case _:
                 return self.text or self.kind.value
-
-
-def shortened(value: object, limit: int = 160) -> str:
-    """Return `repr(value)`, cut in the middle past `limit` characters.
-
-    >>> shortened(list(range(100)), 20)
-    '[0, 1, 2,  ...  99]'
-    """
-    try:
-        text = repr(value)
-    except Exception as e:  # noqa: BLE001 - a reader's own __repr__ may do anything
-        return f"<{type(value).__name__} whose repr raises {type(e).__name__}>"
-    if len(text) <= limit:
-        return text
-    tail = limit // 5
-    return f"{text[: limit // 2]} ... {text[len(text) - tail :]}"
 
 
 class ReadAhead(BaseException):

@@ -9,13 +9,13 @@ See         notebooks/1_streaming_pipeline.ipynb · tests/workbook/test_predicti
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from dataclasses import dataclass
 from types import EllipsisType
 
-from arion_lib.measure.units import BYTES, SECONDS
+from arion_lib.nearest import did_you_mean, nearest
+from arion_lib.units import BYTES, SECONDS
 from arion_lib.workbook import progress
 
 _FACTORS = {**BYTES, **SECONDS}
@@ -109,9 +109,7 @@ def _check_unit(unit: str) -> None:
     meant = _MEANT.get(base.lower()) or _MEANT.get(singular)
     if base in (*_FACTORS, "%") or not unit or (meant is None and _COUNTED.fullmatch(base)):
         return
-    near = difflib.get_close_matches(singular, _MEANT, n=1, cutoff=0.5)
-    guess = meant or (_MEANT[near[0]] if near else None)
-    hint = f"; did you mean {guess}?" if guess else ""
+    hint = f"; did you mean {meant}?" if meant else did_you_mean(singular, _MEANT, _MEANT.__getitem__)
     known = ", ".join([*_FACTORS, "%"])
     raise ValueError(f'unit must be one of {known}, or the plural of what is counted ("records"), got {unit!r}{hint}')
 
@@ -171,8 +169,8 @@ def _compared(name: str, measured: float, unit: str) -> str:
     got = f"{_number(measured / _factor(unit))} {unit}".rstrip()
     progress.note("measured", name, got=got)
     if made is None:
-        near = difflib.get_close_matches(name, _made, n=1)
-        hint = f"; did you mean {name!r} by {near[0]!r}?" if near and near[0] not in _measured else ""
+        near = nearest(name, _made)
+        hint = f"; did you mean {name!r} by {near!r}?" if near and near not in _measured else ""
         return f"{name}: measured {got} (you made no prediction{hint})"
     said = f"{_number(made.value)} {made.unit}".rstrip()
     if made.unit != unit:

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from arion_lib.lazy import LazyCollection, lazy
-from arion_lib.lazy.failure import shown
 from arion_lib.lazy.fuse import Fused, fuse
 
 ROWS = [{"price": 1}, {"cost": 2}]
@@ -151,16 +150,6 @@ def test_the_traceback_shows_the_generated_line() -> None:
         text = traceback.format_exc()
     assert "x = f0(x)" in text or "yield" in text
     assert "lazy pipeline" in text
-
-
-def test_an_element_whose_repr_raises_is_named_by_its_type() -> None:
-    class Broken:
-        def __repr__(self) -> str:
-            raise ValueError("no")
-
-    assert shown(Broken()) == "<Broken whose repr raises ValueError>"
-    assert len(shown("x" * 10_000)) < 200
-    assert len(shown({str(i): "y" * 1000 for i in range(1000)})) < 2_000
 
 
 def test_a_long_plan_is_shown_around_the_failing_stage() -> None:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from arion_lib.pipeline.addresses import masked
+from arion_lib.masking import masked
 from arion_lib.pipeline.batch import Batch, Delivery
 from arion_lib.pipeline.broker import open_broker
 from arion_lib.pipeline.outbox import Relay

@@ -10,11 +10,9 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from arion_lib.resources import Resources, Retry, resource
-from arion_lib.resources.events import Event, Journal, Step, masked
+from arion_lib.resources.events import Event, Journal, Step
 from tests.resources.probes import MODES, Log, fail, manager, run
 
 
@@ -91,15 +89,6 @@ def test_structlog_renders_the_fields_as_json() -> None:
         logger.setLevel(logging.NOTSET)
     lines = [json.loads(line) for line in out.getvalue().splitlines()]
     assert [(line["resource"], line["scope"], line["attempt"]) for line in lines] == [("db", "Resources", 1)] * 2
-
-
-@given(
-    st.text(st.characters(categories=["L", "N"]), min_size=1), st.text(st.characters(categories=["L", "N"]), min_size=4)
-)
-def test_no_password_of_a_url_is_shown(user: str, password: str) -> None:
-    shown = masked(f"to postgresql://{user}:~{password}@host/db and redis://:~{password}@h?token=~{password} failed")
-    assert f"~{password}" not in shown
-    assert shown.endswith("failed")
 
 
 def test_a_full_journal_forgets_the_oldest() -> None:

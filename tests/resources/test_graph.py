@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arion_lib.resources.graph import GraphError, did_you_mean, order
+from arion_lib.resources.graph import GraphError, order
 
 graphs = st.integers(0, 8).flatmap(
     lambda n: st.fixed_dictionaries(
@@ -46,11 +46,6 @@ def test_a_cycle_is_spelled_out_from_its_first_name(length: int, tail: int) -> N
 def test_a_missing_name_is_refused_with_a_suggestion() -> None:
     with pytest.raises(GraphError, match="'api' needs 'databse', which is not defined; did you mean 'database'"):
         order({"api": ["databse"], "database": []})
-
-
-def test_where_nothing_is_near_all_names_are_told() -> None:
-    assert did_you_mean("x", {"database": 1, "cache": 2}) == "; there are database, cache"
-    assert did_you_mean("x", {}) == "; there are none"
 
 
 def test_ten_thousand_in_a_chain_need_no_recursion() -> None:

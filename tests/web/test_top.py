@@ -76,8 +76,8 @@ def test_a_frame_tells_workers_queue_rates_and_percentiles() -> None:
     assert row(said, "jobs") == "jobs up 1 h 2 min restarts 6"
     assert row(said, "tasks") == "tasks running 1 ready 40,004 pending 12 retries 6"
     assert row(said, "ended") == "ended succeeded 1,204 failed 2 timed out 4 cancelled 3 quarantined 5"
-    assert row(said, "1", "processes") == "1 processes 4711 running resize 2.5 s 1,204 0 98 % 31 MB"
-    assert row(said, "waiting").startswith("waiting 1.2 ms 250 ms 1.5 s 1 min 15 s 120.4 tasks/s")
+    assert row(said, "1", "processes") == "1 processes 4711 running resize 2.50 s 1,204 0 98 % 31 MB"
+    assert row(said, "waiting").startswith("waiting 1.20 ms 250 ms 1.50 s 1 min 15 s 120.4 tasks/s")
     assert "87% busy" in row(said, "running")
 
 
@@ -96,7 +96,7 @@ def test_in_a_narrow_terminal_the_tasks_name_gives_way_and_no_figure() -> None:
     lanes = snapshot()["lanes"]
     lanes[0]["workers"][0]["task"] = "resize_the_pictures_of_all_customers_of_the_year"
     found = row(text(snapshot(lanes=lanes), width=80), "1", "processes")
-    assert found.endswith("2.5 s 1,204 0 98 % 31 MB")
+    assert found.endswith("2.50 s 1,204 0 98 % 31 MB")
     assert " running resize_" in found
     assert "customers" not in found
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arion_lib.measure.units import (
+from arion_lib.units import (
     amount_text,
     bytes_text,
     count_text,

@@ -3,7 +3,7 @@
 Idea        Three significant digits and the unit that keeps the figure between 1 and 1,000.
 Invariant   A printed figure reads back to within half a per cent, and a larger value never prints smaller.
 When wrong  A text without a number or with an unknown unit is a `ValueError` that lists the units.
-See         tests/measure/test_units.py
+See         tests/ground/test_units.py
 
 Units are decimal, as disks and networks count: 1 MB is 1,000,000 bytes.
 """
@@ -21,13 +21,27 @@ COUNTS: Mapping[str, float] = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
 _FIGURE = re.compile(r"\s*(-?[\d,]*\.?\d+(?:e[+-]?\d+)?)\s*([A-Za-z]*)\s*")
 
 
-def seconds_text(seconds: float) -> str:
-    """Write a duration with its unit.
+def seconds_text(seconds: float | None) -> str:
+    """Write a duration with its unit; one that was never measured is a dash.
 
-    >>> [seconds_text(x) for x in (0, 84e-6, 0.0123, 1.5, 1234)]
-    ['0 s', '84.0 us', '12.3 ms', '1.50 s', '1,230 s']
+    >>> [seconds_text(x) for x in (0, 84e-6, 0.0123, 1.5, 1234, None)]
+    ['0 s', '84.0 us', '12.3 ms', '1.50 s', '1,230 s', '-']
     """
-    return _scaled(seconds, SECONDS, zero="0 s")
+    return "-" if seconds is None else _scaled(seconds, SECONDS, zero="0 s")
+
+
+def clock_text(seconds: float | None) -> str:
+    """Write how long something has been going on: past a minute in minutes, past an hour in hours.
+
+    >>> [clock_text(x) for x in (None, 0.0123, 59.99, 75, 7_300)]
+    ['-', '12.3 ms', '1 min 0 s', '1 min 15 s', '2 h 1 min']
+    """
+    if seconds is None or seconds < 59.95:  # what `seconds_text` would round up to a minute
+        return seconds_text(seconds)
+    whole = round(seconds)
+    if whole >= 3_600:
+        return f"{whole // 3_600} h {whole % 3_600 // 60} min"
+    return f"{whole // 60} min {whole % 60} s"
 
 
 def bytes_text(size: float) -> str:
