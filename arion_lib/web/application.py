@@ -21,8 +21,8 @@ from fastapi_offline import FastAPIOffline
 from arion_lib import __version__
 from arion_lib.scheduler.exporters import SchedulerCollector
 from arion_lib.web.pipeline_pages import pipeline_pages
+from arion_lib.web.problems import DOCUMENTED, answer_problems
 from arion_lib.web.prompt_webhook import PromptWebhook
-from arion_lib.web.refusals import DOCUMENTED, answer_problems
 from arion_lib.web.requests import PREFIX
 from arion_lib.web.resource_pages import resource_pages
 from arion_lib.web.resource_runs import ResourceRuns, local_sets

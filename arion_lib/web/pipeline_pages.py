@@ -9,12 +9,13 @@ See         notebooks/1_streaming_pipeline.ipynb · tests/web/test_pipeline_page
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlencode
 
 import psutil
@@ -23,17 +24,20 @@ from pydantic import BaseModel, Field
 
 from arion_lib.pipeline.batch import Number
 from arion_lib.pipeline.queued import BrokerError
-from arion_lib.pipeline.stored import Result, StoreError
+from arion_lib.pipeline.stored import Result, StoredLetter, StoredRow, StoreError
 from arion_lib.web import metrics
-from arion_lib.web.refusals import parameter_problem
+from arion_lib.web.problems import inside, parameter_problem
 from arion_lib.web.service import PipelineService
+
+PAGE = 4 << 20
+"""Bytes of entries after which a page ends, though it may hold more of them."""
 
 LAG = 30.0
 """Seconds that a message may wait in the outbox before `/health` calls the relay late."""
 
 Limit = Annotated[int, Query(ge=1, le=1_000, description="entries a page")]
-Stream = Annotated[str, Query(description="name of the stream")]
-After = Annotated[int, Query(ge=0, description="number of the last entry seen")]
+Stream = Annotated[str, Query(description="name of the stream", max_length=512)]
+After = Annotated[int, Query(ge=0, le=2**62, description="number of the last entry seen")]
 
 
 class Taken(BaseModel):
@@ -223,27 +227,31 @@ def _contents(router: APIRouter, service: PipelineService) -> None:
     @router.get("/results", summary="Groups of a stream, with their figures", response_model_exclude_unset=True)
     def results(stream: Stream, after: str | None = None, limit: Limit = 100) -> Groups:
         """Show the groups of a stream; `after` is the last group of the page before, as JSON."""
-        try:
-            key = None if after is None else tuple(json.loads(after))
-        except (ValueError, TypeError):
-            raise parameter_problem("after must be a group as JSON", f"{after!r:.80}") from None
+        key = None if after is None else _key(after)
         found = store.results(stream, key, limit)
         items = [_group(one) for one in found]
         last = json.dumps(items[-1].group) if items else ""
-        page = Groups(items=items, next=_next("/results", stream, last, limit, len(items)))
+        page = Groups(items=items, next=_next("/results", stream, last, limit, len(items) == limit))
         if after is None and (doubts := _doubts(items)):
             page.hint = f"no record here has {' or '.join(doubts)}: are the names in the webhook's query right?"
         return page
 
-    @router.get("/rows", summary="Stored events of a stream")
-    def rows(stream: Stream, after: After = 0, limit: Limit = 100) -> Rows:
-        """Show the events of a stream in the order of their commits."""
-        items = [Row(seq=row.seq, record=json.loads(row.body)) for row in store.rows(stream, after, limit)]
-        return Rows(items=items, next=_next("/rows", stream, items[-1].seq if items else 0, limit, len(items)))
+    @router.get("/rows", summary="Stored events of a stream", response_model=Rows)
+    def rows(stream: Stream, after: After = 0, limit: Limit = 100) -> Response:
+        """Show the events of a stream in the order of their commits, each as the very text that is stored.
+
+        A page ends early once it holds 4 MiB.
+        """
+        found, more = _paged(lambda past, most: store.rows(stream, past, most), after, limit, lambda row: len(row.body))
+        items = b",".join([b'{"seq":%d,"record":%b}' % (row.seq, row.body) for row in found])
+        return _spliced(items, _next("/rows", stream, found[-1].seq if found else 0, limit, more))
 
     @router.get("/dead-letters", summary="Records of a stream that could not be taken, and why")
     def dead_letters(stream: Stream, after: After = 0, limit: Limit = 100) -> Letters:
         """Show the records of a stream that could not be read, each with its place and reason."""
+        found, more = _paged(
+            lambda past, most: store.dead_letters(stream, past, most), after, limit, lambda one: len(one.letter.raw)
+        )
         items = [
             Letter(
                 seq=one.seq,
@@ -252,14 +260,12 @@ def _contents(router: APIRouter, service: PipelineService) -> None:
                 reason=one.letter.reason,
                 raw=one.letter.raw.decode(errors="replace"),
             )
-            for one in store.dead_letters(stream, after, limit)
+            for one in found
         ]
-        return Letters(
-            items=items, next=_next("/dead-letters", stream, items[-1].seq if items else 0, limit, len(items))
-        )
+        return Letters(items=items, next=_next("/dead-letters", stream, items[-1].seq if items else 0, limit, more))
 
-    @router.get("/messages", summary="Messages that wait for the queue, and what it holds")
-    def messages(stream: str | None = None, after: str = "0-0", limit: Limit = 100) -> Messages:
+    @router.get("/messages", summary="Messages that wait for the queue, and what it holds", response_model=Messages)
+    def messages(stream: str | None = None, after: str = "0-0", limit: Limit = 100) -> Response:
         """Show the messages that wait for the queue (the oldest 4 MiB of them), and how many the queue holds.
 
         A message that the queue has confirmed is no longer here but there, and who wants to read it claims it: with
@@ -269,10 +275,55 @@ def _contents(router: APIRouter, service: PipelineService) -> None:
         if found is None:
             raise parameter_problem("after must be the place of a message", f"{after!r:.80}")
         past = (int(found[1]), int(found[2]))
-        items = list(islice((one for one in _waiting(service, stream) if _place(one) > past), limit))
-        last = items[-1].place if items else ""
+        items = list(islice((one for one in _waiting(service, stream) if one[0] > past), limit))
+        last = "{}-{}".format(*items[-1][0]) if items else ""
         queue = _queue(service)
-        return Messages(items=items, next=_next("/messages", stream, last, limit, len(items)), queue=queue)
+        told = {"queue": None if queue is None else queue.model_dump()}
+        return _spliced(
+            b",".join([text for _, text in items]), _next("/messages", stream, last, limit, len(items) == limit), told
+        )
+
+
+T = TypeVar("T", StoredRow, StoredLetter)
+
+
+def _key(after: str) -> tuple[Any, ...]:
+    """Read the last group seen from a page's address. Raises `Problem` 422."""
+    try:
+        found = json.loads(after)
+    except (ValueError, RecursionError):
+        found = None
+    simple = isinstance(found, list) and all(one is None or isinstance(one, (str, int, float)) for one in found)
+    if not simple or not all(math.isfinite(one) for one in found if isinstance(one, float)):
+        raise parameter_problem("after must be a group as JSON", f"{after!r:.80}")
+    return tuple(found)
+
+
+def _paged(
+    read: Callable[[int, int], Iterable[T]], after: int, limit: int, size: Callable[[T], int]
+) -> tuple[list[T], bool]:
+    """Read at most `limit` entries of about `PAGE` bytes in all; say whether there may be more.
+
+    Reads a few entries at a time, more of them while they are small, so that memory follows the bytes of a page.
+    """
+    found: list[T] = []
+    held, step = 0, 1
+    while len(found) < limit and held < PAGE:
+        asked = min(step, limit - len(found))
+        some = list(read(after, asked))
+        found += some
+        held += sum(map(size, some))
+        if len(some) < asked:
+            return found, False
+        after = some[-1].seq
+        step = max(1, min(4 * step, (PAGE - held) // (held // len(found) + 1)))
+    return found, True
+
+
+def _spliced(items: bytes, following: str | None, members: Mapping[str, Any] | None = None) -> Response:
+    """Answer with a page whose items are JSON texts already: they are neither read nor written anew."""
+    rest = json.dumps({"next": following, **(members or {})}).encode()
+    return Response(b'{"items":[%b],%b' % (items, rest[1:]), media_type="application/json")
 
 
 def _group(one: Result) -> Group:
@@ -299,19 +350,17 @@ def _queue(service: PipelineService) -> Queue | QueueError | None:
     try:
         return Queue(**asdict(service.broker.status())) if service.broker else None
     except BrokerError as error:
-        return QueueError(error=str(error))
+        return QueueError(error=inside(error))
 
 
-def _waiting(service: PipelineService, stream: str | None) -> Iterator[Message]:
-    for entry in service.store.outbox(1_000, 4 << 20):
+def _waiting(service: PipelineService, stream: str | None) -> Iterator[tuple[tuple[int, int], bytes]]:
+    """Yield the places of the messages that wait, and how a page shows each."""
+    for entry in service.store.outbox(1_000, PAGE):
         if stream in (None, entry.stream):
+            named = json.dumps(entry.stream).encode()
             for number, message in enumerate(entry.messages, 1):
-                yield Message(place=f"{entry.seq}-{number}", stream=entry.stream, message=json.loads(message))
-
-
-def _place(message: Message) -> tuple[int, int]:
-    entry, number = message.place.split("-")
-    return int(entry), int(number)
+                shown = b'{"place":"%d-%d","stream":%b,"message":%b}' % (entry.seq, number, named, message)
+                yield (entry.seq, number), shown
 
 
 def _state(router: APIRouter, service: PipelineService, collectors: Sequence[Any]) -> None:
@@ -333,6 +382,8 @@ def _state(router: APIRouter, service: PipelineService, collectors: Sequence[Any
         """Try the store, the queue and the relay, now."""
         store, broker, relay = _check(service.store.ping), _broker(service), _relay(service)
         state: Literal["ok", "degraded", "down"] = "ok" if broker.ok and relay.ok else "degraded"
+        if store.ok and (commits := service.webhook.commits) and commits.failure():
+            store = Check(ok=False, detail="the thread that commits has ended: start the server again")
         if not store.ok:
             state, response.status_code = "down", 503
         return Health(status=state, store=store, broker=broker, relay=relay)
@@ -343,9 +394,9 @@ def _state(router: APIRouter, service: PipelineService, collectors: Sequence[Any
         return Response(metrics.exposition(service, *collectors), media_type=metrics.CONTENT_TYPE)
 
 
-def _next(path: str, stream: str | None, after: object, limit: int, found: int) -> str | None:
-    """Return the address of the next page; a page that is not full is the last."""
-    if found < limit:
+def _next(path: str, stream: str | None, after: object, limit: int, more: bool) -> str | None:
+    """Return the address of the next page; there is none behind the last."""
+    if not more:
         return None
     named = {} if stream is None else {"stream": stream}
     return f"{path}?{urlencode({**named, 'after': after, 'limit': limit})}"
@@ -355,14 +406,14 @@ def _or_error(read: Callable[[], Any]) -> Any:
     try:
         return read()
     except (StoreError, BrokerError) as error:
-        return {"error": str(error)}
+        return {"error": inside(error)}
 
 
 def _check(attempt: Callable[[], object]) -> Check:
     try:
         attempt()
     except (StoreError, BrokerError) as error:
-        return Check(ok=False, detail=str(error))
+        return Check(ok=False, detail=inside(error))
     return Check(ok=True, detail="tried")
 
 
@@ -376,6 +427,6 @@ def _relay(service: PipelineService) -> Check:
     try:
         status = service.relay.status()
     except StoreError as error:
-        return Check(ok=False, detail=str(error))
+        return Check(ok=False, detail=inside(error))
     detail = f"{status.waiting_messages} messages wait, the oldest for {status.waiting_seconds:.1f} s"
     return Check(ok=status.running and status.waiting_seconds < LAG, detail=detail)

@@ -1,19 +1,40 @@
 """Refusals that a sender can act on: what must be, what was got, what to do.
 
-Idea        One exception is the refusal; its body is a problem document as RFC 9457 describes it.
-Invariant   Every refusal of the webhook has a status, a sentence and the three parts of it as members.
-When wrong  A refusal that needs more (how long to wait, where the error is) carries it as header or as further member.
-See         notebooks/1_streaming_pipeline.ipynb · tests/web/test_problems.py
+Idea        One exception is the refusal; its body is a problem document as RFC 9457 describes it. Errors are raised
+            where they happen, as what they are, and become problems here: of posts, of pages and of the framework.
+Invariant   Every answer of 400 or more is a problem document with a status, a sentence and the sentence's three parts.
+            What is wrong with the server itself (addresses, paths, SQL) is logged, never sent.
+When wrong  An error that nobody foresaw is logged and answered 500. Of several wrong parameters the sentence names the
+            first, the member `errors` all.
+See         https://www.rfc-editor.org/rfc/rfc9457 · tests/web/test_problems.py
 """
 
 from __future__ import annotations
 
 import json
+import logging
+import re
+import time
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from arion_lib.pipeline.fingerprint import OtherBody
+from arion_lib.pipeline.queued import BrokerError
+from arion_lib.pipeline.stored import StaleDelivery, StoreBroken, StoreBusy, StoreDown, StoreError, StoreFull
+from arion_lib.web.group_commit import CommitsClosed, QueueFull
+from arion_lib.web.patience import TooSlow
+from arion_lib.web.signatures import SignatureError
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI, Request, Response  # imported where they are needed: the command line needs none
+
+log = logging.getLogger(__name__)
 
 MEDIA_TYPE = b"application/problem+json"
+
+RETRY_AFTER = "1"
+"""Seconds after which a refused sender may try again."""
 
 
 class Problem(Exception):
@@ -77,3 +98,149 @@ class Problem(Exception):
             "do": self.do,
         }
         return json.dumps(document | self.members).encode()
+
+
+def as_problem(error: Exception) -> Problem:
+    """Say what an error means for the one who asked; what only the server's owner may know is logged."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, SignatureError):
+        challenge = {"www-authenticate": 'Signature realm="webhook"'}
+        return Problem(401, error.must, error.got, error.do, headers=challenge)
+    if isinstance(error, TooSlow):
+        return Problem(408, "the body must keep coming", str(error), "send it faster, or in several posts")
+    if isinstance(error, QueueFull):
+        retry = {"retry-after": RETRY_AFTER}
+        return Problem(429, str(error), "one more", f"try again in {RETRY_AFTER} s", headers=retry)
+    if isinstance(error, OtherBody):
+        must = "a webhook-id must come with the same body each time"
+        return Problem(422, must, "another body than the first", "send a new event, or a mended one, under a new id")
+    if isinstance(error, StaleDelivery):
+        return Problem.of(409, "a delivery must be sent by one sender at a time", error, "send it again")
+    if isinstance(error, (StoreError, BrokerError, CommitsClosed, OSError)):
+        _note(error)
+        must = "the queue must answer" if isinstance(error, BrokerError) else "the store must be able to write"
+        return Problem(503, must, inside(error), "send it again later", headers={"retry-after": RETRY_AFTER})
+    if isinstance(error, ValueError):
+        return Problem.of(422, "the records must be storable", error, "mend the record it names")
+    log.error("a request failed", exc_info=error)
+    return Problem(500, "the server must not fail", "an error", "report it, with the server's log")
+
+
+INSIDE: dict[type[Exception], str] = {
+    StoreBusy: "a store that is locked",
+    StoreFull: "a store without room",
+    StoreDown: "a store that does not answer",
+    StoreBroken: "a damaged store",
+    StoreError: "an error of the store",
+    BrokerError: "an error of the queue",
+    CommitsClosed: "a server that starts or ends",
+}
+
+
+def inside(error: Exception) -> str:
+    """Name an error of the server's own without its text, which may hold addresses, paths or SQL.
+
+    >>> inside(StoreDown("postgresql://me@10.0.0.1/db does not answer"))
+    'a store that does not answer'
+    """
+    return next((said for kind, said in INSIDE.items() if isinstance(error, kind)), "an error of the system")
+
+
+class _Noted:
+    """When an error of each kind was logged last: posts by the thousand fail alike while a database is away."""
+
+    at: dict[type[Exception], float] = {}  # noqa: RUF012  one for the process, as its log is
+
+
+def _note(error: Exception) -> None:
+    now = time.monotonic()
+    if now - _Noted.at.get(type(error), -1.0) >= 1.0:
+        _Noted.at[type(error)] = now
+        log.warning("%s (logged once a second at most): %s", type(error).__name__, error)
+
+
+SEE = "see /docs for the pages and their parameters"
+
+DOCUMENTED: dict[int | str, dict[str, Any]] = {
+    "4XX": {
+        "description": "Refused: a problem document (RFC 9457) that says what must be, what was got and what to do.",
+        "content": {
+            MEDIA_TYPE.decode(): {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        **{name: {"type": "string"} for name in ("type", "title", "detail", "must", "got", "do")},
+                        "status": {"type": "integer"},
+                    },
+                }
+            }
+        },
+    }
+}
+"""What the docs say of every route's refusals."""
+
+
+def answer_problems(api: FastAPI) -> None:
+    """Have `api` answer its refusals with problem documents."""
+    from fastapi.exceptions import RequestValidationError
+    from starlette.exceptions import HTTPException
+
+    for kind in (Problem, StoreError, BrokerError, Exception):
+        api.add_exception_handler(kind, _problem)
+    api.add_exception_handler(HTTPException, _http)
+    api.add_exception_handler(RequestValidationError, _parameters)
+
+
+def parameter_problem(must: str, got: str) -> Problem:
+    """Make the refusal of a page's parameter."""
+    return Problem(422, must, got, SEE)
+
+
+def _respond(problem: Problem) -> Response:
+    from fastapi import Response
+
+    return Response(problem.body(), problem.status, problem.headers, media_type=MEDIA_TYPE.decode())
+
+
+def _problem(request: Request, error: Exception) -> Response:  # noqa: ARG001  the framework's signature
+    return _respond(as_problem(error))
+
+
+def _http(request: Request, error: Any) -> Response:
+    headers = error.headers or {}
+    if error.status_code == 405:
+        must = f"the method must be {headers.get('allow') or headers.get('Allow', 'another')}"
+        return _respond(Problem(405, must, request.method, SEE, headers=headers))
+    if error.status_code == 404 and error.detail == "Not Found":
+        return _respond(Problem(404, "the path must be a page's", repr(request.url.path[:100]), SEE))
+    return _respond(Problem.of(error.status_code, "the request must fit", Exception(error.detail), SEE))
+
+
+def _parameters(request: Request, error: Any) -> Response:  # noqa: ARG001
+    errors = [_wrong(one) for one in error.errors()]
+    problem = parameter_problem(**errors[0])
+    problem.members = {"errors": errors}
+    return _respond(problem)
+
+
+def _wrong(error: dict[str, Any]) -> dict[str, str]:
+    """Say one of pydantic's errors as rule and value.
+
+    >>> _wrong({"type": "missing", "loc": ("query", "stream"), "msg": "Field required", "input": None})
+    {'must': 'stream must be given', 'got': 'nothing'}
+    >>> _wrong({"type": "", "loc": ("query", "limit"), "msg": "Input should be at most 9", "input": "10"})
+    {'must': 'limit must be at most 9', 'got': "'10'"}
+    >>> _wrong({"type": "", "loc": ("body", "tags", 1), "msg": "String should have at most 2 letters", "input": "abc"})
+    {'must': 'tags.1 must have at most 2 letters', 'got': "'abc'"}
+    """
+    # The first place says where in the request (query, body) it is: told only where there is no other.
+    name = ".".join(str(place) for place in error["loc"][1:]) or str(error["loc"][0])
+    if error["type"] == "missing":
+        return {"must": f"{name} must be given", "got": "nothing"}
+    if error["type"] == "extra_forbidden":
+        return {"must": f"{name} must be left out", "got": f"{error['input']!r:.80}"}
+    if error["type"] == "json_invalid":
+        return {"must": "body must be JSON", "got": f"{error['ctx']['error']} at byte {error['loc'][-1]}"}
+    rule = re.sub(r"^\w+ should ", "", error["msg"]).partition(", unable to parse")[0]
+    return {"must": f"{name} must {rule}", "got": f"{error['input']!r:.80}"}

@@ -14,8 +14,8 @@ from arion_lib.pipeline.ingest import Receipt
 from arion_lib.pipeline.stored import StaleDelivery
 from arion_lib.web.answers import ONE_MESSAGES, answer, refuse
 from arion_lib.web.bodies import SMALL
-from arion_lib.web.commits import CommitsClosed, QueueFull
-from arion_lib.web.outcomes import as_problem
+from arion_lib.web.group_commit import CommitsClosed, QueueFull
+from arion_lib.web.problems import as_problem
 from arion_lib.web.prompt import Encoded, Headers, Pending, Send, encoded
 from arion_lib.web.requests import Post, read_prompt_post
 from arion_lib.web.webhook import Webhook, one_record

@@ -21,8 +21,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 from arion_lib.scheduler import QueueFullError, ShutDownError, Snapshot, State, Task
 from arion_lib.scheduler.exporters import prometheus
 from arion_lib.scheduler.snapshot import LaneStatus, WorkerStatus
-from arion_lib.web.problems import Problem
-from arion_lib.web.refusals import parameter_problem
+from arion_lib.web.problems import Problem, parameter_problem
 from arion_lib.web.scheduler_documents import (
     Adapt,
     Change,

@@ -17,7 +17,7 @@ from arion_lib.pipeline.ingest import Cut
 from arion_lib.pipeline.outbox import Relay
 from arion_lib.pipeline.queued import Broker, BrokerError
 from arion_lib.pipeline.stored import Store, StoreError
-from arion_lib.web.commits import GroupCommit
+from arion_lib.web.group_commit import GroupCommit
 from arion_lib.web.patience import Patience
 from arion_lib.web.requests import Limits
 from arion_lib.web.signatures import Verifier

@@ -25,11 +25,10 @@ from arion_lib.pipeline.stored import StaleDelivery, Store
 from arion_lib.pipeline.verdict import Decoder
 from arion_lib.web.answers import ONE, answer, read_to_end, refuse
 from arion_lib.web.bodies import SMALL, Body, Disconnected, inflated, spool, unspooled
-from arion_lib.web.commits import CommitsClosed, GroupCommit, InOrder
 from arion_lib.web.figures import Figures
-from arion_lib.web.outcomes import RETRY_AFTER, as_problem, judged
+from arion_lib.web.group_commit import CommitsClosed, GroupCommit, InOrder
 from arion_lib.web.patience import Patience, TooSlow
-from arion_lib.web.problems import Problem
+from arion_lib.web.problems import RETRY_AFTER, Problem, as_problem
 from arion_lib.web.requests import Limits, Post, first_line, read_post
 from arion_lib.web.signatures import Verification, Verifier
 
@@ -246,6 +245,37 @@ class Webhook:
             return Intake(post.target.stream, recipe, decoder, delivery=post.delivery, known=known, cut=self._cut)
         except ValueError as error:
             raise Problem.of(400, "the configuration must fit the body", error, "see /docs") from error
+
+
+def judged(intake: Intake) -> Receipt:
+    """Return the receipt of a body that was read to its end, or raise the `Problem` 422 that says where it broke."""
+    receipt, broken = intake.receipt, intake.broken
+    members: dict[str, Any] = {"accepted": receipt.accepted, "duplicates": receipt.duplicates, "dead": receipt.dead}
+    if broken is not None:
+        raise Problem(
+            422,
+            "the body must be JSON to its end",
+            f"{broken.reason} in record {broken.record} at byte {broken.offset}",
+            "mend it from there; what came before is stored",
+            **members,
+            record=broken.record,
+            offset=broken.offset,
+        )
+    if not intake.records:
+        raise Problem(400, "the body must hold at least one event", "none", "send JSON, or lines of it")
+    if intake.first_dead and not (receipt.accepted or receipt.duplicates):
+        first = intake.first_dead
+        raise Problem(
+            422,
+            "at least one record must be fit to be stored",
+            f"{receipt.dead} dead letter{'s' if receipt.dead > 1 else ''}, the first: {first.reason} in record "
+            f"{first.record}",
+            "see /dead-letters for each record's reason",
+            **members,
+            record=first.record,
+            offset=first.offset,
+        )
+    return receipt
 
 
 def one_record(delivery: str | None, body: bytes) -> Delivery | None:

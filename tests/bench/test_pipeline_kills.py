@@ -12,7 +12,7 @@ import pytest
 from arion_lib.bench.pipeline_kills import kill_rounds, noted
 from arion_lib.pipeline.batch import Batch
 from arion_lib.web import serve
-from arion_lib.web.commits import Event, GroupCommit, Waiter
+from arion_lib.web.group_commit import Event, GroupCommit, Waiter
 
 ROUNDS = int(os.environ.get("ARION_KILL_ROUNDS", "100"))
 """Kills in all; where processes cannot fork each takes seconds, and fewer make the point."""

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from arion_lib.pipeline.batch import Aggregate, Batch, DeadLetter
+from arion_lib.pipeline.stored import StoreDown, StoreError
 from tests.web.client import get, post
 from tests.web.conftest import Serve, Served
 
@@ -66,12 +67,65 @@ def test_messages_show_what_waits_for_the_queue_and_how_much_it_holds(serve: Ser
         "/rows?stream=s&limit=1001",
         "/results?stream=s&after=no",
         "/rows?stream=s&after=-1",
+        "/rows?stream=s&after=99999999999999999999",
+        "/results?stream=s&after=5",
+        '/results?stream=s&after={"a":1}',
+        "/results?stream=s&after=[[1]]",
+        "/results?stream=s&after=[NaN]",
+        "/results?stream=s&after=" + "[" * 4_000,
+        "/messages?after=1",
     ],
 )
 def test_a_page_that_cannot_be_is_refused(shared: Served, path: str) -> None:
     answer = get(shared.url + path)
     assert (answer.status, answer.headers["content-type"]) == (422, "application/problem+json")
     assert all(answer.json[part] for part in ("title", "detail", "must", "got", "do"))
+
+
+def test_a_page_whose_store_fails_is_a_problem_document_without_the_stores_own_words(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = "postgresql://me@10.0.0.1/orders: relation arion_rows"
+    for error, status in ((StoreDown(secret), 503), (StoreError(secret), 503), (RuntimeError(secret), 500)):
+        for name in ("rows", "results", "dead_letters", "outbox", "commit_all", "ping", "status"):
+            monkeypatch.setattr(served.store, name, raising(error), raising=True)
+        for page in ("/rows?stream=s", "/results?stream=s", "/dead-letters?stream=s", "/messages"):
+            answer = get(served.url + page)
+            assert (answer.status, answer.headers["content-type"]) == (status, "application/problem+json"), page
+            assert b"10.0.0.1" not in answer.body
+            assert b"relation" not in answer.body
+        refused = post(served.orders, b'{"id": 1}')
+        assert (refused.status, b"10.0.0.1" in refused.body) == (status, False)
+    monkeypatch.undo()
+
+
+def raising(error: Exception) -> Any:
+    def fail(*_: object, **__: object) -> Any:
+        raise error
+
+    return fail
+
+
+def test_a_deeply_nested_event_that_was_taken_is_shown_as_it_was_stored(served: Served) -> None:
+    event = b'{"a":' * 300 + b"1" + b"}" * 300
+    assert post(served.orders, event).status == 200
+    assert post(served.orders, b'{"id":1.50}').status == 200
+    page = get(f"{served.url}/rows?stream=orders")
+    assert page.status == 200
+    assert event in page.body
+
+
+def test_a_page_is_bounded_by_bytes_and_following_it_shows_every_row(served: Served) -> None:
+    rows = [b'{"id":%d,"note":"%b"}' % (n, b"x" * 700_000) for n in range(20)]
+    served.store.commit(Batch("s", rows, messages=[]))
+    path: str | None = "/rows?stream=s"
+    found: list[int] = []
+    while path:
+        answer = get(served.url + path)
+        assert len(answer.body) < 6 << 20
+        found += [one["record"]["id"] for one in answer.json["items"]]
+        path = answer.json["next"]
+    assert found == list(range(20))
 
 
 def test_every_wrong_parameter_is_named(shared: Served) -> None:

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arion_lib.pipeline.batch import Aggregate, Batch, Delivery
-from arion_lib.pipeline.stored import BatchesRefused, StaleDelivery, Store, StoreBusy
-from arion_lib.web.commits import CommitsClosed, Event, GroupCommit, QueueFull, as_batch, join
+from arion_lib.pipeline.stored import BatchesRefused, StaleDelivery, Store, StoreBusy, StoreDown, StoreError
+from arion_lib.web import group_commit
+from arion_lib.web.group_commit import CommitsClosed, Event, GroupCommit, QueueFull, as_batch, join
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -166,6 +167,126 @@ def test_a_store_that_fails_tells_all_that_wait_and_the_writer_goes_on() -> None
     with writing(store) as commits:
         asyncio.run(scenario(commits))
     assert store.rows == [b"later"]
+
+
+@pytest.mark.parametrize("failure", [ValueError("not storable"), StoreError("a limit"), MemoryError(), KeyError("x")])
+def test_one_batch_that_breaks_a_shared_transaction_is_its_own_senders_error_alone(failure: Exception) -> None:
+    class Picky(GatedStore):
+        def commit_all(self, batches: Iterable[Batch]) -> dict[int, int]:
+            together = list(batches)
+            if any(b"bad" in batch.rows for batch in together):
+                self.entered.set()
+                raise failure
+            return super().commit_all(together)
+
+    async def scenario(commits: GroupCommit) -> None:
+        first = commits.submit(row(b"0"))
+        await in_commit(store)
+        good = [commits.submit(row(b"1")), commits.submit(row(b"2")), commits.submit(row(b"3", "other"))]
+        bad = commits.submit(row(b"bad"))
+        grouped = commits.submit(Batch("s", [b"4"], ids=["a"]))
+        store.gate.set()
+        assert await asyncio.gather(first, *good, grouped) == [0, 0, 0, 0, 1]
+        with pytest.raises(type(failure)):
+            await bad
+
+    store = Picky()
+    with writing(store) as commits:
+        asyncio.run(scenario(commits))
+        assert commits.figures.failures == 1
+    assert sorted(store.rows) == [b"0", b"1", b"2", b"3", b"4"]
+
+
+def test_a_store_that_is_away_is_not_asked_again_for_each_batch() -> None:
+    class Away(GatedStore):
+        attempts = 0
+
+        def commit_all(self, batches: Iterable[Batch]) -> dict[int, int]:
+            self.attempts += 1
+            return super().commit_all(batches)
+
+    async def scenario(commits: GroupCommit) -> None:
+        first = commits.submit(row(b"0"))
+        await in_commit(store)
+        store.failure = StoreDown("gone")
+        waiting = [commits.submit(row(b"%d" % n, f"s{n}")) for n in range(20)]
+        store.gate.set()
+        found = await asyncio.gather(first, *waiting, return_exceptions=True)
+        assert {type(one) for one in found[1:]} == {StoreDown}
+
+    store = Away()
+    with writing(store) as commits:
+        asyncio.run(scenario(commits))
+    assert store.attempts == 2
+
+
+def test_an_error_outside_the_store_does_not_end_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(commits: GroupCommit) -> None:
+        store.gate.set()
+        with monkeypatch.context() as patch:
+            patch.setattr(group_commit, "join", no_memory)
+            with pytest.raises(MemoryError):
+                await asyncio.wait_for(commits.submit(row(b"0")), 20)
+        assert await asyncio.wait_for(commits.submit(row(b"1")), 20) == 0
+        assert commits.failure() is None
+
+    store = GatedStore()
+    with writing(store) as commits:
+        asyncio.run(scenario(commits))
+
+
+def test_a_thread_that_ended_is_seen_and_nobody_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(commits: GroupCommit) -> None:
+        monkeypatch.setattr(GroupCommit, "_count", no_memory)  # what nothing catches any more
+        first = commits.submit(row(b"0"))
+        await in_commit(store)
+        second = commits.submit(row(b"1"))
+        store.gate.set()
+        for one in (first, second):
+            with pytest.raises(CommitsClosed, match="has ended"):
+                await asyncio.wait_for(one, 20)
+        assert isinstance(commits.failure(), MemoryError)
+        with pytest.raises(CommitsClosed):
+            commits.submit(row(b"2"))
+
+    store = GatedStore()
+    with writing(store) as commits:
+        asyncio.run(scenario(commits))
+
+
+def no_memory(*_: object) -> None:
+    raise MemoryError
+
+
+def test_one_waiter_that_raises_does_not_leave_the_others_untold() -> None:
+    class Raising:
+        def get_loop(self) -> asyncio.AbstractEventLoop:
+            return asyncio.get_running_loop() if loop is None else loop
+
+        def done(self) -> bool:
+            return False
+
+        def set_result(self, left_out: int) -> None:
+            raise RuntimeError("the answer could not be written")
+
+        def set_exception(self, error: BaseException) -> None:
+            raise error
+
+    async def scenario(commits: GroupCommit) -> None:
+        nonlocal loop
+        loop = asyncio.get_running_loop()
+        first = commits.submit(row(b"0"))
+        await in_commit(store)
+        commits.submit_row("s", b"1", None, Raising())
+        behind = commits.submit(row(b"2"))
+        store.gate.set()
+        await first
+        assert await asyncio.wait_for(behind, 20) == 0
+
+    loop: asyncio.AbstractEventLoop | None = None
+    store = GatedStore()
+    with writing(store) as commits:
+        asyncio.run(scenario(commits))
 
 
 def test_closing_commits_what_waits_and_takes_no_more() -> None:

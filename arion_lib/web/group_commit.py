@@ -3,13 +3,16 @@
 Idea        A commit costs one flush of the disk, however many posts are in it; so nobody waits for a batch to fill,
             and nobody commits alone while others wait.
 Invariant   A future is resolved after its batch is durable, never before; at most `waiting` batches wait in all.
-When wrong  A full queue refuses at once (`QueueFull`); a store that fails hands each waiting batch its error.
-See         notebooks/1_streaming_pipeline.ipynb · tests/web/test_commits.py
+When wrong  A full queue refuses at once (`QueueFull`). A store that is away fails all of a transaction; any other error
+            of a shared one has each batch tried alone, once, so that one sender's batch is nobody else's error. The
+            thread outlives any error; should it end all the same, who waits is told and `failure` says why.
+See         notebooks/1_streaming_pipeline.ipynb · tests/web/test_group_commit.py
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -18,7 +21,12 @@ from queue import SimpleQueue
 from typing import Protocol
 
 from arion_lib.pipeline.batch import Batch, DeadLetter, Delivery
-from arion_lib.pipeline.stored import BatchesRefused, StaleDelivery, Store
+from arion_lib.pipeline.stored import BatchesRefused, Store, StoreBroken, StoreBusy, StoreDown, StoreFull
+
+log = logging.getLogger(__name__)
+
+AWAY = (StoreBusy, StoreFull, StoreDown, StoreBroken)
+"""Errors that say nothing of the batches: the store cannot write now, so trying each alone would not help."""
 
 Event = tuple[str, bytes, Delivery | None]
 """A single row that goes the short way: its stream, the row, and the delivery that it is all of."""
@@ -83,6 +91,8 @@ class GroupCommit:
         self._queue: deque[Waiting] = deque()
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._closed = False
+        self._died: BaseException | None = None
+        self._held: list[Waiting] = []  # what the thread has taken out of the queue and not yet settled
         self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
         self._thread.start()
 
@@ -111,6 +121,9 @@ class GroupCommit:
         if len(self._queue) >= self._limit:
             raise QueueFull(f"at most {self._limit} batches may wait for their commit")
         self._queue.append((batch, waiter))
+        if self._died:  # just now: nobody would look at it
+            self._strand(self._queue)
+            return
         # The writer empties the queue before it sleeps, so it needs waking only for the first entry.
         if len(self._queue) == 1:
             self._wake.put(None)
@@ -121,33 +134,69 @@ class GroupCommit:
         self._wake.put(None)
         self._thread.join()
 
+    def failure(self) -> BaseException | None:
+        """Return what ended the thread before its time, None while all is well; `/health` asks."""
+        return self._died
+
     def _run(self) -> None:
-        while not (self._closed and not self._queue):
-            self._wake.get()
-            while self._queue:
-                self._commit([self._queue.popleft() for _ in range(min(len(self._queue), self._together))])
+        try:
+            while not (self._closed and not self._queue):
+                self._wake.get()
+                while self._queue:
+                    self._held = [self._queue.popleft() for _ in range(min(len(self._queue), self._together))]
+                    self._commit(self._held)
+                    self._held = []
+        except BaseException as error:  # the thread's boundary: who waits would wait for ever
+            log.critical("the thread that commits has ended", exc_info=error)
+            self._died, self._closed = error, True
+            self._strand(self._held)
+            self._strand(self._queue)
+
+    def _strand(self, waiting: deque[Waiting] | list[Waiting]) -> None:
+        gone = CommitsClosed("the thread that commits has ended; start the server again")
+        while waiting:
+            _resolve([waiting.pop()[1]], {0: gone})
 
     def _commit(self, group: Sequence[Waiting]) -> None:
-        batches = [batch for batch, _ in group]
-        fates = self._write_joined(batches)
+        fates: Fates
+        try:
+            fates = self._write_joined([batch for batch, _ in group])
+        except BaseException as error:  # no memory to join them, say: this group hears of it, the next may fit
+            log.exception("a transaction failed outside the store")
+            fates = dict.fromkeys(range(len(group)), error)
         self._count(len(group), sum(isinstance(fate, BaseException) for fate in fates.values()))
         _resolve([waiter for _, waiter in group], fates)
 
     def _write_joined(self, batches: Sequence[Batch | Event]) -> Fates:
-        """Commit the batches joined to few; where a joined one is refused, each of its batches has its own fate."""
+        """Commit the batches joined to few; one whose transaction failed for another's fault is committed alone."""
         joined = join(batches)
-        fates = self._write([batch for batch, _ in joined])
+        try:
+            fates = self._write([batch for batch, _ in joined])
+        except Exception as error:  # noqa: BLE001  whatever it is, those who wait must hear of it
+            if len(batches) == 1 or isinstance(error, AWAY):
+                return dict.fromkeys(range(len(batches)), error)
+            log.warning("a shared transaction failed; each of its %d batches is tried alone: %s", len(batches), error)
+            return self._write_alone(batches, range(len(batches)))
         own: Fates = {}
         again: list[int] = []
         for number, fate in fates.items():
             indices = joined[number][1]
-            if len(indices) > 1 and isinstance(fate, (ValueError, StaleDelivery)):
+            if len(indices) > 1 and isinstance(fate, BaseException):
                 again += indices
             else:
                 own |= dict.fromkeys(indices, fate)
-        if again:
-            alone = self._write([as_batch(batches[index]) for index in again])
-            own |= {again[number]: fate for number, fate in alone.items()}
+        return own | self._write_alone(batches, again)
+
+    def _write_alone(self, batches: Sequence[Batch | Event], indices: Sequence[int]) -> Fates:
+        """Commit each in a transaction of its own, once; after the first that finds the store away, try no more."""
+        own: Fates = {}
+        for index in indices:
+            try:
+                own[index] = self._write([as_batch(batches[index])]).get(0, 0)
+            except AWAY as error:
+                return dict.fromkeys(indices, error) | own
+            except Exception as error:  # noqa: BLE001  this batch's own error
+                own[index] = error
         return own
 
     def _write(self, batches: Sequence[Batch]) -> Fates:
@@ -155,8 +204,6 @@ class GroupCommit:
             return dict(self._store.commit_all(batches))
         except BatchesRefused as refused:
             return {**refused.left_out, **refused.refused}
-        except Exception as error:  # noqa: BLE001  the worker's boundary: whatever it is, those who wait must hear of it
-            return dict.fromkeys(range(len(batches)), error)
 
     def _count(self, batches: int, failures: int) -> None:
         self.figures.commits += failures < batches
@@ -280,9 +327,12 @@ def _call(loop: asyncio.AbstractEventLoop, settle: Callable[[], None]) -> None:
 
 def _set(group: Sequence[tuple[Waiter, Fate]]) -> None:
     for waiter, fate in group:
-        if waiter.done():  # its request was cancelled meanwhile
-            continue
-        if isinstance(fate, BaseException):
-            waiter.set_exception(fate)
-        else:
-            waiter.set_result(fate)
+        try:
+            if waiter.done():  # its request was cancelled meanwhile
+                continue
+            if isinstance(fate, BaseException):
+                waiter.set_exception(fate)
+            else:
+                waiter.set_result(fate)
+        except Exception:  # one waiter that raises must not leave the others behind it untold
+            log.exception("a batch is settled, but who waits for it could not be told")
