@@ -58,15 +58,18 @@ class Options:
         if not (isinstance(self.backoff, (int, float)) and 0 <= self.backoff < math.inf):
             raise ValueError(f"backoff must be seconds >= 0, got {self.backoff!r}")
         for name, value in (("timeout", self.timeout), ("deadline", self.deadline)):
-            if value is not None and not (isinstance(value, (int, float)) and value > 0):
+            if value is not None and not (isinstance(value, (int, float)) and 0 < value < math.inf):
                 raise ValueError(f"{name} must be seconds > 0 or None, got {value!r}")
+        _check_containers(self)
+        if self.name is not None and not isinstance(self.name, str):
+            raise TypeError(f"name must be a str or None, got {self.name!r}")
         if self.lane is not None and self.lane not in LANES:
             raise ValueError(f"lane must be one of {', '.join(LANES)}, got {self.lane!r}")
         if self.if_dependency_fails not in ("fail", "run"):
             raise ValueError(f"if_dependency_fails must be 'fail' or 'run', got {self.if_dependency_fails!r}")
 
     def but(self, **changes: Any) -> Options:
-        """Return a copy with some options changed; `after` and `tags` may be any iterable.
+        """Return a copy with some options changed; `after`, `tags` and `retry_on` may be any iterable, or one alone.
 
         >>> Options().but(priority=3, tags={"nightly"}).priority
         3
@@ -83,15 +86,43 @@ deadline, lane, name, tags, got 'prioritty'
             changes["after"] = _tasks(changes["after"])
         if "tags" in changes:
             changes["tags"] = _tags(changes["tags"])
-        if "retry_on" in changes and isinstance(changes["retry_on"], type):
-            changes["retry_on"] = (changes["retry_on"],)
+        if "retry_on" in changes:
+            changes["retry_on"] = _classes(changes["retry_on"])
         return replace(self, **changes)
 
 
+def _check_containers(options: Options) -> None:
+    """Refuse what would fail later, in the supervisor: there it would be about everybody's tasks."""
+    if type(options.retry_on) is not tuple:
+        raise TypeError(f"retry_on must be a tuple of exception classes, got {options.retry_on!r}")
+    for one in options.retry_on:
+        if not (isinstance(one, type) and issubclass(one, BaseException)):
+            raise TypeError(f"retry_on must be a tuple of exception classes, got {one!r} in it")
+    if type(options.after) is not tuple:
+        raise TypeError(f"after must be a tuple of tasks, got {options.after!r}")
+    _tasks(options.after)
+    if type(options.tags) is not frozenset or not all(isinstance(tag, str) for tag in options.tags):
+        raise TypeError(f"tags must be a frozenset of str, got {options.tags!r}")
+
+
+def _classes(retry_on: type[BaseException] | Iterable[type[BaseException]]) -> tuple[type[BaseException], ...]:
+    if isinstance(retry_on, type):
+        return (retry_on,)
+    try:
+        return tuple(retry_on)
+    except TypeError:
+        raise TypeError(f"retry_on must be exception classes, got {retry_on!r}") from None
+
+
 def _tasks(after: Task[Any] | Iterable[Task[Any]]) -> tuple[Task[Any], ...]:
+    if not after:
+        return ()
     from arion_lib.scheduler.task import Task
 
-    tasks = (after,) if isinstance(after, Task) else tuple(after)
+    try:
+        tasks = (after,) if isinstance(after, Task) else tuple(after)
+    except TypeError:
+        raise TypeError(f"after must be tasks of this scheduler, got {after!r}") from None
     for one in tasks:
         if not isinstance(one, Task):
             raise TypeError(f"after must be tasks of this scheduler, got {one!r}")
@@ -99,7 +130,10 @@ def _tasks(after: Task[Any] | Iterable[Task[Any]]) -> tuple[Task[Any], ...]:
 
 
 def _tags(tags: str | Iterable[str]) -> frozenset[str]:
-    return frozenset((tags,)) if isinstance(tags, str) else frozenset(tags)
+    try:
+        return frozenset((tags,)) if isinstance(tags, str) else frozenset(tags)
+    except TypeError:
+        raise TypeError(f"tags must be strings, got {tags!r}") from None
 
 
 PLAIN = Options()

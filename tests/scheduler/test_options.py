@@ -33,6 +33,14 @@ WRONG: list[tuple[str, Any]] = [
     ("lane", "gpu"),
     ("if_dependency_fails", "ignore"),
     ("after", [3]),
+    ("after", 3),
+    ("retry_on", "ValueError"),
+    ("retry_on", 3),
+    ("retry_on", [ValueError, int]),
+    ("tags", 5),
+    ("tags", [5]),
+    ("name", 7),
+    ("deadline", math.inf),
     ("prioritty", 3),
 ]
 
@@ -43,6 +51,15 @@ def test_a_wrong_option_is_refused_by_its_name_before_any_task_exists(name: str,
         PLAIN.but(**{name: value})
     with pytest.raises((TypeError, ValueError), match=name):
         task(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [*((n, v) for n, v in WRONG if n != "prioritty"), ("retry_on", [ValueError])], ids=lambda x: str(x)
+)
+def test_an_options_that_exists_is_valid(name: str, value: Any) -> None:
+    """Made directly, without `but`, which turns lists and single values into what the class says."""
+    with pytest.raises((TypeError, ValueError), match=name):
+        Options(**{name: value})
 
 
 @given(
