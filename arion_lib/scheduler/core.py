@@ -1,17 +1,20 @@
 """The supervisor: one thread that admits tasks, gives them to the lanes, and watches over these.
 
-Idea        Submitting only appends to a queue; everything else that changes a task happens in one thread, under one
-            lock that it takes once for a whole batch of results.
-Invariant   Nothing waits for nothing: the thread sleeps until something is posted, heard or due, and misses none of it.
-When wrong  A defect of the supervisor's own ends the scheduler: every task fails with it, none is left waiting.
+Idea        Other threads put tasks and questions into an inbox and wait, where they want to know, for a signal. All
+            that changes a task happens in the one thread.
+Invariant   No lost wake-ups: the thread sleeps in `select` until something is in the inbox, a pipe is readable or a
+            timer is due. No user's code runs in it: callbacks and prints have threads of their own.
+When wrong  An error in a step is logged and the next step is made; the task or question that it was about gets it.
 See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_scheduler.py
 """
 
 from __future__ import annotations
 
+import functools
 import heapq
 import itertools
 import logging
+import math
 import selectors
 import socket
 import threading
@@ -19,19 +22,20 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
-from arion_lib.scheduler.errors import (
-    ShutDownError,
-)
+from arion_lib.scheduler.errors import ShutDownError
 from arion_lib.scheduler.history import began_at, history
 from arion_lib.scheduler.lane import Lane
 from arion_lib.scheduler.lifecycle import PENDING, READY, Command, Lifecycle
+from arion_lib.scheduler.serial import SerialThread
+from arion_lib.scheduler.signals import Question, Signal
 from arion_lib.scheduler.snapshot import Snapshot
 from arion_lib.scheduler.states import Event, State
 from arion_lib.scheduler.task import Task
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 LOOK = 0.02
 """Seconds between two looks at what has begun, while somebody subscribes to events."""
@@ -39,6 +43,10 @@ LONGEST_SLEEP = 5.0
 """Seconds that the supervisor sleeps at most."""
 MOST_ADMITTED = 1_000
 """Tasks admitted in one go: a millisecond's worth."""
+PAUSE = 0.05
+"""Seconds of rest after an error of the supervisor's own: what fails at once again must not take a whole core."""
+MOST_ERRORS = 100
+"""Turns in a row that may fail before the supervisor gives up."""
 
 
 class Core(Lifecycle):
@@ -49,26 +57,29 @@ class Core(Lifecycle):
         self.name = name
         self.condition = threading.Condition(self.lock)
         self.inbox: deque[Task[Any] | Command] = deque()
-        self.express: deque[Task[Any] | Command] = deque()
+        self.urgent: deque[Task[Any] | Command] = deque()
         """A second inbox, seen to first: what is urgent must not wait until a long queue has been taken in."""
         self.closing = False
         self.ended = False
+        self.abandoned = False
+        """Whether this process is a fork of the one that the scheduler is in: it has no supervisor, and no workers."""
         self.asleep = False
-        """Whether the supervisor waits for something to happen, and has to be told of a new task."""
-        self.resting = False
-        """Whether it only lets results gather: every worker has enough to do, so a new task need not wake it."""
+        """Whether the supervisor waits for something to happen, and has to be woken. Written by itself alone."""
         self.next_number: Callable[[], int] = itertools.count(1).__next__
         self._next_check = 0.0
         self._again = False
-        self._awaited = 0
-        """How many threads wait for the last task's end, or for room."""
+        self._awaited: list[tuple[Callable[[], bool], Signal]] = []
+        """What threads wait for: the last task's end, or room."""
         self._at_end: dict[Command, None] = {}
         self._selector = selectors.DefaultSelector()
         self._bell, self._ring = socket.socketpair()
-        self._alarms = selectors.DefaultSelector()
-        """What ends a rest: the bell, and whatever tells of a worker's death."""
         self._opened = threading.Event()
         self.failure: BaseException | None = None
+        self._errors = 0
+        """Turns in a row that failed."""
+        self._pause = 0.0
+        self.callbacks = SerialThread(f"arion-{name}-callbacks")
+        self.output = SerialThread(f"arion-{name}-output")
         self.thread = threading.Thread(target=self._live, name=f"arion-{name}", daemon=True)
 
     # --- any thread ---
@@ -77,7 +88,7 @@ class Core(Lifecycle):
         """Start the supervisor; return when the lanes are open. Raises what opening them raised."""
         for end in (self._bell, self._ring):
             end.setblocking(False)
-        self.watch(self._bell, self._hear, alarm=True)
+        self.watch(self._bell, self._hear)
         self.thread.start()
         self._opened.wait()
         if self.failure is not None:
@@ -86,80 +97,54 @@ class Core(Lifecycle):
 
     def post(self, item: Task[Any] | Command) -> None:
         """Hand something to the supervisor. Lock-free: it costs an append, and a byte when the supervisor sleeps."""
-        (self.inbox if type(item) is Task and item.options.priority <= 0 else self.express).append(item)
-        if self.asleep or self.resting:
+        (self.inbox if type(item) is Task and item.options.priority <= 0 else self.urgent).append(item)
+        if self.asleep:
             self.wake()
         if self.ended:
             self.refuse_the_late()
 
     def post_many(self, tasks: list[Task[Any]]) -> None:
         """Hand over several tasks of the same options, in order."""
-        (self.inbox if tasks[0].options.priority <= 0 else self.express).extend(tasks)
+        (self.inbox if tasks[0].options.priority <= 0 else self.urgent).extend(tasks)
         if self.asleep:
             self.wake()
         if self.ended:
             self.refuse_the_late()
 
-    def hurry(self, lane: Lane) -> None:
-        """Have a task that was just put into the inbox given out: by this very thread when a worker is idle.
+    def ask(self, question: Callable[[], T]) -> T:
+        """Have the supervisor call something; return what it returned, or raise what it raised.
 
-        The supervisor sleeps; to wake it only to write to a pipe would cost a quarter of a short task's way. For tasks
-        without deadlines only: those it must know of.
+        A thread that Ctrl-C may interrupt changes nothing itself: half a change would be everybody's.
         """
-        if self.subscribers or not lane.idle() or not self.lock.acquire(blocking=False):
-            self.wake()
-            return
-        try:
-            self._admit(self.inbox)  # tasks only: commands start processes, which must be the supervisor's children
-            if lane.ready:
-                lane.dispatch(time.monotonic())
-        finally:
-            self.lock.release()
-        if self._callbacks:
-            self.wake()
-
-    def assist(self) -> None:
-        """Have what is in the inbox given out by this very thread, while it goes on submitting.
-
-        A thread that only computes keeps the supervisor from running for milliseconds, and the workers from working.
-        """
-        if self.subscribers or self.ended or not self.lock.acquire(blocking=False):
-            return
-        try:
-            self._admit(self.inbox)
-            self._dispatch(time.monotonic())
-        finally:
-            self.lock.release()
-        self.wake()  # there may be deadlines, results, callbacks
-
-    def _dispatch(self, now: float) -> None:
-        for lane in self.lanes.values():
-            if lane.ready or self.extended:
-                lane.dispatch(now)
-        self.extended = False
+        if threading.current_thread() is self.thread:
+            return question()
+        asked = Question(question)
+        self.post(asked)
+        return asked.answer()
 
     def wake(self) -> None:
-        self.asleep = False
-        with suppress(BlockingIOError, OSError):  # full: it is awake already; closed: it has ended
+        with suppress(OSError):  # full: it is awake already; closed: it has ended
             self._ring.send(b"\0")
 
     def unfinished(self) -> int:
         """Return how many tasks have not ended."""
-        with self.lock:
-            posted = len(self.inbox) + sum(type(item) is Task for item in list(self.express))
-            return posted + self.admitted - self.finished
+        posted = len(self.inbox) + sum(type(item) is Task for item in list(self.urgent))
+        return posted + self.admitted - self.finished
 
     def wait_idle(self, timeout: float | None) -> bool:
         return self.wait_for(lambda: not self.unfinished(), timeout)
 
     def wait_for(self, condition: Callable[[], bool], timeout: float | None = None) -> bool:
         """Wait until something about the tasks holds, or the scheduler has ended; looked at after each turn."""
-        with self.condition:
-            self._awaited += 1
-            try:
-                return self.condition.wait_for(lambda: self.ended or condition(), timeout)
-            finally:
-                self._awaited -= 1
+        signal = Signal()
+        awaited = (condition, signal)
+        self._awaited.append(awaited)
+        self.wake()
+        try:
+            return self.ended or signal.wait(timeout)
+        finally:
+            with suppress(ValueError):
+                self._awaited.remove(awaited)
 
     def request_close(self, close_by: float | None = None) -> None:
         """Take no more tasks; end when all have ended, at `close_by` (of the monotonic clock) at the latest."""
@@ -167,6 +152,14 @@ class Core(Lifecycle):
         if close_by is not None:
             self.close_by = min(close_by, self.close_by or close_by)
         self.wake()
+
+    def refusal(self) -> ShutDownError:
+        """Return why no task is taken any more."""
+        if self.abandoned:
+            return ShutDownError(
+                "the scheduler belongs to the process that this one was forked from; open a new one here"
+            )
+        return ShutDownError("the scheduler is shut down; open a new one")
 
     def state_of(self, task: Task[Any]) -> State:
         state = task._state_now
@@ -178,12 +171,21 @@ class Core(Lifecycle):
             return State.RUNNING
 
     def cancel(self, task: Task[Any]) -> bool:
-        with self.lock:
-            if task._state_now.final:
-                return task._state_now is State.CANCELLED
+        return self.cancel_many([task])
+
+    def cancel_many(self, tasks: list[Task[Any]]) -> bool:
+        """Cancel tasks, by one question; return whether all are cancelled now."""
+        if not all(task._state_now.final for task in tasks):
+            self.ask(functools.partial(self._cancel_each, tasks))
+        return all(task._state_now is State.CANCELLED for task in tasks)
+
+    def _cancel_each(self, tasks: list[Task[Any]]) -> None:
+        for task in tasks:
+            self._cancel(task)
+
+    def _cancel(self, task: Task[Any]) -> None:
+        if not task._state_now.final:
             self._end_where_it_is(task, State.CANCELLED, None)
-        self.wake()
-        return True
 
     def history_of(self, task: Task[Any]) -> tuple[Event, ...]:
         with self.lock:
@@ -197,24 +199,21 @@ class Core(Lifecycle):
 
     def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
         """Give each event to a callback from now on; return what ends that."""
-        with self.lock:
-            self.subscribers.append(callback)
+        self.subscribers.append(callback)
         self.wake()
 
         def unsubscribe() -> None:
-            with self.lock, suppress(ValueError):
+            with suppress(ValueError):
                 self.subscribers.remove(callback)
 
         return unsubscribe
 
     def at_end(self, command: Command) -> Command:
         """Do something when the scheduler has ended, at once when it has; return what takes that back."""
-        with self.lock:
-            if not self.ended:
-                self._at_end[command] = None
-                return lambda: self._at_end.pop(command, None)
-        command()
-        return lambda: None
+        self._at_end[command] = None
+        if self.ended and self._at_end.pop(command, command) is None:
+            command()
+        return lambda: self._at_end.pop(command, None)
 
     def join(self) -> None:
         """Wait for the supervisor's end; Ctrl-C while waiting cancels everything."""
@@ -225,13 +224,17 @@ class Core(Lifecycle):
             self.thread.join()
             raise
 
+    def is_own_thread(self) -> bool:
+        """Whether the calling thread is one that the scheduler's end waits for."""
+        return threading.current_thread() in (self.thread, self.callbacks.thread, self.output.thread)
+
     def cancel_unstarted(self) -> None:
         """Cancel every task whose code has not begun."""
-        while self.inbox or self.express:
-            self._admit(self.express)
+        while self.inbox or self.urgent:
+            self._admit(self.urgent)
         for task in self._alive():
-            if self.started(task) is None:
-                self.cancel(task)
+            if self.started(task) is None and task._state_now is not State.RUNNING:
+                self._cancel(task)
 
     def snapshot(self) -> Snapshot:
         """Return what everything looks like now."""
@@ -246,7 +249,7 @@ class Core(Lifecycle):
                 uptime=now - self.figures.opened,
                 lanes=lanes,
                 pending=len(self._waiting),
-                ready=sum(sum(lane.queued.values()) for lane in lanes) + len(self.inbox) + len(self.express),
+                ready=sum(sum(lane.queued.values()) for lane in lanes) + len(self.inbox) + len(self.urgent),
                 running=sum(lane.running for lane in lanes),
                 succeeded=counts[State.SUCCEEDED],
                 failed=counts[State.FAILED],
@@ -261,20 +264,29 @@ class Core(Lifecycle):
                 running_time=running_time,
             )
 
+    # --- the lanes ---
+
+    def after_output(self, task: Task[Any], finish: Command) -> None:
+        """Finish a task that has printed when all of that has been written. A slow stream holds up no other task."""
+        task._run, task._state_now = None, State.RUNNING
+        self._waiting.add(task)
+
+        def written() -> None:
+            self._waiting.discard(task)
+            if not task._state_now.final:
+                finish()
+
+        self.output.put(lambda: self.post(Question(written)))
+
     # --- the supervisor's life ---
 
-    def watch(
-        self, what: Any, heard: Callable[[], None], events: int = selectors.EVENT_READ, *, alarm: bool = False
-    ) -> None:
-        """Call `heard()` under the lock when `what` becomes readable (or as `events` say); an alarm ends a rest."""
+    def watch(self, what: Any, heard: Callable[[], None], events: int = selectors.EVENT_READ) -> None:
+        """Call `heard()` under the lock when `what` becomes readable (or as `events` say)."""
         self._selector.register(what, events, heard)
-        if alarm:
-            self._alarms.register(what, events)
 
     def unwatch(self, what: Any) -> None:
-        for selector in (self._selector, self._alarms):
-            with suppress(KeyError, ValueError):
-                selector.unregister(what)
+        with suppress(KeyError, ValueError):
+            self._selector.unregister(what)
 
     def _live(self) -> None:
         try:
@@ -282,7 +294,7 @@ class Core(Lifecycle):
                 for lane in self.lanes.values():
                     lane.open(self)
             self._opened.set()
-            while not self._turn():
+            while not self._turn_guarded():
                 pass
         except BaseException as error:
             self.failure = error
@@ -294,54 +306,78 @@ class Core(Lifecycle):
             finally:  # whatever happens, nobody waits for a scheduler that does not come
                 self._opened.set()
 
+    def _turn_guarded(self) -> bool:
+        """Do a turn; one that fails is logged, and the next is done. Raises when too many in a row have failed."""
+        try:
+            done = self._turn()
+        except BaseException as error:
+            self._errors += 1
+            if self._errors >= MOST_ERRORS:
+                raise
+            self.report(error)
+            return False
+        self._errors = 0
+        return done
+
     def _turn(self) -> bool:
         """Wait for something, handle all of it, give out work; True when everything has ended."""
-        for key, _ in self._wait():
-            with self.lock:
-                key.data()
-        if self._nothing_left():
-            return False
+        heard = self._sleep()
         with self.lock:
+            for key, _ in heard:
+                self._guard(key.data)
             now = time.monotonic()
-            self._admit(self.express)
+            self._admit(self.urgent)
             while self._timers and self._timers[0][0] <= now:
-                heapq.heappop(self._timers)[2]()
-            self._dispatch(now)
-            self._next_check = min(lane.check(now) for lane in self.lanes.values())
+                self._guard(heapq.heappop(self._timers)[2])
+            self._end_the_overdue(now)
+            for lane in self.lanes.values():
+                if lane.ready or self.extended:
+                    self._guard(lane.dispatch, now)
+            self.extended = False
+            self._next_check = math.inf
+            for lane in self.lanes.values():
+                self._guard(self._check, lane, now)
             if self.subscribers:
                 self._tell_running()
                 self._next_check = min(self._next_check, now + LOOK)
             if self._again:
                 self._again, self._next_check = False, now
             done = self.closing and self._closed(now)
-            if self._awaited:
-                self.condition.notify_all()
+            for condition, signal in list(self._awaited):
+                if condition():
+                    signal.set()
         self._call_back_all()
         return done
 
-    def _nothing_left(self) -> bool:
-        """Whether the last task has just ended and nobody asks for more: back to sleep, its caller wants to go on."""
-        busy = self.inbox or self.express or self._callbacks or self._timers or self._again or self._awaited
-        if busy or self.closing or self.finished < self.admitted or time.monotonic() >= self._next_check:
-            return False
-        return not any(lane.assigned() for lane in self.lanes.values())  # one that is cancelled may run still
+    def _check(self, lane: Lane, now: float) -> None:
+        self._next_check = min(self._next_check, lane.check(now))
 
-    def _wait(self) -> list[Any]:
-        until = min(self._next_check, self._timers[0][0]) if self._timers else self._next_check
-        timeout = min(max(0.0, until - time.monotonic()), LONGEST_SLEEP)
-        rest = min(timeout, max([lane.rest() for lane in self.lanes.values()]))
-        if rest > 0.0 and not (self.inbox or self.express):
-            self.resting = True
-            if not self.express:
-                self._alarms.select(rest)
-            self.resting = False
-            return self._selector.select(0)
+    def _guard(self, step: Callable[..., object], *arguments: Any) -> None:
+        """Make a step; an error in it must not keep the others from being made."""
+        try:
+            step(*arguments)
+        except Exception as error:  # noqa: BLE001  (any defect: everybody's tasks depend on this thread)
+            self.report(error)
+
+    def report(self, error: BaseException) -> None:
+        """Log an error of the supervisor's own, and go slowly for a moment."""
+        self._pause = PAUSE
+        self.later(log.error, "the supervisor goes on after an error: %r", error, exc_info=error)
+
+    def _sleep(self) -> list[Any]:
+        """Wait until there is something to do; return what was heard."""
+        if self._pause:
+            time.sleep(self._pause)
+            self._pause = 0.0
+        due = [self._next_check, *(heap[0][0] for heap in (self._timers, self._deadlines) if heap)]
+        timeout = min(max(0.0, min(due) - time.monotonic()), LONGEST_SLEEP)
         self.asleep = True
-        if self.inbox or self.express:
+        if self.inbox or self.urgent or self._callbacks:
             timeout = 0.0
-        found = self._selector.select(timeout)
-        self.asleep = False
-        return found
+        try:
+            return self._selector.select(timeout)
+        finally:
+            self.asleep = False
 
     def again(self) -> None:
         """Go round once more at once: something became ready that could not before."""
@@ -354,12 +390,12 @@ class Core(Lifecycle):
     def _closed(self, now: float) -> bool:
         if self.close_by is not None and now >= self.close_by:
             self._cancel_all()
-        if self.admitted > self.finished or self.inbox or self.express:
+        if self.admitted > self.finished or self.inbox or self.urgent:
             self._next_check = min(self._next_check, self.close_by or now + LONGEST_SLEEP)
             return False
         closed = [lane.close(now) for lane in self.lanes.values()]
         if not all(closed):
-            self._next_check = now + 0.02
+            self._next_check = min(self._next_check, now + 0.02)
         return all(closed)
 
     def cancel_all(self) -> None:
@@ -367,10 +403,9 @@ class Core(Lifecycle):
         self.post(self._cancel_all)
 
     def _cancel_all(self) -> None:
-        while self.inbox or self.express:
-            self._admit(self.express)
-        for task in self._alive():
-            self.cancel(task)
+        while self.inbox or self.urgent:
+            self._admit(self.urgent)
+        self._cancel_each(self._alive())
 
     def _alive(self) -> list[Task[Any]]:
         """Return the admitted tasks that have not ended, by looking at every place where one may be."""
@@ -383,38 +418,42 @@ class Core(Lifecycle):
         with self.lock:
             self.closing = self.ended = True
             for lane in self.lanes.values():
-                lane.kill()
+                self._guard(lane.kill)
             self.refuse_the_late()
-            self.condition.notify_all()
             commands, self._at_end = list(self._at_end), {}
         for command in commands:
-            command()
-        self._call_back_all()
+            self._guard(command)
+        for _, signal in list(self._awaited):
+            signal.set()
+        self.output.close(1.0)
+        self.callbacks.close(None)
         self._selector.close()
-        self._alarms.close()
         self._bell.close()
         self._ring.close()
 
     def refuse_the_late(self) -> None:
+        """End what was posted behind the end. Any thread."""
         with self.lock:
-            error = ShutDownError("the scheduler is shut down; open a new one")
+            error = self.refusal()
             error.__cause__ = self.failure
-            while self.inbox or self.express:
-                item = (self.express or self.inbox).popleft()
+            while self.inbox or self.urgent:
+                item = (self.urgent or self.inbox).popleft()
                 if type(item) is Task:
                     self.admitted += 1
-                    self._end(item, State.FAILED, error)
+                    if not item._state_now.final:
+                        self._end(item, State.FAILED, error)
+                elif isinstance(item, Question):
+                    self._guard(item)
             for task in self._alive():
                 self._end(task, State.FAILED, error)
-            self.condition.notify_all()
         self._call_back_all()
 
-    def _admit(self, express: deque[Task[Any] | Command]) -> None:
+    def _admit(self, urgent: deque[Task[Any] | Command]) -> None:
         """Take in what was submitted, a bounded number at a time: deadlines are looked after in between."""
         inbox, count = self.inbox, 0
         alike: list[Task[Any]] = []
-        while (express or inbox) and count < MOST_ADMITTED:
-            item = (express or inbox).popleft()
+        while (urgent or inbox) and count < MOST_ADMITTED:
+            item = (urgent or inbox).popleft()
             count += 1
             if type(item) is Task and item._more is None and item.options.deadline is None and not self.subscribers:
                 if item._state_now is PENDING:
@@ -428,7 +467,15 @@ class Core(Lifecycle):
             self._push(alike)
             alike = []
             if isinstance(item, Task):
-                self._admit_one(item)
+                self._admit_guarded(item)
             else:
-                item()
+                self._guard(item)
         self._push(alike)
+
+    def _admit_guarded(self, task: Task[Any]) -> None:
+        try:
+            self._admit_one(task)
+        except Exception as error:  # noqa: BLE001  (a defect: it is this task's, and no other's)
+            self.report(error)
+            if not task._state_now.final:
+                self._end(task, State.FAILED, error)

@@ -386,12 +386,6 @@ class DaskLane:
     def stop(self, place: tuple[Sent, int]) -> None:
         self._crew.stop(place[0])
 
-    def idle(self) -> bool:
-        return False
-
-    def rest(self) -> float:
-        return 0.0
-
     @property
     def size(self) -> int:
         """How many tasks run at once at most."""

@@ -30,17 +30,34 @@ class Failure(NamedTuple):
 
     data: bytes
     text: str
+    classes: tuple[str, ...] = ()
+    """The names of its classes, from its own to `BaseException`: what kind it is can be told without unpickling it."""
 
     def exception(self) -> BaseException:
         """Return the exception with its cause; one that cannot be had here is told by a `NotTransferableError`."""
         try:
             return _unpack(self.data)[0]
-        except Exception as error:  # noqa: BLE001  (unpickling may raise anything)
+        except BaseException as error:  # noqa: BLE001  (unpickling may raise anything)
             lost = NotTransferableError(
                 f"the task raised {self.text}; that exception cannot be unpickled here: {error}"
             )
             lost.__cause__ = error
             return lost
+
+
+def is_one_of(error: BaseException | Failure, classes: tuple[type[BaseException], ...]) -> bool:
+    """Whether an `except` of these classes would catch an error; runs no code of the error's own.
+
+    >>> is_one_of(KeyError("a"), (LookupError,)), is_one_of(KeyError("a"), (ValueError,))
+    (True, False)
+    """
+    if not isinstance(error, Failure):
+        return issubclass(type(error), classes)
+    return not error.classes or any(_full_name(one) in error.classes for one in classes)
+
+
+def _full_name(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def describe(error: BaseException) -> str:
@@ -57,20 +74,37 @@ def describe(error: BaseException) -> str:
 
 def pack_failure(error: BaseException, pid: int) -> Failure:
     """Make an exception ready to travel, with the worker's traceback as a note."""
-    text = "".join(traceback.format_exception(error)).rstrip()
     told = describe(error)
-    error.add_note(f"In worker process {pid}:\n{text}")
+    classes = tuple(_full_name(one) for one in type(error).__mro__ if one is not object)
+    note = f"In worker process {pid}:\n{_in_full(error)}"
+    _add_note(error, note)
     chain = _chain(error)
     for links in (chain, chain[:1]):
         data = _survives(links)
         if data is not None:
-            return Failure(data, told)
+            return Failure(data, told, classes)
     stand_in = NotTransferableError(
         f"the task raised {told}; that exception cannot be pickled: give its class a "
         "__reduce__, or call super().__init__ with all of its arguments"
     )
-    stand_in.add_note(error.__notes__[-1])
-    return Failure(pickle.dumps([(stand_in, dict(stand_in.__dict__))], 5), told)
+    stand_in.add_note(note)
+    return Failure(pickle.dumps([(stand_in, dict(stand_in.__dict__))], 5), told, classes)
+
+
+def _in_full(error: BaseException) -> str:
+    try:
+        return "".join(traceback.format_exception(error)).rstrip()
+    except Exception:  # noqa: BLE001  (it asks an exception of any class for its attributes)
+        return describe(error)
+
+
+def _add_note(error: BaseException, note: str) -> None:
+    """Add a note, whatever the class of the error thinks of new attributes: a frozen dataclass refuses them."""
+    try:
+        notes = getattr(error, "__notes__", None)
+        BaseException.__setattr__(error, "__notes__", [*(notes if isinstance(notes, list) else ()), note])
+    except Exception:  # noqa: BLE001  (the note is a help, not a promise)
+        return
 
 
 class _ExceptionPickler(ValuePickler):
@@ -80,7 +114,12 @@ class _ExceptionPickler(ValuePickler):
     """
 
     def reducer_override(self, obj: Any) -> Any:
-        return obj.__reduce_ex__(5) if isinstance(obj, BaseException) else super().reducer_override(obj)
+        if not isinstance(obj, BaseException):
+            return super().reducer_override(obj)
+        reduced = obj.__reduce_ex__(5)
+        if type(reduced) is tuple and len(reduced) == 3 and reduced[2] is obj.__dict__:
+            return reduced[:2]  # its attributes go beside it: a class may refuse to have them set
+        return reduced
 
 
 def _pickled(value: Any) -> bytes:
@@ -94,7 +133,9 @@ def _survives(links: list[BaseException]) -> bytes | None:
     try:
         data = _pickled([(link, dict(link.__dict__)) for link in links])
         same = [type(one).__qualname__ for one in _unpack(data)] == [type(one).__qualname__ for one in links]
-    except Exception:  # noqa: BLE001  (an exception's own pickling code may do anything)
+    except TaskInterrupted:
+        raise
+    except BaseException:  # noqa: BLE001  (an exception's own pickling code may do anything)
         return None
     return data if same else None
 
@@ -105,7 +146,7 @@ def _unpack(data: bytes) -> list[BaseException]:
         link.__dict__.update(state)
         links.append(link)
     for link, cause in itertools.pairwise(links):
-        link.__cause__ = cause
+        BaseException.__setattr__(link, "__cause__", cause)  # its class may refuse attributes
     return links
 
 

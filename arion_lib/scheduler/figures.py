@@ -37,27 +37,39 @@ class Figures:
     def ended(self, task: Task[Any], state: State) -> None:
         """Note a task that has just come to its final state."""
         self.counts[state] += 1
-        self._ring.append((task.number, task._function, task.options.name, state, task._submitted, task._run))
+        run = task._run if type(task._run) is tuple and len(task._run) == 3 else None
+        attempts = task._more.attempts if task._more is not None else 0
+        when = run[2] if run is not None else time.monotonic()
+        self._ring.append((task.number, task.name, state, task._submitted, run, attempts + (run is not None), when))
 
     def succeeded(self, tasks: list[Task[Any]]) -> None:
         """Note several that have succeeded."""
         self.counts[SUCCEEDED] += len(tasks)
         self._ring.extend(
-            [(task.number, task._function, task.options.name, SUCCEEDED, task._submitted, task._run) for task in tasks]
+            [
+                (
+                    task.number,
+                    task.options.name or task._function.name,
+                    SUCCEEDED,
+                    task._submitted,
+                    task._run,
+                    1 if task._more is None else task._more.attempts + 1,
+                    task._run[2],
+                )
+                for task in tasks
+            ]
         )
 
     def recent(self) -> tuple[Event, ...]:
         """Return the last ends of tasks, the oldest first."""
-        events = []
-        for number, function, name, state, submitted, run in list(self._ring):
-            known = type(run) is tuple and len(run) == 3
-            worker, when = (run[0], run[2]) if known else (None, submitted)
-            events.append(Event(when, number, name or function.name, state, 1 if known else 0, worker))
-        return tuple(events)
+        return tuple(
+            Event(when, number, name, state, attempt, None if run is None else run[0])
+            for number, name, state, _, run, attempt, when in list(self._ring)
+        )
 
     def lately(self, now: float, workers: int) -> tuple[float, float, float, Spread, Spread]:
         """Return the window in seconds, throughput, utilisation of `workers`, spreads of waiting and running."""
-        runs = [(entry[4], *entry[5][1:]) for entry in list(self._ring) if _ran(entry) and entry[5][2] >= now - WINDOW]
+        runs = [(entry[3], *entry[4][1:]) for entry in list(self._ring) if entry[4] and entry[4][2] >= now - WINDOW]
         if not runs:
             return WINDOW, 0.0, 0.0, Spread(), Spread()
         full = len(self._ring) == self._ring.maxlen
@@ -67,10 +79,6 @@ class Figures:
         waiting = spread([started - submitted for submitted, started, _ in runs])
         running = spread([ended - started for _, started, ended in runs])
         return window, len(runs) / window, min(1.0, busy / window / max(1, workers)), waiting, running
-
-
-def _ran(entry: tuple[Any, ...]) -> bool:
-    return type(entry[5]) is tuple and len(entry[5]) == 3
 
 
 def spread(seconds: list[float]) -> Spread:

@@ -45,12 +45,6 @@ class Lane(Protocol):
     def stop(self, place: tuple[Any, ...]) -> None:
         """Stop what runs, or is about to run, at a place: its task has just become final. Any thread."""
 
-    def idle(self) -> bool:
-        """Whether a task would be begun at once. Any thread, without the lock: a wrong answer costs time only."""
-
-    def rest(self) -> float:
-        """Return for how many seconds results may gather: every worker has more than that to do; 0.0 for not at all."""
-
     def status(self, now: float, /) -> LaneStatus:
         """Describe the lane."""
 

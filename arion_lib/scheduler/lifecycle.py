@@ -15,16 +15,20 @@ import itertools
 import logging
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future
+from dataclasses import replace
 from typing import Any
 
 from arion_lib.scheduler.errors import DependencyFailedError, QuarantinedError, TaskTimeoutError, WorkerDiedError
-from arion_lib.scheduler.failures import Failure
+from arion_lib.scheduler.failures import Failure, is_one_of
 from arion_lib.scheduler.figures import Figures
 from arion_lib.scheduler.history import NOT_YET, attempt, began_at, change, ended_at, in_words, ready_at
 from arion_lib.scheduler.lane import Lane
+from arion_lib.scheduler.serial import SerialThread
+from arion_lib.scheduler.signals import Signal
 from arion_lib.scheduler.states import Event, State
 from arion_lib.scheduler.task import More, Task
 
@@ -48,13 +52,18 @@ class Lifecycle:
         self.extended = False
         """Whether a task has come that needs one which has been given out: it may follow it to its worker."""
         self._timers: list[tuple[float, int, Command]] = []
+        self._deadlines: list[tuple[float, int, weakref.ref[Task[Any]]]] = []
+        """Weak: a task that has ended, and its result, must not live until its deadline would have come."""
         self._timer_numbers = itertools.count()
         self._waiting: set[Task[Any]] = set()
         """Tasks that wait for other tasks or for their next attempt."""
         self._told: set[int] = set()
         """Tasks whose subscribers know that they run."""
         self._doomed: deque[tuple[Task[Any], BaseException]] = deque()
-        self._callbacks: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
+        self.signals: dict[Task[Any], list[Signal]] = {}
+        """What the threads wait for that wait for a task. They add to it without the lock; see `Task._wait`."""
+        self._callbacks: list[Callable[[], None]] = []
+        self.callbacks: SerialThread
 
     def at(self, when: float, command: Command) -> None:
         """Run a command under the lock at a time of the monotonic clock."""
@@ -77,13 +86,28 @@ class Lifecycle:
         if task._state_now is not PENDING:
             return  # cancelled before it came to this
         if task.options.deadline is not None:
-            self.at(task._submitted + task.options.deadline, functools.partial(self._overdue, task))
+            self._keep_deadline(task, task._submitted + task.options.deadline)
         if self.subscribers:
             self.emit(change(task, PENDING, task._submitted))
         if task._more is None or not (task._more.needs or task.options.after) or self._needs_nothing(task):
             self._make_ready(task)
         elif not task._state_now.final:
             self._waiting.add(task)
+
+    def _keep_deadline(self, task: Task[Any], when: float) -> None:
+        heapq.heappush(self._deadlines, (when, next(self._timer_numbers), weakref.ref(task)))
+        if len(self._deadlines) > 1_000 + 2 * (self.admitted - self.finished):  # most are of tasks that have ended
+            alive = [entry for entry in self._deadlines if (its := entry[2]()) is not None and not its._state_now.final]
+            heapq.heapify(alive)
+            self._deadlines = alive
+
+    def _end_the_overdue(self, now: float) -> None:
+        """End the tasks whose deadlines have come, wherever they are."""
+        while self._deadlines and self._deadlines[0][0] <= now:
+            task = heapq.heappop(self._deadlines)[2]()
+            if task is not None and not task._state_now.final:
+                error = TaskTimeoutError(task.name, task.options.deadline or 0.0, "submission")
+                self._end_where_it_is(task, State.TIMED_OUT, error)
 
     def _needs_nothing(self, task: Task[Any]) -> bool:
         """Count what a new task must wait for, and have it told; True when there is nothing."""
@@ -130,11 +154,15 @@ class Lifecycle:
         """
         self.finished += len(tasks)
         self.figures.succeeded(tasks)
+        if self.signals:
+            for task in tasks:
+                self.wake_waiting(task)
 
     def met_plainly(self, task: Task[Any], more: More) -> bool:
         """Let the tasks that wait for a task go on, if nobody else waits for it; False when somebody does."""
-        if more.waiter is not None or more.waiters is not None or more.callbacks:
+        if more.waiters is not None or more.callbacks:
             return False
+        more.needs = ()
         for dependent in more.dependents:
             its = dependent._more
             if its is None or dependent._run is None or its.blocked != 1:
@@ -154,9 +182,7 @@ class Lifecycle:
     def fail(self, task: Task[Any], error: BaseException | Failure, run: tuple[int, float, float] | None) -> None:
         """End an attempt with what the task's own code raised: the task, too, unless it is worth another attempt."""
         task._run = run
-        raised = error.exception() if isinstance(error, Failure) and task.options.retries else error
-        worth = isinstance(raised, task.options.retry_on)
-        self._end_attempt(task, State.FAILED, error, worth)
+        self._end_attempt(task, State.FAILED, error, is_one_of(error, task.options.retry_on))
 
     def time_out(self, task: Task[Any], run: tuple[int, float, float]) -> None:
         """End an attempt that took too long and has been stopped."""
@@ -204,13 +230,6 @@ class Lifecycle:
         if task._state_now is State.RETRYING:
             self._waiting.discard(task)
             self._make_ready(task)
-
-    def _overdue(self, task: Task[Any]) -> None:
-        """End a task whose deadline has come, wherever it is."""
-        if task._state_now.final:
-            return
-        error = TaskTimeoutError(task.name, task.options.deadline or 0.0, "submission")
-        self._end_where_it_is(task, State.TIMED_OUT, error)
 
     def overrun(self, task: Task[Any]) -> None:
         """End a task whose attempt has had its time; one with attempts left is ended when it has really stopped."""
@@ -265,16 +284,20 @@ class Lifecycle:
         if more is not None:
             self._tell(task, more)
         self.figures.ended(task, state)
+        if self.signals:
+            self.wake_waiting(task)
 
     def _tell(self, task: Task[Any], more: More) -> None:
         self._waiting.discard(task)
-        if more.waiter is not None:
-            more.waiter.set()
+        more.needs = ()  # else the last handle of a chain would keep every result alive
+        if task.options.after:
+            task.options = replace(task.options, after=())
         if more.waiters is not None:
             for waiter in more.waiters:
                 _notify(waiter, task)
         if more.callbacks:
-            self._callbacks += [(callback, (task,)) for callback in more.callbacks]
+            for callback in more.callbacks:
+                self.later(callback, task)
             more.callbacks = ()
         if more.dependents:
             for dependent in more.dependents:
@@ -309,7 +332,8 @@ class Lifecycle:
 
     def emit(self, event: Event) -> None:
         """Tell the subscribers, once the lock is released."""
-        self._callbacks += [(subscriber, (event,)) for subscriber in self.subscribers]
+        for subscriber in list(self.subscribers):
+            self.later(subscriber, event)
 
     def _emit_end(self, task: Task[Any], state: State, when: float, error: BaseException | Failure | None) -> None:
         """Tell how an attempt ended, and before that that it ran, if nobody has told yet."""
@@ -341,41 +365,37 @@ class Lifecycle:
             self._emit_end(task, state, ended_at(task), error)
         more.ready_at = NOT_YET
 
-    def add_callback(self, task: Task[Any], fn: Callable[[Future[Any]], object]) -> bool:
-        with self.lock:
-            if task._state_now.final:
-                return False
-            more = task.more()
-            more.callbacks = [*more.callbacks, fn]
-            return True
+    def add_callback(self, task: Task[Any], fn: Callable[[Future[Any]], object]) -> None:
+        """Have something called when a task has ended."""
+        if task._state_now.final:
+            self.later(fn, task)
+            return
+        more = task.more()
+        if type(more.callbacks) is not list:
+            more.callbacks = []
+        more.callbacks.append(fn)
 
-    def waiter(self, task: Task[Any]) -> threading.Event | None:
-        """Return an event that is set when the task ends; None when it has."""
-        with self.lock:
-            if task._state_now.final:
-                return None
-            more = task.more()
-            if more.waiter is None:
-                more.waiter = threading.Event()
-            return more.waiter
+    def wake_waiting(self, task: Task[Any]) -> None:
+        """Let the threads go on that wait for a task's end."""
+        for signal in self.signals.pop(task, ()):
+            signal.set()
 
-    def later(self, callback: Callable[..., object], *arguments: Any) -> None:
-        """Call something as soon as the lock is released."""
-        self._callbacks.append((callback, arguments))
-
-    def call_back(self, callback: Callable[..., object], *arguments: Any) -> None:
-        try:
-            callback(*arguments)
-        except (Exception, SystemExit):  # the Executor's contract: a callback's error is logged and ignored
-            log.exception("the callback %r for %r raised", callback, arguments[0])
+    def later(self, callback: Callable[..., object], *arguments: Any, **named: Any) -> None:
+        """Call something as soon as the lock is released, in the thread for users' code."""
+        self._callbacks.append(functools.partial(_call_back, callback, *arguments, **named))
 
     def _call_back_all(self) -> None:
-        """Call what waits for ended tasks and events, without the lock: it may do anything, submit included."""
-        while self._callbacks:
-            with self.lock:
-                callbacks, self._callbacks = self._callbacks, []
-            for callback, arguments in callbacks:
-                self.call_back(callback, *arguments)
+        """Have made what calls wait for ended tasks and events: they may do anything, submit included."""
+        calls, self._callbacks = self._callbacks, []
+        for call in calls:
+            self.callbacks.put(call)
+
+
+def _call_back(callback: Callable[..., object], *arguments: Any, **named: Any) -> None:
+    try:
+        callback(*arguments, **named)
+    except BaseException:  # the Executor's contract: a callback's error is logged and ignored
+        log.exception("the callback %r for %r raised", callback, arguments[0])
 
 
 def _notify(waiter: Any, task: Task[Any]) -> None:

@@ -120,12 +120,6 @@ class LoopLane:
     def running(self) -> list[Task[Any]]:
         return [run.task for run in self._runs.values() if run.began is not None]
 
-    def idle(self) -> bool:
-        return False
-
-    def rest(self) -> float:
-        return 0.0
-
     def stop(self, place: tuple[Any, ...]) -> None:
         run = place[0]
         run.stopping = True

@@ -110,7 +110,7 @@ class Pool(ABC):
         self._workers[worker.number] = worker
         self._core.watch(worker.child.outbox.fileno(), functools.partial(self._hear, worker))
         if worker.child.watch is not None:
-            self._core.watch(worker.child.watch, self._look_for_ends, alarm=True)
+            self._core.watch(worker.child.watch, self._look_for_ends)
 
     def _drain(self, worker: WorkerHandle) -> None:
         """Let a worker finish what it runs and nothing else."""
@@ -131,7 +131,7 @@ class Pool(ABC):
             if self._watched is not None:
                 self._core.unwatch(self._watched)
             if watched is not None:
-                self._core.watch(watched, self._look_for_ends, alarm=True)
+                self._core.watch(watched, self._look_for_ends)
             self._watched = watched
 
     def _look_for_ends(self) -> None:

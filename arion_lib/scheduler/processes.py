@@ -9,6 +9,7 @@ See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_processes.p
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import time
@@ -52,20 +53,10 @@ FEWEST_AHEAD = 2
 """Calls that a worker has, the running one included, however long a window they fill: it need not wait for the next."""
 MOST_AHEAD = 2_000
 """Calls sent ahead at most."""
-FEWEST_GATHERED = 4
-"""Calls that a worker must have for its results to be let gather: fewer would come one by one all the same."""
 MOST_FOLLOWING = 200
 """Links of a chain in one message: the worker begins with the first of a longer one while the others are packed."""
-MOST_GATHERED = 150
-"""Results of a worker that may gather: for tasks that take next to nothing, `load` is an estimate of overheads."""
 LONG = 0.05
 """Seconds from which a task is worth waiting for: the next one is sent when it has ended."""
-PLENTY = 0.0015
-"""Seconds of work that a worker must have for its results to be let gather."""
-LONGEST_REST = 0.004
-"""Seconds for which results may gather at most while every worker has twice as much to do."""
-LONGEST_URGENT_REST = 0.0005
-"""The same while something urgent runs: its result is waited for."""
 STUCK = 0.002
 """Seconds that calls may wait behind a running one while another worker is idle."""
 LEAD = 0.03
@@ -119,12 +110,6 @@ class ProcessLane(Pool):
             ):
                 self._window *= 1.5  # it ran out of work although there was plenty: send further ahead
             self._give(worker, len(able) - place)
-
-    def idle(self) -> bool:
-        """Whether some worker has nothing to do, and nothing waits for one."""
-        return not (self.ready or self._stillborn) and any(
-            not worker.outstanding and worker.heard and not worker.draining for worker in list(self._workers.values())
-        )
 
     def _has_room(self, worker: WorkerHandle) -> bool:
         if worker.draining or worker.revoking or worker.at_end or worker.choked:
@@ -210,8 +195,6 @@ class ProcessLane(Pool):
             priority = task.options.priority
             if lowest is None or priority < lowest:
                 lowest = priority
-            if priority > 0:
-                worker.urgent = number
             number += 1
             if task._more is not None and task._more.dependents:
                 number = self._follow(worker, parcel, task, number)
@@ -302,7 +285,11 @@ class ProcessLane(Pool):
                 function.mean = mean + (ended - started - mean) * 0.1
             done += 1
             more = task._more
-            if kind == RETURNED and task._state_now is READY and not told and worker.interrupting is None:
+            if worker.printed and not task._state_now.final:
+                worker.printed = False
+                finish = functools.partial(self._end_otherwise, worker, task, message, (place, started, ended))
+                core.after_output(task, finish)
+            elif kind == RETURNED and task._state_now is READY and not told and worker.interrupting is None:
                 task._value, task._run, task._call = message[2], (place, started, ended), None
                 task._state_now = SUCCEEDED
                 if more is None or core.met_plainly(task, more):
@@ -350,9 +337,11 @@ class ProcessLane(Pool):
         if message[1] == BEGUN:
             worker.heard = True
         elif message[1] == PRINTED:
-            self._core.later(relay_text, message[2], message[3])
+            worker.printed = True
+            self._core.output.put(functools.partial(relay_text, message[2], message[3]))
         elif message[1] == LOGGED:
-            self._core.later(relay_record, message[2])
+            worker.printed = True
+            self._core.output.put(functools.partial(relay_record, message[2]))
 
     def _after_results(self, worker: WorkerHandle) -> None:
         if self._recycle_after is not None and worker.done >= self._recycle_after and not worker.draining:
@@ -373,19 +362,6 @@ class ProcessLane(Pool):
     def running(self) -> list[Task[Any]]:
         current = [worker.current() for worker in self._workers.values()]
         return [task for task in current if task is not None]
-
-    def rest(self) -> float:
-        longest = LONGEST_REST
-        for worker in self._workers.values():
-            count, half = len(worker.outstanding), worker.load / 2
-            if worker.draining:
-                continue
-            if count < FEWEST_GATHERED or worker.load < PLENTY or worker.revoking is not None:
-                return 0.0
-            longest = min(longest, half, MOST_GATHERED * worker.load / count)
-            if worker.urgent in worker.outstanding:
-                longest = min(longest, LONGEST_URGENT_REST)
-        return longest if self._workers else 0.0
 
     def stop(self, place: tuple[Any, ...]) -> None:
         worker, number = place

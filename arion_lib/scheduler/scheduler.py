@@ -24,11 +24,12 @@ from typing import Any, Literal, ParamSpec, TypeVar
 from arion_lib.scheduler.adapt import Adaptation
 from arion_lib.scheduler.calls import Function, Functions, arguments, linked, pickled
 from arion_lib.scheduler.core import Core
-from arion_lib.scheduler.errors import NotTransferableError, QueueFullError, ShutDownError
+from arion_lib.scheduler.errors import NotTransferableError, QueueFullError
 from arion_lib.scheduler.launch import StartMethod
 from arion_lib.scheduler.loop import LoopLane
 from arion_lib.scheduler.options import LANES, PLAIN, Options
 from arion_lib.scheduler.processes import ProcessLane
+from arion_lib.scheduler.signals import Question
 from arion_lib.scheduler.snapshot import Snapshot
 from arion_lib.scheduler.states import Event
 from arion_lib.scheduler.substitute import tasks_in
@@ -41,8 +42,6 @@ T = TypeVar("T")
 
 MOST_AT_ONCE = 200
 """Tasks of a `map` that are handed over together: the first of them run while the others are made."""
-STRETCH = 128
-"""Tasks that a thread submits before it lends the supervisor a hand: graphs run while they are built."""
 MOST_COROUTINES = 1_000
 """Coroutines that run at once on the loop lane."""
 
@@ -144,7 +143,7 @@ class Scheduler(Executor):
                     task: Task[T] = Task(core, core.next_number(), function, call, function.options, None)
                     core.inbox.append(task)
                     if core.asleep:
-                        core.hurry(core.lanes["processes"])
+                        core.wake()
                     if core.ended:
                         core.refuse_the_late()
                     return task
@@ -181,7 +180,7 @@ class Scheduler(Executor):
     ) -> Task[Any]:
         core = self._core
         if core.closing:
-            raise ShutDownError("the scheduler is shut down; open a new one")
+            raise core.refusal()
         if self._max_pending is not None:
             self._make_room(self._max_pending)
         function = self._functions.find(fn)
@@ -211,7 +210,7 @@ class Scheduler(Executor):
         """Submit a function with many arguments; what is asked for each submit is asked once."""
         core, tasks = self._core, list[Task[Any]]()
         if core.closing:
-            raise ShutDownError("the scheduler is shut down; open a new one")
+            raise core.refusal()
         function = self._functions.find(fn)
         options = chosen.of(function)
         plain = not (self._max_pending or options.after) and (options.lane or function.lane) == "processes"
@@ -260,25 +259,21 @@ class Scheduler(Executor):
                     raise ValueError(f"a task can need tasks of its own scheduler only, got {needed!r}")
         task: Task[Any] = Task(core, core.next_number(), function, call, options, more)
         core.post(task)
-        if more is not None and not task.number % STRETCH:
-            core.assist()
         return task
 
     def _refused(self, function: Function, options: Options, error: NotTransferableError) -> Task[Any]:
         """Return a task that has failed already: what could not travel concerns nobody else."""
         task: Task[Any] = Task(self._core, self._core.next_number(), function, None, options, None)
-        self._core.post(lambda: self._core.reject(task, error))
+        self._core.post(Question(lambda: self._core.reject(task, error)))
         return task
 
     def _make_room(self, most: int) -> None:
         core = self._core
-        with core.condition:
-            if core.unfinished() < most:
-                return
-            if self._when_full == "refuse":
-                raise QueueFullError(f"{most} tasks wait or run, as many as max_pending allows; submit later, or wait")
-            if threading.current_thread() is core.thread:
-                return  # a callback that submits: to wait here would be to wait for itself
+        if core.unfinished() < most:
+            return
+        if self._when_full == "refuse":
+            raise QueueFullError(f"{most} tasks wait or run, as many as max_pending allows; submit later, or wait")
+        if not core.is_own_thread():  # a callback that submits must not wait: others, behind it, may be waited for
             core.wait_for(lambda: core.unfinished() < most)
 
     # --- how many workers ---
@@ -311,12 +306,15 @@ class Scheduler(Executor):
 
         Raises `ValueError` when there is no such worker.
         """
-        with self._core.lock:
+
+        def kill() -> None:
             worker = self._processes.worker(number)
             if worker is None:
                 numbers = [status.number for status in self.status().workers if status.lane == "processes"]
                 raise ValueError(f"number must be that of a worker process ({numbers}), got {number!r}")
             worker.kill()
+
+        self._core.ask(kill)
 
     def cancel(self, number: int) -> bool:
         """Cancel the task of this number that a worker has: for a monitor's button, which has no handle.
@@ -330,18 +328,8 @@ class Scheduler(Executor):
 
     def _command(self, command: Callable[[], None]) -> None:
         if self._core.closing:
-            raise ShutDownError("the scheduler is shut down; open a new one")
-        done = threading.Event()
-
-        def run() -> None:
-            try:
-                command()
-            finally:
-                done.set()
-
-        self._core.post(run)
-        if threading.current_thread() is not self._core.thread:
-            done.wait(5.0)
+            raise self._core.refusal()
+        self._core.ask(command)
 
     # --- looking at it ---
 
@@ -357,7 +345,7 @@ class Scheduler(Executor):
     def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
         """Call `callback(event)` for each change of each task from now on; return what ends that.
 
-        It is called in the scheduler's thread and must be quick; what it raises is logged.
+        It is called in a thread of the scheduler's for such calls, in order; what it raises is logged.
         """
         return self._core.subscribe(callback)
 
@@ -383,7 +371,7 @@ class Scheduler(Executor):
         if cancel_futures:
             self._core.post(self._core.cancel_unstarted)
         self._core.request_close(None if deadline is None else time.monotonic() + deadline)
-        if wait and threading.current_thread() is not self._core.thread:
+        if wait and not self._core.is_own_thread():
             self._core.join()
 
     def __exit__(
@@ -447,8 +435,8 @@ def _results(tasks: list[Task[T]], until: float | None, progress: bool) -> Itera
             left = None if until is None else max(0.0, until - time.monotonic())
             yield tasks.pop().result(left)
     finally:
-        for task in tasks:
-            task.cancel()
+        if tasks:
+            tasks[0]._core.cancel_many(tasks)
         if bar is not None:
             bar.close(complete=not tasks)
 

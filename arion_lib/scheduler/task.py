@@ -9,16 +9,19 @@ See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_conformance
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from arion_lib.scheduler.calls import placeholder
 from arion_lib.scheduler.errors import NotTransferableError
 from arion_lib.scheduler.failures import Failure
+from arion_lib.scheduler.signals import Question, Signal
 from arion_lib.scheduler.states import Event, State
 from arion_lib.scheduler.values import Packed, decode
 
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from arion_lib.scheduler.core import Core
     from arion_lib.scheduler.options import Options
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 STANDARD = {State.RUNNING: "RUNNING", State.CANCELLED: "CANCELLED_AND_NOTIFIED"}
@@ -49,7 +53,6 @@ class More:
     error: BaseException | Failure | None = None
     callbacks: Sequence[Callable[[Future[Any]], object]] = ()
     waiters: list[Any] | None = None
-    waiter: threading.Event | None = None
     ready_at = 0.0
     """When it became ready; 0 for at its submission."""
     ended_at = 0.0
@@ -137,7 +140,8 @@ class Task(Future, Generic[T]):  # type: ignore[type-arg]
             try:
                 raise error
             finally:
-                error = None  # the traceback leads to this frame: together they would be a cycle
+                # The error's traceback leads to this frame; were it to lead back, both would wait for the collector.
+                error, self = None, cast(Any, None)  # noqa: PLW0642
         result: T = self._value
         return result
 
@@ -158,10 +162,15 @@ class Task(Future, Generic[T]):  # type: ignore[type-arg]
         return more.error
 
     def add_done_callback(self, fn: Callable[[Future[Any]], object]) -> None:
-        """Call `fn(task)` when the task has ended, in the scheduler's thread; at once when it already has."""
-        if self._core.add_callback(self, fn):
+        """Call `fn(task)` when the task has ended, in a thread of the scheduler's for such calls;
+        at once, here, when it already has."""
+        if not self._state_now.final:
+            self._core.post(Question(lambda: self._core.add_callback(self, fn)))
             return
-        self._core.call_back(fn, self)
+        try:
+            fn(self)
+        except Exception:  # the Executor's contract: a callback's error is logged and ignored
+            log.exception("the callback %r for %r raised", fn, self)
 
     def set_running_or_notify_cancel(self) -> bool:
         raise RuntimeError("a task of a scheduler is set running by its scheduler only")
@@ -223,8 +232,19 @@ class Task(Future, Generic[T]):  # type: ignore[type-arg]
         return None
 
     def _wait(self, timeout: float | None) -> bool:
-        waiter = self._core.waiter(self)
-        return waiter is None or waiter.wait(timeout)
+        """Wait for the end. No lock: Ctrl-C may end this between any two steps."""
+        core, signal = self._core, Signal()
+        if core.abandoned:
+            raise core.refusal()
+        signals = core.signals.setdefault(self, [])
+        signals.append(signal)
+        if self._state_now.final:  # looked at after the signal can be seen: of the two threads, one sees the other
+            core.wake_waiting(self)
+        if signal.wait(timeout):
+            return True
+        with suppress(ValueError):
+            signals.remove(signal)
+        return self._state_now.final
 
     def __reduce_ex__(self, _protocol: Any) -> Any:
         return placeholder(self)

@@ -163,12 +163,6 @@ class ThreadLane:
     def running(self) -> list[Task[Any]]:
         return [slot.task for slot in self._slots.values() if slot.task is not None and slot.began is not None]
 
-    def idle(self) -> bool:
-        return False
-
-    def rest(self) -> float:
-        return 0.0
-
     def stop(self, place: tuple[Any, ...]) -> None:
         slot = place[0]
         if slot.task is not None and slot.task.number == place[1]:

@@ -36,13 +36,13 @@ class WorkerHandle:
         """Seconds that what is outstanding should take."""
         self.lowest: int | None = None
         """No unstarted call here has a lower priority."""
-        self.urgent = 0
-        """The number of the last call sent with more than the usual priority."""
         self.known: set[int] = set()
         self.last = 0
         """The number of the last call sent."""
         self.done = self.failed = 0
         self.heard = False
+        self.printed = False
+        """Whether the call that runs has printed or logged something."""
         self.draining = False
         self.at_end = False
         """Its pipe has ended: the process is ending."""

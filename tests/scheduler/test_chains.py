@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from arion_lib.scheduler import DependencyFailedError, Scheduler, WorkerDiedError, pipes, processes, scheduler, worker
+from arion_lib.scheduler import DependencyFailedError, Scheduler, WorkerDiedError, pipes, processes, worker
 from tests.scheduler import jobs
 from tests.scheduler.gates import PATIENCE, Gate
 
@@ -31,11 +31,10 @@ def link(kind: str, number: int, value: Any) -> Any:
     return size + number if kind == "add" else size
 
 
-@pytest.fixture(params=[(1, 2), (3, 5), (7, 1), (200, 128)], ids=lambda pair: f"{pair[0]} at once, help each {pair[1]}")
+@pytest.fixture(params=[1, 3, 7, 200], ids=lambda most: f"{most} at once")
 def opened(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scheduler]:
-    """Return a scheduler that sends chains in messages of so many links, and is helped as often."""
-    monkeypatch.setattr(processes, "MOST_FOLLOWING", request.param[0])
-    monkeypatch.setattr(scheduler, "STRETCH", request.param[1])
+    """Return a scheduler that sends chains in messages of so many links."""
+    monkeypatch.setattr(processes, "MOST_FOLLOWING", request.param)
     with Scheduler(2, preload=[jobs.__name__]) as made:
         yield made
 

@@ -54,7 +54,9 @@ def test_a_wrong_option_is_refused_by_its_name_before_any_task_exists(name: str,
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [*((n, v) for n, v in WRONG if n != "prioritty"), ("retry_on", [ValueError])], ids=lambda x: str(x)
+    ("name", "value"),
+    [*((n, v) for n, v in WRONG if n != "prioritty"), ("retry_on", [ValueError])],
+    ids=lambda x: str(x),
 )
 def test_an_options_that_exists_is_valid(name: str, value: Any) -> None:
     """Made directly, without `but`, which turns lists and single values into what the class says."""

@@ -21,7 +21,6 @@ from arion_lib.scheduler import (
     State,
     TaskTimeoutError,
     WorkerDiedError,
-    core,
     processes,
 )
 from arion_lib.scheduler.processes import ProcessLane
@@ -176,10 +175,14 @@ def test_a_follower_that_has_begun_is_stopped_when_its_dependency_is_cancelled(m
         until(lambda: follower.status() is State.PENDING and needed.status() is State.READY, "the admission")
         blocker.open()
         first.arrived()
-        with scheduler._core.lock:  # deaf: it hears of no result meanwhile
+
+        def cancel_late() -> None:  # in the supervisor's thread, which hears of no result meanwhile
             first.open()
             then.arrived()
-            assert needed.cancel()
+            scheduler._core._cancel(needed)
+
+        scheduler._core.ask(cancel_late)
+        assert needed.cancelled()
         assert isinstance(follower.exception(PATIENCE), DependencyFailedError)
         assert scheduler.submit(jobs.add, 1).result(PATIENCE) == 1
         held.result(PATIENCE)
@@ -320,59 +323,3 @@ def test_memory_stays_bounded_however_many_tasks_end() -> None:
         core: Any = scheduler._core
         assert not core._waiting
         assert not core._timers
-
-
-# --- letting results gather ---
-
-
-def lane_of(*workers: SimpleNamespace) -> ProcessLane:
-    lane = ProcessLane(2, "spawn", preload=(), ageing=None, grace=0.1, recycle_after=None, memory_limit=None)
-    lane._workers.update(enumerate(workers))  # type: ignore[arg-type]  (never started)
-    return lane
-
-
-def with_work(calls: int, seconds: float, **also: Any) -> SimpleNamespace:
-    known = {"outstanding": dict.fromkeys(range(1, calls + 1)), "load": seconds, "urgent": 0}
-    return SimpleNamespace(**{"draining": False, "revoking": None, **known, **also})
-
-
-def test_results_gather_only_while_every_worker_has_plenty_to_do() -> None:
-    plenty = with_work(100, 1.0)
-    assert lane_of(plenty).rest() == processes.LONGEST_REST
-    assert lane_of(plenty, with_work(10, 0.002)).rest() == pytest.approx(0.001)
-    assert lane_of(plenty, with_work(10_000, 0.010)).rest() == pytest.approx(processes.MOST_GATHERED * 1e-6)
-    for poor in (with_work(0, 0.0), with_work(3, 1.0), with_work(100, 0.001), with_work(100, 1.0, revoking=(1, 0.0))):
-        assert lane_of(plenty, poor).rest() == 0.0
-    assert lane_of(plenty, with_work(0, 0.0, draining=True)).rest() == processes.LONGEST_REST
-    assert lane_of().rest() == 0.0
-
-
-def test_the_result_of_an_urgent_call_is_not_let_lie() -> None:
-    assert lane_of(with_work(100, 1.0, urgent=7)).rest() == processes.LONGEST_URGENT_REST
-    assert lane_of(with_work(100, 1.0, urgent=777)).rest() == processes.LONGEST_REST
-
-
-def test_commands_urgent_tasks_and_deaths_end_a_rest(
-    make_gate: Callable[[], Gate], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first, second = make_gate(), make_gate()
-    with opened() as scheduler:
-        one = scheduler.with_options(retries=1).submit(jobs.hold, first.place)
-        (pid,) = first.arrived()
-        monkeypatch.setattr(ProcessLane, "rest", lambda _: 10 * PATIENCE)
-        monkeypatch.setattr(core, "LONGEST_SLEEP", 10 * PATIENCE)
-        try:
-            scheduler._core.wake()  # so that the supervisor comes round, and rests
-            until(lambda: scheduler._core.resting, "the rest")
-            scheduler.scale(2)
-            two = scheduler.with_options(priority=1).submit(jobs.hold, second.place)
-            second.arrived()
-            until(lambda: scheduler._core.resting, "the rest")
-            os.kill(pid, KILL)
-            assert first.arrived() != [pid]
-        finally:  # or the scheduler would rest, and its tasks be held, for longer than anybody waits
-            monkeypatch.undo()
-            scheduler._core.wake()
-            first.open(2)
-            second.open()
-        assert (one.result(PATIENCE), two.result(PATIENCE)) == (None, None)
