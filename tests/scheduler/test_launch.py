@@ -84,6 +84,7 @@ def test_nothing_of_ours_listens_to_other_machines() -> None:
     """A dashboard at ":0" listens everywhere, and Windows' firewall asks about it."""
     listening = re.compile(r'dashboard_address=\\?["\']:')
     assert listening.search('LocalCluster(dashboard_address=":0")')  # the control
-    files = [path for folder in ("arion_lib", "notebooks", "tests") for path in (ROOT / folder).rglob("*.[pi][yp]*")]
+    files = [path for folder in ("arion_lib", "notebooks", "tests") for path in (ROOT / folder).rglob("*.*")]
+    files = [path for path in files if path.suffix in (".py", ".ipynb")]
     asking = {path.name for path in files if listening.search(path.read_text("utf-8"))}
     assert asking == {Path(__file__).name}
