@@ -20,6 +20,7 @@ from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 
+from arion_lib.setup import wheel
 from arion_lib.setup.installer import SetupError, install, run_quietly
 from arion_lib.setup.interrupts import alone, remove
 
@@ -29,6 +30,12 @@ VENV = ROOT / ".venv"
 MARK = VENV / "arion-setup"
 LEFT_OUT = VENV / "arion-left-out"
 """The peers that this environment goes without: they have no wheel for its Python."""
+
+IN_CLONE = LOCK.exists()
+"""Whether this is a clone of the project; else `arion_lib` was installed from a wheel."""
+
+NOTEBOOKS = ROOT / "notebooks" if IN_CLONE else ROOT / "arion_lib" / "notebooks"
+"""The notebooks as they are kept."""
 
 UNFINISHED = "unfinished"
 ENTERED = "ARION_ENTERED"
@@ -52,6 +59,12 @@ def required(lists: Iterable[str], project: Path = ROOT / "pyproject.toml") -> l
     return [name_of(line) for group in groups for line in group if ";" not in line]
 
 
+def listed(lists: Iterable[str], project: Path = ROOT / "pyproject.toml") -> list[str]:
+    """Return the names of the distributions in pyproject's named optional lists, those with a marker too."""
+    table = tomllib.loads(project.read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    return [name_of(line) for name in lists for line in table[name]]
+
+
 def needed(project: Path = ROOT / "pyproject.toml") -> list[str]:
     """Return what no set-up can do without: all that pyproject names but the peers, which only benchmarks need."""
     table = tomllib.loads(project.read_text(encoding="utf-8"))["project"]
@@ -64,7 +77,7 @@ def needed(project: Path = ROOT / "pyproject.toml") -> list[str]:
 
 def left_out() -> list[str]:
     """Return the peers that the environment around this process goes without."""
-    return LEFT_OUT.read_text(encoding="utf-8").split() if _inside() and LEFT_OUT.exists() else []
+    return LEFT_OUT.read_text(encoding="utf-8").split() if inside() and LEFT_OUT.exists() else []
 
 
 def name_of(requirement: str) -> str:
@@ -79,7 +92,7 @@ def name_of(requirement: str) -> str:
 def missing(lists: Iterable[str]) -> list[str]:
     """Return the distributions that the named lists of pyproject.toml ask for and this Python does not have."""
     if not LOCK.exists():
-        return []  # installed from a wheel: its own requirements came with it
+        return [name for names in wheel.asked(lists).values() for name in names if not _installed(name)]
     omitted = left_out()
     return [name for name in required(lists) if name not in omitted and not _installed(name)]
 
@@ -116,14 +129,22 @@ def _mark() -> str | None:
     return MARK.read_text(encoding="utf-8") if MARK.exists() else None
 
 
-def _inside() -> bool:
+def inside() -> bool:
+    """Whether this Python is the one of the clone's own `.venv`."""
     return Path(sys.prefix).resolve() == VENV.resolve()
 
 
 def enter(lists: Sequence[str], arguments: list[str]) -> None:
-    """Return when this Python has what the lists ask for; else make `.venv` and go on in there, not coming back."""
+    """Return when this Python has what the lists ask for; else make `.venv` and go on in there, not coming back.
+
+    Raises:
+        SetupError: with the sentence to show; from a wheel, that names the extras to install.
+    """
     lacking = missing(lists)
-    if _inside():
+    if lacking and not LOCK.exists():
+        extras = [extra for extra, names in wheel.asked(lists).items() if extra and set(names) & set(lacking)]
+        raise SetupError(wheel.lacks(arguments[0], extras, lacking))
+    if inside():
         _bring_up_to_date(lacking, arguments)
     elif lacking and os.environ.get(ENTERED):
         raise SetupError(
@@ -137,7 +158,7 @@ def enter(lists: Sequence[str], arguments: list[str]) -> None:
 
 def enter_if_there(arguments: list[str]) -> None:
     """Go on inside `.venv` where one stands; never make one."""
-    if (stands() or _somebody_elses()) and not _inside() and not os.environ.get(ENTERED) and missing(()):
+    if (stands() or _somebody_elses()) and not inside() and not os.environ.get(ENTERED) and missing(()):
         _go_on_inside(arguments)
 
 
@@ -184,7 +205,7 @@ def make() -> None:
         SetupError: with the sentence to show.
     """
     with alone(ROOT / ".venv-lock"):
-        if stands() and not _inside():
+        if stands() and not inside():
             return  # another process made it while this one waited
         ours = not _somebody_elses()
         try:

@@ -34,8 +34,10 @@ TROUBLE = (
 )
 """Words by which pip's output tells of the network."""
 
-TRIED = "3.11 to 3.15"
-"""The Pythons that the test suite runs on."""
+OLDEST, NEWEST = (3, 11), (3, 15)
+"""The Pythons that the test suite runs on, first and last."""
+
+TRIED = f"{OLDEST[0]}.{OLDEST[1]} to {NEWEST[0]}.{NEWEST[1]}"
 
 NO_WHEEL = re.compile(
     r"No matching distribution found for ([\w.-]+?)==|Because ([\w.-]+?)==\S+ (?:\{[^}]*\} )?has no (?:usable )?wheels"

@@ -9,12 +9,13 @@ See         README.md · tests/test_setup.py
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from arion_lib.nearest import did_you_mean
-from arion_lib.setup import environment
+from arion_lib.setup import environment, installer, wheel
 from arion_lib.setup.installer import SetupError
 
 
@@ -24,6 +25,7 @@ class Word:
 
     `reads`: the module imports nothing but the standard library, and its `refuse_wrong(args)` leaves by `SystemExit`
     for `--help` and for arguments that `run` would refuse. It is asked before anything is installed.
+    `clone`: it works on what only a clone of the project has.
     """
 
     does: str
@@ -31,6 +33,7 @@ class Word:
     needs: tuple[str, ...] | None
     example: str
     reads: bool = False
+    clone: bool = False
 
 
 WORKBOOK = ("web", "dask", "servers", "notebooks", "peers")
@@ -42,6 +45,7 @@ WORDS = {
         (*WORKBOOK, "dev"),
         "test tests/pipeline -k killed",
         reads=True,
+        clone=True,
     ),
     # None: the standard library is enough, and the doctor, who looks at the environment, must not change it.
     "learner": Word("write your own copy of the notebooks", "arion_lib.workbook.desk", None, "learner 1"),
@@ -51,6 +55,7 @@ WORDS = {
         (*WORKBOOK, "dev"),
         "run 1 2",
         reads=True,
+        clone=True,
     ),
     "doctor": Word("say what is here, what is missing, how to repair it", "arion_lib.workbook.doctor", None, "doctor"),
     "serve": Word("serve the web application", "arion_lib.web.serve", ("web",), "serve --help"),
@@ -122,8 +127,30 @@ def main(arguments: Sequence[str]) -> int:
         return 130
 
 
+def command() -> int:
+    """Be the console script `arion`, which a wheel brings: `arion WORD` is `python -m arion_lib WORD`."""
+    return main(sys.argv[1:])
+
+
+def newer(version: Sequence[int]) -> str | None:
+    """Return the sentence for a Python that is newer than those the tests run on; None for any other.
+
+    >>> newer((3, 16)), newer((3, 13))
+    ('Python 3.16 is newer than those that the tests run on (3.11 to 3.15): it may work, and is tried.', None)
+    """
+    if tuple(version[:2]) <= installer.NEWEST:
+        return None
+    is_newer = f"Python {version[0]}.{version[1]} is newer than those that the tests run on ({installer.TRIED})"
+    return f"{is_newer}: it may work, and is tried."
+
+
 def _do(name: str, args: list[str]) -> int:
     needs = WORDS[name].needs
+    if (sentence := newer(sys.version_info)) and not os.environ.get(environment.ENTERED):
+        print(sentence, file=sys.stderr)
+    if WORDS[name].clone and not environment.IN_CLONE:
+        _before_the_set_up(name, args)
+        raise SetupError(wheel.needs_a_clone(name))
     environment.find_project()
     if needs is None:
         environment.enter_if_there([name, *args])

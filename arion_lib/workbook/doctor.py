@@ -1,7 +1,7 @@
 """The word `doctor`: what is here, what is missing, and the command that repairs it.
 
 Idea        Ask each thing itself: packages by their metadata, servers by the first words of their own protocol.
-Invariant   Nothing is changed or installed, and the standard library is enough to say so.
+Invariant   Nothing is changed or installed, and the standard library is enough to say so; `--try` alone needs more.
 When wrong  Something needed is missing: a line with the repair, exit code 1. A server is optional: no fault.
 See         README.md, "When something is wrong" · tests/workbook/test_doctor.py
 """
@@ -19,9 +19,18 @@ from dataclasses import dataclass
 from importlib import import_module, metadata
 from urllib.parse import urlsplit
 
-from arion_lib.setup import environment
+from arion_lib.setup import environment, wheel
+from arion_lib.setup.installer import TRIED
+from arion_lib.setup.words import newer
 
 LISTS = ("web", "dask", "servers", "notebooks", "peers", "dev")
+SUITE = {
+    "linux": f"the whole suite passes on Linux with Python {TRIED}",
+    "darwin": "macOS: not yet tried on a real machine, only by stand-ins on Linux; please report what fails",
+    "win32": "Windows: not yet tried on a real machine, only by stand-ins on Linux; please report what fails",
+}
+"""Where the suite has been run, by `sys.platform`."""
+
 SHOWN = ("jupyterlab", "ipykernel", "nbval", "pytest", "msgspec", "ijson", "fastapi", "dask")
 PATIENCE = 2.0
 """Seconds that a server gets to answer."""
@@ -132,6 +141,8 @@ def facts() -> dict[str, str]:
     return {
         "python": f"{platform.python_version()} at {sys.executable}",
         "system": platform.platform(),
+        "tried": newer(sys.version_info)
+        or SUITE.get(sys.platform, f"{sys.platform}: never tried; please report what fails"),
         "cores": cores(),
         "memory": memory(),
         "start method": multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0],
@@ -146,27 +157,68 @@ def repair(lacking: list[str]) -> str:
     >>> "dask" in repair(["dask", "ijson"])
     True
     """
-    prepared = sys.prefix != sys.base_prefix or "CONDA_PREFIX" in os.environ
-    by_hand = f"{sys.executable} -m pip install --require-hashes -r requirements.lock"
-    command = by_hand if prepared else "python -m arion_lib lab   (makes .venv beside the code)"
-    return f"{command}\nmissing: {', '.join(lacking)}"
+    by_word = "python -m arion_lib lab   (makes .venv beside the code, or brings it up to date)"
+    own = sys.prefix != sys.base_prefix or sys.prefix == os.environ.get("CONDA_PREFIX")
+    locked = ("--only-binary=:all:", "--require-hashes", "-r", str(environment.LOCK))
+    said = wheel.command(*locked) if own and not environment.inside() else by_word
+    return f"{said}\nmissing: {', '.join(lacking)}"
+
+
+def peers_left_out() -> list[str]:
+    """Return the peers that this Python goes without: no wheel was found, or the marker in pyproject.toml says so."""
+    marked = set(environment.listed(["peers"])) - set(environment.required(["peers"]))
+    return sorted({*environment.left_out(), *(name for name in marked if version(name) == "missing")})
+
+
+def verdict() -> tuple[int, list[str]]:
+    """Return the exit code (1: something needed is missing) and the lines that say what, and how to repair it."""
+    if not environment.IN_CLONE:
+        return _verdict_on_a_wheel()
+    omitted = peers_left_out()
+    lines = (
+        [f"left out: {', '.join(omitted)} (peers of benchmarks, without a wheel for this Python)"] if omitted else []
+    )
+    lacking = environment.missing(LISTS)
+    return (1, [*lines, f"\nrepair: {repair(lacking)}"]) if lacking else (0, [*lines, "\nall packages are here"])
+
+
+def _verdict_on_a_wheel() -> tuple[int, list[str]]:
+    extras = LISTS[:-1]  # `dev` is for the tests, which are not in the wheel
+    lacking = {
+        extra: [name for name in names if version(name) == "missing"] for extra, names in wheel.asked(extras).items()
+    }
+    lines = [f"extra {extra}: {', '.join(names)} missing" for extra, names in lacking.items() if extra and names]
+    if needed := lacking.pop(""):
+        return 1, [*lines, f"\nrepair: {wheel.command(wheel.NAME)}\nmissing: {', '.join(needed)}"]
+    without = [extra for extra, names in lacking.items() if names]
+    if not without:
+        return 0, ["\nall packages are here, those of every extra too"]
+    said = f"the library's own packages are here; what the extras {', '.join(without)} add is not. To have it:"
+    wanted = f"{wheel.NAME}[{','.join(without)}]"
+    return 0, [*lines, f"\n{said}\n  {wheel.command(wanted)}"]
 
 
 def run(args: list[str], say: Callable[[str], None] = print) -> int:
-    """Print the report; exit code 1 when something that the workbook needs is missing."""
+    """Print the report; exit code 1 when something that the workbook needs is missing, or the trial fails."""
     parser = argparse.ArgumentParser(
         prog="python -m arion_lib doctor",
         description="Say what is here, what is missing, and the command that repairs it. Changes nothing.",
-        epilog="example: python -m arion_lib doctor",
+        epilog="example: python -m arion_lib doctor --try",
     )
-    parser.parse_args(args)
+    parser.add_argument(
+        "--try", action="store_true", dest="trial", help="also start a kernel and run a few cells in it"
+    )
+    chosen = parser.parse_args(args)
     for name, fact in facts().items():
         say(f"{name:<14}{fact}")
     for server in SERVERS:
         here = answers(server)
         say(f"{server.name:<14}{'answers' if here else 'not here (optional): ' + server.start}")
-    if omitted := environment.left_out():
-        say(f"left out: {', '.join(omitted)} (peers of benchmarks, without a wheel for this Python)")
-    lacking = environment.missing(LISTS)
-    say(f"\nrepair: {repair(lacking)}" if lacking else "\nall packages are here")
-    return 1 if lacking else 0
+    code, lines = verdict()
+    for line in lines:
+        say(line)
+    if chosen.trial:
+        works, sentence = import_module("arion_lib.workbook.trial").attempt()
+        say(sentence)
+        return code if works else 1
+    return code

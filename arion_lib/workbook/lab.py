@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from arion_lib.setup.environment import ROOT, become
+from arion_lib.setup.environment import IN_CLONE, ROOT, become
 from arion_lib.workbook import desk, notebooks
 
 SETTINGS = notebooks.FOLDER / ".jupyter"
@@ -62,7 +62,8 @@ def run(args: list[str]) -> int:
     folder = notebooks.FOLDER
     try:
         if not options.teach:
-            folder = (options.folder or ROOT / "work").expanduser().resolve()
+            usual = ROOT / "work" if IN_CLONE else Path("work")  # beside the code, if that is a clone and not a wheel
+            folder = (options.folder or usual).expanduser().resolve()
             print("\n".join(line for line in desk.prepare(number, folder) if "changed since" in line), end="")
         page = notebooks.select(number, folder)[0].name if number else desk.START
     except ValueError as error:
@@ -70,7 +71,7 @@ def run(args: list[str]) -> int:
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(
         path for path in (str(SETTINGS), os.environ.get("JUPYTER_CONFIG_PATH")) if path
     )
-    root = ROOT if folder.is_relative_to(ROOT) else folder
+    root = ROOT if IN_CLONE and folder.is_relative_to(ROOT) else folder
     return become(command(root, (folder / page).relative_to(root).as_posix(), extra))
 
 

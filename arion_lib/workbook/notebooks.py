@@ -18,13 +18,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from arion_lib.setup.environment import ROOT
+from arion_lib.setup.environment import NOTEBOOKS, ROOT
 
 if TYPE_CHECKING:
     import pytest
     from nbformat import NotebookNode
 
-FOLDER = ROOT / "notebooks"
+FOLDER = NOTEBOOKS
 VOLATILE = frozenset({"execution", "collapsed", "scrolled", "jupyter", "ExecuteTime", "vscode", "trusted"})
 """Keys of a cell's metadata that tools write and nobody reads."""
 
