@@ -11,6 +11,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -411,6 +412,23 @@ def test_an_old_python_gets_one_sentence(version: tuple[int, int, int]) -> None:
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert f"needs Python 3.11 or newer, got {version[0]}.{version[1]}" in done.stderr
+
+
+def test_a_python_newer_than_the_tested_ones_gets_one_sentence_and_is_tried(tmp_path: Path) -> None:
+    code = (
+        "import runpy, sys; sys.version_info = (3, 16, 0, 'final', 0); "
+        "runpy.run_module('arion_lib', run_name='__main__')"
+    )
+    command = [sys.executable, "-c", code, "learner", "1", "--to", str(tmp_path / "mine")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines() == [words.newer((3, 16))]
+    assert list((tmp_path / "mine").glob("1_*.ipynb"))
+
+
+def test_the_tested_pythons_are_the_promised_ones() -> None:
+    promised = re.findall(r"Python :: (3\.\d+)", (ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert f"{promised[0]} to {promised[-1]}" == installer.TRIED
 
 
 @pytest.mark.parametrize("name", ["__init__.py", "__main__.py"])

@@ -132,13 +132,13 @@ def command() -> int:
     return main(sys.argv[1:])
 
 
-def newer(version: Sequence[int]) -> str | None:
+def newer(version: tuple[int, int]) -> str | None:
     """Return the sentence for a Python that is newer than those the tests run on; None for any other.
 
     >>> newer((3, 16)), newer((3, 13))
     ('Python 3.16 is newer than those that the tests run on (3.11 to 3.15): it may work, and is tried.', None)
     """
-    if tuple(version[:2]) <= installer.NEWEST:
+    if version <= installer.NEWEST:
         return None
     is_newer = f"Python {version[0]}.{version[1]} is newer than those that the tests run on ({installer.TRIED})"
     return f"{is_newer}: it may work, and is tried."
@@ -146,7 +146,7 @@ def newer(version: Sequence[int]) -> str | None:
 
 def _do(name: str, args: list[str]) -> int:
     needs = WORDS[name].needs
-    if (sentence := newer(sys.version_info)) and not os.environ.get(environment.ENTERED):
+    if (sentence := newer(sys.version_info[:2])) and not os.environ.get(environment.ENTERED):
         print(sentence, file=sys.stderr)
     if WORDS[name].clone and not environment.IN_CLONE:
         _before_the_set_up(name, args)

@@ -136,13 +136,17 @@ def cores() -> str:
     return f"{os.cpu_count()}, {allowed} of them for this process"
 
 
+def tried(platform: str) -> str:
+    """Return where the suite has been run, for a reader on `platform`."""
+    return SUITE.get(platform, f"{platform}: never tried; please report what fails")
+
+
 def facts() -> dict[str, str]:
     """Return what is worth knowing of this machine and this environment."""
     return {
         "python": f"{platform.python_version()} at {sys.executable}",
         "system": platform.platform(),
-        "tried": newer(sys.version_info)
-        or SUITE.get(sys.platform, f"{sys.platform}: never tried; please report what fails"),
+        "tried": newer(sys.version_info[:2]) or tried(sys.platform),
         "cores": cores(),
         "memory": memory(),
         "start method": multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0],

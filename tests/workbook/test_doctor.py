@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -10,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 
-from arion_lib.setup import environment
+from arion_lib.setup import environment, wheel
 from arion_lib.workbook import doctor
 
 
@@ -63,3 +64,46 @@ def test_the_exit_code_says_whether_something_is_missing(monkeypatch: pytest.Mon
     assert doctor.run([], said.append) == 1
     assert "ijson" in said[-1]
     assert "install" in said[-1] or "lab" in said[-1]
+
+
+@pytest.mark.parametrize(
+    ("pip", "uv", "said"), [(1, 0, "-m pip install"), (0, 1, "uv pip install --python"), (0, 0, "-m ensurepip")]
+)
+def test_the_repair_is_a_command_that_works_in_this_environment(
+    pip: int, uv: int, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An environment that uv made has no pip."""
+    monkeypatch.setattr(sys, "base_prefix", "another")  # an environment of one's own, not the clone's .venv
+    monkeypatch.setattr(environment, "inside", lambda: False)
+    monkeypatch.setattr(wheel.util, "find_spec", lambda name: object() if pip else None)
+    monkeypatch.setattr(wheel.shutil, "which", lambda name: "/bin/uv" if uv else None)
+    command = doctor.repair(["dask"])
+    assert said in command
+    assert "--only-binary=:all:" in command
+    assert "missing: dask" in command
+
+
+def test_without_an_environment_and_in_our_own_the_repair_is_the_word_that_makes_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(environment, "inside", lambda: True)
+    assert doctor.repair(["dask"]).startswith("python -m arion_lib lab ")
+    monkeypatch.setattr(environment, "inside", lambda: False)
+    monkeypatch.setattr(sys, "base_prefix", sys.prefix)
+    monkeypatch.delenv("CONDA_PREFIX", raising=False)
+    assert doctor.repair(["dask"]).startswith("python -m arion_lib lab ")
+
+
+def test_a_peer_that_its_marker_leaves_out_here_is_said_to_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "pysimdjson" in environment.listed(["peers"])
+    monkeypatch.setattr(doctor, "version", lambda name: "missing" if name in ("pysimdjson", "duckdb") else "1")
+    assert doctor.peers_left_out() == ["pysimdjson"]  # nothing excuses duckdb: it is missing
+    code, lines = doctor.verdict()
+    assert (code, "left out: pysimdjson" in lines[0]) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("platform", "said"), [("linux", "the whole suite passes"), ("win32", "not yet tried"), ("sunos", "never tried")]
+)
+def test_the_doctor_says_where_the_workbook_has_been_tried(platform: str, said: str) -> None:
+    assert said in doctor.tried(platform)
