@@ -3,7 +3,8 @@
 Idea        A data descriptor for each attribute of the contract, and for nothing else: other assignments cost what
             they always cost. The check is code generated for the attribute's type at the first assignment.
 Invariant   The value lives where it would without a contract: in the instance's `__dict__` or in its slot.
-When wrong  A wrong value raises `ContractCallError` and changes nothing; deleting is refused with `LockedMember`.
+When wrong  A wrong value raises `ContractCallError` and changes nothing; deleting is refused with
+            `LockedMember` where the class has no value to fall back to.
 See         arion_lib/contracts/predicates.py · tests/contracts/test_attributes.py
 """
 
@@ -50,7 +51,7 @@ class ContractAttribute(property):
     ) -> None:
         self.name, self.hint, self.owner, self.promised_at, self.level = name, hint, owner, promised_at, level
         self.default, self.slot = default, slot
-        super().__init__(None, lazy_function(name, self._compile), self._refuse_deletion)
+        super().__init__(None, lazy_function(name, self._compile), self._delete)
 
     def __get__(self, instance: Any, owner: type | None = None, /) -> Any:
         if instance is None:
@@ -85,7 +86,13 @@ class ContractAttribute(property):
         owner = self.owner if instance is None else type(instance).__name__
         return ContractCallError(owner, f"attribute {self.name!r}", value, text(self.hint), place)
 
-    def _refuse_deletion(self, instance: object) -> None:
+    def _delete(self, instance: Any) -> None:
+        """Take an instance's own value away where the class has one to fall back to."""
+        if self.default is not MISSING:
+            if self.name not in instance.__dict__:
+                raise AttributeError(f"{self.name!r} must be set on this {type(instance).__name__} to be deleted")
+            del instance.__dict__[self.name]
+            return
         raise LockedMember(f"{type(instance).__name__}.{self.name} must stay, the contract promises it; assign to it")
 
     def _compile(self) -> FunctionType:

@@ -24,7 +24,7 @@ from abc import ABCMeta
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from arion_lib.contracts.explanation import Explanation, check, explain
-from arion_lib.contracts.installation import assign, guard_all, point_cells_at, reason_for, refuse_instances, restore
+from arion_lib.contracts.installation import guard_all, point_cells_at, reason_for, refuse_instances, restore
 from arion_lib.contracts.judge import judge
 from arion_lib.contracts.options import (
     SPEC,
@@ -34,19 +34,21 @@ from arion_lib.contracts.options import (
     inherited,
     kind_of,
     options_of,
-    promise_called,
     promised_to,
+    promises_called,
     snake_case,
     spec_of,
     version_of,
 )
+from arion_lib.contracts.patches import assign, delete, unlocked
 from arion_lib.contracts.places import caller, frame_place
 from arion_lib.contracts.promises import captured_names, is_recipe, promises_of
 from arion_lib.contracts.registry import Plugin, Registry
+from arion_lib.contracts.report import Report
 from arion_lib.contracts.resolution import cases, resolved
-from arion_lib.contracts.violations import ContractError, LockedMember
+from arion_lib.contracts.violations import ContractError
 
-__all__ = ["Contract", "ContractMeta", "Explanation", "check", "contracts_of", "explain", "registry"]
+__all__ = ["Contract", "ContractMeta", "Explanation", "check", "contracts_of", "explain", "registry", "unlocked"]
 
 if TYPE_CHECKING:
     _ProtocolMeta = ABCMeta
@@ -54,10 +56,10 @@ else:
     _ProtocolMeta = type(Protocol)  # so that a class may be derived from a contract and a protocol
 
 
-def _discover() -> None:
+def _discover(registry: Registry) -> Report:
     from arion_lib.contracts.discovery import discover
 
-    discover(registry)
+    return discover(registry)
 
 
 registry = Registry(_discover)
@@ -104,17 +106,18 @@ class ContractMeta(_ProtocolMeta):
         if spec is not None and spec.locked:
             if name == "__abstractmethods__" and not spec.instantiable:
                 value = value or reason_for(cls)
-            elif (promise := promise_called(cls, name)) is not None:
-                assign(cls, promise, value)
+            elif promises := promises_called(cls, name):
+                assign(cls, spec, promises, value)
                 return
         super().__setattr__(name, value)
 
     def __delattr__(cls, name: str) -> None:
         spec = spec_of(cls)
-        if spec is not None and spec.locked and name in vars(cls) and not is_recipe(vars(cls)[name]):
-            promise = promise_called(cls, name)
-            if promise is not None:
-                raise LockedMember(f"{cls.__name__}.{name} must stay, {promise.contract.__name__} promises it")
+        if spec is not None and spec.locked and not is_recipe(vars(cls).get(name)):
+            promises = promises_called(cls, name) if name in vars(cls) else ()
+            if promises:
+                delete(cls, spec, promises)
+                return
         super().__delattr__(name)
 
     def register(cls, subclass: type) -> NoReturn:
@@ -130,7 +133,8 @@ class Contract(metaclass=ContractMeta):
     Words of a contract's class statement: `kind` (what its plugins are found under; the class's name in lower case
     and an "s" by default), `registry`, `checks` ("off", "fast", "all") and `metrics` for all classes that keep it.
     Words of the others: `name` (by default the class's, in lower case with underscores), `version`, `tags`,
-    `replace`, `abstract`, `checks`, `metrics`.
+    `replace`, `abstract`, `checks`, `metrics`, and `register=False` for a class that need not be found, such as a
+    test's.
     """
 
     __slots__ = ()
@@ -150,7 +154,8 @@ def _define(cls: ContractMeta, spec: Spec) -> None:
             raise ContractError(cls.__name__, violations)
         guard_all(cls, spec, promised, found)
     if spec.instantiable:
-        _register(cls, spec)
+        if inherited(cls, "register") is not False:
+            _register(cls, spec)
     else:
         refuse_instances(cls)
     spec.locked = True
@@ -163,7 +168,7 @@ def _register(cls: ContractMeta, spec: Spec) -> None:
     spec.version = version = options.version or spec.version or version_of(cls)
     places: list[tuple[Registry, Plugin]] = []
     for contract in contracts_of(cls):
-        plugin = Plugin(kind_of(contract), name, version, options.tags, cls, spec.place)
+        plugin = Plugin(kind_of(contract), name, version, options.tags, cls, spec.place, contract)
         places.append((inherited(contract, "registry") or registry, plugin))
     for where, plugin in places if len(places) > 1 else ():
         where.refuse_duplicate(plugin, replace=options.replace)

@@ -2,7 +2,8 @@
 
 Idea        An installed package names its plugins in its metadata; importing what it names defines and registers them.
 Invariant   One broken plugin never hides the others: each is loaded on its own, and its failure is a line of a report.
-When wrong  The report says which entry point was skipped, with the error that its import raised.
+When wrong  The report says which entry point was skipped, with the error that its import raised. It stays with the
+            registry: `registry.report`.
 See         notebooks/3_contracts_and_plugins.ipynb · tests/contracts/test_discovery.py
 
     [project.entry-points."arion_lib.plugins"]
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from arion_lib.contracts.registry import Plugin, Registry
+from arion_lib.contracts.report import Loaded, Report, Skipped
 
 log = logging.getLogger(__name__)
 
@@ -36,35 +38,13 @@ class Candidate:
     load: Callable[[], object]
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A candidate that was loaded, and what it registered."""
+def registry_for(group: str) -> Registry:
+    """Return a registry that loads, before its first look-up, the entry points of a group of your own.
 
-    name: str
-    value: str
-    plugins: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """A candidate that was not, and why."""
-
-    name: str
-    value: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What discovery found."""
-
-    loaded: tuple[Loaded, ...] = ()
-    skipped: tuple[Skipped, ...] = ()
-
-    def __str__(self) -> str:
-        lines = [f"loaded   {x.name} ({x.value}): {', '.join(x.plugins) or 'nothing new'}" for x in self.loaded]
-        lines += [f"skipped  {x.name} ({x.value}): {x.reason}" for x in self.skipped]
-        return "\n".join(lines) or "nothing found"
+    >>> registry_for("my_application.exporters").plugins()
+    []
+    """
+    return Registry(lambda registry: discover(registry, entry_points(group)))
 
 
 def discover(registry: Registry, candidates: Iterable[Candidate] | None = None) -> Report:
@@ -101,12 +81,12 @@ def entry_points(group: str = GROUP) -> list[Candidate]:
 
 
 def _load(candidate: Candidate, registry: Registry) -> Loaded | Skipped:
-    before = {id(plugin.cls) for plugin in registry.plugins()}
+    before = {id(plugin.cls) for plugin in registry.defined()}
     try:
         thing = candidate.load()
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin's import is foreign code; it must not hide others
         return Skipped(candidate.name, candidate.value, f"{type(error).__name__}: {_first_line(error)}")
-    plugins = registry.plugins()
+    plugins = registry.defined()
     new = [str(plugin) for plugin in plugins if id(plugin.cls) not in before]
     if not new and not _holds_plugins(thing, plugins):
         reason = "it defines no plugin; name a class that keeps a contract, or a module that defines one"

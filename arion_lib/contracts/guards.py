@@ -19,14 +19,19 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, 
 from dataclasses import dataclass, field
 from inspect import Parameter, Signature
 from types import CodeType, FunctionType
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from arion_lib.contracts.hints import Hint, text
 from arion_lib.contracts.levels import SWITCH, Level, current
+from arion_lib.contracts.members import GUARD
 from arion_lib.contracts.metrics import MetricsByClass
 from arion_lib.contracts.places import Place
 from arion_lib.contracts.predicates import PREFIX, Source, expression, fits, same_at_all_levels
+from arion_lib.contracts.signatures import annotations_of
 from arion_lib.contracts.violations import ContractCallError
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 RETURN = "return value"
 
@@ -68,6 +73,20 @@ async def _waiting_async(*args: Any, **kwargs: Any) -> Any:
     return await __g_build()(*args, **kwargs)  # type: ignore[name-defined]  # noqa: F821
 
 
+UNSEEN = "importlib._bootstrap"
+"""Part of the file names of guards: `warnings.warn(..., stacklevel=2)` and the `stacklevel` of `logging` skip frames
+that are named like the import system's, so that they find the caller, as they do without a contract."""
+
+
+def unseen(function: Callable[P, R]) -> Callable[P, R]:
+    """Let stack levels skip the frame of `function`."""
+    made: Any = function
+    made.__code__ = made.__code__.replace(co_filename=f"<contract guard, {UNSEEN}>")
+    return function
+
+
+_WAITING: CodeType = unseen(_waiting).__code__
+_WAITING_ASYNC: CodeType = unseen(_waiting_async).__code__
 _building = threading.RLock()
 
 
@@ -77,6 +96,7 @@ def guard(like: Callable[..., Any], plan: Callable[[], Plan], *, asynchronous: b
     if type(like) is FunctionType:
         made.__name__, made.__qualname__, made.__module__ = like.__name__, like.__qualname__, like.__module__
         made.__doc__ = like.__doc__
+        _annotate_like(made, like)
     else:
         _look_like(made, like)
     if type(like) is not FunctionType:
@@ -88,11 +108,22 @@ def guard(like: Callable[..., Any], plan: Callable[[], Plan], *, asynchronous: b
     return made
 
 
+def _annotate_like(made: FunctionType, like: Any) -> None:
+    """Give the guard the annotations of its method; since Python 3.14 without evaluating them."""
+    if (annotate := getattr(like, "__annotate__", None)) is not None:
+        made.__annotate__ = annotate  # type: ignore[attr-defined, unused-ignore]
+    elif (found := annotations_of(like)) is not None:
+        made.__annotations__ = found
+    if parameters := getattr(like, "__type_params__", ()):
+        made.__type_params__ = parameters  # type: ignore[attr-defined, unused-ignore]
+
+
 def _look_like(made: FunctionType, like: object) -> None:
     for name in ("__name__", "__qualname__", "__doc__", "__module__"):
         value = getattr(like, name, None)
         if isinstance(value, str):
             setattr(made, name, value)
+    _annotate_like(made, like)
 
 
 def _cache_controls(like: object) -> dict[str, object]:
@@ -132,13 +163,9 @@ class _Pending:
 
 def _unbuilt(pending: _Pending, *, asynchronous: bool) -> FunctionType:
     pending.waiting = _WAITING_ASYNC if asynchronous else _WAITING
-    made = FunctionType(pending.waiting, {"__builtins__": builtins, _BUILD: pending})
+    made = FunctionType(pending.waiting, {"__builtins__": builtins, GUARD: pending})
     pending.function = made
     return made
-
-
-_BUILD = f"{PREFIX}build"
-_WAITING, _WAITING_ASYNC = _waiting.__code__, _waiting_async.__code__
 
 
 def compiled(plan: Plan, *, switched: bool = True) -> FunctionType:
@@ -150,7 +177,7 @@ def compiled(plan: Plan, *, switched: bool = True) -> FunctionType:
     head = f"{'async ' if plan.asynchronous else ''}def {name}({_parameters(plan.signature)}):"
     names = {**source.names, "__builtins__": builtins}
     code = "\n    ".join([head, *lines])
-    exec(compile(code, f"<contract of {plan.member}>", "exec"), names)  # noqa: S102 - the text is written here
+    exec(compile(code, f"<contract of {plan.member}, {UNSEEN}>", "exec"), names)  # noqa: S102 - the text is written here
     made = names.pop(name)
     assert isinstance(made, FunctionType)  # noqa: S101 - for the type checker
     made.__defaults__, made.__kwdefaults__ = _defaults(plan.signature)
@@ -371,15 +398,22 @@ def _sending(source: Generator[Any, Any, Any], reply: Any) -> Callable[[], Any]:
 async def _watched_async_generator(
     source: AsyncGenerator[Any, Any], look: Callable[[object], None]
 ) -> AsyncGenerator[Any, Any]:
-    reply: Any = None
+    step = source.asend(None)
     try:
         while True:
             try:
-                value = await source.asend(reply)
+                value = await step
             except StopAsyncIteration:
                 return
             look(value)
-            reply = yield value
+            try:
+                reply = yield value
+            except GeneratorExit:
+                raise
+            except BaseException as error:  # noqa: BLE001 - handed to the source, whose clean-up it may be
+                step = source.athrow(error)
+            else:
+                step = source.asend(reply)
     finally:
         await source.aclose()
 

@@ -18,11 +18,10 @@ from arion_lib.contracts.attributes import MISSING, ContractAttribute
 from arion_lib.contracts.hints import type_arguments
 from arion_lib.contracts.levels import Level
 from arion_lib.contracts.members import Kind, Member, is_opaque
-from arion_lib.contracts.options import Promised, Spec, contracts_of, level_of, settings_of, spec_of
+from arion_lib.contracts.options import Promised, Spec, contracts_of, settings_of, spec_of
 from arion_lib.contracts.plans import Guarded, guarded
 from arion_lib.contracts.promises import Promise, is_abstract, is_recipe
 from arion_lib.contracts.resolution import Found, resolved
-from arion_lib.contracts.violations import LockedMember
 
 
 def restore(namespace: dict[str, Any], earlier: Spec) -> None:
@@ -129,24 +128,3 @@ def _refusing_new(owner: type) -> Any:
         return inner(cls, *args, **kwargs)
 
     return staticmethod(__new__)
-
-
-def assign(cls: type, promise: Promise, value: Any) -> None:
-    """Set a contract's attribute on a class, checked; refuse anything else."""
-    if promise.kind is not Kind.ATTRIBUTE or promise.final:
-        raise LockedMember(
-            f"{cls.__name__}.{promise.name} must stay as it was checked, {promise.contract.__name__} promises it;"
-            " define a subclass that overrides it"
-        )
-    arguments = type_arguments(cls).get(promise.member.owner, {})
-    made = ContractAttribute(
-        promise.name, promise.hint(arguments), cls.__name__, promised_at=promise.written, default=value,
-        level=level_of(cls),
-    )  # fmt: skip
-    if not is_recipe(value):
-        made.check(value)
-    there = vars(cls).get(promise.name)
-    if isinstance(there, ContractAttribute) and there.slot is None:
-        there.default = value
-    else:
-        type.__setattr__(cls, promise.name, made)

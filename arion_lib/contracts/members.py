@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -97,7 +98,7 @@ class Member:
 
     def _read(self) -> Signature | None:
         try:
-            signature = inspect.signature(self.target)
+            signature = called_signature(self.target)
         except Exception:  # noqa: BLE001 - foreign callables raise what they like; their signature is unknown then
             return None
         if not any(map(needs_resolving, _annotations(signature))):
@@ -166,6 +167,45 @@ _METHODS = (FunctionType, _CACHE)
 _WRAPPED = (staticmethod, classmethod)
 _NOT_CALLED = (type, MemberDescriptorType)
 _KNOWN = (FunctionType, staticmethod, classmethod, property, functools.cached_property, type)
+
+
+_HANDING_ON = {_MANAGER, _ASYNC_MANAGER}
+"""Code of wrappers that are known to take the very calls of what they wrap."""
+if hasattr(warnings, "deprecated"):  # Python 3.13
+    _HANDING_ON.add(plain_code(warnings.deprecated("")))
+
+
+def called_signature(target: Any) -> Signature:
+    """Return the calls that `target` itself takes.
+
+    What a decorator wraps is looked at only where the wrapper is known to hand its arguments on: a wrapper may add an
+    argument or take one of its own. `functools.wraps` copies the annotations too; they speak of the inner function.
+
+    >>> import functools
+    >>> def inner(self, rows: int) -> int: ...
+    >>> @functools.wraps(inner)
+    ... def wrapper(self, *args, refresh=False): ...
+    >>> called_signature(wrapper)
+    <Signature (self, *args, refresh=False)>
+    """
+    space = getattr(target, "__dict__", {}) if type(target) is FunctionType else {}
+    inner = space.get("__wrapped__")
+    if inner is None or "__signature__" in space or target.__code__ in _HANDING_ON or is_guard(target):
+        return inspect.signature(target)
+    signature = inspect.signature(target, follow_wrapped=False)
+    if annotations_of(target) != annotations_of(inner):
+        return signature
+    bare = [p.replace(annotation=EMPTY) for p in signature.parameters.values()]
+    return signature.replace(parameters=bare, return_annotation=EMPTY)
+
+
+GUARD = "__g_build"
+"""A global of every guard, by which it is known."""
+
+
+def is_guard(function: Any) -> bool:
+    """Tell whether a contract made this function."""
+    return GUARD in function.__globals__
 
 
 def _annotations(signature: Signature) -> list[Hint]:
@@ -252,7 +292,7 @@ def _kind_and_target(raw: Any, owner: type) -> tuple[Kind, Any]:
         return _partial_method(raw, owner)
     if isinstance(raw, functools.cached_property):
         return Kind.PROPERTY, raw.func
-    if isinstance(raw, property) and not getattr(raw, "is_contract_attribute", False):
+    if isinstance(raw, property) and getattr(raw, "is_contract_attribute", False) is not True:
         return Kind.PROPERTY, raw.fget
     if isinstance(raw, _BUILT_IN):
         return Kind.METHOD, raw

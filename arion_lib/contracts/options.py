@@ -9,7 +9,7 @@ See         arion_lib/contracts/contract.py · tests/contracts/test_registry.py
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -17,10 +17,10 @@ from typing import Any
 from arion_lib.contracts.levels import Level, level
 from arion_lib.contracts.places import Place
 from arion_lib.contracts.promises import Promise
-from arion_lib.contracts.registry import PLAIN_VERSION, Registry
+from arion_lib.contracts.registry import Registry
 
 SPEC = "__contract_spec__"
-WORDS = ("kind", "name", "version", "tags", "replace", "abstract", "checks", "metrics", "registry")
+WORDS = ("kind", "name", "version", "tags", "replace", "abstract", "checks", "metrics", "registry", "register")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,20 @@ class Options:
     checks: Level | None = None
     metrics: bool | None = None
     registry: Registry | None = None
+    register: bool | None = None
 
 
 _NO_WORDS = Options()
+_NO_REGISTRY = Registry()
+
+
+def _tags(given: Any) -> frozenset[str]:
+    if isinstance(given, str):
+        raise TypeError(f"tags must be a list of texts, got {given!r}; write [{given!r}]")
+    tags = list(given) if isinstance(given, Iterable) else [given]
+    if not isinstance(given, Iterable) or not all(isinstance(tag, str) for tag in tags):
+        raise TypeError(f"tags must be a list of texts, got {given!r}")
+    return frozenset(tags)
 
 
 def options_of(words: Mapping[str, Any]) -> Options:
@@ -48,10 +59,13 @@ def options_of(words: Mapping[str, Any]) -> Options:
     for name in ("kind", "name", "version"):
         if name in found and (not isinstance(found[name], str) or not found[name]):
             raise TypeError(f"{name} must be a text that is not empty, got {found[name]!r}")
+    for name in ("replace", "abstract", "metrics", "register"):
+        if name in found and not isinstance(found[name], bool):
+            raise TypeError(f"{name} must be True or False, got {found[name]!r}")
+    if not isinstance(found.get("registry", _NO_REGISTRY), Registry):
+        raise TypeError(f"registry must be a Registry, got {found['registry']!r}")
     if "tags" in found:
-        if isinstance(found["tags"], str):
-            raise TypeError(f"tags must be a list of texts, got {found['tags']!r}; write [{found['tags']!r}]")
-        found["tags"] = frozenset(found["tags"])
+        found["tags"] = _tags(found["tags"])
     if "checks" in found:
         found["checks"] = level(found["checks"])
     return Options(**found)
@@ -67,6 +81,7 @@ class Spec:
     names: Mapping[str, Any] = field(default_factory=dict)  # local names that its string annotations use
     promises: list[Promise] = field(default_factory=list)  # of a contract
     replaced: dict[str, Any] = field(default_factory=dict)  # what guards stand in front of; MISSING: nothing of its own
+    stood: dict[str, list[tuple[Any, Any]]] = field(default_factory=dict)  # objects before patches, and what they hid
     cls: type | None = None
     version: str = ""  # that it was registered with
     locked: bool = False
@@ -119,8 +134,8 @@ def promised_to(cls: type) -> list[tuple[str, list[Promise]]]:
     return list(found.items())
 
 
-def promise_called(cls: type, name: str) -> Promise | None:
-    return next((promises[0] for found, promises in promised_to(cls) if found == name), None)
+def promises_called(cls: type, name: str) -> Sequence[Promise]:
+    return next((promises for found, promises in promised_to(cls) if found == name), ())
 
 
 def level_of(cls: type) -> Level:
@@ -165,6 +180,6 @@ def snake_case(name: str) -> str:
 
 
 def version_of(cls: type) -> str:
-    """Return a class's `version` attribute if it is a plain one like "1.2", else "0"."""
+    """Return a class's `version` attribute, "0" if that is not a text; the registry refuses what is not PEP 440."""
     value = getattr(cls, "version", None)
-    return value if isinstance(value, str) and PLAIN_VERSION.match(value) else "0"
+    return value if isinstance(value, str) else "0"

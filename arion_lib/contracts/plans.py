@@ -21,11 +21,12 @@ from types import FunctionType
 from typing import Any
 
 from arion_lib.contracts.generics import arguments_as
-from arion_lib.contracts.guards import RETURN, Check, Plan, guard
+from arion_lib.contracts.guards import RETURN, Check, Plan, guard, unseen
 from arion_lib.contracts.hints import EMPTY, Arguments, Hint, is_unknown, is_unpacked, origin_of, type_arguments
 from arion_lib.contracts.levels import Level
 from arion_lib.contracts.members import Flow, Kind, Member
 from arion_lib.contracts.metrics import MetricsByClass
+from arion_lib.contracts.predicates import PREFIX
 from arion_lib.contracts.promises import Promise
 from arion_lib.contracts.signatures import BOTH, DOUBLE_STAR, ONLY_KEYWORD, ONLY_POSITION, STAR, routes
 
@@ -95,7 +96,7 @@ def _call_of(member: Member) -> Callable[..., Any] | None:
     if isinstance(raw, functools.singledispatchmethod):
         if member.kind is not Kind.METHOD:
             return None
-        return lambda self, *args, **kwargs: raw.__get__(self, type(self))(*args, **kwargs)
+        return unseen(lambda self, /, *args, **kwargs: raw.__get__(self, type(self))(*args, **kwargs))
     if not callable(member.target) or isinstance(member.target, type):
         return None
     if member.kind is Kind.STATIC_METHOD and not isinstance(raw, staticmethod):
@@ -108,7 +109,7 @@ def _through_super(what: Guarded) -> Callable[..., Any] | None:
     if what.member.kind is Kind.STATIC_METHOD or _call_of(what.member) is None:
         return _call_of(what.member)
     owner, name = what.cls, what.member.name
-    return lambda this, *args, **kwargs: getattr(super(owner, this), name)(*args, **kwargs)
+    return unseen(lambda this, /, *args, **kwargs: getattr(super(owner, this), name)(*args, **kwargs))
 
 
 def _plan(what: Guarded, call: Callable[..., Any], asynchronous: bool) -> Plan:
@@ -116,6 +117,7 @@ def _plan(what: Guarded, call: Callable[..., Any], asynchronous: bool) -> Plan:
     full = member.full_signature()
     if full is None:
         return _unread(what, call, asynchronous)
+    full = _with_self(full, member.kind)
     own = member.signature() or Signature()
     asked = list(what.asked())
     arguments = list(_argument_checks(own, asked))
@@ -128,6 +130,14 @@ def _plan(what: Guarded, call: Callable[..., Any], asynchronous: bool) -> Plan:
     )  # fmt: skip
 
 
+def _with_self(full: Signature, kind: Kind) -> Signature:
+    """Name the first argument of `def f(*args)`, so that `args` are what the caller passed."""
+    parameters = list(full.parameters.values())
+    if kind in (Kind.METHOD, Kind.CLASS_METHOD) and parameters and parameters[0].kind is STAR:
+        parameters.insert(0, Parameter(f"{PREFIX}self", ONLY_POSITION))
+    return full.replace(parameters=parameters)
+
+
 def _unread(what: Guarded, call: Callable[..., Any], asynchronous: bool) -> Plan:
     anything = Signature([Parameter("args", STAR), Parameter("kwargs", DOUBLE_STAR)])
     return Plan(what.label, call, anything, asynchronous, level=what.level, owner=what.cls)
@@ -135,7 +145,7 @@ def _unread(what: Guarded, call: Callable[..., Any], asynchronous: bool) -> Plan
 
 def _first(signature: Signature) -> str:
     parameter = next(iter(signature.parameters.values()), None)
-    return "None" if parameter is None else f"{parameter.name}[0]" if parameter.kind is STAR else parameter.name
+    return "None" if parameter is None else parameter.name
 
 
 Asked = list[tuple[Promise, Signature]]
@@ -189,7 +199,8 @@ def _promised_check(
         return _promised_star(promise, asked, own, want, target)
     if target.kind is STAR:
         index = _positions(asked).index(want.name) - len(_positions(own))
-        return Check(label, f"{target.name}[{index}]", want.annotation, promise.place, f"len({target.name}) <= {index}")
+        absent = f"{PREFIX}len({target.name}) <= {index}"
+        return Check(label, f"{target.name}[{index}]", want.annotation, promise.place, absent)
     if target.kind is DOUBLE_STAR:
         key = repr(want.name)
         return Check(label, f"{target.name}[{key}]", want.annotation, promise.place, f"{key} not in {target.name}")
@@ -216,20 +227,29 @@ def _positions(signature: Signature) -> list[str]:
     return [p.name for p in signature.parameters.values() if p.kind in (ONLY_POSITION, BOTH)]
 
 
+_ARITHMETIC = "add sub mul matmul truediv floordiv mod divmod pow lshift rshift and xor or"
+OPERATORS = frozenset(
+    [f"__{side}{word}__" for word in _ARITHMETIC.split() for side in ("", "r", "i")]
+    + [f"__{word}__" for word in ("eq", "ne", "lt", "le", "gt", "ge", "length_hint")]
+)
+"""Special methods that may return `NotImplemented`, whatever they are annotated with: Python then asks elsewhere."""
+
+
 def _result_checks(what: Guarded, own: Signature, asked: Asked) -> Iterator[Check]:
     if what.member.flow is Flow.DECORATED:
         return
     plain = what.member.flow is Flow.PLAIN
     given = own.return_annotation
+    declines = NotImplemented if what.member.name in OPERATORS else EMPTY
     if not is_unknown(given):
-        yield Check(RETURN, "__g_result", given, asked[0][0].place if asked else None)
+        yield Check(RETURN, "__g_result", given, asked[0][0].place if asked else None, default=declines)
     for promise, signature in asked:
         wanted: Hint = signature.return_annotation
         if is_unknown(wanted) or wanted == given or (not is_unknown(given)):
             continue
         if promise.kind is not Kind.ATTRIBUTE and promise.member.flow is Flow.COROUTINE and plain:
             wanted = abc.Awaitable
-        yield Check(RETURN, "__g_result", wanted, promise.place)
+        yield Check(RETURN, "__g_result", wanted, promise.place, default=declines)
 
 
 _ITERABLES = (abc.Iterable, abc.AsyncIterable)
@@ -265,7 +285,7 @@ def _cached(raw: functools.cached_property[Any], getter: FunctionType, name: str
 
 def _through_super_property(what: Guarded) -> Callable[[Any], Any]:
     owner, name = what.cls, what.member.name
-    return lambda this: getattr(super(owner, this), name)
+    return unseen(lambda this: getattr(super(owner, this), name))
 
 
 def _getter_plan(what: Guarded, call: Callable[..., Any]) -> Plan:

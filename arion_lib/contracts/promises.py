@@ -130,7 +130,7 @@ def default_of(raw: Any) -> Any:
     if is_recipe(raw):
         default = getattr(raw, "default", dataclasses.MISSING)
         return default if isinstance(raw, dataclasses.Field) and default is not dataclasses.MISSING else MISSING
-    return raw.default if getattr(raw, "is_contract_attribute", False) else raw
+    return raw.default if getattr(raw, "is_contract_attribute", False) is True else raw
 
 
 def is_recipe(raw: object) -> bool:
@@ -147,7 +147,7 @@ def _is_promised(name: str, raw: Any) -> bool:
 
 
 def is_abstract(raw: Any) -> bool:
-    return bool(getattr(raw, "__isabstractmethod__", False))
+    return getattr(raw, "__isabstractmethod__", False) is True
 
 
 def is_final(member: Member) -> bool:

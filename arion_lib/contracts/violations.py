@@ -75,19 +75,19 @@ def _at(place: Place | None) -> str:
 class ContractError(TypeError):
     """A class that breaks its contract: raised by its `class` statement; `violations` holds every one of them."""
 
-    def __init__(self, cls: str, violations: Sequence[Violation]) -> None:
-        self.cls = cls
+    def __init__(self, cls: str, violations: Sequence[Violation], outcome: str = "it was not registered") -> None:
+        self.cls, self.outcome = cls, outcome
         self.violations = tuple(violations)
-        super().__init__(_message(cls, self.violations))
+        super().__init__(_message(cls, self.violations, outcome))
 
-    def __reduce__(self) -> tuple[type[ContractError], tuple[str, tuple[Violation, ...]]]:
-        return ContractError, (self.cls, self.violations)
+    def __reduce__(self) -> tuple[type[ContractError], tuple[str, tuple[Violation, ...], str]]:
+        return ContractError, (self.cls, self.violations, self.outcome)
 
 
-def _message(cls: str, violations: Sequence[Violation]) -> str:
+def _message(cls: str, violations: Sequence[Violation], outcome: str) -> str:
     contracts = " and ".join(dict.fromkeys(v.contract for v in violations))
     places = "1 place" if len(violations) == 1 else f"{len(violations)} places"
-    head = f"class {cls} breaks {contracts} in {places}; it was not registered"
+    head = f"class {cls} breaks {contracts} in {places}; {outcome}"
     return "\n".join([head, *(f"{number}. {v}" for number, v in enumerate(violations, 1))])
 
 

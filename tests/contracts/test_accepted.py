@@ -105,7 +105,7 @@ PAIRS = {
     "a wrapped function": (
         "def f(self, a: int) -> int: ...",
         "@functools.wraps(lambda self, a, b=1: a)\n    def f(*args, **kwargs): ...",
-        "@functools.wraps(lambda self, b: b)\n    def f(*args, **kwargs): ...",
+        "@functools.wraps(lambda self, a: a)\n    def f(self): ...",
     ),
     "a partial method": (
         "def f(self, a: int): ...",

@@ -67,12 +67,21 @@ def test_an_attribute_without_a_value_is_absent_until_it_is_set() -> None:
     assert later.encoding == "x"
 
 
-def test_deletion_is_refused() -> None:
+def test_deletion_is_refused_unless_the_class_has_a_value() -> None:
+    class Later(Settings):
+        encoding: str
+
+    later = Later()
+    later.encoding = "x"
+    with pytest.raises(LockedMember, match=r"Later\.encoding must stay"):
+        del later.encoding
+    assert later.encoding == "x"
     mine = Mine()
     mine.mode = "binary"
-    with pytest.raises(LockedMember, match=r"Mine\.mode must stay"):
+    del mine.mode
+    assert mine.mode == "text"
+    with pytest.raises(AttributeError, match="'mode' must be set on this Mine"):
         del mine.mode
-    assert mine.mode == "binary"
 
 
 def test_a_final_attribute_is_not_overridden_nor_assigned() -> None:

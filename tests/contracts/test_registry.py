@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 
 from arion_lib.contracts.registry import DuplicatePlugin, Registry, UnknownPlugin
+from arion_lib.contracts.violations import ContractCallError, ContractError
 from tests.contracts.shop import define
 
 Shelf = tuple[Registry, Any]
@@ -99,19 +102,143 @@ def test_another_class_of_the_same_name_is_refused_unless_it_says_replace(shelf:
 def test_the_same_class_defined_again_replaces_itself_silently(shelf: Shelf) -> None:
     registry, source = shelf
 
-    def cell(name: str, version: str) -> type:
-        class Again(source, name=name, version=version):  # type: ignore[misc]
+    def cell() -> type:
+        class Again(source, name="s", version="2"):  # type: ignore[misc]
             def read(self, n: int) -> int:
                 return n
 
         return Again
 
-    cell("s", "1")
-    again = cell("s", "2")
+    cell()
+    again = cell()
     assert [str(p) for p in registry.plugins()] == ["sources:s 2"]
     assert registry.get("sources", "s") is again
-    cell("renamed", "2")
-    assert [str(p) for p in registry.plugins()] == ["sources:renamed 2"]
+
+
+def test_a_factory_may_make_several_plugins_of_one_class_statement(shelf: Shelf) -> None:
+    registry, source = shelf
+
+    def made(name: str, version: str) -> type:
+        class Made(source, name=name, version=version):  # type: ignore[misc]
+            def read(self, n: int) -> int:
+                return n
+
+        return Made
+
+    classes = [made("a", "1"), made("b", "1"), made("b", "2")]
+    assert [p.cls for p in registry.plugins("sources")] == classes
+
+
+def test_fakes_of_one_name_in_two_tests_of_a_module_do_not_clash(shelf: Shelf) -> None:
+    registry, source = shelf
+
+    def first_test() -> type:
+        class Fake(source):  # type: ignore[misc]
+            def read(self, n: int) -> int:
+                return n
+
+        return Fake
+
+    def second_test() -> type:
+        class Fake(source):  # type: ignore[misc]
+            def read(self, n: int) -> int:
+                return n
+
+        return Fake
+
+    first_test()
+    assert registry.get("sources", "fake") is not None
+    second = second_test()
+    assert [p.cls for p in registry.plugins()] == [second]
+
+
+def test_a_class_that_says_register_false_is_checked_and_not_listed(shelf: Shelf) -> None:
+    registry, source = shelf
+
+    class Fake(source, register=False):  # type: ignore[misc]
+        def read(self, n: int) -> int:
+            return n
+
+    class Child(Fake): ...
+
+    class Listed(Fake, register=True): ...
+
+    assert [p.cls for p in registry.plugins()] == [Listed]
+    with pytest.raises(ContractCallError):
+        Fake().read("x")
+    with pytest.raises(ContractError):
+
+        class Wrong(source, register=False):  # type: ignore[misc]
+            pass
+
+
+STORES = """
+from abc import abstractmethod
+from arion_lib.contracts.contract import Contract
+class Store(Contract, registry=registry):
+    @abstractmethod
+    def load(self, key: str) -> bytes: ...
+class File(Store):
+    def load(self, key: str) -> bytes: return key.encode()
+"""
+
+
+def test_contracts_of_one_name_in_two_packages_do_not_share_their_plugins() -> None:
+    registry = Registry()
+    shop: dict[str, Any] = {"registry": registry, "__name__": "shop.storage"}
+    cache: dict[str, Any] = {"registry": registry, "__name__": "cache.storage"}
+    exec(STORES, shop)  # noqa: S102 - the text is ours
+    exec(STORES + "class Memory(File): ...", cache)  # noqa: S102
+    assert registry.get(shop["Store"], "file") is shop["File"]
+    assert registry.get(cache["Store"], "file") is cache["File"]
+    assert registry.get("stores", "memory") is cache["Memory"]
+    assert [p.cls for p in registry.plugins(shop["Store"])] == [shop["File"]]
+    with pytest.raises(UnknownPlugin, match=r"must be of one contract, cache\.storage\.Store and shop\.storage\.Store"):
+        registry.get("stores", "file")
+    with pytest.raises(UnknownPlugin, match="no plugin 'memory' of kind 'Store'"):
+        registry.get(shop["Store"], "memory")
+
+
+def test_a_module_that_is_run_and_imported_does_not_clash_with_itself(tmp_path: Path) -> None:
+    (tmp_path / "jobs.py").write_text(
+        "from arion_lib.contracts.validators import Validator\n"
+        "class Never(Validator, name='never'):\n    def validate(self, row): return []\n"
+        "if __name__ == '__main__':\n    import jobs\n    print('no clash')\n"
+    )
+    root = str(Path(__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-m", "jobs"], cwd=tmp_path, env={**os.environ, "PYTHONPATH": root},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout.strip()) == (0, "no clash"), done.stderr
+
+
+@pytest.mark.parametrize(("version", "kept"), [("1.0rc1", "1.0rc1"), ("1.2.post1", "1.2.post1"), ("newest", None)])
+def test_a_version_attribute_is_taken_as_it_is_or_refused(shelf: Shelf, version: str, kept: str | None) -> None:
+    registry, source = shelf
+    space = {"source": source, "v": version, "__name__": "versions"}
+    text = "class S(source):\n    version = v\n    def read(self, n): return n"
+    if kept is None:
+        with pytest.raises(ValueError, match=r"version must be like '1\.2'"):
+            exec(text, space)  # noqa: S102
+        assert registry.plugins() == []
+    else:
+        exec(text, space)  # noqa: S102
+        assert [p.version for p in registry.plugins("sources")] == [kept]
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        ("abstract", "no"), ("metrics", "yes"), ("replace", "no"), ("register", "no"), ("registry", "mine"),
+        ("tags", 5), ("tags", [5]), ("tags", "x"), ("checks", "some"), ("name", ""), ("kind", 3), ("version", 1.0),
+    ],
+)  # fmt: skip
+def test_a_word_of_the_wrong_type_is_refused_where_it_is_written(shelf: Shelf, word: str, value: object) -> None:
+    registry, source = shelf
+    with pytest.raises((TypeError, ValueError), match=f"^{'level' if word == 'checks' else word} must be"):
+        type("Wrong", (source,), {"read": lambda self, n: n}, **{word: value})
+    assert registry.plugins() == []
 
 
 def test_a_class_of_two_contracts_is_registered_with_both_or_with_none() -> None:
