@@ -17,6 +17,7 @@ import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -233,15 +234,77 @@ def test_a_needed_package_without_a_wheel_names_itself_and_what_to_do(clone: Clo
     assert not clone.venv.exists()
 
 
-def test_only_a_network_failure_is_answered_with_the_proxy(clone: Clone) -> None:
+@pytest.mark.parametrize("retries", ["0", "1"])
+def test_only_a_network_failure_is_answered_with_the_proxy(clone: Clone, retries: str) -> None:
     del clone.variables["PIP_NO_INDEX"], clone.variables["PIP_FIND_LINKS"]
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         closed = listener.getsockname()[1]
-    clone.variables |= {"PIP_INDEX_URL": f"http://127.0.0.1:{closed}/simple", "PIP_RETRIES": "1"}
+    clone.variables |= {"PIP_INDEX_URL": f"http://127.0.0.1:{closed}/simple", "PIP_RETRIES": retries}
     done = clone.run("test")
     assert done.returncode == 1
     assert "HTTPS_PROXY" in done.stderr
     assert "must have a wheel" not in done.stderr
+
+
+def test_where_the_lock_cannot_be_waited_for_it_is_tried_until_it_is_free(capsys: pytest.CaptureFixture[str]) -> None:
+    """Windows' own waiting gives up after ten tries with an OSError."""
+    tries = iter([PermissionError(13, "held")] * 12)
+
+    def take() -> None:
+        for error in tries:
+            raise error
+
+    interrupts.locked_by_trying(take, step=0)
+    assert next(tries, None) is None
+    assert capsys.readouterr().err == interrupts.WAITING + "\n"  # said once
+
+
+def test_waiting_for_a_command_is_cut_into_steps_between_which_ctrl_c_is_heard() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, text=True) as process:
+        waits: list[float | None] = []
+
+        class Watched:
+            def wait(self, timeout: float | None = None) -> int:
+                waits.append(timeout)
+                if len(waits) == 3:
+                    process.communicate("go on")
+                return process.wait(timeout)
+
+        assert interrupts.ended(Watched(), step=0.01) == 0  # type: ignore[arg-type]
+    assert waits == [0.01] * 3
+
+
+@posix
+def test_a_process_group_of_zombies_that_may_not_be_signalled_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """macOS answers EPERM for a group of which only zombies are left."""
+
+    def killpg(group: int, number: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    with pytest.raises(KeyError), interrupts.started([sys.executable, "-c", ""], captured=True):  # noqa: PT012
+        monkeypatch.setattr(os, "killpg", killpg)
+        raise KeyError("the reason")
+
+
+def test_a_clone_too_deep_for_windows_gets_a_sentence_before_anything_is_made(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    deep = tmp_path / ("x" * environment.DEEPEST)
+    monkeypatch.setattr(environment, "ROOT", deep)
+    monkeypatch.setattr(environment, "VENV", deep / ".venv")
+    monkeypatch.setattr(environment, "_long_paths", lambda: False)
+    said = rf"at most {environment.DEEPEST} characters long, got {len(str(deep))}"
+    with pytest.raises(interrupts.SetupError, match=said):
+        environment._create()
+    assert environment.too_deep(tmp_path, long_paths=False) is None
+    assert environment.too_deep(deep, long_paths=True) is None
+
+
+def test_the_longest_path_of_the_environment_fits_beside_the_deepest_clone() -> None:
+    site = Path(sysconfig.get_path("purelib"))
+    files = (path for path in site.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    longest = max(len(str(path.relative_to(site))) for path in files)
+    assert environment.DEEPEST + len("/.venv/Lib/site-packages/") + longest < 260
 
 
 HANGS = """import os, subprocess, sys, time

@@ -31,6 +31,9 @@ MARK = VENV / "arion-setup"
 LEFT_OUT = VENV / "arion-left-out"
 """The peers that this environment goes without: they have no wheel for its Python."""
 
+DEEPEST = 95
+"""Characters of a clone's path at most, where Windows allows 260: the longest path inside `.venv` has 160."""
+
 IN_CLONE = LOCK.exists()
 """Whether this is a clone of the project; else `arion_lib` was installed from a wheel."""
 
@@ -43,10 +46,40 @@ ENTERED = "ARION_ENTERED"
 
 
 def find_project() -> None:
-    """Let every process started from here import the clone's `arion_lib`, whatever its working folder."""
+    """Let every process started from here import the clone's `arion_lib`, whatever its working folder; in UTF-8."""
     if LOCK.exists():
         others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path not in ("", str(ROOT))]
         os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *others])
+    if sys.platform == "win32":  # else they print in the code page of the machine, and cannot print the rest
+        os.environ.setdefault("PYTHONUTF8", "1")
+
+
+def too_deep(root: Path, long_paths: bool) -> str | None:
+    """Return the sentence for a clone so deep that Windows cannot hold the longest path of `.venv`; None for any other.
+
+    >>> too_deep(Path("C:/" + "x" * 100), long_paths=True) is None
+    True
+    """
+    if long_paths or len(str(root)) <= DEEPEST:
+        return None
+    return (
+        f"The clone's path must be at most {DEEPEST} characters long, got {len(str(root))} ({root}): Windows allows "
+        "260 for the files inside. Move the clone to a shorter one, or switch long paths on (as administrator):\n"
+        r"  reg add HKLM\SYSTEM\CurrentControlSet\Control\FileSystem /v LongPathsEnabled /t REG_DWORD /d 1 /f"
+    )
+
+
+def _long_paths() -> bool:
+    """Whether paths of more than 260 characters are possible: Windows has to be told."""
+    if sys.platform != "win32":
+        return True
+    import winreg
+
+    try:
+        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, r"SYSTEM\CurrentControlSet\Control\FileSystem") as key:
+            return bool(winreg.QueryValueEx(key, "LongPathsEnabled")[0])
+    except OSError:
+        return False
 
 
 def required(lists: Iterable[str], project: Path = ROOT / "pyproject.toml") -> list[str]:
@@ -238,6 +271,8 @@ def _create() -> None:
             "This Python has no `venv` (Debian and Ubuntu keep it in a package): "
             f"run `sudo apt install python{sys.version_info[0]}.{sys.version_info[1]}-venv`, then this again."
         )
+    if sentence := too_deep(ROOT, _long_paths()):
+        raise SetupError(sentence)
     print(f"making {VENV} (once; half a minute to some minutes, by your line)", file=sys.stderr, flush=True)
     VENV.mkdir()
     MARK.write_text(UNFINISHED, encoding="utf-8")
@@ -247,6 +282,6 @@ def _create() -> None:
 def _add_project() -> None:
     """Make the clone importable inside; by a relative path, so that the clone can be moved."""
     code = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    answer = subprocess.run([python_of(VENV), "-c", code], capture_output=True, text=True, check=True)
+    answer = subprocess.run([python_of(VENV), "-c", code], capture_output=True, encoding="utf-8", check=True)
     site = Path(answer.stdout.strip())
     (site / "arion_workbook.pth").write_text(os.path.relpath(ROOT, site) + "\n", encoding="utf-8")

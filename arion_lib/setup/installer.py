@@ -9,6 +9,7 @@ See         README.md · tests/test_setup.py
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -19,7 +20,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from arion_lib.setup.interrupts import SetupError, started
+from arion_lib.setup.interrupts import SetupError, ended, started
 
 __all__ = ["SetupError", "install", "run_quietly"]
 
@@ -81,7 +82,7 @@ def _try_once(python: Path, lock: Path) -> str | None:
     if (uv := shutil.which("uv")) is not None:
         command = [uv, "pip", "install", "--python", str(python), "--only-binary", ":all:", *what]
         with started(command, captured=False) as process:
-            code = process.wait()
+            code = ended(process)
         if code == 0:
             return None
         if (lacking := _reason([*command, "--dry-run"])) is not None:
@@ -91,6 +92,8 @@ def _try_once(python: Path, lock: Path) -> str | None:
         run_quietly([str(python), "-m", "ensurepip", "--default-pip"])
     # Never --no-cache-dir: a set-up that was killed finds what it had fetched in pip's own cache.
     quiet = ["--disable-pip-version-check", "--no-input", "--progress-bar=off", "--only-binary=:all:"]
+    if os.environ.get("PIP_RETRIES") == "0":  # pip tells of the network only when it tries again: see `_unreachable`
+        quiet.append("--retries=1")
     return _watch([str(python), "-m", "pip", "install", *quiet, *what], count(lock.read_text(encoding="utf-8")))
 
 
@@ -131,7 +134,7 @@ def no_wheel(python: Path, name: str) -> str:
 
 def _version(python: Path) -> str:
     code = "import sys; print('Python {0[0]}.{0[1]}'.format(sys.version_info))"
-    return subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run([python, "-c", code], capture_output=True, encoding="utf-8", check=True).stdout.strip()
 
 
 def _blocks(lock: str) -> list[tuple[str, str]]:

@@ -13,7 +13,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from types import FrameType
 GRACE = 5.0
 """Seconds that an interrupted command gets before it is killed."""
 
+WAITING = "another set-up is at work here: waiting for it"
 TERMINATIONS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
@@ -46,10 +48,20 @@ def started(command: list[str], *, captured: bool) -> Iterator[subprocess.Popen[
 
 
 def _popen(command: list[str], output: int | None, errors: int | None) -> subprocess.Popen[str]:
-    start = partial(subprocess.Popen[str], command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, text=True)
+    text = {"encoding": "utf-8", "errors": "replace"}  # what uv says; what pip says in UTF-8 mode, see `environment`
+    start = partial(subprocess.Popen[str], command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, **text)
     if sys.platform == "win32":
         return start(creationflags=subprocess.CREATE_NEW_PROCESS_GROUP)
     return start(process_group=0, close_fds=False)  # the set-up's lock goes with it: see `alone`
+
+
+def ended(process: subprocess.Popen[str], step: float = 0.2) -> int:
+    """Wait for a command and return its exit code; in steps of `step` seconds, for Windows hears Ctrl-C between two."""
+    while True:
+        try:
+            return process.wait(step)
+        except subprocess.TimeoutExpired:
+            continue
 
 
 def _end(process: subprocess.Popen[str]) -> None:
@@ -57,11 +69,9 @@ def _end(process: subprocess.Popen[str]) -> None:
     if sys.platform == "win32":
         subprocess.run(["taskkill", "/T", "/F", "/PID", str(process.pid)], check=False, capture_output=True)
     else:
-        for number in (
-            signal.SIGTERM,
-            signal.SIGKILL,
-        ):  # killed even when it ended in time: what it started may not have
-            with suppress(ProcessLookupError, subprocess.TimeoutExpired):
+        for number in (signal.SIGTERM, signal.SIGKILL):  # killed even when it ended: what it started may not have
+            # PermissionError: macOS's answer where all that is left of the group are zombies.
+            with suppress(ProcessLookupError, PermissionError, subprocess.TimeoutExpired):
                 os.killpg(process.pid, number)
                 process.wait(timeout=GRACE)
 
@@ -108,7 +118,7 @@ def _lock(fd: int) -> None:
     if sys.platform == "win32":
         import msvcrt
 
-        msvcrt.locking(fd, msvcrt.LK_LOCK, 1)
+        locked_by_trying(lambda: msvcrt.locking(fd, msvcrt.LK_NBLCK, 1))  # LK_LOCK gives up after ten seconds
     else:
         import fcntl
 
@@ -116,5 +126,18 @@ def _lock(fd: int) -> None:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print("another set-up is at work here: waiting for it", file=sys.stderr, flush=True)
+            print(WAITING, file=sys.stderr, flush=True)
             fcntl.flock(fd, fcntl.LOCK_EX)
+
+
+def locked_by_trying(take: Callable[[], None], step: float = 0.2) -> None:
+    """Call `take` every `step` seconds until it no longer raises PermissionError, however long that takes."""
+    said = False
+    while True:
+        try:
+            return take()
+        except PermissionError:
+            if not said:
+                print(WAITING, file=sys.stderr, flush=True)
+            said = True
+            time.sleep(step)
