@@ -15,8 +15,6 @@ import re
 from enum import Enum
 from typing import Any
 
-import msgspec
-
 from arion_lib.pipeline.batch import RAW_LIMIT, Record
 from arion_lib.pipeline.scanner import ElementScanner
 from arion_lib.pipeline.verdict import (
@@ -24,6 +22,7 @@ from arion_lib.pipeline.verdict import (
     BOM,
     MAX_RECORD,
     Ledger,
+    TooLong,
     block_parser,
     parser,
     strictly,
@@ -205,7 +204,7 @@ class ArrayDecoder(Ledger):
     def _decode(self, raw: bytes) -> list[Record]:
         try:
             if self._dropped:
-                raise msgspec.DecodeError(too_long(self._max_record))
+                raise TooLong(too_long(self._max_record))
             return self._accept([self._parse(raw)])
         except BAD_RECORD as error:
             self._refuse(self._offset, error if raw else "an element must stand before each , and the closing ]", raw)

@@ -24,7 +24,7 @@ Key: TypeAlias = tuple[str | int | float | bool | None, ...]
 """What a group is called: the values of its `group_by` fields, in order (a time window is one of them)."""
 
 RAW_LIMIT = 1_024
-"""Bytes of a bad record that its dead letter keeps."""
+"""Bytes that a dead letter keeps of a record over the limit, and of a body that cannot be read on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class DeadLetter:
     record: int  # 1-based number of the record in its body
     offset: int  # bytes from the start of the (inflated) body
     reason: str
-    raw: bytes  # at most RAW_LIMIT bytes of it
+    raw: bytes  # all of it, or the first RAW_LIMIT bytes of a record that is longer than records may be
 
 
 @dataclass(frozen=True, slots=True)

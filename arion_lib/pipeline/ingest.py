@@ -12,16 +12,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
+
+import msgspec
 
 from arion_lib.pipeline.batch import Aggregate, Batch, DeadLetter, Delivery, Key, Record
 from arion_lib.pipeline.fingerprint import BodyCheck
 from arion_lib.pipeline.groups import Groups
 from arion_lib.pipeline.plan import ID_LIMIT, storable
-from arion_lib.pipeline.projection import getter, projection
+from arion_lib.pipeline.projection import getter, picker, projection
 from arion_lib.pipeline.recipe import Recipe
 from arion_lib.pipeline.stored import Store
-from arion_lib.pipeline.verdict import BAD_RECORD, MAX_RECORD, Decoder, dead_letter, encode, parser, strictly
+from arion_lib.pipeline.verdict import BAD_RECORD, MAX_RECORD, Decoder, Verbatim, dead_letter, encode, parser, strictly
 
 _BIGGEST_ID = 10**100
 _BYTES = (bytes, bytearray, memoryview)
@@ -54,6 +57,7 @@ class Receipt:
     accepted: int = 0  # stored, or counted in a group
     duplicates: int = 0  # of a delivery that was stored before; with `dedupe` also those whose event id was known
     dead: int = 0
+    too_long: int = 0  # of the dead ones: those of which only the beginning is kept
     groups: int = 0  # groups touched, counted once a batch
     missing: dict[str, int] = field(default_factory=dict)  # accepted, but without a field that groups or is summed
 
@@ -96,7 +100,7 @@ class Intake:
         self._decoder = open_decoder(record_type(recipe), self._skip)
         self._gather: _Rows | _Sums = _Sums(recipe, cut) if recipe.groups else _Rows(recipe, cut)
         self._dead: list[DeadLetter] = []
-        self._bytes, self._most = 0, cut.bytes
+        self._bytes, self._most, self._most_dead = 0, cut.bytes, cut.rows
 
     @property
     def broken(self) -> DeadLetter | None:
@@ -143,7 +147,7 @@ class Intake:
 
     @property
     def _due(self) -> bool:
-        return self._bytes >= self._most or self._gather.full
+        return self._bytes >= self._most or self._gather.full or len(self._dead) >= self._most_dead
 
     def _wait_for(self, check: BodyCheck) -> None:
         """Commit nothing before the known bytes were seen again; in them there is no batch's worth of new records."""
@@ -154,6 +158,7 @@ class Intake:
 
     def _take(self, records: list[Record]) -> None:
         dead = self._decoder.take_dead()
+        self.receipt.too_long = self._decoder.too_long
         if records:
             dead += self._gather.add(records, self._decoder.records, dead)
         self._dead += dead
@@ -181,22 +186,49 @@ class Intake:
 
 
 def record_type(recipe: Recipe) -> Any:
-    """Return what records are decoded into: a type with only the fields that the recipe names, or `dict` for all."""
+    """Return what records are decoded into: what the recipe needs of them, and no more.
+
+    Groups: a type with the named fields only. Rows: the record's own bytes, or those of the chosen fields.
+    """
     if recipe.groups:
-        return projection(keys=recipe.group_by, numbers=[recipe.sum_field] if recipe.sum_field else ())
+        return projection(keys=recipe.group_by, numbers=[recipe.sum_field] if recipe.sum_field else (), decimal=True)
+    if recipe.fields:
+        return projection(_columns(recipe), verbatim=True)
+    return Verbatim(projection([recipe.dedupe], verbatim=True)) if recipe.dedupe else bytes
+
+
+def _columns(recipe: Recipe) -> list[str]:
+    return list(dict.fromkeys([*recipe.fields, *([recipe.dedupe] if recipe.dedupe else ())]))
+
+
+def row_writer(recipe: Recipe) -> Callable[[Record], bytes]:
+    """Make the function that writes the row of a record of the recipe's `record_type`.
+
+    >>> write = row_writer(Recipe(fields=("amount",)))
+    >>> write(parser(record_type(Recipe(fields=("amount",))))(b'{"id": 7, "amount": 1.10}'))
+    b'{"amount":1.10}'
+    """
     if not recipe.fields:
-        return dict
-    return projection([*recipe.fields, *([recipe.dedupe] if recipe.dedupe else ())])
+        return itemgetter(0) if recipe.dedupe else bytes
+    names = _columns(recipe)
+    if not any("." in name for name in names):
+        return encode
+    pick = picker(names)
+    return lambda record: encode(pick(record))
 
 
 class _Rows:
     """Records to rows; the same bytes are row and message."""
 
     def __init__(self, recipe: Recipe, cut: Cut) -> None:
+        self._recipe = recipe
+        self._write = row_writer(recipe)
         self._id = getter(recipe.dedupe) if recipe.dedupe else None
+        self._getters = {name: getter(name) for name in recipe.fields}
         self._most = cut.rows
         self._rows: list[bytes] = []
         self._ids: list[str] = []
+        self._missing = dict.fromkeys(recipe.fields, 0)
 
     @property
     def full(self) -> bool:
@@ -207,31 +239,56 @@ class _Rows:
         return not self._rows
 
     def add(self, records: list[Record], seen: int, dead: Sequence[DeadLetter]) -> list[DeadLetter]:
+        rows = list(map(self._write, records))
         refused: list[DeadLetter] = []
-        if self._id is not None:
-            records, refused = self._identified(records, seen, dead)
-        self._rows += map(encode, records)
+        if self._id is not None or (self._recipe.fields and not _all_utf8(rows)):
+            records, rows, refused = self._judged(records, rows, seen, dead)
+        for name, get in self._getters.items():
+            self._missing[name] += sum(get(record) is None for record in records)
+        self._rows += rows
         return refused
 
     def take(self, stream: str, deliveries: Sequence[Delivery]) -> dict[str, Any]:  # noqa: ARG002  as _Sums
         rows, self._rows = self._rows, []
         ids, self._ids = self._ids, []
-        return {"accepted": len(rows), "rows": rows, "messages": rows, "ids": ids if self._id is not None else None}
+        missing = {name: count for name, count in self._missing.items() if count}
+        self._missing = dict.fromkeys(self._missing, 0)
+        return {
+            "accepted": len(rows),
+            "rows": rows,
+            "messages": rows,
+            "ids": ids if self._id is not None else None,
+            "missing": missing,
+        }
 
-    def _identified(
-        self, records: list[Record], seen: int, dead: Sequence[DeadLetter]
-    ) -> tuple[list[Record], list[DeadLetter]]:
-        """Keep the records that have an id; the others become dead letters."""
-        assert self._id is not None  # noqa: S101
+    def _judged(
+        self, records: list[Record], rows: list[bytes], seen: int, dead: Sequence[DeadLetter]
+    ) -> tuple[list[Record], list[bytes], list[DeadLetter]]:
+        """Keep the records that have an id, where one is wanted, and are UTF-8; the others become dead letters."""
         kept, refused = [], []
-        for number, record in zip(_numbers(len(records), seen, dead), records, strict=True):
+        for number, record, row in zip(_numbers(len(records), seen, dead), records, rows, strict=True):
             try:
-                self._ids.append(event_id(self._id(record)))
+                row.decode()
+                if self._id is not None:
+                    self._ids.append(event_id(_value(self._id(record if self._recipe.fields else record[1]))))
             except ValueError as error:
-                refused.append(dead_letter(number, 0, error, encode(record)))
+                refused.append(dead_letter(number, 0, error, row))
             else:
-                kept.append(record)
-        return kept, refused
+                kept.append((record, row))
+        return [record for record, _ in kept], [row for _, row in kept], refused
+
+
+def _all_utf8(rows: Sequence[bytes]) -> bool:
+    """Say whether all rows are UTF-8: what is kept of a field as it is nobody has read."""
+    try:
+        b"\n".join(rows).decode()  # a newline cannot mend a character that is cut
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _value(raw: msgspec.Raw | None) -> object:
+    return None if raw is None else msgspec.json.decode(raw)
 
 
 def event_id(value: object) -> str:
@@ -294,19 +351,24 @@ def row_reader(recipe: Recipe, max_record: int = MAX_RECORD) -> Callable[[bytes]
 
     >>> read = row_reader(Recipe())
     >>> read(b'{"id": "e1"}'), read(b"[1]")
-    (b'{"id":"e1"}', None)
+    (b'{"id": "e1"}', None)
     """
     if recipe.groups or recipe.dedupe or recipe.path:
         return None
-    parse = strictly(parser(record_type(recipe)), max_record)
+    parse, write = strictly(parser(record_type(recipe)), max_record), row_writer(recipe)
+    getters = list(map(getter, recipe.fields))
 
     def read(body: bytes) -> bytes | None:
         if b"\n" in body[:-1]:
             return None
         try:
-            return encode(parse(body))
+            record = parse(body)
         except BAD_RECORD:
             return None
+        if any(get(record) is None for get in getters):
+            return None  # the receipt says which fields are missing
+        row = write(record)
+        return row if row.isascii() or _all_utf8([row]) else None
 
     return read
 

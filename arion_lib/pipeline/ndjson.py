@@ -11,10 +11,13 @@ See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_ndjson.p
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 from arion_lib.pipeline.batch import RAW_LIMIT, Record
-from arion_lib.pipeline.verdict import BAD_RECORD, BOM, MAX_RECORD, Ledger, parser, strictly, too_long
+from arion_lib.pipeline.verdict import BAD_RECORD, BOM, MAX_RECORD, Ledger, TooLong, parser, strictly, too_long
+
+_BLANK_LINES = re.compile(rb"(?:[ \t\r]*\n)*")
 
 
 class NdjsonDecoder(Ledger):
@@ -45,11 +48,15 @@ class NdjsonDecoder(Ledger):
     def feed(self, chunk: bytes) -> list[Record]:
         """Take the next bytes and give the records of the lines that end in them. Raises ValueError once closed."""
         self._check_open()
+        if self.broken:
+            return []
         end = chunk.rfind(b"\n") + 1
         if not end:
             self._hold(chunk)
             return []
         start = self._finish_overlong(chunk) if self._overlong else 0
+        if self.broken:
+            return []
         block = b"".join((self._line, memoryview(chunk)[start:end]))
         self._line.clear()
         records = self._decode(block)
@@ -79,7 +86,7 @@ class NdjsonDecoder(Ledger):
     def _finish_overlong(self, chunk: bytes) -> int:
         """Write off the too long line that ends in `chunk`; give the index behind it."""
         end = chunk.find(b"\n") + 1
-        self._refuse(self._offset, too_long(self._max_record), bytes(self._line))
+        self._refuse(self._offset, TooLong(too_long(self._max_record)), bytes(self._line))
         self._offset += self._overlong + end
         self._overlong = 0
         self._line.clear()
@@ -99,7 +106,12 @@ class NdjsonDecoder(Ledger):
                 good.extend(parsed)
             except BAD_RECORD as error:
                 records += self._accept(good)
-                self._refuse_line(block, lines.tell(), error)
+                end = lines.tell()
+                self._refuse_line(block, end, error)
+                if self.broken:
+                    return records
+                # A run of blank lines costs one exception, not one each.
+                lines.seek(_BLANK_LINES.match(block, end).end())  # type: ignore[union-attr]  # nothing is a run, too
             else:
                 records += self._accept(good)
                 self._offset += len(block)

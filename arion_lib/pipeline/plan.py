@@ -13,10 +13,13 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from arion_lib.pipeline.addresses import checked_stream
-from arion_lib.pipeline.batch import RAW_LIMIT, Aggregate, Batch, DeadLetter, Delivery, Key
+from arion_lib.pipeline.batch import Aggregate, Batch, DeadLetter, Delivery, Key
 from arion_lib.pipeline.exact import check_number, encode_key, merge
 from arion_lib.pipeline.fingerprint import Fingerprint
 from arion_lib.pipeline.stored import StaleDelivery
+
+LETTER_LIMIT = 256 << 20
+"""Bytes of a bad record, at most: SQLite and PostgreSQL keep a gigabyte, but not in every message to them."""
 
 ID_LIMIT = 512
 """Characters of a delivery's or event's id, at most."""
@@ -259,8 +262,8 @@ def _check_delivery(batch: Batch, delivery: Delivery) -> None:
 def _check_letter(letter: DeadLetter) -> None:
     if not (0 <= letter.record <= _INT64_MAX and 0 <= letter.offset <= _INT64_MAX):
         raise ValueError(f"a dead letter's record and offset must be >= 0 and fit 64 bits, got {letter!r:.200}")
-    if not isinstance(letter.raw, bytes) or len(letter.raw) > RAW_LIMIT:
-        raise ValueError(f"a dead letter must keep at most {RAW_LIMIT} bytes, got {len(letter.raw)}")
+    if not isinstance(letter.raw, bytes) or len(letter.raw) > LETTER_LIMIT:
+        raise ValueError(f"a dead letter must keep at most {LETTER_LIMIT} bytes, got {len(letter.raw)}")
     if not isinstance(letter.reason, str) or not storable(letter.reason):
         raise ValueError(f"a dead letter's reason must be text, got {letter.reason!r:.100}")
 

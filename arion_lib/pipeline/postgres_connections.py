@@ -19,6 +19,9 @@ from arion_lib.pipeline.stored import StoreBusy, StoreDown, StoreError, StoreFul
 if TYPE_CHECKING:
     import psycopg
 
+_NO_ROOM = ("53100", "53200")  # disk_full, out_of_memory
+_CROWDED = ("53", "40", "57014")  # too many connections, a conflict of transactions, a statement's time-out
+_AWAY = ("08", "57P", "25006", "28", "3D000")  # no connection, shut down, a standby, no entry, no such database
 _SETTINGS = (
     "SET synchronous_commit = on",
     "SET default_transaction_isolation = 'read committed'",  # a lock that was waited for shows what was committed
@@ -128,12 +131,20 @@ class PostgresConnections:
             yield
         except (client.errors.LockNotAvailable, client.errors.DeadlockDetected) as error:
             raise StoreBusy(f"{self} was locked for {self._busy_timeout} s: try again later") from error
-        except client.errors.InsufficientResources as error:
-            raise StoreFull(f"no room for {self}: nothing was written; make room and commit again") from error
-        except (client.OperationalError, client.InterfaceError) as error:
-            raise StoreDown(f"{self} does not answer: {masked(str(error))}") from error
         except client.Error as error:
-            raise StoreError(f"{self}: {masked(str(error))}") from error
+            raise self._explained(error) from error
+
+    def _explained(self, error: psycopg.Error) -> StoreError:
+        """Say by its SQLSTATE whether an error passes by itself: what a batch asks too much of never does."""
+        text, state = f"{self}: {masked(str(error))}", error.sqlstate or ""
+        if state in _NO_ROOM:
+            return StoreFull(f"no room for {self}: nothing was written; make room and commit again")
+        if state.startswith(_CROWDED):
+            return StoreBusy(text)
+        lost = not state and isinstance(error, (_client().OperationalError, _client().InterfaceError))
+        if lost or state.startswith(_AWAY):
+            return StoreDown(f"{self} does not answer: {masked(str(error))}")
+        return StoreError(text)
 
 
 def _client() -> Any:

@@ -35,13 +35,14 @@ def projection(
     numbers: Iterable[str] = (),
     times: Iterable[str] = (),
     decimal: bool = False,
+    verbatim: bool = False,
 ) -> type[msgspec.Struct]:
     """Make the record type that holds the named fields and nothing else.
 
     A dotted name looks into objects: `customer.country`. What a field is for decides which values a decoder accepts
     in it (None, that is null or missing, always is); a record with another value is a dead letter:
 
-    - `fields`: anything;
+    - `fields`: anything; `verbatim` keeps it as its own bytes (`msgspec.Raw`), so that no digit is lost;
     - `keys`: strings, numbers and booleans, which can name a group;
     - `numbers`: numbers; with `decimal` their digits are kept exactly and numbers in strings ("12.50") count as well;
     - `times`: ISO 8601 date-times (RFC 3339) or numbers, which a `Window` places.
@@ -56,14 +57,26 @@ def projection(
     Projection(id=7, customer=Projection(country='DE'), amount=5)
     """
     keys = list(keys)
-    wanted: dict[str, Any] = dict.fromkeys(fields, Any)
+    wanted: dict[str, Any] = dict.fromkeys(fields, msgspec.Raw if verbatim else Any)
     wanted |= dict.fromkeys(keys, KEY)
     wanted |= dict.fromkeys(numbers, EXACT_NUMBER if decimal else NUMBER)
     wanted |= dict.fromkeys((time for time in times if time not in keys), TIME)
+    return _struct(_planted(wanted))
+
+
+def check_paths(paths: Iterable[str]) -> None:
+    """Refuse names that no `projection` holds side by side. Raises `ValueError`.
+
+    >>> check_paths(["id", "customer.country", "customer.name"])
+    """
+    _planted(dict.fromkeys(paths, Any))
+
+
+def _planted(wanted: Mapping[str, Any]) -> _Tree:
     tree: _Tree = {}
     for path, kind in wanted.items():
         _plant(tree, path, kind)
-    return _struct(tree)
+    return tree
 
 
 def _plant(tree: _Tree, path: str, kind: Any) -> None:
@@ -164,11 +177,29 @@ def pick(record: Record, paths: Sequence[str]) -> dict[str, Any]:
     >>> pick({"a": 1, "b": {"c": 2, "d": 3}, "e": 4}, ["a", "b.c", "x"])
     {'a': 1, 'b': {'c': 2}, 'x': None}
     """
-    picked: dict[str, Any] = {}
-    for path in paths:
-        *parents, leaf = split_path(path)
-        inner = picked
-        for name in parents:
-            inner = inner.setdefault(name, {})
-        inner[leaf] = getter(path)(record)
-    return picked
+    return picker(paths)(record)
+
+
+def picker(paths: Sequence[str]) -> Callable[[Record], dict[str, Any]]:
+    """Make the function that is `pick` for these fields: what can be done once is done here.
+
+    >>> picker(["customer.country"])({"customer": ["x"]})
+    {'customer': {'country': None}}
+    """
+    steps = [(*_parted(path), getter(path)) for path in paths]
+
+    def pick_them(record: Record) -> dict[str, Any]:
+        picked: dict[str, Any] = {}
+        for parents, leaf, get in steps:
+            inner = picked
+            for name in parents:
+                inner = inner.setdefault(name, {})
+            inner[leaf] = get(record)
+        return picked
+
+    return pick_them
+
+
+def _parted(path: str) -> tuple[list[str], str]:
+    *parents, leaf = split_path(path)
+    return parents, leaf

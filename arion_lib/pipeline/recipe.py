@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from arion_lib.pipeline.projection import split_path
+from arion_lib.pipeline.projection import check_paths, split_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,7 @@ class Recipe:
         for what, names in (("fields", self.fields), ("group_by", self.group_by)):
             if len(set(names)) != len(names):
                 raise ValueError(f"{what} must name each field once, got {','.join(names)}: leave the second out")
+        check_paths(self.named_fields())
         if self.groups and (self.fields or self.dedupe):
             other = "fields" if self.fields else "dedupe"
             raise ValueError(f"{other} must be left out where groups are summed, got both: a sum keeps no rows")

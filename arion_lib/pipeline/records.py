@@ -114,6 +114,11 @@ class SniffingDecoder:
         return self._chosen.records if self._chosen else 0
 
     @property
+    def too_long(self) -> int:
+        """Bad records so far of which the dead letter keeps only the beginning."""
+        return self._chosen.too_long if self._chosen else 0
+
+    @property
     def broken(self) -> DeadLetter | None:
         """Why the rest of the body cannot be read."""
         return self._chosen.broken if self._chosen else None

@@ -3,7 +3,7 @@
 Idea        `msgspec` parses straight into the wanted type; all that it can raise is a verdict, not a crash.
 Invariant   The verdict does not depend on which fields are wanted, but for two things in a field nobody reads, which
             therefore go nowhere: bytes that are no UTF-8 (looking for them would take a third of the speed), and
-            numbers out of range.
+            numbers out of range. A record that is kept as its own bytes is UTF-8, and its numbers are not read.
 When wrong  NaN, lone surrogates, raw control characters, broken UTF-8, values that are not objects and nesting past
             the interpreter's recursion limit (about 1,000) are refused; of duplicate keys the last one counts.
 See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_verdict.py
@@ -11,7 +11,9 @@ See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_verdict.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
@@ -24,6 +26,9 @@ MAX_RECORD = 1 << 20
 BOM = b"\xef\xbb\xbf"
 """The byte-order mark that some programs put before UTF-8."""
 
+MAX_BAD = 10_000
+"""Bad records that any body may have; past them it is given up once more than a tenth of its records are bad."""
+
 BAD_RECORD = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What parsing raises for bytes that are not a record of the wanted type."""
 
@@ -34,6 +39,10 @@ class Decoder(Protocol):
     @property
     def records(self) -> int:
         """Records seen so far, the bad and the skipped ones included."""
+
+    @property
+    def too_long(self) -> int:
+        """Bad records so far of which the dead letter keeps only the beginning."""
 
     @property
     def broken(self) -> DeadLetter | None:
@@ -62,6 +71,8 @@ class Ledger:
             raise ValueError(f"skip must be >= 0, got {skip}")
         self.records = 0
         self.dead: list[DeadLetter] = []
+        self.bad = 0
+        self.too_long = 0  # of the bad ones: those of which the dead letter keeps only the beginning
         self.broken: DeadLetter | None = None
         self._max_record = max_record
         self._skip = skip
@@ -83,24 +94,63 @@ class Ledger:
         return good[passed:] if passed > 0 else good
 
     def _refuse(self, offset: int, error: BaseException | str, raw: bytes) -> None:
-        """Count a bad record and write its dead letter."""
+        """Count a bad record and write its dead letter; too many of them break the body off."""
         self.records += 1
+        self.bad += 1
+        long = isinstance(error, TooLong)
         if self.records > self._skip:
-            self.dead.append(dead_letter(self.records, offset, error, raw))
+            self.too_long += long
+            self.dead.append(dead_letter(self.records, offset, error, raw[:RAW_LIMIT] if long else raw))
+        if self.bad > MAX_BAD and self.bad * 10 > self.records:
+            self._break(offset, f"{self.bad} of {self.records} records are bad: is the body what it says it is?")
 
     def _break(self, offset: int, error: BaseException | str, raw: bytes = b"") -> None:
         """Give the body up: nothing behind `offset` can be read."""
-        self.broken = dead_letter(self.records + 1, offset, error, raw)
+        self.broken = dead_letter(self.records + 1, offset, error, raw[:RAW_LIMIT])
         self.dead.append(self.broken)
 
 
-def parser(kind: Any) -> Callable[[bytes], Record]:
-    """Make the function that parses one record into `kind`: a `projection`, or `dict` for the whole record.
+@dataclass(frozen=True, slots=True)
+class Verbatim:
+    """The kind of record that is a pair: its own bytes, and what of it a `projection` reads."""
 
-    >>> parser(dict)(b'{"amount": 5}')
-    {'amount': 5}
+    kind: Any
+
+
+class TooLong(msgspec.DecodeError):
+    """The record is longer than the limit, so that no more of it is kept than its beginning."""
+
+
+_AnyObject = msgspec.defstruct("AnyObject", [])
+
+
+def parser(kind: Any) -> Callable[[bytes], Record]:
+    """Make the function that parses one record into `kind`.
+
+    A `projection`, `dict` for the whole record, `bytes` for its own bytes, which are checked but not read, or
+    `Verbatim` for its bytes and a projection.
+
+    >>> parser(dict)(b'{"amount": 5}'), parser(bytes)(b' {"amount": 5.10}')
+    ({'amount': 5}, b'{"amount": 5.10}')
     """
+    if isinstance(kind, Verbatim):
+        read = parser(kind.kind)
+        return lambda raw: (_own_bytes(raw), read(raw))
+    if kind is bytes:
+        check = msgspec.json.Decoder(_AnyObject).decode
+
+        def parse(raw: bytes) -> bytes:
+            check(raw)
+            return _own_bytes(raw)
+
+        return parse
     return msgspec.json.Decoder(dict[str, Any] if kind is dict else kind).decode
+
+
+def _own_bytes(raw: bytes) -> bytes:
+    if not raw.isascii():
+        raw.decode()
+    return raw.strip(b" \t\r\n")
 
 
 def block_parser(kind: Any) -> Callable[[bytes], list[Record]]:
@@ -109,6 +159,9 @@ def block_parser(kind: Any) -> Callable[[bytes], list[Record]]:
     >>> block_parser(dict)(b'[{"amount": 5}, {}]')
     [{'amount': 5}, {}]
     """
+    if kind is bytes or isinstance(kind, Verbatim):
+        split, parse = msgspec.json.Decoder(list[msgspec.Raw]).decode, parser(kind)
+        return lambda block: [parse(bytes(raw)) for raw in split(block)]
     element: Any = dict[str, Any] if kind is dict else kind
     return msgspec.json.Decoder(list[element]).decode
 
@@ -118,7 +171,7 @@ def strictly(parse: Callable[[bytes], Record], max_record: int) -> Callable[[byt
 
     def parse_strictly(raw: bytes) -> Record:
         if len(raw) - raw.endswith(b"\n") > max_record:
-            raise msgspec.DecodeError(too_long(max_record))
+            raise TooLong(too_long(max_record))
         return parse(raw)
 
     return parse_strictly
@@ -128,9 +181,9 @@ def too_long(max_record: int) -> str:
     """Word the reason for a record over the limit.
 
     >>> too_long(1024)
-    'record must be at most 1024 bytes long, and is longer'
+    'record must be at most 1024 bytes long (--max-line), and is longer'
     """
-    return f"record must be at most {max_record} bytes long, and is longer"
+    return f"record must be at most {max_record} bytes long (--max-line), and is longer"
 
 
 def dead_letter(record: int, offset: int, error: BaseException | str, raw: bytes) -> DeadLetter:
@@ -139,8 +192,57 @@ def dead_letter(record: int, offset: int, error: BaseException | str, raw: bytes
     >>> dead_letter(3, 120, "no object", b"[1]")
     DeadLetter(record=3, offset=120, reason='no object', raw=b'[1]')
     """
-    reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-    return DeadLetter(record, offset, reason, bytes(raw[:RAW_LIMIT]))
+    return DeadLetter(record, offset, reason(error, raw), bytes(raw))
+
+
+def reason(error: BaseException | str, raw: bytes) -> str:
+    r"""Say what is wrong with a record, so that its sender finds it.
+
+    >>> reason("JSON is malformed: invalid character (byte 0)", "{}".encode("utf-16"))
+    'the body looks like UTF-16: send it as UTF-8'
+    >>> reason(UnicodeDecodeError("utf-8", b"", 0, 0, "..."), b'{"a": "\xff"}')
+    'not UTF-8: 0xff at byte 7'
+    """
+    for head, what in _FOREIGN.items():
+        if raw.startswith(head):
+            return what
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if isinstance(error, UnicodeDecodeError):
+        return _not_utf8(raw) or str(error)
+    text = str(error)
+    if "truncated" in text and _is_python_json(raw):
+        return "JSON is malformed: a \\u escape is half of a surrogate pair"
+    if "trailing characters" in text:
+        return f"{text}: more follows on the same line (curl keeps newlines with --data-binary, not with -d)"
+    return text
+
+
+_FOREIGN = {
+    b"\xff\xfe": "the body looks like UTF-16: send it as UTF-8",
+    b"\xfe\xff": "the body looks like UTF-16: send it as UTF-8",
+    b"{\0": "the body looks like UTF-16: send it as UTF-8",
+    b"\0{": "the body looks like UTF-16: send it as UTF-8",
+    b"\x1f\x8b": "the body looks like gzip: send it with content-encoding: gzip",
+    b"\x28\xb5\x2f\xfd": "the body looks like zstd: send it with gzip, or as it is",
+}
+
+
+def _not_utf8(raw: bytes) -> str | None:
+    try:
+        raw.decode()
+    except UnicodeDecodeError as error:
+        return f"not UTF-8: {raw[error.start]:#04x} at byte {error.start}"
+    return None
+
+
+def _is_python_json(raw: bytes) -> bool:
+    """Say whether Python reads the text, as it does with half of a surrogate pair."""
+    try:
+        json.loads(raw)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 _encoder = msgspec.json.Encoder(decimal_format="number")

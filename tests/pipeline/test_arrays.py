@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arion_lib.pipeline.arrays import ArrayDecoder
-from arion_lib.pipeline.batch import RAW_LIMIT
 from arion_lib.pipeline.projection import projection
 from tests.pipeline.bodies import BAD_TEXTS, array_bodies, cuts, decode, read_whole, records, single_bytes
 
@@ -111,7 +110,7 @@ def test_a_bad_element_is_one_dead_letter_and_its_neighbours_are_read(bad: bytes
         found, dead, count, broken = decode(ArrayDecoder(), chunks)
         assert found == [{"n": 1}, {"n": 2}, {"n": 3}]
         assert [(letter.record, letter.offset) for letter in dead] == [(2, len(before))]
-        assert dead[0].raw == bad[:RAW_LIMIT]
+        assert dead[0].raw == bad
         assert (count, broken) == (4, None)
 
 
@@ -189,3 +188,11 @@ def test_a_closed_decoder_says_so() -> None:
     assert decoder.close() == []
     with pytest.raises(ValueError, match="make a new one"):
         decoder.feed(b"[]")
+
+
+@given(array_bodies(), st.lists(st.integers(0, 10_000), max_size=8))
+@settings(max_examples=150, deadline=None)
+def test_elements_are_kept_as_their_own_bytes_for_any_cutting(body: bytes, points: list[int]) -> None:
+    whole = decode(ArrayDecoder(bytes), [body])
+    assert decode(ArrayDecoder(bytes), cuts(body, points)) == whole
+    assert all(row in body and row.startswith(b"{") and row.endswith(b"}") for row in whole[0])

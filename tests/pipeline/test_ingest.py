@@ -6,9 +6,11 @@ import itertools
 import json
 from collections.abc import Iterable
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -295,3 +297,59 @@ def test_two_ids_are_never_kept_as_one(two: list[object]) -> None:
         assert event_id(two[0]) != event_id(two[1])
     except ValueError:
         assert any((isinstance(one, str) and ("\0" in one or len(one) > 500)) or isinstance(one, int) for one in two)
+
+
+PRECISE = (
+    b'{"i": "e1", "n": 0.1234567890123456789, "m": 12345678901234567890.12, "e": 1e-400, "h": 1e400, "s": "\\u0000"}'
+)
+
+
+@pytest.mark.parametrize(
+    "whole", [PRECISE, PRECISE + b"\n{}\n", b"[" + PRECISE + b" , {} ]", b"  " + PRECISE + b"\r\n"]
+)
+@pytest.mark.parametrize("recipe", [Recipe(), Recipe(dedupe="i")])
+def test_a_row_is_the_records_own_bytes(tmp_path: Path, whole: bytes, recipe: Recipe) -> None:
+    assert msgspec.json.encode(msgspec.json.decode(b'{"n": 0.1234567890123456789}')) == b'{"n":0.12345678901234568}'
+    with SqliteStore(tmp_path / "x.db") as store:
+        ingest([whole], store, "s", recipe, anything)
+        rows = [row.body for row in store.rows("s")]
+        assert rows[0] == PRECISE
+        assert rows[1:] in ([], [b"{}"])
+        assert len(store.outbox()[0].messages) == len(rows)
+
+
+def test_chosen_fields_keep_their_digits_and_what_is_not_an_object_has_no_parts() -> None:
+    recipe = Recipe(fields=("n", "customer.country"))
+    whole = PRECISE[:-1] + b', "customer": ["ann@example.com"]}\n{"customer": {"country": "DE", "mail": "x"}}\n{}\n'
+    intake = Intake("s", recipe, lines)
+    (batch,) = batches(intake, [whole])
+    assert list(batch.rows) == [
+        b'{"n":0.1234567890123456789,"customer":{"country":null}}',
+        b'{"n":null,"customer":{"country":"DE"}}',
+        b'{"n":null,"customer":{"country":null}}',
+    ]
+    assert intake.receipt.missing == {"n": 2, "customer.country": 2}
+
+
+def test_a_chosen_field_that_is_no_utf8_is_a_dead_letter_and_its_neighbours_are_kept() -> None:
+    (batch,) = batches(Intake("s", Recipe(fields=("a",)), lines), [b'{"a": "1"}\n{"a": "\xff"}\n{"a": "3"}\n'])
+    assert list(batch.rows) == [b'{"a":"1"}', b'{"a":"3"}']
+    assert [letter.record for letter in batch.dead] == [2]
+
+
+def test_money_is_summed_exactly_as_a_number_and_as_text(tmp_path: Path) -> None:
+    assert sum([0.1] * 10) != 1  # the control
+    recipe = Recipe(sum_field="amount")
+    with SqliteStore(tmp_path / "x.db") as store:
+        for _ in range(10):
+            ingest([b'{"amount": 0.10}\n'], store, "s", recipe, lines)
+        ingest([b'{"amount": "12.50"}\n'], store, "s", recipe, lines)
+        receipt = ingest([b'{"amount": "NaN"}\n{"amount": 1e99999}\n{"amount": 3}\n'], store, "s", recipe, lines)
+        assert (receipt.accepted, receipt.dead) == (1, 2)
+        assert store.results("s")[0].sum == Decimal("16.50")
+
+
+def test_dead_letters_make_a_batch_due_as_rows_do() -> None:
+    intake = Intake("s", Recipe(), lines, cut=Cut(rows=10))
+    found = batches(intake, [b"1\n" * 7] * 6)
+    assert [len(batch.dead) for batch in found] == [14, 14, 14]

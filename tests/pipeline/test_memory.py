@@ -89,7 +89,7 @@ def test_a_line_of_a_gigabyte_is_one_dead_letter_in_constant_memory(chunks: Any,
     measured = measure_memory(passed_over, chunks, size, decoder)
     found, dead = measured.value  # type: ignore[misc]
     assert found == [{"n": 1}, {"n": 2}]
-    assert dead == [(2, "record must be at most 1048576 bytes long, and is longer")]
+    assert dead == [(2, "record must be at most 1048576 bytes long (--max-line), and is longer")]
     assert measured.peak <= 8 * MB
     assert peak(joined, chunks, 40 * MB) > 8 * MB  # the control: waiting for the newline, with much less
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from arion_lib.pipeline.batch import RAW_LIMIT
 from arion_lib.pipeline.ndjson import NdjsonDecoder
 from arion_lib.pipeline.projection import projection
+from arion_lib.pipeline.verdict import MAX_BAD
 from tests.pipeline.bodies import (
     BAD_TEXTS,
     cuts,
@@ -90,7 +91,7 @@ def test_a_bad_line_is_one_dead_letter_and_its_neighbours_are_read(bad: bytes) -
     body = b'{"n": 1}\n' + bad + b'\n{"n": 2}\n'
     found, dead, count, _ = decode(NdjsonDecoder(), [body])
     assert found == [{"n": 1}, {"n": 2}]
-    assert [(letter.record, letter.offset, letter.raw) for letter in dead] == [(2, 9, bad[:RAW_LIMIT])]
+    assert [(letter.record, letter.offset, letter.raw) for letter in dead] == [(2, 9, bad)]
     assert count == 3
 
 
@@ -131,7 +132,7 @@ def test_nesting_of_a_hundred_thousand_is_a_dead_letter() -> None:
         found, dead, count, _ = decode(NdjsonDecoder(kind), [deep + b'\n{"b": 1}\n'])
         assert len(found) == 1
         assert (count, dead[0].record, dead[0].reason) == (2, 1, "nested too deeply")
-        assert len(dead[0].raw) == RAW_LIMIT
+        assert dead[0].raw == deep
 
 
 def test_a_line_over_the_limit_is_one_dead_letter_and_reading_goes_on_behind_it() -> None:
@@ -173,3 +174,61 @@ def test_a_closed_decoder_says_so() -> None:
 def test_wrong_arguments_are_refused_when_it_is_built(options: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="must be >="):
         NdjsonDecoder(**options)
+
+
+def test_a_run_of_blank_lines_costs_one_look_not_one_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = 0
+    refuse = NdjsonDecoder._refuse_line
+
+    def counted(self: NdjsonDecoder, block: bytes, end: int, error: BaseException) -> None:
+        nonlocal looks
+        looks += 1
+        refuse(self, block, end, error)
+
+    monkeypatch.setattr(NdjsonDecoder, "_refuse_line", counted)
+    body = b'{"a": 1}\n' + b"\n" * 30_000 + b" \t\r\n" * 5_000 + b'{"a": 2}\n1\n'
+    found, dead, count, _ = decode(NdjsonDecoder(), [body])
+    assert (found, count) == ([{"a": 1}, {"a": 2}], 3)
+    assert (dead[0].record, dead[0].offset) == (3, len(body) - 2)
+    assert looks == 2
+
+
+@pytest.mark.parametrize("chunk", [1_000, 65_536, 10**6])
+def test_a_body_of_bad_records_is_given_up_and_costs_no_more(chunk: int) -> None:
+    body = b'{"a": 1}\n' * 50 + b"1\n" * (MAX_BAD + 5_000)
+    decoder = NdjsonDecoder()
+    found, dead, count, broken = decode(decoder, [body[at : at + chunk] for at in range(0, len(body), chunk)])
+    assert (len(found), count, len(dead)) == (50, MAX_BAD + 51, MAX_BAD + 2)
+    assert broken is not None
+    assert "is the body what it says it is?" in broken.reason
+
+
+def test_a_long_body_may_have_as_many_bad_records_as_a_tenth_of_it() -> None:
+    body = (b"{}\n" * 19 + b"1\n") * (MAX_BAD + 100)
+    found, dead, _, broken = decode(NdjsonDecoder(), [body])
+    assert (len(found), len(dead), broken) == (19 * (MAX_BAD + 100), MAX_BAD + 100, None)
+
+
+def test_only_a_record_over_the_limit_is_not_kept_whole_and_it_is_counted() -> None:
+    decoder = NdjsonDecoder(max_record=5_000)
+    bad, long = b'{"a": ' + b"x" * 4_000 + b"}", b'{"a": "' + b"x" * 9_000 + b'"}'
+    _, dead, _, _ = decode(decoder, [bad + b"\n" + long])
+    assert [letter.raw for letter in dead] == [bad, long[:RAW_LIMIT]]
+    assert decoder.too_long == 1
+    assert "--max-line" in dead[1].reason
+
+
+@given(line_bodies(), st.lists(st.integers(0, 10_000), max_size=8))
+@settings(max_examples=150, deadline=None)
+def test_the_bytes_that_are_kept_are_the_records_own_and_the_verdict_is_the_same(
+    body: bytes, points: list[int]
+) -> None:
+    own, dead, count, _ = decode(NdjsonDecoder(bytes), cuts(body, points))
+    assert decode(NdjsonDecoder(bytes), [body]) == (own, dead, count, None)
+    assert all(row in body and row.decode().strip() == row.decode() for row in own)
+    wanted, bad, number, _ = decode(NdjsonDecoder(), [body])
+    assert number == count
+    refused = {letter.record for letter in dead}
+    unread = [letter for letter in bad if letter.record not in refused]  # numbers out of range, which nobody reads
+    assert all("range" in letter.reason for letter in unread)
+    assert len(own) == len(wanted) + len(unread)

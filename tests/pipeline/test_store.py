@@ -23,6 +23,7 @@ from arion_lib.pipeline.exact import KEY_LIMIT, encode_key, merge
 from arion_lib.pipeline.fingerprint import Fingerprint
 from arion_lib.pipeline.groups import Groups, merge_all
 from arion_lib.pipeline.means import mean
+from arion_lib.pipeline.plan import LETTER_LIMIT
 from arion_lib.pipeline.store import SqliteStore, open_store
 from arion_lib.pipeline.stored import (
     BatchesRefused,
@@ -359,7 +360,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"deliveries": [Delivery("d", 1, True, 0, Fingerprint(-1, 0))]}, "a fingerprint must be two numbers >= 0"),
     ({"deliveries": [Delivery("d", 0, False)]}, "a delivery with content must advance or be complete"),
     ({"ids": ["a", "b", ""]}, "an event id must be 1 to 512 characters"),
-    ({"dead": [DeadLetter(1, 1, "x", b"x" * 1_025)]}, "a dead letter must keep at most 1024 bytes, got 1025"),
+    ({"dead": [DeadLetter(1, 1, "x", bytes(LETTER_LIMIT + 1))]}, "a dead letter must keep at most 268435456 bytes"),
     ({"dead": [DeadLetter(-1, 1, "x", b"")]}, "a dead letter's record and offset must be >= 0"),
     ({"dead": [DeadLetter(1, 1, "\ud800", b"")]}, "a dead letter's reason must be text"),
 ]

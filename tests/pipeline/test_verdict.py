@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from decimal import Decimal
 from typing import Any
@@ -62,3 +63,21 @@ def test_a_block_is_parsed_as_its_records_are(written: list[Any]) -> None:
 def test_what_is_encoded_keeps_its_digits() -> None:
     record = {"a": Decimal("0.10"), "b": 2**70, "c": "ü"}
     assert encode(record) == '{"a":0.10,"b":1180591620717411303424,"c":"ü"}'.encode()
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (b'{"a": "\\ud800"}', "half of a surrogate pair"),
+        (b'{"a": "ok \xff"}', "not UTF-8: 0xff at byte 10"),
+        ('{"a": 1}'.encode("utf-16"), "looks like UTF-16"),
+        ('{"a": 1}'.encode("utf-16-le"), "looks like UTF-16"),
+        ('{"a": 1}'.encode("utf-16-be"), "looks like UTF-16"),
+        (gzip.compress(b"{}"), "looks like gzip: send it with content-encoding: gzip"),
+        (b'{"a": 1}{"a": 2}', "curl keeps newlines with --data-binary"),
+        (b'{"a": 1', "truncated"),
+    ],
+)
+def test_a_reason_says_what_is_wrong(raw: bytes, said: str) -> None:
+    _, dead, _, _ = decode(NdjsonDecoder(), [raw.replace(b"\n", b"")])
+    assert said in dead[0].reason

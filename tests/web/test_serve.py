@@ -55,7 +55,7 @@ def test_it_says_where_it_listens_takes_events_and_ends_with_0(tmp_path: Path) -
         ask_to_end(process)
         assert process.wait(20) == 0
     with SqliteStore(tmp_path / "arion.db") as store:
-        assert [row.body for row in store.rows("orders")] == [b'{"id":"e1"}']
+        assert [row.body for row in store.rows("orders")] == [b'{"id": "e1"}']
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for another process")
