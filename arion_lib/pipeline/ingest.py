@@ -57,7 +57,7 @@ class Receipt:
     accepted: int = 0  # stored, or counted in a group
     duplicates: int = 0  # of a delivery that was stored before; with `dedupe` also those whose event id was known
     dead: int = 0
-    too_long: int = 0  # of the dead ones: those of which only the beginning is kept
+    too_long: int = field(default=0, repr=False)  # of the dead ones: those of which only the beginning is kept
     groups: int = 0  # groups touched, counted once a batch
     missing: dict[str, int] = field(default_factory=dict)  # accepted, but without a field that groups or is summed
 
