@@ -19,7 +19,7 @@ from arion_lib.resources.events import Journal, Step, log
 from arion_lib.resources.metrics import PENDING, Meter
 from arion_lib.resources.plan import Plan
 from arion_lib.resources.recipe import Recipe
-from arion_lib.resources.settle import Failure, Phase, Unwinding
+from arion_lib.resources.settle import Failure, Phase, Unwinding, add_note, error_text
 
 clock = time.perf_counter
 ACQUIRED, RELEASED = Step.ACQUIRED, Step.RELEASED  # looked up once: an enum's members are slow to reach on the hot path
@@ -235,7 +235,7 @@ _NOTHING = object()
 
 
 def _told(error: BaseException) -> str:
-    return masked(f"{type(error).__name__}: {error}")
+    return masked(error_text(error))
 
 
 def _caused(error: Exception, cause: BaseException) -> Exception:
@@ -250,4 +250,4 @@ def acquisition_note(name: str, entry: Entry, error: BaseException) -> None:
     eager = [step for step, _ in entry.plan.eager]
     place = f" ({eager.index(name) + 1} of {len(eager)})" if name in eager else ""
     undone = f"; released again: {', '.join(reversed(entry.leases))}" if entry.leases else ""
-    error.add_note(f"while acquiring {name!r}{place}{undone}")
+    add_note(error, f"while acquiring {name!r}{place}{undone}")

@@ -8,6 +8,7 @@ See         notebooks/2_resource_manager.ipynb · tests/resources/test_events.py
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import logging
 from collections import deque
@@ -79,7 +80,9 @@ class Journal:
         text, values = "%s %s/%s attempt=%d seconds=%.6f", [step.word, self.scope, resource, attempt, seconds]
         if error:
             text, values = text + " error=%s", [*values, error]
-        log.log(step.level, text, *values, extra=fields)
+        # Of a foreign filter or handler: an error here would keep other resources from being released.
+        with contextlib.suppress(Exception):
+            log.log(step.level, text, *values, extra=fields)
 
     def __iter__(self) -> Iterator[Event]:
         return iter([Event(*raw) for raw in list(self._events)])

@@ -15,6 +15,7 @@ from typing import Any
 
 from arion_lib.masking import masked
 from arion_lib.resources.core import Entry, clock
+from arion_lib.resources.settle import error_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ async def _awaited(call: Any) -> Health:
 
 
 def _ill(error: Exception, began: float) -> Health:
-    return Health(False, True, masked(f"{type(error).__name__}: {error}"), clock() - began)
+    return Health(False, True, masked(error_text(error)), clock() - began)
 
 
 def _unchecked() -> None:
@@ -77,4 +78,4 @@ def _checks(entry: Entry) -> Iterator[tuple[str, Any]]:
 
 
 def _absent(entry: Entry) -> dict[str, Health]:
-    return {name: Health(False, True, f"absent: {masked(str(error))}") for name, error in entry.absent.items()}
+    return {name: Health(False, True, f"absent: {masked(error_text(error))}") for name, error in entry.absent.items()}

@@ -1,10 +1,13 @@
-"""Let an asynchronous release finish: cancelled from outside later, stopped by its deadline in time.
+"""Let an asynchronous release finish: a cancellation from outside waits for its end, its own deadline does not.
 
 Idea        A release runs in the task that acquired, so cancellation is sorted by who asks: a time-out that the release
-            set itself was scheduled inside the release's context and goes through; any other request waits.
-Invariant   Every request that was held back is delivered once the releases are over.
+            set itself was scheduled inside the release's context and goes through; any other request waits. anyio asks
+            in a way of its own, again in every turn of the loop: its cancel scopes are held back by one of its own.
+Invariant   Every request that was held back is counted, and raised once, before the block is left.
 When wrong  A release that ignores its deadline is cancelled, then closed, then reported; the others go on.
-See         notebooks/2_resource_manager.ipynb · tests/resources/test_shield.py
+            Where a resource holds an anyio scope open (a task group), no other may be put around its release: there
+            anyio's cancellation reaches the releases, as it does without this library.
+See         notebooks/2_resource_manager.ipynb · tests/resources/test_shield.py · tests/resources/test_cancellation.py
 """
 
 from __future__ import annotations
@@ -28,15 +31,24 @@ class Shield:
     """Hold back the cancellation of the current task while a `with` block of releases runs in it.
 
     It goes `up` before the first wait: until then nobody else can run, so that a block that never waits pays little.
+    Inside an anyio cancel scope it is up at once. `scoped` says that a resource to be released holds such a scope.
     """
 
-    __slots__ = ("_cancel", "_held", "_outer", "_task", "_token", "_up")
+    __slots__ = ("_cancel", "_held", "_outer", "_scope", "_scoped", "_task", "_token", "_up")
+
+    def __init__(self, scoped: bool = False) -> None:
+        self._scoped = scoped
 
     def __enter__(self) -> Shield:
         self._task: Any = asyncio.current_task()
         self._up = False
         self._outer = _shield.get()
         self._token = _shield.set(self)
+        self._scope: Any = None
+        if not self._scoped and anyio_scope(self._task) is not None:
+            self._scope = sys.modules[_ANYIO].CancelScope(shield=True)
+            self._scope.__enter__()
+            self.up()
         return self
 
     def up(self) -> None:
@@ -65,29 +77,48 @@ class Shield:
         except asyncio.CancelledError as error:
             self.take(error)
 
+    async def deliver(self) -> asyncio.CancelledError | None:
+        """Let cancellation through again; returns the error of what was held back, for the caller to raise.
+
+        Each request is counted by the task, as `uncancel` expects of each asker, and all are delivered here: none is
+        left to strike the code after the block.
+        """
+        if not self._up or not self._held or not self._lower():
+            return None
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError as error:
+            return error
+        return None
+
     def __exit__(self, *exc: object) -> None:
         if self._up:
             self._lower()
+        if self._scope is not None:
+            self._scope.__exit__(None, None, None)
         _shield.reset(self._token)
 
-    def _lower(self) -> None:
-        """Let cancellation through again, and deliver what was held back."""
-        task = self._task
+    def _lower(self) -> bool:
+        """Ask the task for what was held back, or hand it to the shield outside; returns whether the task was asked."""
+        task, asked = self._task, False
         outer = self._outer if self._outer is not None and self._cancel == self._outer._sort else None
         if outer is not None:
             task.cancel = self._cancel
         else:
             del task.cancel
+        self._up = False
         for message, asker in self._held:
             if outer is not None and asker is not outer:
                 outer._held.append((message, asker))
             else:
+                asked = True
                 type(task).cancel(task, message)
+        return asked
 
     def _sort(self, msg: Any = None) -> bool:
         """Stands in for `task.cancel`: a timer's callback runs in the context in which the timer was set."""
         asker = _shield.get()
-        if asker is self and not _is_ctrl_c(sys._getframe(1)):
+        if _is_anyios(msg) or (asker is self and not _is_ctrl_c(sys._getframe(1))):
             return bool(type(self._task).cancel(self._task, msg))
         self._held.append((msg, None if asker is self else asker))
         return True
@@ -97,10 +128,22 @@ class Shield:
         self._task.uncancel()
         self._held.append((error.args[0] if error.args else None, self._outer))
 
-    @property
-    def held(self) -> bool:
-        """Whether somebody outside has asked for cancellation meanwhile."""
-        return self._up and bool(self._held)
+
+_ANYIO = "anyio._backends._asyncio"
+
+
+def anyio_scope(task: Any) -> Any:
+    """The anyio cancel scope that a task is in; None where there is none, or anyio is not in use.
+
+    anyio has no public question for this; a test notices when the answer moves.
+    """
+    backend = sys.modules.get(_ANYIO)
+    state = backend._task_states.get(task) if backend is not None else None
+    return state.cancel_scope if state is not None else None
+
+
+def _is_anyios(message: Any) -> bool:
+    return isinstance(message, str) and message.startswith("Cancelled via cancel scope")
 
 
 def _is_ctrl_c(caller: FrameType | None) -> bool:

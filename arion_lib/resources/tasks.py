@@ -16,8 +16,8 @@ from typing import Any
 from arion_lib.resources.core import Entry, Lease, acquisition_note, clock
 from arion_lib.resources.events import Step
 from arion_lib.resources.recipe import RELEASE_TIMEOUT, Recipe
-from arion_lib.resources.settle import Unwinding
-from arion_lib.resources.shield import Shield, go_on
+from arion_lib.resources.settle import Phase, Unwinding, add_note
+from arion_lib.resources.shield import Shield, anyio_scope, go_on
 from arion_lib.resources.threads import AcquireTimeout, close
 
 
@@ -51,7 +51,7 @@ class TaskCarrier:
             return
         self._tell(None)
         told, done = await self._ordered()
-        with Shield() as shield:
+        with Shield(scoped=True) as shield:  # no anyio scope outside reaches this task
             shield.up()
             began = clock()
             try:
@@ -103,12 +103,13 @@ async def _awaiting(awaitable: Any) -> Any:
 class TaskEntry(Entry):
     """One `async with` block."""
 
-    __slots__ = ("opening", "owner")
+    __slots__ = ("opening", "owner", "scoped")
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.owner: asyncio.Task[Any] | None = None
         self.opening: dict[str, asyncio.Task[None]] = {}
+        self.scoped = False  # whether a resource holds an anyio scope open in this task
 
     def how_to_open(self, name: str) -> str:
         return f"`await r.aacquire({name!r})`, as an attribute cannot wait,"
@@ -119,6 +120,13 @@ class TaskEntry(Entry):
         if parallel:
             await self.acquire_beside(dict(self.plan.eager))
             return
+        before = anyio_scope(self.owner)
+        try:
+            await self._acquire_in_turn()
+        finally:
+            self.scoped = anyio_scope(self.owner) is not before
+
+    async def _acquire_in_turn(self) -> None:
         at = clock()
         for name, recipe in self.plan.eager:
             if recipe.plain and not self.logged:  # the short way of `acquire`: no call more than opening takes
@@ -168,7 +176,7 @@ class TaskEntry(Entry):
             except recipe.retry.on as error:
                 wait = next(waits, None)
                 if wait is None:
-                    error.add_note(f"attempt {attempt} of {recipe.retry.attempts} was the last")
+                    add_note(error, f"attempt {attempt} of {recipe.retry.attempts} was the last")
                     raise
                 self.retrying(name, attempt, error, wait)
             await asyncio.sleep(wait)
@@ -221,10 +229,11 @@ class TaskEntry(Entry):
                 del running[carrier.name]
                 if isinstance(error, Exception) and not self.not_opened(carrier.name, carrier.recipe, error):
                     acquisition_note(carrier.name, self, error)
+            await shield.deliver()  # counted; what called off is raised
 
     async def unwind(self, unwinding: Unwinding, parallel: bool) -> None:
         """Release everything that is open, users before what they use; neither an error nor cancellation stops it."""
-        with Shield() as shield:
+        with Shield(self.scoped) as shield:
             if shield.late:
                 await shield.absorb()
             if self.opening:
@@ -233,22 +242,31 @@ class TaskEntry(Entry):
             if parallel:
                 shield.up()
                 await self._unwind_beside(unwinding, shield)
-                return
-            at = clock()
-            while self.leases:
-                lease = self.leases.popitem()[1]
-                if unwinding.failures or lease.carrier is not None or not lease.asynchronous:
-                    at = await self._release(lease, at, unwinding, shield)
-                    continue
-                try:  # the short way of `_release`: most releases never wait and have no error to be told
-                    release = coroutine_of(lease.cm.__aexit__(None, None, None))
-                    waiting = release.send(None)
-                except StopIteration:
-                    at = self.closed(lease, at)
-                except BaseException as error:  # noqa: BLE001  as in `_release`
-                    at = self.not_closed(lease, at, unwinding, error)
-                else:
-                    at = await self._go_on(lease, release, waiting, at, unwinding, shield)
+            else:
+                await self._unwind_in_turn(unwinding, shield)
+            await self._deliver(shield, unwinding)
+
+    async def _deliver(self, shield: Shield, unwinding: Unwinding) -> None:
+        """Count a cancellation that waited for the releases among the errors."""
+        if (held := await shield.deliver()) is not None:
+            unwinding.failed(Phase.BODY, None, held)
+
+    async def _unwind_in_turn(self, unwinding: Unwinding, shield: Shield) -> None:
+        at = clock()
+        while self.leases:
+            lease = self.leases.popitem()[1]
+            if unwinding.failures or lease.carrier is not None or not lease.asynchronous:
+                at = await self._release(lease, at, unwinding, shield)
+                continue
+            try:  # the short way of `_release`: most releases never wait and have no error to be told
+                release = coroutine_of(lease.cm.__aexit__(None, None, None))
+                waiting = release.send(None)
+            except StopIteration:
+                at = self.closed(lease, at)
+            except BaseException as error:  # noqa: BLE001  as in `_release`
+                at = self.not_closed(lease, at, unwinding, error)
+            else:
+                at = await self._go_on(lease, release, waiting, at, unwinding, shield)
 
     async def _call_off_first_uses(self) -> None:
         """Cancel what is being opened for the first time, and wait until it has ended one way or the other."""
@@ -268,8 +286,9 @@ class TaskEntry(Entry):
 
     async def release(self, name: str, unwinding: Unwinding) -> None:
         """Release one resource; its error goes to the unwinding."""
-        with Shield() as shield:
+        with Shield(self.scoped) as shield:
             await self._release(self.leases.pop(name), clock(), unwinding, shield)
+            await self._deliver(shield, unwinding)
 
     async def _release(self, lease: Lease, began: float, unwinding: Unwinding, shield: Shield) -> float:
         told = unwinding.told() if unwinding.failures else None

@@ -19,7 +19,7 @@ from arion_lib.resources.core import Entry, Lease, acquisition_note, clock
 from arion_lib.resources.events import Step
 from arion_lib.resources.interrupts import interrupts
 from arion_lib.resources.recipe import RELEASE_TIMEOUT, Recipe
-from arion_lib.resources.settle import Phase, Unwinding
+from arion_lib.resources.settle import Phase, Unwinding, add_note
 from arion_lib.resources.shield import ReleaseTimeout
 
 
@@ -144,7 +144,7 @@ class ThreadEntry(Entry):
             except recipe.retry.on as error:
                 wait = next(waits, None)
                 if wait is None or self._stopped(wait):
-                    error.add_note(f"attempt {attempt} of {recipe.retry.attempts} was the last")
+                    add_note(error, f"attempt {attempt} of {recipe.retry.attempts} was the last")
                     raise
                 self.retrying(name, attempt, error, wait)
             attempt += 1

@@ -35,7 +35,7 @@ def test_each_resource_answers_for_itself(mode: str) -> None:
         "gone": (False, True),
     }
     assert answers["sick"].error == "OSError: cannot reach redis://:***@host"
-    assert answers["gone"].error == "absent: down"
+    assert answers["gone"].error == "absent: OSError: down"
 
 
 def test_checks_may_be_awaited_and_a_synchronous_check_of_them_is_refused() -> None:
