@@ -29,7 +29,7 @@ HOMES = {
     "ipywidgets": {"workbook/monitor.py", "workbook/scheduler_monitor.py"},
     "rich": {"web/top.py"},
     "nbval": {"workbook/strict.py"},
-    "nbconvert": {"workbook/notebooks.py"},
+    "nbconvert": {"workbook/notebooks.py", "workbook/site/cells.py"},
     "uvicorn": {"web/server.py", "web/protocol.py"},
     "prometheus_client": {"web/metrics.py", "scheduler/exporters.py"},
     "redis": {"pipeline/broker_redis.py", "resources/cache.py"},

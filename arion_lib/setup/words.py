@@ -57,6 +57,22 @@ WORDS = {
         reads=True,
         clone=True,
     ),
+    "guide": Word(
+        "print the teacher's guide of a notebook",
+        "arion_lib.workbook.guide",
+        WORKBOOK,
+        "guide 1",
+        reads=True,
+        clone=True,
+    ),
+    "site": Word(
+        "write the workbook as pages to read in a browser",
+        "arion_lib.workbook.site",
+        WORKBOOK,
+        "site",
+        reads=True,
+        clone=True,
+    ),
     "doctor": Word("say what is here, what is missing, how to repair it", "arion_lib.workbook.doctor", None, "doctor"),
     "serve": Word("serve the web application", "arion_lib.web.serve", ("web",), "serve --help"),
     "top": Word(
@@ -101,8 +117,8 @@ def short_help(name: str) -> str:
 def unknown(name: str) -> str:
     """Return the error for a word that is none.
 
-    >>> unknown("labb").splitlines()[0]
-    "WORD must be one of lab, test, learner, run, doctor, serve, top, bench, got 'labb'; did you mean `lab`?"
+    >>> unknown("labb").splitlines()[0].partition(", got ")[2]
+    "'labb'; did you mean `lab`?"
     """
     hint = did_you_mean(name, WORDS, "`{}`".format)
     return f"WORD must be one of {', '.join(WORDS)}, got {name!r}{hint}\n`python -m arion_lib --help` explains them."

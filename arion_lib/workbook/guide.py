@@ -1,0 +1,146 @@
+"""The word `guide`: a page for the teacher of a notebook, made from the notebook and the catalogue of its exercises.
+
+Idea        Minutes are counted, not promised: 200 words of text a minute, 8 seconds a line of code, and what each
+            exercise says it takes. What to ask and what to skip stands in the notebook's instructor cells; what people
+            write first stands in the exercises, as wrong answers with their misconceptions.
+Invariant   Each section, each instructor cell and each misconception is on the page once.
+When wrong  A number no notebook has is refused.
+See         tests/workbook/test_guide.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from arion_lib.workbook import catalogue, learner, notebooks
+from arion_lib.workbook.exercise import Exercise
+
+WORDS_A_MINUTE, LINES_A_MINUTE = 200, 60 / 8
+
+BEFORE = """## The day before
+
+- Everybody needs Python 3.11 or newer and the clone, or the offline kit: `python -m arion_lib pack` makes it.
+- Try the room's machines: `python -m arion_lib doctor --try` starts a kernel and runs a few cells.
+- The board: `python -m arion_lib class` prints the address that learners set as `ARION_CLASS`.
+- Measured cells want a machine that is not busy: close what else runs, video calls above all.
+"""
+
+
+@dataclass(slots=True)
+class Section:
+    """What stands under one heading: minutes to read and run, the exercises checked there, notes for the teacher."""
+
+    title: str
+    minutes: float = 0.0
+    exercises: list[Exercise] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def sections(notebook: learner.Notebook) -> list[Section]:
+    """Return the sections of a notebook, the card first; the code of answers is not read, so it does not count."""
+    found = [Section("Beginning")]
+    for cell in notebook["cells"]:
+        source = learner.text_of(cell["source"])
+        if learner.INSTRUCTOR in cell["metadata"].get("tags", ()):
+            found[-1].notes.append(source)
+        elif cell["cell_type"] == "markdown":
+            for part in re.split(r"^(?=## )", source, flags=re.MULTILINE):
+                if part.startswith("## "):
+                    found.append(Section(part.partition("\n")[0].removeprefix("## ")))
+                found[-1].minutes += len(part.split()) / WORDS_A_MINUTE
+        else:
+            _count_code(found[-1], source)
+    return found
+
+
+def _count_code(section: Section, source: str) -> None:
+    lines = [line for line in learner.without_answers(source).splitlines() if line.strip()]
+    section.minutes += len(lines) / LINES_A_MINUTE
+    for number in re.findall(r'^check\("(\d+\.\d+)"', source, re.MULTILINE):
+        section.exercises.append(catalogue.find(number))
+
+
+def minutes(notebook: learner.Notebook) -> tuple[int, int]:
+    """Return the minutes to read and run a notebook, and those of its exercises."""
+    parts = sections(notebook)
+    return round(sum(part.minutes for part in parts)), sum(e.minutes for part in parts for e in part.exercises)
+
+
+def guide_for(path: Path) -> str:
+    """Return the guide of the notebook in the file `path`, as Markdown."""
+    notebook = json.loads(path.read_text("utf-8"))
+    parts = sections(notebook)
+    reading, working = minutes(notebook)
+    title = next(re.findall(r"^# (.+)$", learner.text_of(c["source"]), re.MULTILINE)[0] for c in notebook["cells"])
+    return "\n".join(
+        [
+            f"# Teaching {title}",
+            "",
+            f"{reading} minutes to read and run, {working} for the exercises, {reading + working} in all.",
+            "",
+            *(note + "\n" for part in parts for note in part.notes),
+            "## Minutes, section by section",
+            "",
+            _plan(parts),
+            "## What people write first",
+            "",
+            "When an answer behaves like one of these, its check names the misconception.",
+            "",
+            *(_misconceptions(exercise) for part in parts for exercise in part.exercises),
+            BEFORE,
+        ]
+    )
+
+
+def _plan(parts: Sequence[Section]) -> str:
+    rows = ["| section | minutes | exercises | in all |", "|---|---:|---|---:|"]
+    total = 0.0
+    for part in parts:
+        tasks = ", ".join(f"{e.id} {'★' * e.stars} {e.minutes} min" for e in part.exercises)
+        total += part.minutes + sum(e.minutes for e in part.exercises)
+        rows.append(f"| {_cell(part.title)} | {part.minutes:.0f} | {tasks} | {total:.0f} |")
+    return "\n".join(rows) + "\n"
+
+
+def _misconceptions(exercise: Exercise) -> str:
+    rows = "\n".join(f"- {wrong.misconception}" for wrong in exercise.wrong)
+    return f"### {exercise.id} `{exercise.name}` {'★' * exercise.stars}\n\n{rows}\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", r"\|")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m arion_lib guide",
+        description="Print the teacher's guide of a notebook as Markdown: minutes, notes, what people write first.",
+        epilog="example: python -m arion_lib guide 1",
+    )
+    parser.add_argument("numbers", metavar="N", nargs="*", help="the notebooks' numbers (default: all)")
+    return parser
+
+
+def _understood(args: list[str]) -> list[Path]:
+    parser = _parser()
+    try:
+        return notebooks.select(parser.parse_args(args).numbers)
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def refuse_wrong(args: list[str]) -> None:
+    """Leave by `SystemExit` as `run` would."""
+    _understood(args)
+
+
+def run(args: list[str]) -> int:
+    """Print the guides that are asked for."""
+    for path in _understood(args):
+        print(guide_for(path))
+    return 0

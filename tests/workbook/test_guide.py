@@ -1,0 +1,58 @@
+"""The teacher's guide holds each section, each note and each misconception of its notebook, once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from arion_lib.workbook import catalogue, guide, learner, notebooks
+
+PATHS = notebooks.select([])
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda p: p.stem)
+def test_the_guide_names_each_section_note_and_misconception_once(path: Path) -> None:
+    text = guide.guide_for(path)
+    notebook = json.loads(path.read_text("utf-8"))
+    for cell in notebook["cells"]:
+        source = learner.text_of(cell["source"])
+        if learner.INSTRUCTOR in cell["metadata"].get("tags", ()):
+            assert text.count(source) == 1
+        for line in source.splitlines() if cell["cell_type"] == "markdown" else ():
+            if line.startswith("## "):
+                assert text.count(f"| {line.removeprefix('## ').replace('|', chr(92) + '|')} |") == 1
+    own = [e for e in catalogue.every() if e.notebook == int(path.name[0])]
+    assert own
+    for exercise in own:
+        assert text.count(f"### {exercise.id} `{exercise.name}`") == 1
+        for wrong in exercise.wrong:
+            assert f"- {wrong.misconception}\n" in text
+
+
+def test_minutes_are_words_and_lines_and_what_exercises_take() -> None:
+    notebook: learner.Notebook = {
+        "metadata": {},
+        "cells": [
+            {
+                "cell_type": "markdown",
+                "metadata": {},
+                "source": "# T\n\n" + "word " * 398 + "\n\n## Next\n\n" + "w " * 198,
+            },
+            {"cell_type": "code", "metadata": {}, "source": "x = 1\n\n" * 15, "outputs": []},
+            {"cell_type": "code", "metadata": {}, "source": 'check("1.1", f)', "outputs": []},
+        ],
+    }
+    first, second = guide.sections(notebook)
+    assert first.minutes == pytest.approx(2)
+    assert second.minutes == pytest.approx(1 + 2 + 8 / 60)
+    assert [exercise.id for exercise in second.exercises] == ["1.1"]
+    assert guide.minutes(notebook) == (5, catalogue.find("1.1").minutes)
+
+
+def test_a_wrong_number_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        guide.run(["9"])
+    assert refused.value.code == 2
+    assert "N must be one of 1" in capsys.readouterr().err
