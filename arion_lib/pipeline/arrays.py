@@ -16,6 +16,7 @@ from enum import Enum
 from typing import Any
 
 from arion_lib.pipeline.batch import RAW_LIMIT, Record
+from arion_lib.pipeline.nesting import all_short, shallow
 from arion_lib.pipeline.scanner import ElementScanner
 from arion_lib.pipeline.verdict import (
     BAD_RECORD,
@@ -64,7 +65,7 @@ class ArrayDecoder(Ledger):
 
     def __init__(self, kind: Any = dict, *, max_record: int = MAX_RECORD, skip: int = 0) -> None:
         super().__init__(max_record, skip)
-        self._parse = strictly(parser(kind), max_record)
+        self._parse = strictly(shallow(parser(kind)), max_record)
         self._parse_block = block_parser(kind)
         self._place = Place.BEFORE
         self._text = bytearray()  # not read yet: inside the array it begins with an element
@@ -155,7 +156,7 @@ class ArrayDecoder(Ledger):
         """
         for _ in range(GUESSES):
             block = b"[" + self._text[: end + 1] + b"]"
-            if len(block) > self._max_record:
+            if len(block) > self._max_record or not all_short(block, self._separator):
                 return self._read_pieces(end)
             try:
                 records = self._parse_block(block)

@@ -16,6 +16,7 @@ import ijson  # type: ignore[import-untyped]
 
 from arion_lib.pipeline.arrays import ArrayDecoder, Place
 from arion_lib.pipeline.batch import Record
+from arion_lib.pipeline.nesting import shallow
 from arion_lib.pipeline.projection import split_path
 from arion_lib.pipeline.verdict import BAD_RECORD, BOM, MAX_RECORD, Ledger, parser, strictly
 
@@ -159,7 +160,7 @@ class ObjectDecoder(Ledger):
 
     def __init__(self, kind: Any = dict, *, max_record: int = MAX_RECORD, skip: int = 0) -> None:
         super().__init__(max_record, skip)
-        self._parse = strictly(parser(kind), max_record)
+        self._parse = strictly(shallow(parser(kind)), max_record)
         self._text = bytearray()
 
     def feed(self, chunk: bytes) -> list[Record]:

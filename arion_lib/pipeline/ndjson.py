@@ -15,6 +15,7 @@ import re
 from typing import Any
 
 from arion_lib.pipeline.batch import RAW_LIMIT, Record
+from arion_lib.pipeline.nesting import all_short, shallow
 from arion_lib.pipeline.verdict import BAD_RECORD, BOM, MAX_RECORD, Ledger, TooLong, parser, strictly, too_long
 
 _BLANK_LINES = re.compile(rb"(?:[ \t\r]*\n)*")
@@ -40,7 +41,7 @@ class NdjsonDecoder(Ledger):
     def __init__(self, kind: Any = dict, *, max_record: int = MAX_RECORD, skip: int = 0, offset: int = 0) -> None:
         super().__init__(max_record, skip)
         self._parse = parser(kind)
-        self._parse_strictly = strictly(self._parse, max_record)
+        self._parse_strictly = strictly(shallow(self._parse), max_record)
         self._offset = offset  # of the first byte of `_line` in the body
         self._line = bytearray()  # the line that has not ended yet, or its head when it is too long
         self._overlong = 0  # bytes of a too long line so far
@@ -97,7 +98,9 @@ class NdjsonDecoder(Ledger):
         if self._offset == 0 and block.startswith(BOM):
             block, self._offset = block[len(BOM) :], len(BOM)
         lines = io.BytesIO(block)
-        parsed = map(self._parse if len(block) <= self._max_record else self._parse_strictly, lines)
+        parsed = map(
+            self._parse if len(block) <= self._max_record and all_short(block) else self._parse_strictly, lines
+        )
         records: list[Record] = []
         while True:
             good: list[Record] = []
