@@ -71,15 +71,16 @@ def too_deep(root: Path, long_paths: bool) -> str | None:
 
 def _long_paths() -> bool:
     """Whether paths of more than 260 characters are possible: Windows has to be told."""
-    if sys.platform != "win32":
-        return True
-    import winreg
+    if sys.platform == "win32":
+        import winreg
 
-    try:
-        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, r"SYSTEM\CurrentControlSet\Control\FileSystem") as key:
-            return bool(winreg.QueryValueEx(key, "LongPathsEnabled")[0])
-    except OSError:
-        return False
+        try:
+            with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, r"SYSTEM\CurrentControlSet\Control\FileSystem") as key:
+                return bool(winreg.QueryValueEx(key, "LongPathsEnabled")[0])
+        except OSError:
+            return False
+    else:
+        return True
 
 
 def required(lists: Iterable[str], project: Path = ROOT / "pyproject.toml") -> list[str]:
