@@ -170,6 +170,7 @@ def local_things() -> tuple[Callable[[int], Any], type]:
     return lambda x: Point(x + offset), Point
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")  # other tests leave threads
 @pytest.mark.parametrize("method", ["spawn", *(["fork"] if sys.platform == "linux" else [])])
 def test_lambdas_closures_and_local_classes_travel(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel, "start_method", lambda: method)
