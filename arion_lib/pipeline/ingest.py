@@ -20,6 +20,7 @@ import msgspec
 from arion_lib.pipeline.batch import Aggregate, Batch, DeadLetter, Delivery, Key, Record
 from arion_lib.pipeline.fingerprint import BodyCheck
 from arion_lib.pipeline.groups import Groups
+from arion_lib.pipeline.nesting import shallow
 from arion_lib.pipeline.plan import ID_LIMIT, storable
 from arion_lib.pipeline.projection import getter, picker, projection
 from arion_lib.pipeline.recipe import Recipe
@@ -355,7 +356,7 @@ def row_reader(recipe: Recipe, max_record: int = MAX_RECORD) -> Callable[[bytes]
     """
     if recipe.groups or recipe.dedupe or recipe.path:
         return None
-    parse, write = strictly(parser(record_type(recipe)), max_record), row_writer(recipe)
+    parse, write = strictly(shallow(parser(record_type(recipe))), max_record), row_writer(recipe)
     getters = list(map(getter, recipe.fields))
 
     def read(body: bytes) -> bytes | None:
