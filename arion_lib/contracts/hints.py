@@ -22,7 +22,32 @@ Hint = Any
 """An annotation: a class, a typing construct, a string or nothing (`inspect.Parameter.empty`)."""
 
 EMPTY = inspect.Parameter.empty
-STRINGS = (str, ForwardRef)
+
+
+class Later:
+    """A name that could not be resolved inside an annotation yet, with the names to look it up in: a recursive alias
+    such as `Json = dict[str, "Json"] | list["Json"] | str` refers to itself by one."""
+
+    __slots__ = ("local", "names", "word")
+
+    def __init__(self, word: str, names: Mapping[str, Any], local: Mapping[str, Any]) -> None:
+        self.word, self.names, self.local = word, names, local
+
+    def resolved(self) -> Hint:
+        """Return the annotation behind the name; the name as text while there is none."""
+        return resolve(self.word, self.names, self.local)
+
+    def __call__(self) -> None:
+        """Never called: `typing` takes only what can be called for a type."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Later) and (self.word, id(self.names)) == (other.word, id(other.names))
+
+    def __hash__(self) -> int:
+        return hash((Later, self.word, id(self.names)))
+
+
+STRINGS = (str, ForwardRef, Later)
 UNIONS = (typing.Union, types.UnionType)
 
 
@@ -83,7 +108,24 @@ def resolve(hint: Hint, names: Mapping[str, Any], local: Mapping[str, Any] | Non
         hints = typing.get_type_hints(_holder(hint), dict(names), dict(local or {}), include_extras=True)
     except Exception:  # noqa: BLE001 - evaluating a string may raise anything; it then says nothing
         return hint
-    return type(None) if hints["hint"] is None else hints["hint"]
+    found = hints["hint"]
+    return type(None) if found is None else _with_later(found, names, local or {}) if needs_resolving(found) else found
+
+
+def _with_later(hint: Hint, names: Mapping[str, Any], local: Mapping[str, Any]) -> Hint:
+    """Return `hint` with the references that are left in it bound to the names of its module."""
+    if isinstance(hint, ForwardRef):
+        return Later(hint.__forward_arg__, names, local)
+    origin, parts = origin_of(hint), typing.get_args(hint)
+    if not parts or origin in (typing.Literal, typing.Annotated) or not needs_resolving(hint):
+        return hint
+    made = tuple(_with_later(part, names, local) for part in parts)
+    try:
+        if origin in UNIONS:
+            return typing.Union[made]  # noqa: UP007 - made of a tuple
+        return hint.copy_with(made) if hasattr(hint, "copy_with") else types.GenericAlias(origin, made)
+    except Exception:  # noqa: BLE001 - a form that takes no such argument keeps its reference, which says nothing
+        return hint
 
 
 def _named(word: str, names: Mapping[str, Any], local: Mapping[str, Any]) -> Hint:
@@ -105,7 +147,7 @@ def needs_resolving(hint: Hint) -> bool:
     """Tell whether there is a string, or a forward reference, in `hint`."""
     if type(hint) is type:
         return False
-    if isinstance(hint, STRINGS):
+    if isinstance(hint, (str, ForwardRef)):
         return True
     if origin_of(hint) is typing.Literal:
         return False
@@ -152,11 +194,14 @@ def _alias_value(hint: Hint) -> Hint:
     alias_type = getattr(typing, "TypeAliasType", None)
     if alias_type is None:
         return hint
-    if isinstance(hint, alias_type):
-        return hint.__value__
     origin = origin_of(hint)
-    if isinstance(origin, alias_type):
-        return substitute(origin.__value__, dict(zip(origin.__type_params__, hint.__args__, strict=False)))
+    try:
+        if isinstance(hint, alias_type):
+            return hint.__value__
+        if isinstance(origin, alias_type):
+            return substitute(origin.__value__, dict(zip(origin.__type_params__, hint.__args__, strict=False)))
+    except Exception:  # noqa: BLE001 - evaluated here, and a name may exist for type checkers only
+        return Any
     return hint
 
 
@@ -287,7 +332,7 @@ def text(hint: Hint) -> str:
     if hint is None or hint is type(None):
         return "None"
     if isinstance(hint, STRINGS):
-        return hint if isinstance(hint, str) else hint.__forward_arg__
+        return hint.word if isinstance(hint, Later) else hint if isinstance(hint, str) else hint.__forward_arg__
     if hint is Ellipsis:
         return "..."
     if isinstance(hint, list):

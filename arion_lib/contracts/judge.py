@@ -18,11 +18,20 @@ from typing import Any
 from arion_lib.contracts.attributes import MISSING
 from arion_lib.contracts.generics import arguments_as
 from arion_lib.contracts.hints import EMPTY, Arguments, Hint, bare, is_unknown, origin_of, text
-from arion_lib.contracts.members import Flow, Kind, Member, is_opaque
+from arion_lib.contracts.members import Flow, Kind, Member, is_opaque, written_out
 from arion_lib.contracts.places import Place, named_line
 from arion_lib.contracts.predicates import fits
-from arion_lib.contracts.promises import Promise, is_abstract
-from arion_lib.contracts.signatures import Mismatch, form_of, mismatches, routes, same_annotations, takes_in_order
+from arion_lib.contracts.promises import NAME, Promise, is_abstract
+from arion_lib.contracts.signatures import (
+    Mismatch,
+    annotations_of,
+    by_position,
+    form_of,
+    mismatches,
+    routes,
+    same_annotations,
+    takes_in_order,
+)
 from arion_lib.contracts.subtypes import is_subtype
 from arion_lib.contracts.violations import Code, Violation, shown
 
@@ -82,14 +91,30 @@ def keeps_plainly(promise: Promise, offered: Member) -> bool:
         return False
     if promise.form is None:
         promise.form = form_of(asked)
-    return promise.form == form_of(given) and same_annotations(asked, given)
+    if promise.form != form_of(given) or not same_annotations(asked, given):
+        return False
+    return same_names(promise.member, offered)
+
+
+def same_names(asked: Member, given: Member) -> bool:
+    """Tell whether the strings in two members' annotations mean the same names, as far as functions around differ."""
+    if asked.names is given.names:
+        return True
+    strings = [a for a in (annotations_of(given.target) or {}).values() if isinstance(a, str)]
+    words = {word for a in strings for word in NAME.findall(a)}
+    return all(asked.names.get(word) is given.names.get(word) for word in words)
+
+
+_SUPPLIED_BY_DECORATORS = frozenset({"__lt__", "__le__", "__gt__", "__ge__", "__eq__", "__hash__", "__repr__"})
+"""Special methods that `dataclass` and its kin add after the class statement. A class that lacks one is abstract, and
+Python refuses its first instance."""
 
 
 def _absent(case: Case) -> Iterator[Violation]:
     promise, name = case.promise, case.promise.name
     if case.declared is not EMPTY and promise.kind is Kind.ATTRIBUTE:
         yield from _declared(case, promise.hint(case.arguments))
-    if not promise.required or case.declared is not EMPTY:
+    if not promise.required or case.declared is not EMPTY or name in _SUPPLIED_BY_DECORATORS:
         return
     if promise.kind is Kind.ATTRIBUTE:
         fix = (
@@ -152,6 +177,27 @@ def _property(case: Case, offer: Member) -> Iterator[Violation]:
     if getattr(promise.raw, "fset", None) is not None and getattr(offer.raw, "fset", True) is None:
         why = f"a caller who assigns to .{offer.name} gets an AttributeError"
         yield case.violation(Code.SETTER, f"{offer.show()}, read-only", why, f"add a setter: @{offer.name}.setter")
+    elif not is_subtype(wanted := _assigned(promise, case.arguments), taken := _assigned(offer)):
+        why = f"a caller may assign {text(wanted)} to .{offer.name}, and the setter takes {text(taken)} only"
+        got = f"{offer.show()}, set with {text(taken)}"
+        yield case.violation(Code.SETTER, got, why, f"let the setter take {text(wanted)} or wider")
+    if getattr(promise.raw, "fdel", None) is not None and getattr(offer.raw, "fdel", True) is None:
+        why = f"a caller who deletes .{offer.name} gets an AttributeError"
+        got = f"{offer.show()}, not to be deleted"
+        yield case.violation(Code.DELETER, got, why, f"add a deleter: @{offer.name}.deleter")
+
+
+def _assigned(member: Member, arguments: Arguments | None = None) -> Hint:
+    """Return what a property's setter takes: its parameter's annotation, else the getter's result."""
+    setter = getattr(member.raw, "fset", None)
+    if setter is None:
+        return EMPTY
+    signature = Member(member.name, Kind.METHOD, setter, member.owner, setter, member.names).signature(arguments)
+    value = next(iter(signature.parameters.values()), None) if signature is not None else None
+    if value is not None and value.annotation is not EMPTY:
+        return value.annotation
+    read = member.signature(arguments)
+    return read.return_annotation if read is not None else EMPTY
 
 
 def _returned(case: Case, hint: Hint, offer: Member) -> Iterator[Violation]:
@@ -181,17 +227,25 @@ def _wrong_kind(case: Case, offer: Member) -> Violation:
     return case.violation(Code.KIND, got, why, f"make {offer.name} {kind.value}")
 
 
+_CALLED_ON_A_CLASS = (Kind.CLASS_METHOD, Kind.STATIC_METHOD)
+"""Callers cannot tell one from the other: `cls.f(...)` calls both with the same arguments."""
+
+
 def _method(case: Case, offer: Member) -> Iterator[Violation]:
     promised = case.promise.member
     if offer.kind is Kind.ATTRIBUTE and (is_opaque(offer.raw) or isinstance(offer.raw, type)):
         return
     called_as_it_is = offer.kind is Kind.STATIC_METHOD and not isinstance(offer.raw, staticmethod)
-    if offer.kind is not promised.kind and not called_as_it_is:
+    called_alike = offer.kind in _CALLED_ON_A_CLASS and promised.kind in _CALLED_ON_A_CLASS
+    if offer.kind is not promised.kind and not called_as_it_is and not called_alike:
         yield _wrong_kind(case, offer)
         return
     asked, given = promised.signature(case.arguments), offer.signature()
     if asked is None or given is None:
         return
+    asked, given = written_out(asked), written_out(given)
+    if _is_special(offer.name):
+        asked = by_position(asked)
     if takes_in_order(asked, given):
         pairs = zip(asked.parameters.values(), given.parameters.values(), strict=False)
         yield from _narrow_parameters(case, offer, pairs)
@@ -204,6 +258,11 @@ def _method(case: Case, offer: Member) -> Iterator[Violation]:
             case, offer, ((w, t) for w, t in pairs_met if w.name not in misplaced or w.name == t.name)
         )
     yield from _results(case, offer, asked.return_annotation, given.return_annotation)
+
+
+def _is_special(name: str) -> bool:
+    """Tell whether Python itself calls a method of this name, by position: its parameters have no names for it."""
+    return name.startswith("__") and name.endswith("__")
 
 
 def _mismatch(case: Case, offer: Member, asked: Signature, found: Mismatch) -> Violation:
@@ -321,4 +380,10 @@ def _wrong_flow(case: Case, offer: Member) -> Violation:
         Flow.ASYNC_GENERATOR: "write `async def` with `yield` (or annotate the AsyncIterator that it returns)",
         Flow.GENERATOR: "write `def` with `yield`",
     }.get(asked, "write a plain `def` that returns the result")
+    if asked is Flow.COROUTINE and offer.flow is Flow.ASYNC_GENERATOR:
+        contract = case.promise.contract.__name__
+        fix = (
+            f"write `def` without `async` in {contract}, or put a `yield` into its body there: `async def` without"
+            " `yield` promises a coroutine"
+        )
     return case.violation(Code.FLOW, f"{offer.flow.value}: {offer.show()}", why, fix)

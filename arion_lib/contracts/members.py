@@ -11,8 +11,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import typing
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from inspect import Parameter, Signature
@@ -31,15 +32,18 @@ from arion_lib.contracts.hints import (
     EMPTY,
     Arguments,
     Hint,
+    is_unpacked,
     local_names,
     module_names,
     needs_resolving,
+    origin_of,
     resolve,
     substitute,
     text,
 )
 from arion_lib.contracts.places import Place, place_of, plain_function
 from arion_lib.contracts.signatures import annotations_of, plain_signature
+from arion_lib.contracts.subtypes import required_keys
 from arion_lib.contracts.violations import shown
 
 
@@ -136,7 +140,7 @@ class Member:
         if self.kind in _BOUND and parameters and parameters[0].kind is not Parameter.VAR_POSITIONAL:
             del parameters[0]
         if known:
-            parameters = [p.replace(annotation=substitute(p.annotation, known)) for p in parameters]
+            parameters = [p.replace(annotation=substituted_star(p.annotation, known)) for p in parameters]
         result = substitute(self.returned(full.return_annotation), known)
         return Signature(parameters, return_annotation=result, __validate_parameters__=False)
 
@@ -155,6 +159,55 @@ class Member:
         word = {Kind.CLASS_METHOD: "@classmethod ", Kind.STATIC_METHOD: "@staticmethod "}.get(self.kind, "")
         word += "async def " if self.flow in (Flow.COROUTINE, Flow.ASYNC_GENERATOR) else "def "
         return f"{word}{self.name}{show_signature(signature) if signature else '(...)'}"
+
+
+def substituted_star(hint: Hint, known: Arguments) -> Hint:
+    """Return an annotation with its variables replaced, that of `*args: *Ts` included."""
+    inner = typing.get_args(hint) if is_unpacked(hint) else ()
+    if len(inner) == 1 and isinstance(inner[0], typing.TypeVarTuple) and inner[0] in known:
+        found: Any = known[inner[0]]
+        return typing.Unpack[tuple[tuple(found)]]  # type: ignore[misc]
+    return substitute(hint, known)
+
+
+def written_out(signature: Signature) -> Signature:
+    """Return the signature with the parameters that `*args: *tuple[...]` and `**options: Unpack[...]` stand for.
+
+    >>> class Options(typing.TypedDict):
+    ...     depth: int
+    >>> def f(**options: typing.Unpack[Options]): ...
+    >>> written_out(inspect.signature(f))
+    <Signature (*, depth: int)>
+    """
+    if not any(is_unpacked(p.annotation) for p in signature.parameters.values()):
+        return signature
+    found: list[Parameter] = []
+    for parameter in signature.parameters.values():
+        parts = list(_parts(parameter)) if is_unpacked(parameter.annotation) else [parameter]
+        if any(part.kind is Parameter.POSITIONAL_ONLY for part in parts):
+            found = [p.replace(kind=min(p.kind, Parameter.POSITIONAL_ONLY)) for p in found]
+        found += parts
+    return signature.replace(parameters=found)
+
+
+def _parts(star: Parameter) -> Iterator[Parameter]:
+    origin, arguments = origin_of(star.annotation), typing.get_args(star.annotation)
+    hint = arguments[0] if origin is typing.Unpack else tuple[arguments]  # type: ignore[valid-type]
+    if star.kind is Parameter.VAR_KEYWORD and typing.is_typeddict(hint):
+        with contextlib.suppress(Exception):  # a name that exists for type checkers only
+            required = required_keys(hint)
+            for key, value in typing.get_type_hints(hint).items():
+                default = EMPTY if key in required else None
+                yield Parameter(key, Parameter.KEYWORD_ONLY, default=default, annotation=value)
+            return
+    inner = typing.get_args(hint) if star.kind is Parameter.VAR_POSITIONAL and origin_of(hint) is tuple else ()
+    if inner and inner[-1] is Ellipsis:
+        yield star.replace(annotation=inner[0])
+    elif inner and not any(map(is_unpacked, inner)):
+        for number, value in enumerate(inner):
+            yield Parameter(f"{star.name}_{number}", Parameter.POSITIONAL_ONLY, annotation=value)
+    else:
+        yield star.replace(annotation=EMPTY)
 
 
 _BOUND = (Kind.METHOD, Kind.CLASS_METHOD, Kind.PROPERTY)

@@ -24,7 +24,7 @@ from arion_lib.contracts.generics import arguments_as
 from arion_lib.contracts.guards import RETURN, Check, Plan, guard, unseen
 from arion_lib.contracts.hints import EMPTY, Arguments, Hint, is_unknown, is_unpacked, origin_of, type_arguments
 from arion_lib.contracts.levels import Level
-from arion_lib.contracts.members import Flow, Kind, Member
+from arion_lib.contracts.members import Flow, Kind, Member, written_out
 from arion_lib.contracts.metrics import MetricsByClass
 from arion_lib.contracts.predicates import PREFIX
 from arion_lib.contracts.promises import Promise
@@ -60,7 +60,7 @@ class Guarded:
             if promise.kind is Kind.ATTRIBUTE:
                 yield promise, Signature([], return_annotation=promise.hint(self.arguments(promise)))
             elif (signature := promise.member.signature(self.arguments(promise))) is not None:
-                yield promise, signature
+                yield promise, written_out(signature)
 
 
 def guarded(what: Guarded) -> Any:
@@ -168,7 +168,8 @@ def _own_check(parameter: Parameter, place: Any) -> Check:
     if parameter.kind is STAR:
         hint = EMPTY if is_unknown(hint) else tuple[(hint,)] if is_unpacked(hint) else tuple[hint, ...]
     elif parameter.kind is DOUBLE_STAR:
-        hint = EMPTY if is_unknown(hint) or is_unpacked(hint) else dict[str, hint]
+        unpacked = typing.get_args(hint)[0] if is_unpacked(hint) else None  # a TypedDict
+        hint = unpacked or (EMPTY if is_unknown(hint) else dict[str, hint])
     return Check(f"parameter {parameter.name!r}", parameter.name, hint, place, default=parameter.default)
 
 

@@ -15,9 +15,9 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
-from arion_lib.contracts.hints import UNIONS, Hint, bare, flattened, is_unknown, is_unpacked, origin_of
+from arion_lib.contracts.hints import UNIONS, Hint, Later, bare, flattened, is_unknown, is_unpacked, origin_of
 from arion_lib.contracts.levels import Level
-from arion_lib.contracts.subtypes import protocol_members, required_keys
+from arion_lib.contracts.subtypes import file_kinds, is_file, protocol_members, required_keys
 
 PREFIX = "__g_"
 """What all names of generated code begin with, so that no parameter of a user's function shadows one."""
@@ -34,7 +34,16 @@ class Source:
         }  # fmt: skip
         self._constants: dict[int, str] = {}
         self._variables = 0
-        self.open: list[Any] = []  # recursive annotations that are being written
+        self.open: list[Any] = []  # annotations that are being written
+        self.known: list[_Recursive] = []  # those that refer to themselves
+
+    def recursive(self, hint: Hint) -> _Recursive:
+        """Return what asks whether a value fits `hint`, one for each annotation."""
+        for found in self.known:
+            if found.hint == hint:
+                return found
+        self.known.append(_Recursive(hint, self.owner, self.known))
+        return self.known[-1]
 
     def constant(self, value: object) -> str:
         """Return the name under which generated code finds `value`."""
@@ -55,8 +64,10 @@ def expression(hint: Hint, value: str, source: Source) -> str | None:
     >>> expression(None, "x", Source(Level.FAST)), expression(Any, "x", Source(Level.FAST))
     ('x is None', None)
     """
-    if source.level is Level.OFF or hint in source.open:
+    if source.level is Level.OFF:
         return None
+    if hint in source.open:  # refers to itself: at level `all` its elements are looked at by a function that does, too
+        return f"{source.constant(source.recursive(hint))}.fits({value})" if source.level is Level.ALL else None
     source.open.append(hint)
     try:
         return _exotic(hint, value, source) if _is_foreign(hint) else _expression(bare(hint), value, source)
@@ -70,10 +81,28 @@ def fits(hint: Hint, level: Level = Level.ALL, owner: type | None = None) -> Cal
     >>> fits(list[int])([1, "2"]), fits(list[int], Level.FAST)([1, "2"])
     (False, True)
     """
-    source = Source(level, owner)
+    return _compiled(hint, Source(level, owner))
+
+
+def _compiled(hint: Hint, source: Source) -> Callable[[object], bool]:
     test = expression(hint, "value", source) or "True"
     found: Callable[[object], bool] = eval(f"lambda value: {test}", source.names)
     return found
+
+
+class _Recursive:
+    """What values of a recursive annotation are asked: compiled when the first of them is met."""
+
+    def __init__(self, hint: Hint, owner: type | None, known: list[_Recursive]) -> None:
+        self.hint, self._owner, self._known = hint, owner, known
+        self._fits: Callable[[object], bool] | None = None
+
+    def fits(self, value: object) -> bool:
+        if self._fits is None:
+            source = Source(Level.ALL, self._owner)
+            source.known = self._known
+            self._fits = _compiled(self.hint, source)
+        return self._fits(value)
 
 
 def same_at_all_levels(hint: Hint, owner: type | None = None) -> bool:
@@ -92,6 +121,9 @@ def _is_foreign(hint: Hint) -> bool:
 
 
 def _expression(hint: Hint, value: str, source: Source) -> str | None:
+    if isinstance(hint, Later):
+        found = hint.resolved()
+        return None if is_unknown(found) else expression(found, value, source)
     if is_unknown(hint) or hint is object or is_unpacked(hint):
         return None
     if hint in (typing.Never, typing.NoReturn):
@@ -123,7 +155,10 @@ def _construct(hint: Hint, value: str, source: Source) -> str | None:
 
 
 def _type_variable(hint: typing.TypeVar, value: str, source: Source) -> str | None:
-    choices = hint.__constraints__ or ((hint.__bound__,) if hint.__bound__ is not None else ())
+    try:
+        choices = hint.__constraints__ or ((hint.__bound__,) if hint.__bound__ is not None else ())
+    except Exception:  # noqa: BLE001 - Python 3.12 evaluates a bound here, and it may name what type checkers know only
+        return None
     return _union(choices, value, source) if choices else None
 
 
@@ -143,6 +178,8 @@ def _class(cls: type, value: str, source: Source) -> str | None:
         return _typed_dict(cls, value, source)
     if getattr(cls, "_is_protocol", False) and not getattr(cls, "_is_runtime_protocol", False):
         return f"{source.constant(_Structure(protocol_members(cls)))}.fits({value})"
+    if is_file(cls):
+        return f"{source.constant(_File(cls))}.fits({value})"
     if cls in _CALLABLES:
         return f"{source.constant(callable)}({value})"
     return _is_instance(cls, value, source)
@@ -162,6 +199,19 @@ _COMMON: dict[Any, type] = {
     **dict.fromkeys((abc.Set, abc.MutableSet), set),
 }
 """The concrete type that most values of an abstract one have (asking an abstract class costs ten times as much)."""
+
+
+class _File:
+    """An open file: `typing.IO` and its kin are no base classes of real files."""
+
+    def __init__(self, hint: Hint) -> None:
+        self._kinds = file_kinds(hint)
+
+    def fits(self, value: object) -> bool:
+        found = file_kinds(type(value))
+        if not found and (hasattr(value, "read") or hasattr(value, "write")):
+            return True  # a wrapper around a file, such as those of `tempfile`
+        return bool(found & self._kinds)
 
 
 class _Literal:
@@ -202,6 +252,8 @@ _WALKED = (set, frozenset, abc.Set, abc.MutableSet, abc.Collection, abc.KeysView
 def _generic(origin: type, arguments: tuple[Hint, ...], value: str, source: Source) -> str | None:
     if origin is type:
         return _type_of(arguments, value, source)
+    if is_file(origin):
+        return f"{source.constant(_File(origin[arguments]))}.fits({value})"  # type: ignore[index]
     outer = _class(origin, value, source)
     inner = _elements(origin, arguments, value, source)
     return f"({outer} and {inner})" if outer and inner else outer
@@ -211,9 +263,9 @@ def _elements(origin: type, arguments: tuple[Hint, ...], value: str, source: Sou
     if origin is tuple:
         return _tuple(arguments, value, source)
     if issubclass(origin, abc.Mapping) and len(arguments) == 2:
-        return _mapping(arguments, value, source)
+        return _mapping(arguments, value, source, _is_empty(origin, value))
     if len(arguments) == 1 and (origin in (*_INDEXED, *_WALKED) or _is_deque(origin)):
-        return _each(arguments[0], value, source, indexed=origin in _INDEXED)
+        return _each(arguments[0], value, source, indexed=origin in _INDEXED, empty=_is_empty(origin, value))
     return None
 
 
@@ -221,7 +273,15 @@ def _is_deque(origin: type) -> bool:
     return origin.__name__ == "deque"
 
 
-def _each(hint: Hint, value: str, source: Source, *, indexed: bool) -> str | None:
+_SAY_WHETHER_EMPTY = (list, dict, set, frozenset, tuple)
+
+
+def _is_empty(origin: type, value: str) -> str:
+    """Ask a container of an abstract type for its length: an array's truth is something else."""
+    return f"not {value}" if origin in _SAY_WHETHER_EMPTY else f"{PREFIX}len({value}) == 0"
+
+
+def _each(hint: Hint, value: str, source: Source, *, indexed: bool, empty: str) -> str | None:
     item = source.variable()
     test = expression(hint, item, source)
     if test is None:
@@ -229,15 +289,15 @@ def _each(hint: Hint, value: str, source: Source, *, indexed: bool) -> str | Non
     if source.level is Level.ALL:
         return f"{PREFIX}all({test} for {item} in {value})"
     first = f"{value}[0]" if indexed else f"{PREFIX}next({PREFIX}iter({value}))"
-    return _bound_where_first_read(test, item, first, value)
+    return _bound_where_first_read(test, item, first, empty)
 
 
-def _bound_where_first_read(test: str, item: str, first: str, value: str) -> str:
+def _bound_where_first_read(test: str, item: str, first: str, empty: str) -> str:
     """Bind the first element where the test, which always reads it first of all, does so: no tuple is built."""
-    return f"(not {value} or {test.replace(item, f'({item} := {first})', 1)})"
+    return f"({empty} or {test.replace(item, f'({item} := {first})', 1)})"
 
 
-def _mapping(arguments: tuple[Hint, ...], value: str, source: Source) -> str | None:
+def _mapping(arguments: tuple[Hint, ...], value: str, source: Source, empty: str) -> str | None:
     key, item = source.variable(), source.variable()
     tests = [expression(arguments[0], key, source), expression(arguments[1], item, source)]
     test = " and ".join(t for t in tests if t)
@@ -246,12 +306,12 @@ def _mapping(arguments: tuple[Hint, ...], value: str, source: Source) -> str | N
     if source.level is Level.ALL:
         return f"{PREFIX}all({test} for {key}, {item} in {value}.items())"
     first = f"{key} := {PREFIX}next({PREFIX}iter({value}))"
-    return f"(not {value} or ({first}, {item} := {value}[{key}], {test})[2])"
+    return f"({empty} or ({first}, {item} := {value}[{key}], {test})[2])"
 
 
 def _tuple(arguments: tuple[Hint, ...], value: str, source: Source) -> str | None:
     if len(arguments) == 2 and arguments[1] is Ellipsis:
-        return _each(arguments[0], value, source, indexed=True)
+        return _each(arguments[0], value, source, indexed=True, empty=f"not {value}")
     hints = flattened(arguments)
     end = next((index for index, hint in enumerate(hints) if is_unpacked(hint)), None)  # from here on any number
     parts = [f"{PREFIX}len({value}) {f'== {len(hints)}' if end is None else f'>= {len(hints) - 1}'}"]
@@ -264,11 +324,18 @@ def _tuple(arguments: tuple[Hint, ...], value: str, source: Source) -> str | Non
 
 
 def _type_of(arguments: tuple[Hint, ...], value: str, source: Source) -> str:
-    wanted = bare(arguments[0])
+    wanted = bare(arguments[0]) if arguments else object
     is_class = f"{PREFIX}isinstance({value}, {source.constant(type)})"
-    if not isinstance(wanted, type) or wanted is object or origin_of(wanted) is not None:
+    members = tuple(map(bare, typing.get_args(wanted))) if origin_of(wanted) in UNIONS else (wanted,)
+    if not all(map(_may_be_asked, members)):
         return is_class
-    return f"({is_class} and {source.constant(issubclass)}({value}, {source.constant(wanted)}))"
+    return f"({is_class} and {source.constant(issubclass)}({value}, {source.constant(members)}))"
+
+
+def _may_be_asked(cls: Hint) -> bool:
+    """Tell whether `issubclass(..., cls)` says something: not of `Any`, nor of a protocol, which may have data."""
+    known = isinstance(cls, type) and origin_of(cls) is None and not is_unknown(cls) and cls is not object
+    return known and not getattr(cls, "_is_protocol", False)
 
 
 def _exotic(hint: Hint, value: str, source: Source) -> str | None:

@@ -154,7 +154,7 @@ def is_final(member: Member) -> bool:
     return bool(getattr(member.target, "__final__", False))
 
 
-_NAME = re.compile(r"[A-Za-z_]\w*")
+NAME = re.compile(r"[A-Za-z_]\w*")
 
 
 def captured_names(cls: type, frame: FrameType | None) -> dict[str, Any]:
@@ -162,7 +162,7 @@ def captured_names(cls: type, frame: FrameType | None) -> dict[str, Any]:
     function around it, or globals of code that was run without being a module."""
     if frame is None or not (written := _strings(cls)):
         return {}
-    words = set(_NAME.findall(" ".join(written)))
+    words = set(NAME.findall(" ".join(written)))
     spaces = [] if _globals_of(cls) is frame.f_globals else [frame.f_globals]
     if frame.f_code.co_flags & inspect.CO_NEWLOCALS:
         spaces.append(frame.f_locals)  # those of a function: they are gone when it has returned

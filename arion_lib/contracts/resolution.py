@@ -8,6 +8,7 @@ See         arion_lib/contracts/judge.py · tests/contracts/test_inheritance.py
 
 from __future__ import annotations
 
+import dis
 from collections.abc import Iterable, Iterator, Mapping
 from types import FunctionType, MemberDescriptorType
 from typing import Any
@@ -81,7 +82,18 @@ def declared(cls: type, name: str, promise: Promise) -> Any:
             return attribute_hint(annotations[name], base, spec.names if spec is not None else {})
         if _is_slot(vars(base).get(name)):
             return Any
-    return EMPTY
+    return Any if any(_sets(base, name) for base in cls.__mro__) else EMPTY
+
+
+def _sets(cls: type, name: str) -> bool:
+    """Tell whether instances of `cls` get this attribute from its constructor, a dataclass's included."""
+    if name in vars(cls).get("__dataclass_fields__", ()):
+        return True
+    constructor = vars(cls).get("__init__")
+    code = getattr(constructor, "__code__", None)
+    if code is None or name not in code.co_names:
+        return False
+    return any(step.opname == "STORE_ATTR" and step.argval == name for step in dis.get_instructions(code))
 
 
 def _is_slot(raw: object) -> bool:

@@ -54,6 +54,17 @@ class _Shape:
         return next((p for p in self.named if p.name == name), None)
 
 
+def by_position(signature: Signature) -> Signature:
+    """Return the signature with its positional parameters made position-only.
+
+    >>> def f(a, b=1, *, c): ...
+    >>> by_position(inspect.signature(f))
+    <Signature (a, b=1, /, *, c)>
+    """
+    found = [p.replace(kind=ONLY_POSITION) if p.kind is BOTH else p for p in signature.parameters.values()]
+    return signature.replace(parameters=found)
+
+
 def is_required(parameter: Parameter) -> bool:
     """Tell whether a call must give this parameter."""
     return parameter.default is Parameter.empty and parameter.kind not in (STAR, DOUBLE_STAR)

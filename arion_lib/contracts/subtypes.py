@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import collections.abc as abc
 import enum
+import io
 import typing
 from typing import Any
 
@@ -124,6 +125,10 @@ def _single(narrow: Hint, wide: Hint, depth: int) -> bool:
         return _callable(narrow, wide, depth)
     if narrow_class is type and wide_class is type:
         return _arguments_fit(typing.get_args(narrow) or None, typing.get_args(wide), type, depth)
+    if is_file(wide_class):
+        return not isinstance(narrow_class, type) or bool(file_kinds(narrow) & file_kinds(wide))
+    if is_file(narrow_class):
+        narrow = narrow_class = _LIKE_A_FILE.get(narrow_class, io.TextIOWrapper)
     if wide_class is tuple:
         return _tuple(narrow, wide, depth)
     if not isinstance(narrow_class, type) or not isinstance(wide_class, type):
@@ -144,6 +149,38 @@ def _arguments_fit(given: tuple[Hint, ...] | None, wanted: tuple[Hint, ...], bas
         if not is_subtype(*pair, depth):
             return False
     return True
+
+
+_LIKE_A_FILE: dict[Any, type] = {typing.BinaryIO: io.BufferedReader}
+"""A real class with what a file type promises, to be compared with other classes."""
+_TEXT, _BINARY, _EITHER = frozenset({"text"}), frozenset({"binary"}), frozenset({"text", "binary"})
+
+
+def is_file(cls: object) -> bool:
+    """Tell whether `cls` is one of `typing`'s file types, which no real file derives from."""
+    return cls in (typing.IO, typing.TextIO, typing.BinaryIO)
+
+
+def file_kinds(hint: Hint) -> frozenset[str]:
+    """Return whether files of this type hold text, bytes, or either; nothing for what is no file.
+
+    >>> sorted(file_kinds(typing.IO[str])), sorted(file_kinds(io.BytesIO)), sorted(file_kinds(int))
+    (['text'], ['binary'], [])
+    """
+    origin, arguments = origin_of(hint) or hint, typing.get_args(hint)
+    if origin is typing.TextIO:
+        return _TEXT
+    if origin is typing.BinaryIO:
+        return _BINARY
+    if origin is typing.IO:
+        return _TEXT if arguments == (str,) else _BINARY if arguments == (bytes,) else _EITHER
+    if not isinstance(origin, type):
+        return frozenset()
+    if issubclass(origin, io.TextIOBase | typing.TextIO):
+        return _TEXT
+    if issubclass(origin, io.RawIOBase | io.BufferedIOBase | typing.BinaryIO):
+        return _BINARY
+    return _EITHER if issubclass(origin, io.IOBase) or _has(origin, "read") or _has(origin, "write") else frozenset()
 
 
 _PROMOTED: dict[type, tuple[type, ...]] = {float: (int,), complex: (int, float)}

@@ -34,6 +34,7 @@ class Code(StrEnum):
     PARAMETER_TYPE = "parameter-type"
     RETURN_TYPE = "return-type"
     SETTER = "property-setter"
+    DELETER = "property-deleter"
     ATTRIBUTE_TYPE = "attribute-type"
     ATTRIBUTE_VALUE = "attribute-value"
 

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import functools
+import io
 import logging
+import sys
+import tempfile
 import typing
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from pathlib import Path
+from typing import IO, Any, BinaryIO, TextIO
 from unittest import mock
 
 import pytest
@@ -22,7 +27,8 @@ import pytest
 from arion_lib.contracts.contract import Contract
 from arion_lib.contracts.levels import checking
 from arion_lib.contracts.registry import Registry
-from arion_lib.contracts.violations import ContractCallError
+from arion_lib.contracts.violations import ContractCallError, ContractError
+from tests.contracts.shop import define
 
 
 class Plain(ABC):  # noqa: B024 - what is abstract comes below
@@ -272,3 +278,286 @@ def test_a_generator_keeps_its_protocol_at_every_level(base: Any) -> None:
         with checking(level):
             stream: Any = Made().each()
             assert [next(stream), stream.throw(KeyError())] == [1, 2]
+
+
+@BASES
+def test_a_real_file_is_a_file(base: Any, tmp_path: Path) -> None:
+    class Exporter(base):
+        @abstractmethod
+        def write(self, file: TextIO) -> IO[str]: ...
+        @abstractmethod
+        def dump(self, file: BinaryIO) -> IO[bytes]: ...
+        @abstractmethod
+        def any(self, file: IO[Any]) -> IO[Any]: ...
+
+    class Made(Exporter):
+        def write(self, file: TextIO) -> TextIO:
+            return file
+
+        def dump(self, file: IO[bytes]) -> BinaryIO:
+            return file  # type: ignore[return-value]
+
+        def any(self, file: IO[Any]) -> IO[Any]:
+            return file
+
+    made = Made()
+    with (
+        Path(tmp_path / "t").open("w") as text, Path(tmp_path / "b").open("wb") as binary,
+        Path(tmp_path / "r").open("w+b", 0) as raw,
+        tempfile.TemporaryFile("w+") as temporary, tempfile.NamedTemporaryFile() as named,
+    ):  # fmt: skip
+        for file in (text, temporary, io.StringIO(), sys.__stderr__):
+            assert made.any(made.write(file)) is file
+        for other in (binary, raw, named, io.BytesIO()):
+            assert made.any(made.dump(other)) is other
+
+
+def test_a_file_of_the_wrong_kind_is_refused() -> None:
+    class Exporter(Contract, registry=Registry()):
+        target: TextIO
+
+        @abstractmethod
+        def write(self, file: TextIO) -> None: ...
+
+    class Made(Exporter):
+        target = io.StringIO()
+
+        def write(self, file: TextIO) -> None: ...
+
+    for wrong in (io.BytesIO(), "name", 3):
+        with pytest.raises(ContractCallError, match="must be TextIO"):
+            Made().write(wrong)  # type: ignore[arg-type]
+        with pytest.raises(ContractCallError, match="must be TextIO"):
+            Made().target = wrong  # type: ignore[assignment]
+
+
+@BASES
+def test_types_of_any_kind_are_taken_as_values(base: Any) -> None:
+    class Named(typing.Protocol):
+        name: str
+
+    class Maker(base):
+        @abstractmethod
+        def make(self, a: type[Any], b: type, c: type[Named], d: type[int | str]) -> type[Any]: ...
+        @abstractmethod
+        def old(self, a: typing.Type) -> typing.Type[int]: ...  # type: ignore[type-arg]  # noqa: UP006
+
+    class Made(Maker):
+        def make(self, a: type[Any], b: type, c: type[Named], d: type[int | str]) -> type[Any]:
+            return a
+
+        def old(self, a: typing.Type) -> typing.Type[int]:  # type: ignore[type-arg]  # noqa: UP006
+            return bool
+
+    assert Made().make(int, str, bytes, bool) is int  # type: ignore[arg-type]
+    assert Made().old(float) is bool
+
+
+def test_a_class_of_the_wrong_kind_is_refused() -> None:
+    class Maker(Contract, registry=Registry()):
+        @abstractmethod
+        def make(self, a: type[int | str]) -> None: ...
+
+    class Made(Maker):
+        def make(self, a: type[int | str]) -> None: ...
+
+    for wrong in (bytes, 3):
+        with pytest.raises(ContractCallError, match="must be type"):
+            Made().make(wrong)  # type: ignore[arg-type]
+
+
+@BASES
+def test_what_a_class_decorator_or_a_constructor_supplies_is_there(base: Any) -> None:
+    class Ordered(base):
+        @abstractmethod
+        def __lt__(self, other: Any) -> bool: ...
+
+    @dataclasses.dataclass(order=True)
+    class Version(Ordered):
+        number: int
+
+    assert sorted([Version(2), Version(1)]) == [Version(1), Version(2)]
+
+    @dataclasses.dataclass
+    class Point(base):
+        x: int
+
+        @abstractmethod
+        def go(self) -> int: ...
+
+    class Moved(Point):
+        def go(self) -> int:
+            return self.x
+
+    assert Moved(3).go() == 3
+
+    class Source(base):
+        path: str
+
+        def __init__(self, path: str) -> None:
+            self.path = path
+
+    class File(Source): ...
+
+    class Own(Source):
+        def __init__(self) -> None:
+            self.path = "own"
+
+    assert [File("a").path, Own().path] == ["a", "own"]
+
+
+@BASES
+def test_a_special_method_that_no_decorator_supplied_is_refused_at_the_first_instance(base: Any) -> None:
+    class Ordered(base):
+        @abstractmethod
+        def __lt__(self, other: Any) -> bool: ...
+
+    class Version(Ordered): ...
+
+    with pytest.raises(TypeError, match="abstract"):
+        Version()
+
+
+@BASES
+def test_an_array_is_a_collection(base: Any) -> None:
+    numpy = pytest.importorskip("numpy")
+
+    class Source(base):
+        @abstractmethod
+        def total(self, values: Collection[Any], weights: Collection[float]) -> Any: ...
+
+    class Made(Source):
+        def total(self, values: Collection[Any], weights: Collection[float]) -> Any:
+            return sum(values) + sum(weights)
+
+    assert Made().total(numpy.array([1, 2]), numpy.array([0.5, 1.5])) == 5
+
+
+class Sized(typing.TypedDict, total=False):
+    size: int
+
+
+Ts = typing.TypeVarTuple("Ts")
+
+
+@BASES
+def test_unpacked_parameters_are_those_they_stand_for(base: Any) -> None:
+    class Call(base, typing.Generic[*Ts]):
+        @abstractmethod
+        def run(self, *args: *Ts) -> Any: ...
+        @abstractmethod
+        def draw(self, **options: typing.Unpack[Sized]) -> Any: ...
+
+    class Pair(Call[int, str]):
+        def run(self, a: int, b: str) -> Any:
+            return a, b
+
+        def draw(self, *, size: int = 0) -> Any:
+            return size
+
+    class Same(Call[int, str]):
+        def run(self, *args: *tuple[int, str]) -> Any:
+            return args
+
+        def draw(self, **options: typing.Unpack[Sized]) -> Any:
+            return options.get("size")
+
+    for cls in (Pair, Same):
+        made: Any = cls()
+        assert (made.run(1, "x"), made.draw(size=3)) == ((1, "x"), 3)
+
+
+def test_unpacked_parameters_are_judged_and_checked() -> None:
+    class Call(Contract, typing.Generic[*Ts], registry=Registry()):
+        @abstractmethod
+        def run(self, *args: *Ts) -> Any: ...
+
+    with pytest.raises(ContractError, match="parameter-type"):
+
+        class Wrong(Call[int, str]):
+            def run(self, a: int, b: int) -> Any: ...
+
+    class Drawing(Contract, registry=Registry()):
+        @abstractmethod
+        def draw(self, **options: typing.Unpack[Sized]) -> Any: ...
+
+    class Made(Drawing):
+        def draw(self, **options: typing.Unpack[Sized]) -> Any: ...
+
+    with pytest.raises(ContractCallError, match="parameter 'options' must be Sized"):
+        Made().draw(size="x")  # type: ignore[arg-type]
+
+
+Json: typing.TypeAlias = "dict[str, Json] | list[Json] | str | int | None"
+
+
+def test_every_element_of_a_recursive_type_is_looked_at_at_level_all() -> None:
+    class Store(Contract, registry=Registry()):
+        @abstractmethod
+        def save(self, value: Json) -> None: ...
+
+    class Made(Store):
+        def save(self, value: Json) -> None: ...
+
+    good: Any = {"a": [1, {"b": [None, "x"]}]}
+    bad: Any = {"a": [1, {"b": [None, {"c": [object()]}]}]}
+    Made().save(bad)  # level fast: a constant amount
+    with checking("all"):
+        Made().save(good)
+        with pytest.raises(ContractCallError, match="parameter 'value' must be"):
+            Made().save(bad)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="the syntax is Python 3.12's")
+@pytest.mark.parametrize(
+    "text",
+    [
+        (
+            "type Rows = list[Later]\nclass A(base):\n    def f(self, a: Rows) -> Rows: return a\nclass B(A):\n"
+            "    def f(self, a: Rows) -> Rows: return a"
+        ),
+        (
+            "class A[T: Later](base):\n    def f(self, a: T) -> T: return a\nclass B[T: Later](A[T]):\n"
+            "    def f(self, a: T) -> T: return a"
+        ),
+    ],
+)
+@BASES
+def test_a_name_for_type_checkers_only_may_stand_in_an_alias_or_a_bound(base: Any, text: str) -> None:
+    space: dict[str, Any] = {"base": base, "__name__": __name__}
+    exec(text, space)  # noqa: S102 - the text is ours
+    assert space["B"]().f([1]) == [1]
+
+
+def test_two_local_classes_of_one_name_are_told_apart() -> None:
+    space = define("""
+    def contract():
+        class Row: ...
+        class Reader(Contract, registry=registry):
+            @abstractmethod
+            def read(self, row: "Row") -> int: ...
+        return Reader, Row
+    def kept(Reader, Row):
+        class Same(Reader):
+            def read(self, row: "Row") -> int: return 1
+    def broken(Reader):
+        class Row: ...
+        class Other(Reader):
+            def read(self, row: "Row") -> int: return 1
+    """)
+    space["kept"](*space["contract"]())
+    with pytest.raises(ContractError, match="parameter-type"):
+        space["broken"](space["contract"]()[0])
+
+
+def test_an_async_generator_against_a_coroutine_s_promise_is_told_what_to_change_in_the_contract() -> None:
+    with pytest.raises(ContractError) as caught:
+        define("""
+        class Source(Contract, registry=registry):
+            @abstractmethod
+            async def items(self) -> AsyncIterator[int]: ...
+        class Made(Source):
+            async def items(self) -> AsyncIterator[int]:
+                yield 1
+        """)
+    assert "write `def` without `async` in Source" in caught.value.violations[0].fix

@@ -343,6 +343,28 @@ CASES = {
             fix       add a setter: @name.setter
         """,
     ),
+    "property-deleter": (
+        """
+        class Reader(Contract, registry=registry):
+            @property
+            def name(self) -> str: return ""
+            @name.deleter
+            def name(self) -> None: ...
+        class Bad(Reader):
+            @property
+            def name(self) -> str: return "x"
+        """,
+        'return "x"',
+        'return "x"\n    @name.deleter\n    def name(self) -> None: ...',
+        """
+        class Bad breaks Reader in 1 place; it was not registered
+        1. [property-deleter] Bad.name
+            contract  @property name: str   (shop.py:3)
+            class     @property name: str, not to be deleted   (shop.py:8)
+            why       a caller who deletes .name gets an AttributeError
+            fix       add a deleter: @name.deleter
+        """,
+    ),
     "attribute-type": (
         """
         class Reader(Contract, registry=registry):
