@@ -97,7 +97,7 @@ def test_a_notebook_without_outputs_is_refused_with_the_command(
     empty.write_text(json.dumps(learner.view(json.loads(empty.read_text("utf-8")))), "utf-8")
     monkeypatch.setattr(notebooks, "FOLDER", tmp_path)
     monkeypatch.setattr(notebooks.select, "__defaults__", (tmp_path,))
-    assert site.run(["--to", str(tmp_path / "site")]) == 1
+    assert pages.run(["--to", str(tmp_path / "site")]) == 1
     assert "`python -m arion_lib run 3 --update`" in capsys.readouterr().out
 
 

@@ -9,6 +9,6 @@ See         README.md · tests/workbook/test_site.py
 Read in this order: pages (what there is), cells (a notebook's cells as HTML), frame.html.j2 and style.css.
 """
 
-from arion_lib.workbook.site.pages import build, refuse_wrong, run
+from arion_lib.workbook.site.pages import build
 
-__all__ = ["build", "refuse_wrong", "run"]
+__all__ = ["build"]
