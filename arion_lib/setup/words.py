@@ -67,7 +67,7 @@ WORDS = {
     ),
     "site": Word(
         "write the workbook as pages to read in a browser",
-        "arion_lib.workbook.site",
+        "arion_lib.workbook.site.pages",
         WORKBOOK,
         "site",
         reads=True,
