@@ -2,7 +2,7 @@
 
 Idea        What is called twenty thousand times a second is reached by one comparison, past the framework's routing
             and middleware; the framework still knows the route, so the interactive docs show it. A single event in one
-            packet does not even get there: `prompt` takes it.
+            packet does not even get there: `fast_path` takes it.
 Invariant   A hot route answers the same whether it is reached the short way or through the framework.
 When wrong  A service that cannot start fails the server's start-up with its reason.
 See         notebooks/1_streaming_pipeline.ipynb · tests/web/test_webhook.py
@@ -20,9 +20,10 @@ from fastapi_offline import FastAPIOffline
 
 from arion_lib import __version__
 from arion_lib.scheduler.exporters import SchedulerCollector
+from arion_lib.web.answers import refuse
+from arion_lib.web.gate import Gate
 from arion_lib.web.pipeline_pages import pipeline_pages
-from arion_lib.web.problems import DOCUMENTED, answer_problems
-from arion_lib.web.prompt_webhook import PromptWebhook
+from arion_lib.web.problems import DOCUMENTED, Problem, answer_problems
 from arion_lib.web.requests import PREFIX
 from arion_lib.web.resource_pages import resource_pages
 from arion_lib.web.resource_runs import ResourceRuns, local_sets
@@ -30,6 +31,7 @@ from arion_lib.web.scheduler_pages import scheduler_pages
 from arion_lib.web.scheduler_samples import shipped
 from arion_lib.web.scheduler_tasks import ScheduledTasks
 from arion_lib.web.service import PipelineService
+from arion_lib.web.webhook import Webhook
 
 log = logging.getLogger(__name__)
 
@@ -42,16 +44,23 @@ limits are options of the command: `python -m arion_lib serve --help`. Notebook 
 class Application:
     """The ASGI application: `service` behind its hot route, `api` for all else; `tasks` is closed with them."""
 
-    def __init__(self, service: PipelineService, api: FastAPI, tasks: ScheduledTasks) -> None:
+    def __init__(self, service: PipelineService, api: FastAPI, tasks: ScheduledTasks, gate: Gate) -> None:
         self.service, self.api, self.tasks = service, api, tasks
         self._webhook = service.webhook
-        self.prompt: PromptWebhook | None = PromptWebhook(service.webhook)
+        self._gate = gate
+        self.fast_path = _fast_path(service.webhook, gate)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one connection's request, or the server's start and end."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
-        elif scope["type"] == "http" and scope["path"].startswith(PREFIX):
+            return
+        try:
+            self._gate.check(scope["headers"], scope["method"], scope["http_version"])
+        except Problem as problem:
+            await refuse(send, receive, problem, unread=scope["method"] not in ("GET", "HEAD"))
+            return
+        if scope["path"].startswith(PREFIX):
             await self._webhook(scope, receive, send)
         else:
             await self.api(scope, receive, send)
@@ -73,7 +82,20 @@ class Application:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def create_app(service: PipelineService, tasks: ScheduledTasks | None = None) -> Application:
+def _fast_path(webhook: Webhook, gate: Gate) -> Any:
+    try:
+        from arion_lib.web.fast_path import FastPath  # needs httptools
+    except ModuleNotFoundError:  # PyPy
+        return None
+    return FastPath(webhook, gate)
+
+
+def create_app(
+    service: PipelineService,
+    tasks: ScheduledTasks | None = None,
+    *,
+    gate: Gate = Gate(),  # noqa: B008  never changed
+) -> Application:
     """Make the application: the pages of each challenge that has some, and docs that need no other machine.
 
     `tasks`: what may be run and where; left out, the functions that ship, on a scheduler opened by the first task.
@@ -92,4 +114,4 @@ def create_app(service: PipelineService, tasks: ScheduledTasks | None = None) ->
     api.include_router(pipeline_pages(service, SchedulerCollector(tasks.status)))
     api.include_router(resource_pages(ResourceRuns(local_sets())))
     api.include_router(scheduler_pages(tasks))
-    return Application(service, api, tasks)
+    return Application(service, api, tasks, gate)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote_to_bytes
 
 from arion_lib.pipeline.addresses import checked_stream
 from arion_lib.pipeline.ingest import row_reader
@@ -75,8 +75,9 @@ def read_post(scope: Mapping[str, Any], limits: Limits) -> Post:
         raise Problem(405, "the method must be POST", scope["method"], "post the event", headers={"allow": "POST"})
     headers = dict(scope["headers"])
     get = headers.get
-    target = read_target(
-        scope["path"],
+    read = read_target if len(scope["query_string"]) + len(scope["path"]) <= 1_024 else read_target.__wrapped__
+    target = read(
+        _path(scope),
         scope["query_string"],
         get(b"content-type", b""),
         get(b"content-encoding", b""),
@@ -84,30 +85,7 @@ def read_post(scope: Mapping[str, Any], limits: Limits) -> Post:
     )
     if (length := get(b"content-length")) is not None:
         _check_length(length, limits.max_body)
-    delivery = get(b"webhook-id")
-    return Post(target, None if delivery is None else _delivery(delivery), headers)
-
-
-def read_prompt_post(url: bytes, pairs: list[tuple[bytes, bytes]], max_record: int) -> Post | None:
-    """Understand a post that is here already, if it is a plain one: None for what `read_post` may have to say no to."""
-    headers = dict(pairs)
-    get = headers.get
-    encoding, delivery = get(b"content-encoding", b""), get(b"webhook-id")
-    target = _prompt_target(url, get(b"content-type", b""), encoding, max_record)
-    if target is None or (delivery is not None and _ID.fullmatch(delivery) is None):
-        return None
-    return Post(target, None if delivery is None else delivery.decode(), headers)
-
-
-@lru_cache(maxsize=512)
-def _prompt_target(url: bytes, content_type: bytes, encoding: bytes, max_record: int) -> Target | None:
-    path, _, query = url.partition(b"?")
-    if not path.startswith(PREFIX.encode()) or not path.isascii() or b"%" in path or b"#" in url:
-        return None
-    try:
-        return read_target(path.decode(), query, content_type, encoding, max_record)
-    except Problem:
-        return None
+    return Post(target, delivery_of(headers), headers)
 
 
 @lru_cache(maxsize=512)
@@ -119,8 +97,26 @@ def read_target(path: str, query: bytes, content_type: bytes, encoding: bytes, m
         recipe,
         _content_type(content_type),
         _gzip(encoding),
-        None if recipe is None else row_reader(recipe, max_record),
+        None if recipe is None else _row_reader(recipe, max_record),
     )
+
+
+def _row_reader(recipe: Recipe, max_record: int) -> Callable[[bytes], bytes | None] | None:
+    try:
+        return row_reader(recipe, max_record)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise Problem.of(400, "the configuration must fit the body", error, "see /docs") from error
+
+
+def _path(scope: Mapping[str, Any]) -> str:
+    """Return the path; one whose escapes are not UTF-8 names no stream, lest two such names become one."""
+    path: str = scope["path"]
+    if "\ufffd" in path:
+        try:
+            unquote_to_bytes(scope.get("raw_path") or path.encode()).decode()
+        except UnicodeDecodeError:
+            raise Problem(400, "the path must be UTF-8", repr(path[:80]), "post to /webhook/{stream}") from None
+    return path
 
 
 def _stream(path: str) -> str:
@@ -151,12 +147,21 @@ def recipe_of(wishes: Mapping[str, Any]) -> Recipe:
         raise Problem.of(400, "the configuration must be understood", error, do) from error
 
 
+_PARAMETER = re.compile(r"""[ \t]*;[ \t]*(?:([^\s;=,"]+)[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|[^\s;,"]*))?""")
+
+
 def _content_type(value: bytes) -> str:
-    media_type, _, parameters = value.decode("latin-1").partition(";")
-    name, parameter = media_type.strip().lower(), parameters.strip().lower()
-    charset = parameter.removeprefix("charset=").strip('"')
-    if parameter.startswith("charset=") and charset not in ("utf-8", "utf8", "us-ascii"):
-        raise Problem(415, "the charset must be utf-8", repr(charset[:40]), "encode the body as UTF-8")
+    media_type, semicolon, rest = value.decode("latin-1").partition(";")
+    name, parameters = media_type.strip().lower(), (semicolon + rest).rstrip()
+    place = 0
+    while place < len(parameters):
+        found = _PARAMETER.match(parameters, place)
+        if found is None:
+            got = repr(parameters[:40])
+            raise Problem(415, "content-type's parameters must be like charset=utf-8", got, "leave them out")
+        place, charset = found.end(), (found[2] or "").strip('"').lower()
+        if (found[1] or "").lower() == "charset" and charset not in ("utf-8", "utf8", "us-ascii"):
+            raise Problem(415, "the charset must be utf-8", repr(charset[:40]), "encode the body as UTF-8")
     if name in LINE_TYPES or name in SNIFFED_TYPES or name.endswith("+json"):
         return name
     raise Problem(
@@ -194,7 +199,11 @@ def _check_length(value: bytes, most: int) -> None:
         raise Problem(413, f"the body must be <= {most} bytes", f"{int(value[:20])} bytes", "send it in several posts")
 
 
-def _delivery(value: bytes) -> str:
+def delivery_of(headers: Mapping[bytes, bytes]) -> str | None:
+    """Return the delivery's id, where the sender gave one. Raises `Problem` 400."""
+    value = headers.get(b"webhook-id")
+    if value is None:
+        return None
     name = value.decode("latin-1")
     if _ID.fullmatch(value) is None:
         raise Problem(

@@ -86,7 +86,7 @@ class Wire:
         return self
 
     def head(self, path: str, **headers: str) -> Self:
-        lines = [f"POST {path} HTTP/1.1", "host: test"]
+        lines = [f"POST {path} HTTP/1.1", "host: localhost"]
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
         return self.send("\r\n".join([*lines, "", ""]).encode())
 

@@ -147,7 +147,7 @@ def test_an_event_without_the_id_is_a_dead_letter(served: Served) -> None:
 def test_the_slow_way_round_gives_the_same_answers(served: Served) -> None:
     """The framework hands the route over untouched: what the docs show is what the hot route does."""
     hot, served.app._webhook = served.app._webhook, served.app.api  # type: ignore[assignment]
-    served.app.prompt = None
+    served.app.fast_path = None
     assert post(served.orders, b'{"id": "e1"}').json["accepted"] == 1
     assert post(served.orders, b"").status == 400
     served.app._webhook = hot

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -9,15 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from arion_lib.pipeline.batch import Batch
 from arion_lib.pipeline.store import SqliteStore
 from arion_lib.pipeline.stored import StoreBusy
-from arion_lib.web.prompt_protocol import PromptProtocol
+from arion_lib.web.fast_path import FastPath, FastProtocol
 from arion_lib.web.requests import Limits
 from arion_lib.web.signatures import sign
 from tests.web.client import Answer, Wire, accepts, until
-from tests.web.conftest import Serve, Served
+from tests.web.conftest import Serve, Served, serving
 
 JSON = "content-type: application/json\r\n"
 EVENT = b'{"id": "e1", "amount": 7}'
@@ -27,19 +31,19 @@ EVENT = b'{"id": "e1", "amount": 7}'
 def taken(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """The bodies that went the short way."""
     bodies: list[bytes] = []
-    offer = PromptProtocol._offer
+    offer = FastProtocol._take
 
-    def noting(self: PromptProtocol, body: bytes) -> bool:
+    def noting(self: FastProtocol, body: bytes) -> bool:
         took = offer(self, body)
         bodies.extend([body] if took else [])
         return took
 
-    monkeypatch.setattr(PromptProtocol, "_offer", noting)
+    monkeypatch.setattr(FastProtocol, "_take", noting)
     return bodies
 
 
 def request(body: bytes, further: str = JSON, line: str = "POST /webhook/orders HTTP/1.1") -> bytes:
-    return f"{line}\r\nhost: test\r\n{further}content-length: {len(body)}\r\n\r\n".encode() + body
+    return f"{line}\r\nhost: localhost\r\n{further}content-length: {len(body)}\r\n\r\n".encode() + body
 
 
 def ask(served: Served, *pieces: bytes) -> Answer:
@@ -90,10 +94,100 @@ def test_both_ways_answer_the_same_and_store_the_same(
     for name, prompt in (("short", True), ("long", False)):
         with SqliteStore(tmp_path / f"{name}.db") as store, serve(store=store) as served:
             if not prompt:
-                served.app.prompt = None
+                served.app.fast_path = None
             found.append((without_date(ask(served, whole)), rows(served), served.service.webhook.figures.as_dict()))
     assert found[0] == found[1]
     assert taken == ([body] if short else [])
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Served]]:
+    """Two servers, the second without the short way."""
+    with (
+        serving(tmp_path_factory.mktemp("short")) as short,
+        serving(tmp_path_factory.mktemp("long")) as long,
+    ):
+        long.app.fast_path = None
+        yield short, long
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("ab") | st.text(max_size=3), inner),
+    max_leaves=6,
+)
+bodies = st.one_of(
+    st.dictionaries(st.sampled_from(["a", "b", "id"]), json_values, max_size=3).map(
+        lambda event: json.dumps(event).encode()
+    ),
+    json_values.map(lambda value: json.dumps(value).encode()),
+    st.binary(max_size=12),
+    st.sampled_from([b"", b"{}", b"{}\n", b"{}\n{}", b"[]", b" {} ", b'{"a": NaN}', b"{}x", b'{"a":"\\ud800"}']),
+)
+queries = st.sampled_from(
+    (
+        "|||?|?fields=a|?fields=a,b.c|?fields=a,a.b|?group_by=a|?dedupe=id|?path=a|?x=1|?config=body|?fields=a&fields=b"
+        "|?fields=%ff|?fields=a#b|?fields=" + ".".join(["a"] * 400)
+    ).split("|")
+)
+header_lines = st.lists(
+    st.sampled_from(
+        [
+            "content-type: application/json",
+            "content-type: application/json; charset=utf-8;",
+            "content-type: text/css",
+            "content-type: application/x-ndjson",
+            "Webhook-ID: one",
+            "webhook-id: other  ",
+            "webhook-id: \u00e9",
+            "webhook-id:",
+            "content-encoding: identity",
+            "content-encoding: gzip",
+            "connection: close",
+            "connection: Upgrade\r\nupgrade: h2c",
+            "origin: http://elsewhere.example",
+            "host: elsewhere.example",
+            "expect: 100-continue",
+            "webhook-signature: v1,AAAA",
+        ]
+    ),
+    max_size=3,
+    unique=True,
+)
+names = itertools.count()
+
+
+@given(body=bodies, query=queries, lines=header_lines, cut=st.integers(0, 400), times=st.integers(1, 2))
+@settings(deadline=None, max_examples=150)
+def test_whatever_is_sent_both_ways_answer_and_store_the_same(
+    both: tuple[Served, Served], body: bytes, query: str, lines: list[str], cut: int, times: int
+) -> None:
+    stream = f"s{next(names)}"
+    sent = "".join(f"{line}\r\n" for line in lines if not line.startswith("expect"))
+    head = f"POST /webhook/{stream}{query} HTTP/1.1\r\nhost: localhost\r\n{sent}content-length: {len(body)}\r\n\r\n"
+    whole = head.encode("latin-1", "replace") + body
+    cut = min(cut, len(whole))
+    found = []
+    for served, pieces in zip(both, ([whole], [whole[:cut], whole[cut:]]), strict=True):
+        for _ in range(times):
+            with Wire(served.url) as wire:
+                for piece in pieces:
+                    wire.send(piece)
+                answer = wire.answer()
+        kept = [row.body for row in served.store.rows(stream)], served.store.results(stream)
+        dead = [one.letter for one in served.store.dead_letters(stream)]
+        found.append((without_date(answer), kept, dead))
+    assert found[0] == found[1]
+    assert found[0][0][0] < 500
+
+
+def test_what_raises_on_the_short_way_goes_the_long_one(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("a fault of the short way")
+
+    monkeypatch.setattr(FastPath, "offer", fail)
+    assert ask(served, request(EVENT)).json["accepted"] == 1
+    assert len(rows(served)) == 1
 
 
 def test_a_body_that_comes_later_goes_the_long_way(served: Served, taken: list[bytes]) -> None:
@@ -197,7 +291,7 @@ def test_a_store_that_fails_is_answered_as_on_the_long_way(serve: Serve, held: H
     with serve(store=held) as served:
         held.failure = StoreBusy("locked")
         short = without_date(ask(served, request(EVENT)))
-        served.app.prompt = None
+        served.app.fast_path = None
         assert without_date(ask(served, request(EVENT))) == short
         assert (short[0], len(taken)) == (503, 1)
         held.failure = None
@@ -266,5 +360,11 @@ def test_signed_posts_are_verified_first(serve: Serve, taken: list[bytes]) -> No
         signed = f"webhook-id: msg_1\r\nwebhook-timestamp: {now}\r\n"
         signed += f"webhook-signature: {sign(secret, 'msg_1', now, EVENT)}\r\n"
         assert ask(served, request(EVENT)).status == 401
-        assert ask(served, request(EVENT, JSON + signed)).status == 200
         assert taken == []
+        assert ask(served, request(EVENT, JSON + signed)).status == 200
+        assert taken == [EVENT]
+        assert ask(served, request(EVENT + b" ", JSON + signed)).status == 401
+        assert ask(served, request(EVENT, JSON + signed.replace("msg_1", "msg_2"))).status == 401
+        assert ask(served, request(EVENT, JSON + signed.replace(str(now), str(now - 9_000)))).status == 401
+        assert taken == [EVENT]
+        assert ask(served, request(EVENT, JSON + signed)).json["duplicates"] == 1
