@@ -25,6 +25,7 @@ from pydantic import BaseModel, Field
 from arion_lib.pipeline.batch import Number
 from arion_lib.pipeline.queued import BrokerError
 from arion_lib.pipeline.stored import Result, StoredLetter, StoredRow, StoreError
+from arion_lib.pipeline.verdict import encode
 from arion_lib.web import metrics
 from arion_lib.web.problems import inside, parameter_problem
 from arion_lib.web.service import PipelineService
@@ -224,8 +225,8 @@ def _webhook(router: APIRouter, service: PipelineService) -> None:
 def _contents(router: APIRouter, service: PipelineService) -> None:
     store = service.store
 
-    @router.get("/results", summary="Groups of a stream, with their figures", response_model_exclude_unset=True)
-    def results(stream: Stream, after: str | None = None, limit: Limit = 100) -> Groups:
+    @router.get("/results", summary="Groups of a stream, with their figures", response_model=Groups)
+    def results(stream: Stream, after: str | None = None, limit: Limit = 100) -> Response:
         """Show the groups of a stream; `after` is the last group of the page before, as JSON."""
         key = None if after is None else _key(after)
         found = store.results(stream, key, limit)
@@ -234,7 +235,8 @@ def _contents(router: APIRouter, service: PipelineService) -> None:
         page = Groups(items=items, next=_next("/results", stream, last, limit, len(items) == limit))
         if after is None and (doubts := _doubts(items)):
             page.hint = f"no record here has {' or '.join(doubts)}: are the names in the webhook's query right?"
-        return page
+        # Sums are exact: a decimal goes out as the number it is, not as pydantic's text or a rounded float.
+        return Response(encode(page.model_dump(exclude_unset=True)), media_type="application/json")
 
     @router.get("/rows", summary="Stored events of a stream", response_model=Rows)
     def rows(stream: Stream, after: After = 0, limit: Limit = 100) -> Response:

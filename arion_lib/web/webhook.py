@@ -164,15 +164,15 @@ class Webhook:
         waiting = [self._queue.submit(batch) for batch in batches]
         for batch, one in zip(batches, waiting, strict=True):
             self._count(intake, batch, await one)
-        return self._judged(intake)
+        return self._judged(intake, held=bool(whole.strip()))
 
     def _count(self, intake: Intake, batch: Batch, left_out: int) -> None:
         self.figures.count(batch, left_out)
         intake.receipt.leave_out(left_out)
 
-    def _judged(self, intake: Intake) -> Receipt:
+    def _judged(self, intake: Intake, *, held: bool) -> Receipt:
         self.figures.duplicates += intake.skipped
-        return judged(intake)
+        return judged(intake, held=held)
 
     def _again(self, receipt: Receipt) -> Receipt:
         """Answer a delivery that was taken in to its end before, whatever its records came to then."""
@@ -199,20 +199,25 @@ class Webhook:
         intake = self._intake(post, recipe, known)
         self.figures.long += 1
         try:
-            await self._commit_blocks(intake, first, blocks, resumable=post.delivery is not None)
+            held = await self._commit_blocks(intake, first, blocks, resumable=post.delivery is not None)
         finally:
             self.figures.long -= 1
-        return self._judged(intake)
+        return self._judged(intake, held=held)
 
     async def _commit_blocks(
         self, intake: Intake, first: bytes, blocks: AsyncIterator[bytes], *, resumable: bool
-    ) -> None:
-        """Commit batch after batch; while one is being committed the next is read, but no further."""
+    ) -> bool:
+        """Commit batch after batch; while one is being committed the next is read, but no further.
+
+        Return whether the body was more than blanks.
+        """
         commits = InOrder(self._queue, partial(self._count, intake))
         try:
+            held = bool(first.strip())
             if first:
                 await commits.add(intake.feed(first))
             async for block in blocks:
+                held = held or bool(block.strip())
                 await commits.add(intake.feed(block) or self._cut_at_share(intake))
                 if intake.broken:
                     break
@@ -225,6 +230,7 @@ class Webhook:
             commits.abandon()
         await commits.add(intake.close())
         await commits.settle()
+        return held
 
     def _cut_at_share(self, intake: Intake) -> Batch | None:
         """Cut a batch early when many long bodies come at once, so that memory follows the budget, not their number."""
@@ -247,8 +253,11 @@ class Webhook:
             raise Problem.of(400, "the configuration must fit the body", error, "see /docs") from error
 
 
-def judged(intake: Intake) -> Receipt:
-    """Return the receipt of a body that was read to its end, or raise the `Problem` 422 that says where it broke."""
+def judged(intake: Intake, *, held: bool) -> Receipt:
+    """Return the receipt of a body that was read to its end, or raise the `Problem` that says where it broke.
+
+    `held`: the body was more than blanks. One that holds no record then is an empty batch, which is nobody's error.
+    """
     receipt, broken = intake.receipt, intake.broken
     members: dict[str, Any] = {"accepted": receipt.accepted, "duplicates": receipt.duplicates, "dead": receipt.dead}
     if broken is not None:
@@ -261,7 +270,15 @@ def judged(intake: Intake) -> Receipt:
             record=broken.record,
             offset=broken.offset,
         )
-    if not intake.records:
+    if receipt.too_long:
+        raise Problem(
+            413,
+            "a record must be <= --max-line bytes",
+            f"{receipt.too_long} that {'are' if receipt.too_long > 1 else 'is'} longer",
+            "send smaller ones, or start the service with a larger --max-line; the others are stored",
+            **members,
+        )
+    if not intake.records and not held:
         raise Problem(400, "the body must hold at least one event", "none", "send JSON, or lines of it")
     if intake.first_dead and not (receipt.accepted or receipt.duplicates):
         first = intake.first_dead

@@ -510,3 +510,50 @@ def test_a_replayed_signature_changes_nothing(guarded: Served) -> None:
 def test_the_signature_is_over_the_bytes_as_sent(guarded: Served) -> None:
     body = gzip.compress(lines(events(3)))
     assert post(guarded.orders, body, {**LINES, "content-encoding": "gzip", **signed(body)}).json["accepted"] == 3
+
+
+# -- what senders in the field send
+
+
+@pytest.mark.parametrize(
+    ("query", "body"), [("", b"[]"), ("?path=events", b'{"destination":"x","events":[]}')], ids=["CloudEvents", "LINE"]
+)
+def test_an_empty_batch_is_nobodys_error(served: Served, query: str, body: bytes) -> None:
+    assert post(served.orders + query, body).json["accepted"] == 0
+    assert post(served.orders + "?path=evnts", body).status == 422, "but a path that leads nowhere is"
+    assert post(served.orders + query, b"\n \n").status in (400, 422)
+
+
+def test_a_record_over_the_limit_is_no_2xx_and_the_refusal_names_the_option(serve: Serve) -> None:
+    with serve(limits=Limits(max_record=1_000)) as served:
+        answer = post(served.orders, b'{"id":1}\n{"note":"%b"}\n{"id":2}\n' % (b"x" * 2_000), LINES)
+        assert (answer.status, answer.json["accepted"], answer.json["dead"]) == (413, 2, 1)
+        assert "--max-line" in answer.json["detail"]
+        assert len(rows(served)) == 2
+
+
+def test_money_is_summed_exactly_and_shown_as_numbers(served: Served) -> None:
+    for amount in (b"0.10", b'"0.10"') * 5:
+        post(served.orders + "?group_by=t&sum_field=amount", b'{"t":"x","amount":%b}' % amount)
+    assert b'"sum":1.00,' in get(f"{served.url}/results?stream=orders").body
+
+
+@pytest.mark.parametrize(
+    ("content_type", "status"),
+    [
+        ("application/json; charset=utf-8;", 200),
+        ('application/json ; charset="UTF-8"', 200),
+        ("application/json; profile=x; charset=iso-8859-1", 415),
+        ('application/json; profile="a;b"; charset=utf-8', 200),
+        ("application/json; =", 415),
+        ("application/cloudevents+json; charset=us-ascii", 200),
+    ],
+)
+def test_the_parameters_of_a_content_type_are_understood(shared: Served, content_type: str, status: int) -> None:
+    assert post(shared.orders, b"{}", {"content-type": content_type}).status == status
+
+
+def test_two_names_that_are_not_utf_8_do_not_become_one_stream(served: Served) -> None:
+    for name in ("%ff", "%fe"):
+        assert post(f"{served.url}/webhook/{name}", b"{}").status == 400
+    assert post(f"{served.url}/webhook/%EF%BF%BD", b"{}").status == 200
