@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from operator import attrgetter
+from types import GeneratorType
 from typing import Any, Protocol
 
 from arion_lib.lazy.failure import Plan, note
@@ -20,7 +21,7 @@ from arion_lib.lazy.fuse import Fused, fuse
 from arion_lib.lazy.paste import names_of
 from arion_lib.lazy.pushdown import WHOLE, push_down
 from arion_lib.lazy.sinks import Each, Sink
-from arion_lib.lazy.source import cut
+from arion_lib.lazy.source import PLAIN, cut
 from arion_lib.lazy.stages import END, Barrier, Blame, FlatMap, Stage, Take
 from arion_lib.lazy.stop import refuse_stop
 
@@ -64,6 +65,8 @@ def start(plan: Runnable, sink: Sink, stages: Sequence[Stage] | None = None) -> 
         at = end
         stage = pushed.stages[end]
         if isinstance(stage, Barrier):
+            if not end and type(plan.source) not in PLAIN:  # no loop has named the errors of the source
+                elements = _loop(plan, (), EACH, elements, 0)
             elements = stage.attach(elements, _blame(plan, end, sink))
             at += 1
     return _loop(plan, pushed.stages[at:], sink, elements, at)
@@ -132,7 +135,8 @@ def consume(
     """Return `into(elements)`, where C code like `sum` or `Counter` beats a line in the loop.
 
     When `into` itself fails (adding, hashing), the generator is suspended at the element it handed out last; the error
-    is noted for `sink`, or for the first stage that `stages` leaves out to `into`.
+    is noted for `sink`. `stages` leaves a flat_map out, where `each` hands out its parts and `into` joins them: then
+    the note is for the one of the two that failed.
     """
     elements = start(plan, each, stages)
     try:
@@ -141,7 +145,19 @@ def consume(
         frame = getattr(elements, "gi_frame", None)
         if frame is not None:
             place = frame.f_locals["places"].get(frame.f_lineno)
-            number = len(plan.stages if stages is None else stages)
-            note(error, plan, number, sink, frame.f_locals.get(place.element, END) if place else END)
+            element = frame.f_locals.get(place.element, END) if place else END
+            if stages is None:
+                note(error, plan, len(plan.stages), sink, element)
+            elif _is_sound(part := frame.f_locals.get("part"), error):
+                note(error, plan, len(plan.stages), sink, part, "on an element of")
+            else:
+                note(error, plan, len(stages), sink, element)
         refuse_stop(error)
         raise
+
+
+def _is_sound(part: object, error: Exception) -> bool:
+    """Return whether the elements of `part` came without the error, so that it is their sum that failed."""
+    if isinstance(part, GeneratorType):
+        return part.gi_frame is not None  # one that raised has ended
+    return type(part) in PLAIN or (isinstance(error, TypeError) and "operand" in str(error))

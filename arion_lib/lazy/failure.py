@@ -49,15 +49,22 @@ def fail(error: BaseException, plan: Plan, offset: int, sink: Stage, places: Map
     refuse_stop(error)
 
 
-def note(error: BaseException, plan: Plan, number: int, sink: Stage | None, element: object = END) -> None:
+def note(
+    error: BaseException,
+    plan: Plan,
+    number: int,
+    sink: Stage | None,
+    element: object = END,
+    on: str = "on element",
+) -> None:
     """Add to `error` the stage `number` (0-based; `SOURCE`, or past the last for the terminal) and the element."""
     total = len(plan.stages)
     if number == SOURCE:
         where, on = f"in the source, {plan.source_label}", "after element"
     elif number >= total:
-        where, on = f"in the terminal operation {sink.label if sink else ''}", "on element"
+        where = f"in the terminal operation {sink.label if sink else ''}"
     else:
-        where, on = f"in stage {number + 1} of {total}, {plan.stages[number].label}", "on element"
+        where = f"in stage {number + 1} of {total}, {plan.stages[number].label}"
     error.add_note(where if element is END else f"{where}, {on} {short_repr(element)}")
     error.add_note("\n".join(_marked(plan, number, sink)))
 

@@ -61,6 +61,18 @@ class EachOf(Sink):
         code.line(f"yield {code.param('f')}({code.element})")
 
 
+class PartOf(Sink):
+    """Hand out `fn` of the elements, kept in `part` for the note of an error."""
+
+    __slots__ = ()
+    name = "flat_map"
+
+    @staticmethod
+    def emit(code: Code) -> None:
+        code.line(f"part = {code.param('f')}({code.element})")
+        code.line("yield part")
+
+
 class ToList(Sink):
     """All elements as a list."""
 
@@ -80,7 +92,6 @@ class ToSet(Sink):
 
     __slots__ = ()
     name = "to_set"
-    whole = "out.update({inner})"
 
     @staticmethod
     def emit(code: Code) -> None:

@@ -21,6 +21,7 @@ from arion_lib.lazy import checks, sinks
 from arion_lib.lazy.barriers import batches
 from arion_lib.lazy.engine import EACH, consume, start
 from arion_lib.lazy.sinks import Sink
+from arion_lib.lazy.source import PLAIN
 from arion_lib.lazy.stages import END, FlatMap, Stage, itself
 from arion_lib.lazy.tables import pandas_frame, polars_frame
 
@@ -57,7 +58,8 @@ class Terminal(Generic[T_co]):
 
     def __iter__(self) -> Iterator[T_co]:
         """Run lazily: an independent iterator over the elements."""
-        return cast("Iterator[T_co]", self._run(EACH) if self.stages else iter(self.source))
+        plain = not self.stages and type(self.source) in PLAIN  # nothing can fail there that a note would explain
+        return iter(self.source) if plain else cast("Iterator[T_co]", self._run(EACH))
 
     def to_list(self) -> list[T_co]:
         """Return all elements as a list. Holds them all.
@@ -157,7 +159,7 @@ class Terminal(Generic[T_co]):
             raise TypeError(f"start must be a number, got {start!r}; use ''.join() on the collection")
         if self.stages and type(self.stages[-1]) is FlatMap:
             *before, last = self.stages
-            each, added = sinks.EachOf(*last.args), partial(builtins.sum, start=start)
+            each, added = sinks.PartOf(*last.args), partial(builtins.sum, start=start)
             return consume(self, sinks.Sum(start), each, lambda parts: added(chain.from_iterable(parts)), before)  # type: ignore[arg-type]
         if sys.version_info >= (3, 12):  # there, sum() keeps the error of float addition, which a loop would lose
             return consume(self, sinks.Sum(start), sinks.Each("sum()"), lambda elements: builtins.sum(elements, start))  # type: ignore[arg-type]

@@ -69,7 +69,7 @@ _CALLED: Mapping[type[ast.AST], str] = {
 }
 _GENERATED = re.compile(
     r"(x\d*|(f|n|initial|key|value|start|default|other)\d+|[a-z_]+\d+_|c\d+_.*|default_.*"
-    r"|source|plan|offset|sink|places|make|run|out|get|key|value|group|total|so_far|best|best_key|heap|entry|order|last|error"
+    r"|source|plan|offset|sink|places|make|run|out|part|get|key|value|group|total|so_far|best|best_key|heap|entry|order|last|error"
     r"|fail|Failure|END|deque|set_|heappush|heapreplace)\Z"
 )
 """Names that the generated function has for itself: a global of such a name would be captured."""

@@ -119,6 +119,37 @@ def test_an_error_in_the_source_says_after_which_element() -> None:
     assert where == "in the source, rows(), after element '2'"
 
 
+def rows_that_break() -> Iterator[int]:
+    yield 1
+    raise OSError("disk gone")
+
+
+@pytest.mark.parametrize(
+    "described",
+    [
+        lambda c: c,
+        lambda c: c.sort(),
+        lambda c: c.batch(2),
+        lambda c: c.batch(2).map(sum),
+        lambda c: c.cache(),
+        lambda c: c.cache().map(str),
+        lambda c: c.cache().sort().map(str),
+        lambda c: c.map(str, threads=2),
+        lambda c: c.skip(1).batch(2),
+        lambda c: c.map(str),
+        lambda c: c.filter(bool).flat_map(lambda x: [x]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "run", [LazyCollection.to_list, list, LazyCollection.to_set, LazyCollection.count, LazyCollection.last]
+)
+def test_an_error_of_the_source_is_named_whatever_stage_comes_first(
+    described: Callable[[Any], Any], run: Callable[[Any], object]
+) -> None:
+    assert notes(lambda: run(described(lazy(rows_that_break))))[0].startswith("in the source, rows_that_break()")
+    assert notes(lambda: list(rows_that_break())) == []  # the control
+
+
 def test_an_error_in_a_pipeline_within_a_pipeline_names_both() -> None:
     found = notes(lambda: lazy([5, 3]).map(lambda n: lazy([n]).map(fragile).sum()).to_list())
     assert [note for note in found if note.startswith("in ")] == [
@@ -284,6 +315,37 @@ def test_nothing_is_recorded_while_all_goes_well() -> None:
 )  # fmt: skip
 def test_a_sum_of_a_flat_map_names_the_stage_too(described: Callable[[Any], Any], where: str) -> None:
     assert notes(lambda: described(lazy(range(6))).sum())[0] == where
+
+
+class Unaddable:
+    """Something whose sum fails in Python code."""
+
+    def __radd__(self, other: object) -> object:
+        raise ValueError("no sums")
+
+
+@pytest.mark.parametrize("parts", [list, tuple, iter, lambda xs: (x for x in xs), lambda xs: map(itself, xs)])
+def test_a_sum_that_fails_behind_a_flat_map_is_not_blamed_on_the_flat_map(parts: Callable[[Any], Any]) -> None:
+    where = notes(lambda: lazy([1]).flat_map(lambda x: parts([x, "a"])).sum())[0]
+    assert where.startswith("in the terminal operation sum(), on an element of ")
+    assert notes(lambda: lazy([1]).flat_map(lambda x: [x, [2]]).to_set())[0] == (
+        "in the terminal operation to_set(), on element [2]"
+    )
+    assert notes(lambda: lazy([1]).flat_map(lambda x: (y for y in [Unaddable()])).sum())[0].startswith(
+        "in the terminal"
+    )
+
+
+def itself(x: object) -> object:
+    return x
+
+
+@pytest.mark.parametrize("part", [lambda x: 5, lambda x: (1 // y for y in [1, 0]), lambda x: map(int, ["a"])])
+def test_parts_of_a_flat_map_that_fail_are_blamed_on_it(part: Callable[[Any], Any]) -> None:
+    for run in (LazyCollection.sum, LazyCollection.to_list, LazyCollection.to_set, LazyCollection.count):
+        assert notes(lambda run=run: run(lazy([1]).flat_map(part)))[0] == (  # type: ignore[misc]
+            "in stage 1 of 1, flat_map(lambda), on element 1"
+        )
 
 
 def stage3(x: int) -> list[int]:
