@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, Literal, assert_type
 
 from arion_lib.contracts.contract import Contract
@@ -46,6 +46,22 @@ def every_operation_keeps_the_type(numbers: LazyCollection[int], words: LazyColl
     assert_type(numbers.scan(lambda total, x: total + x), LazyCollection[int])
     assert_type(numbers.scan(lambda text, x: text + str(x), ""), LazyCollection[str])
     assert_type(words.sort(len, reverse=True).distinct(len), LazyCollection[str])
+
+
+async def length(word: str) -> int:
+    return len(word)
+
+
+async def lines() -> AsyncIterator[str]:
+    yield "a"
+
+
+def coroutines_give_the_type_of_their_results(words: LazyCollection[str]) -> None:
+    assert_type(words.map(length, concurrency=4), LazyCollection[int])
+    assert_type(words.map(len, processes=2, ordered=False), LazyCollection[int])
+    assert_type(words.filter(length, concurrency=4), LazyCollection[str])
+    assert_type(lazy(lines), LazyCollection[str])
+    assert_type(lazy(lines()), LazyCollection[str])
 
 
 def every_result_has_the_type_of_its_elements(numbers: LazyCollection[int], words: LazyCollection[str]) -> None:

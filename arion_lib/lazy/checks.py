@@ -33,6 +33,12 @@ def key(value: object) -> None:
         function("key", value)
 
 
+def async_function(name: str, value: object) -> None:
+    """Require a function whose call may be awaited: async, or one that is not known to be plain."""
+    if not callable(value):
+        raise TypeError(f"{name} must be an async function, got {value!r}")
+
+
 def is_async(value: object) -> bool:
     """Return whether calling `value` gives a coroutine or an asynchronous generator, as far as it tells beforehand.
 
@@ -100,19 +106,20 @@ def bounds(index: slice) -> tuple[int, int | None, int]:
     return start, stop, step
 
 
-def workers(threads: object, processes: object, executor: object, window: object) -> None:
+def workers(
+    threads: object, processes: object, executor: object, concurrency: object, window: object, ordered: object
+) -> None:
     """Require exactly one kind of worker, and numbers of at least 1."""
-    given = [
-        name
-        for name, value in (("threads", threads), ("processes", processes), ("executor", executor))
-        if value is not None
-    ]
+    kinds = {"threads": threads, "processes": processes, "executor": executor, "concurrency": concurrency}
+    given = [name for name, value in kinds.items() if value is not None]
     if len(given) != 1:
         raise ValueError(
-            f"map() must be given one of threads, processes and executor, got {' and '.join(given) or 'none'}"
+            f"calls must be given one of {', '.join(kinds)}, got {' and '.join(given) or 'none'}; "
+            "window and ordered say how those work"
         )
-    for name, value in (("threads", threads), ("processes", processes), ("window", window)):
-        if value is not None:
+    for name, value in (*kinds.items(), ("window", window)):
+        if value is not None and name != "executor":
             at_least(name, 1, value)  # type: ignore[arg-type]
     if executor is not None and not callable(getattr(executor, "submit", None)):
         raise TypeError(f"executor must be a concurrent.futures.Executor, got {executor!r}")
+    flag("ordered", ordered)

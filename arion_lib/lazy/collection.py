@@ -11,21 +11,24 @@ See         notebooks/4_lazy_collection.ipynb Â· tests/lazy/test_collection.py Â
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Sized
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Hashable, Iterable, Sized
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard, TypeVar, overload
+from inspect import isasyncgenfunction
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeGuard, TypeVar, overload
 
 from arion_lib.lazy import checks, stages
 from arion_lib.lazy.barriers import Batch, Progress, Sort
-from arion_lib.lazy.parallel import ParallelMap
+from arion_lib.lazy.engine import EACH
+from arion_lib.lazy.loops import AsyncSource
+from arion_lib.lazy.parallel import ParallelFilter, ParallelMap, Workers
 from arion_lib.lazy.paste import paste
 from arion_lib.lazy.pushdown import push_down
 from arion_lib.lazy.replay import Replay
 from arion_lib.lazy.show import explained, html, written_out
-from arion_lib.lazy.source import as_source, describe
+from arion_lib.lazy.source import PLAIN, as_source, describe, waits
 from arion_lib.lazy.stages import END, Cut, Stage
 from arion_lib.lazy.terminal import Ordered, Terminal
-from arion_lib.lazy.turns import taking_turns
+from arion_lib.lazy.turns import in_thread, taking_turns
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -37,12 +40,15 @@ A = TypeVar("A")
 B = TypeVar("B")
 C = TypeVar("C")
 
+Source: TypeAlias = Iterable[T] | AsyncIterable[T] | Callable[[], Iterable[T]] | Callable[[], AsyncIterable[T]]
+"""What `lazy` takes."""
+
 
 class LazyCollection(Terminal[T_co]):
     """An immutable description of a computation over the elements of `source`.
 
-    `source` is any iterable, or a function without arguments that makes one for each pass. A one-shot iterator may be
-    read once; a second pass raises `SpentError`.
+    `source` is any iterable, an asynchronous one too, or a function without arguments that makes one for each pass.
+    A one-shot iterator may be read once; a second pass raises `SpentError`.
 
     Raises `TypeError` for any other source.
 
@@ -52,13 +58,23 @@ class LazyCollection(Terminal[T_co]):
 
     __slots__ = ()
 
-    def __init__(self, source: Iterable[T_co] | Callable[[], Iterable[T_co]]) -> None:
-        self.source = as_source(source)
+    def __init__(self, source: Source[T_co]) -> None:
+        self.source = sourced(source)
         self.stages = ()
         self.plain = True
 
     # -- transformations, an element at a time -------------------------------------------------------------------------
 
+    @overload
+    def map(
+        self,
+        fn: Callable[[T_co], Awaitable[U]],
+        *,
+        concurrency: int,
+        window: int | None = None,
+        ordered: bool = True,
+    ) -> LazyCollection[U]: ...
+    @overload
     def map(
         self,
         fn: Callable[[T_co], U],
@@ -67,34 +83,52 @@ class LazyCollection(Terminal[T_co]):
         processes: int | None = None,
         executor: Executor | None = None,
         window: int | None = None,
-    ) -> LazyCollection[U]:
+        ordered: bool = True,
+    ) -> LazyCollection[U]: ...
+    def map(self, fn: Callable[[T_co], Any], *, ordered: bool = True, **workers: Any) -> LazyCollection[Any]:
         """Call `fn` on each element.
 
-        `threads=16` overlaps calls that wait, `processes=2` those that compute, `executor=` those that another machine
-        makes; one of the three. Results keep their order; at most `window` calls (chunks of calls, for processes) are
-        under way, by default two for each worker, so that much is read ahead.
+        `threads=16` overlaps calls that wait, `concurrency=100` those of an async `fn`, `processes=2` those that
+        compute, `executor=` those that another machine makes; one of the four. Results keep their order; with
+        `ordered=False` they come as they complete. At most `window` calls (chunks of calls, for processes) are under
+        way, by default two for each thread or process and `concurrency` coroutines, so that much is read ahead. Each
+        call in a thread and each coroutine runs in a copy of the context of the thread that iterates: what it sets
+        there, another call does not see.
 
         >>> lazy("ab").map(str.upper).to_list()
         ['A', 'B']
         """
-        checks.function("fn", fn)
-        if threads is None and processes is None and executor is None and window is None:
+        if not workers and ordered is True:
+            checks.function("fn", fn)
             return self._with(stages.Map(fn))
-        checks.workers(threads, processes, executor, window)
-        return self._with(ParallelMap(fn, threads, processes, executor, window))
+        return self._with(ParallelMap(fn, _workers(fn, ordered, **workers)))
 
     @overload
     def filter(self, fn: Callable[[T_co], TypeGuard[U]]) -> LazyCollection[U]: ...
     @overload
     def filter(self, fn: Callable[[T_co], object]) -> LazyCollection[T_co]: ...
-    def filter(self, fn: Callable[[T_co], object]) -> LazyCollection[Any]:
-        """Keep elements for which `fn` is true.
+    @overload
+    def filter(
+        self,
+        fn: Callable[[T_co], object],
+        *,
+        threads: int | None = None,
+        processes: int | None = None,
+        executor: Executor | None = None,
+        concurrency: int | None = None,
+        window: int | None = None,
+        ordered: bool = True,
+    ) -> LazyCollection[T_co]: ...
+    def filter(self, fn: Callable[[T_co], object], *, ordered: bool = True, **workers: Any) -> LazyCollection[Any]:
+        """Keep elements for which `fn` is true. Calls overlap as those of `map` do.
 
         >>> lazy(range(5)).filter(lambda x: x > 2).to_list()
         [3, 4]
         """
-        checks.function("fn", fn)
-        return self._with(stages.Filter(fn))
+        if not workers and ordered is True:
+            checks.function("fn", fn)
+            return self._with(stages.Filter(fn))
+        return self._with(ParallelFilter(fn, _workers(fn, ordered, **workers)))
 
     def reject(self, fn: Callable[[T_co], object]) -> LazyCollection[T_co]:
         """Keep elements for which `fn` is false.
@@ -163,7 +197,7 @@ class LazyCollection(Terminal[T_co]):
         """
         for other in others:
             checks.iterable("others", other)
-        return self._with(stages.Zip(stages.Others(tuple(as_source(other) for other in others))))
+        return self._with(stages.Zip(stages.Others(tuple(sourced(other) for other in others))))
 
     # -- transformations, by position ----------------------------------------------------------------------------------
 
@@ -324,8 +358,17 @@ class LazyCollection(Terminal[T_co]):
         return made(self.source, pasted, all(stage.plain for stage in pasted))
 
     def __aiter__(self) -> AsyncIterator[T_co]:
-        """Iterate in a coroutine; the event loop gets its turn every few milliseconds."""
-        return taking_turns(self)
+        """Iterate in a coroutine.
+
+        The event loop gets its turn every few milliseconds; what waits for threads, processes or coroutines is pulled
+        in a thread beside it.
+        """
+        return in_thread(self._run(EACH)) if self.waits else taking_turns(iter(self))
+
+    @property
+    def waits(self) -> bool:
+        """Whether running it waits for something outside its thread."""
+        return waits(self.source) or any(stage.waits for stage in self.stages)
 
     # -- seeing it -----------------------------------------------------------------------------------------------------
 
@@ -367,13 +410,43 @@ class LazyCollection(Terminal[T_co]):
 O = TypeVar("O", bound=Ordered)  # noqa: E741 - the letter for "ordered"
 
 
-def lazy(source: Iterable[T] | Callable[[], Iterable[T]]) -> LazyCollection[T]:
+def lazy(source: Source[T]) -> LazyCollection[T]:
     """Return a `LazyCollection` over `source`; a collection is returned as it is.
+
+    `source` is any iterable, an asynchronous one too, or a function without arguments that makes one for each pass.
+    Raises `TypeError` for anything else.
 
     >>> lazy(lambda: iter("ab")).to_list()
     ['a', 'b']
     """
-    return source if isinstance(source, LazyCollection) else made(as_source(source), (), True)
+    return source if isinstance(source, LazyCollection) else made(sourced(source), (), True)
+
+
+def _workers(
+    fn: object,
+    ordered: bool,
+    threads: int | None = None,
+    processes: int | None = None,
+    executor: Executor | None = None,
+    concurrency: int | None = None,
+    window: int | None = None,
+) -> Workers:
+    """Return who makes the calls of `fn`, checked."""
+    if concurrency is None:
+        checks.function("fn", fn)
+    else:
+        checks.async_function("fn", fn)
+    checks.workers(threads, processes, executor, concurrency, window, ordered)
+    return Workers(threads, processes, executor, concurrency, window, ordered)
+
+
+def sourced(source: Any) -> Iterable[Any]:
+    """Return a source of any kind as an iterable: plain, asynchronous, or a function that makes one."""
+    if type(source) not in PLAIN and not isinstance(source, Iterable):
+        unwrapped = source.func if isinstance(source, partial) else source
+        if isinstance(source, AsyncIterable) or isasyncgenfunction(unwrapped):
+            return AsyncSource(source)
+    return as_source(source)
 
 
 def _total(source: Iterable[Any], described: tuple[Stage, ...]) -> int | None:

@@ -1,27 +1,31 @@
-"""A map whose calls overlap: threads for waiting, processes for computing, any executor for more than one machine.
+"""A map or a filter whose calls overlap: threads or coroutines for waiting, processes for computing, any executor.
 
-Idea        Submit ahead, but only a window ahead; hand results out in the order of the elements.
+Idea        Submit ahead, but only a window ahead; hand results out in the order of the elements, or as they complete.
 Invariant   At most `window` calls (chunks of calls, for processes) are under way, so memory does not follow the input.
-            When the iteration ends - done, failed or abandoned - the pool is shut down, and no thread or process is
-            left.
+            A call in a thread or a coroutine sees the context variables of the thread that iterates. When the iteration
+            ends - done, failed or abandoned - the pool is shut down, and no thread, process or task is left.
 When wrong  An error comes out at its element's place, after the results before it, with the stage and the element as a
             note. A worker process that dies raises `BrokenProcessPool` here.
-See         notebooks/4_lazy_collection.ipynb · tests/lazy/test_parallel.py · arion_lib/lazy/chunks.py
+See         notebooks/4_lazy_collection.ipynb · tests/lazy/test_parallel.py · arion_lib/lazy/window.py, chunks.py
 """
 
 from __future__ import annotations
 
 import sys
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from contextvars import copy_context
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from arion_lib.lazy.chunks import Chunk, ChunkSize, Reply, Shipped, call_each
+from arion_lib.lazy.loops import loop_of_run
 from arion_lib.lazy.source import name_of
 from arion_lib.lazy.stages import Barrier, Blame
 from arion_lib.lazy.stop import refuse_stop
+from arion_lib.lazy.window import Ahead, Window
 
 if TYPE_CHECKING:  # at run time they are imported where they are used: they cost more than all the rest of this part
     from concurrent.futures import Executor, Future, ProcessPoolExecutor
@@ -35,48 +39,113 @@ EXECUTOR_WINDOW = 32
 Function: TypeAlias = Callable[[Any], object]
 
 
-class ParallelMap(Barrier):
-    """`fn` of each element, several at a time, in the order of the elements."""
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """Who makes the calls of a stage: one of the first four is given."""
 
-    __slots__ = ("executor", "processes", "threads", "window")
-    name = "map"
-    one_to_one = element_wise = True
-
-    def __init__(
-        self, fn: Function, threads: int | None, processes: int | None, executor: Executor | None, window: int | None
-    ) -> None:
-        super().__init__(fn)
-        self.threads, self.processes, self.executor, self.window = threads, processes, executor, window
+    threads: int | None = None
+    processes: int | None = None
+    executor: Executor | None = None
+    concurrency: int | None = None
+    window: int | None = None
+    ordered: bool = True
 
     @property
-    def label(self) -> str:
+    def size(self) -> int:
+        """How many calls, or chunks of calls, are under way at most."""
+        if self.window or self.concurrency:
+            return self.window or self.concurrency or 1
+        return WINDOW_PER_WORKER * (self.threads or self.processes or EXECUTOR_WINDOW // WINDOW_PER_WORKER)
+
+    def __str__(self) -> str:
         if self.executor is not None:
             how = f"executor={type(self.executor).__name__}"
         else:
-            how = f"threads={self.threads}" if self.threads else f"processes={self.processes}"
-        return f"map({name_of(self.args[0])}, {how})"
+            named = {"threads": self.threads, "processes": self.processes, "concurrency": self.concurrency}
+            how = next(f"{name}={number}" for name, number in named.items() if number)
+        return how if self.ordered else f"{how}, ordered=False"
+
+
+class ParallelMap(Barrier):
+    """`fn` of each element, several at a time."""
+
+    __slots__ = ("workers",)
+    name = "map"
+    waits = True
+
+    def __init__(self, fn: Function, workers: Workers) -> None:
+        super().__init__(fn)
+        self.workers = workers
+
+    @property
+    def one_to_one(self) -> bool:  # type: ignore[override]
+        return self.workers.ordered
+
+    @property
+    def element_wise(self) -> bool:  # type: ignore[override]
+        return self.workers.ordered
+
+    @property
+    def label(self) -> str:
+        return f"{self.name}({name_of(self.args[0])}, {self.workers})"
 
     def attach(self, upstream: Iterable[object], blame: Blame) -> Iterator[object]:
+        return (result for _, result in self.calls(upstream, blame))
+
+    def calls(self, upstream: Iterable[object], blame: Blame) -> Iterator[tuple[object, object]]:
+        """Yield each element with the result of its call."""
         from concurrent.futures import ThreadPoolExecutor
 
-        (fn,) = self.args
+        (fn,), workers = self.args, self.workers
         assert callable(fn)  # noqa: S101 - checked when the stage was made
-        if self.threads:
-            pool: Pool = lambda: _owned(ThreadPoolExecutor(self.threads, "lazy map"))  # noqa: E731 - opened with the first pull
-            return _one_by_one(upstream, fn, pool, self.window or WINDOW_PER_WORKER * self.threads, blame)
-        if self.executor is not None:
-            executor = self.executor
-            pool = lambda: _lent(executor)  # noqa: E731
-            if isinstance(executor, ThreadPoolExecutor):
-                return _one_by_one(upstream, fn, pool, self.window or EXECUTOR_WINDOW, blame)
-            return _by_chunks(upstream, fn, pool, self.window or EXECUTOR_WINDOW, blame)
-        workers = self.processes or 1
-        pool = lambda: _owned(_processes(workers))  # noqa: E731
-        return _by_chunks(upstream, fn, pool, self.window or WINDOW_PER_WORKER * workers, blame)
+        window: Any = Window(workers.size, workers.ordered)
+        if workers.concurrency:
+            return _one_by_one(upstream, partial(_on_loop, fn), window, blame)
+        if workers.threads or isinstance(workers.executor, ThreadPoolExecutor):
+            return _one_by_one(upstream, partial(_in_threads, fn, workers.threads, workers.executor), window, blame)
+        return _by_chunks(upstream, fn, partial(_executor, workers.processes or 1, workers.executor), window, blame)
 
 
-Pool: TypeAlias = Callable[[], Any]
-"""Makes a context manager that gives an executor."""
+class ParallelFilter(ParallelMap):
+    """Elements for which `fn` is true, several calls at a time."""
+
+    __slots__ = ()
+    name = "filter"
+    one_to_one = element_wise = False
+
+    def attach(self, upstream: Iterable[object], blame: Blame) -> Iterator[object]:
+        return (x for x, kept in self.calls(upstream, blame) if kept)
+
+
+Submit: TypeAlias = "Callable[[object], Future[object]]"
+
+
+@contextmanager
+def _in_threads(fn: Function, threads: int | None, lent: Executor | None) -> Iterator[Submit]:
+    from concurrent.futures import ThreadPoolExecutor
+
+    executor = lent or ThreadPoolExecutor(threads, "lazy map")
+    try:
+        yield lambda x: executor.submit(copy_context().run, fn, x)
+    finally:
+        if lent is None:
+            executor.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _on_loop(fn: Callable[[Any], Any]) -> Iterator[Submit]:
+    with loop_of_run() as loop:
+        yield partial(loop.submit, fn)
+
+
+@contextmanager
+def _executor(processes: int, lent: Executor | None) -> Iterator[Executor]:
+    executor = lent or _processes(processes)
+    try:
+        yield executor
+    finally:
+        if lent is None:
+            executor.shutdown(wait=True, cancel_futures=True)
 
 
 def start_method() -> str:
@@ -103,103 +172,43 @@ def _processes(workers: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(workers, multiprocessing.get_context(start_method()))
 
 
-@contextmanager
-def _owned(executor: Executor) -> Iterator[Executor]:
-    try:
-        yield executor
-    finally:
-        executor.shutdown(wait=True, cancel_futures=True)
+def _one_by_one(
+    source: Iterable[object], pool: Callable[[], Any], window: Window[object, object], blame: Blame
+) -> Iterator[tuple[object, object]]:
+    """A call for each element: for threads and coroutines, where handing one over costs little."""
+    ahead = Ahead(source)
+    with pool() as submit, closing(window.run(ahead, submit)) as calls:
+        for x, future in calls:
+            try:
+                result = future.result()
+            except Exception as error:
+                blame(error, x)
+                refuse_stop(error)
+                raise
+            yield x, result
+        ahead.finish()
 
 
-@contextmanager
-def _lent(executor: Executor) -> Iterator[Executor]:
-    yield executor
-
-
-class _Ahead:
-    """The source, read until it fails or ends; what it raised is kept for the moment when its turn has come."""
-
-    def __init__(self, source: Iterable[object]) -> None:
-        self._elements = iter(source)
-        self.error: Exception | None = None
-
-    def __iter__(self) -> Iterator[object]:
-        return self
-
-    def __next__(self) -> object:
-        if self.error is not None:
-            raise StopIteration
-        try:
-            return next(self._elements)
-        except StopIteration:
-            raise
-        except Exception as error:  # noqa: BLE001 - raised by `finish`, after the results of the elements before it
-            self.error = error
-            raise StopIteration from None
-
-    def finish(self) -> None:
-        """Raise what the source raised."""
-        if self.error is not None:
-            raise self.error
-
-
-def _one_by_one(source: Iterable[object], fn: Function, pool: Pool, window: int, blame: Blame) -> Iterator[object]:
-    """A call for each element: for threads, where handing one over costs little."""
-    ahead = _Ahead(source)
-    waiting: deque[tuple[object, Future[object]]] = deque()
-    with pool() as executor:
-        try:
-            for x in ahead:
-                waiting.append((x, executor.submit(fn, x)))
-                if len(waiting) >= window:
-                    yield _result(*waiting.popleft(), blame)
-            while waiting:
-                yield _result(*waiting.popleft(), blame)
-            ahead.finish()
-        finally:
-            _cancel(future for _, future in waiting)
-
-
-def _result(element: object, future: Future[object], blame: Blame) -> object:
-    try:
-        return future.result()
-    except Exception as error:
-        blame(error, element)
-        refuse_stop(error)
-        raise
-
-
-def _by_chunks(source: Iterable[object], fn: Function, pool: Pool, window: int, blame: Blame) -> Iterator[object]:
+def _by_chunks(
+    source: Iterable[object], fn: Function, pool: Callable[[], Any], window: Window[list[object], Reply], blame: Blame
+) -> Iterator[tuple[object, object]]:
     """A call for each chunk: for processes, where handing one over costs as much as thousands of short calls."""
-    ahead, size, shipped = _Ahead(source), ChunkSize(), Shipped(fn)
-    waiting: deque[tuple[list[object], Future[Reply]]] = deque()
-    with pool() as executor:
-        try:
-            while chunk := size.fill(ahead):
-                waiting.append((chunk, executor.submit(call_each, shipped, Chunk(chunk))))
-                if len(waiting) >= window:
-                    yield from _results(*waiting.popleft(), size, blame)
-            while waiting:
-                yield from _results(*waiting.popleft(), size, blame)
-            ahead.finish()
-        finally:
-            _cancel(future for _, future in waiting)
-
-
-def _results(chunk: list[object], future: Future[Reply], size: ChunkSize, blame: Blame) -> Iterator[object]:
-    try:
-        reply = future.result()
-    except Exception as error:
-        blame(error)
-        raise
-    size.learn(len(reply.results), reply.seconds)
-    yield from reply.results
-    if reply.error is not None:
-        blame(reply.error, chunk[len(reply.results)])
-        refuse_stop(reply.error)
-        raise reply.error
-
-
-def _cancel(futures: Iterable[Future[Any]]) -> None:
-    for future in futures:
-        future.cancel()
+    ahead, size, shipped = Ahead(source), ChunkSize(), Shipped(fn)
+    chunks = iter(partial(size.fill, ahead), [])
+    with (
+        pool() as executor,
+        closing(window.run(chunks, lambda chunk: executor.submit(call_each, shipped, Chunk(chunk)))) as calls,
+    ):
+        for chunk, future in calls:
+            try:
+                reply = future.result()
+            except Exception as error:
+                blame(error)
+                raise
+            size.learn(len(reply.results), reply.seconds)
+            yield from zip(chunk, reply.results, strict=False)
+            if reply.error is not None:
+                blame(reply.error, chunk[len(reply.results)])
+                refuse_stop(reply.error)
+                raise reply.error
+        ahead.finish()

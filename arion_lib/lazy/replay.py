@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Generic, TypeVar
 
-from arion_lib.lazy.source import SpentError, Windowed
+from arion_lib.lazy.source import SpentError, Windowed, waits
 
 T = TypeVar("T")
 
@@ -55,6 +55,11 @@ class Replay(Windowed[T], Generic[T]):
     def finished(self) -> bool:
         """Whether the source has been read to its end."""
         return self._finished
+
+    @property
+    def waits(self) -> bool:
+        """Whether pulling waits for something outside the reader's thread."""
+        return waits(self._upstream)
 
     def head(self, n: int) -> list[T]:
         """Return the first `n` of the elements that are kept; pulls nothing."""

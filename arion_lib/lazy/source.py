@@ -15,7 +15,7 @@ import sys
 import weakref
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
@@ -36,6 +36,30 @@ class SpentError(RuntimeError):
     """A one-shot source was asked for a second pass."""
 
 
+def spent(what: str) -> SpentError:
+    """Return the error of a second pass over `what`."""
+    return SpentError(
+        f"a one-shot source must be read once, got a second pass over {what}; "
+        "call .cache() before the first pass, or pass a function that makes a fresh iterator"
+    )
+
+
+class Own:
+    """A source of this part's own."""
+
+    __slots__ = ()
+
+    @property
+    def waits(self) -> bool:
+        """Whether reading it waits for other threads, for processes or for an event loop."""
+        return False
+
+    @property
+    def label(self) -> str:
+        """What it is, in a few words."""
+        return type(self).__name__
+
+
 class OneShot(Generic[T_co]):
     """An iterator, guarded: the first pass gets it, a second one raises `SpentError`."""
 
@@ -49,10 +73,7 @@ class OneShot(Generic[T_co]):
         try:
             return self._box.pop()  # atomic: of two threads only one gets it
         except IndexError:
-            raise SpentError(
-                f"a one-shot source must be read once, got a second pass over {self.what}; "
-                "call .cache() before the first pass, or pass a function that makes a fresh iterator"
-            ) from None
+            raise spent(self.what) from None
 
 
 class Factory(Generic[T_co]):
@@ -66,17 +87,18 @@ class Factory(Generic[T_co]):
 
     def __iter__(self) -> Iterator[T_co]:
         try:
-            made = self.make()
+            made: object = self.make()
         except StopIteration as error:
             refuse_stop(error)
             raise
         if not isinstance(made, Iterable):
-            raise TypeError(f"source must make an iterable, got {made!r} from {name_of(self.make)}")
+            more = "; pass the async generator function itself" if isinstance(made, AsyncIterable) else ""
+            raise TypeError(f"source must make an iterable, got {made!r} from {name_of(self.make)}{more}")
         if made is self._last():
             raise SpentError(
                 f"source must make a fresh iterator for each pass, got the same one from {name_of(self.make)}"
             )
-        iterator = iter(made)
+        iterator: Iterator[T_co] = iter(made)
         if iterator is made:
             self._last = _weakly(made)
         return iterator
@@ -128,15 +150,24 @@ def cut(source: Iterable[T], start: int, stop: int | None) -> Iterable[T]:
     return islice(source, start, stop)
 
 
-class Windowed(Generic[T_co]):
+class Windowed(Own, Generic[T_co]):
     """A source that can start anywhere by itself; `what` says what it holds."""
 
     __slots__ = ()
     what: str
 
+    @property
+    def label(self) -> str:
+        return f"cache of {self.what}"
+
     def window(self, start: int, stop: int | None) -> Iterator[T_co]:
         """Iterate over the elements from `start` up to `stop`."""
         raise NotImplementedError
+
+
+def waits(source: object) -> bool:
+    """Return whether reading `source` is known to wait for something outside its thread."""
+    return isinstance(source, Own) and source.waits
 
 
 def describe(source: object) -> str:
@@ -151,8 +182,8 @@ def describe(source: object) -> str:
         return f"{name_of(source.make)}()"
     if isinstance(source, range):
         return repr(source)
-    if isinstance(source, Windowed):
-        return f"cache of {source.what}"
+    if isinstance(source, Own):
+        return source.label
     size = length(source)
     return type(source).__name__ if size is None else f"{type(source).__name__} of {size:,}"
 

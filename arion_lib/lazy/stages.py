@@ -14,7 +14,7 @@ from itertools import repeat
 from typing import ClassVar, Protocol, TypeVar
 
 from arion_lib.lazy.code import Code
-from arion_lib.lazy.source import describe, name_of
+from arion_lib.lazy.source import describe, name_of, waits
 
 Function = Callable[..., object]
 T = TypeVar("T")
@@ -36,6 +36,7 @@ class Stage:
     plain: ClassVar[bool] = True  # needs nothing but its lines: no push-down, no second loop
     one_to_one: ClassVar[bool] = False  # as many elements out as in, in the same places: "the first n" may go below
     element_wise: ClassVar[bool] = False  # and each depends on its own element alone: "all but the first n" may, too
+    waits: ClassVar[bool] = False  # for threads, processes or an event loop
     shape: Shape
 
     def __init__(self, *args: object) -> None:
@@ -220,6 +221,12 @@ class Zip(Stage):
         code.line(f"{beside} = {code.helper('next')}({other}, {code.helper('END')})")
         code.stop_unless(f"({beside} is not {code.helper('END')})", code.local("stop"))
         code.line(f"{code.element} = ({code.element}, *{beside})")
+
+    @property
+    def waits(self) -> bool:  # type: ignore[override]
+        (others,) = self.args
+        assert isinstance(others, Others)  # noqa: S101 - so it was made
+        return any(map(waits, others.sources))
 
     @property
     def label(self) -> str:

@@ -21,7 +21,7 @@ from arion_lib.lazy import checks, sinks
 from arion_lib.lazy.barriers import batches
 from arion_lib.lazy.engine import EACH, consume, start
 from arion_lib.lazy.sinks import Sink
-from arion_lib.lazy.source import PLAIN
+from arion_lib.lazy.source import PLAIN, Own
 from arion_lib.lazy.stages import END, FlatMap, Stage, itself
 from arion_lib.lazy.tables import pandas_frame, polars_frame
 
@@ -45,7 +45,7 @@ class Ordered(Protocol):
 O = TypeVar("O", bound=Ordered)  # noqa: E741 - the letter for "ordered"
 
 
-class Terminal(Generic[T_co]):
+class Terminal(Own, Generic[T_co]):
     """The operations that run a pipeline. Each call runs it anew, from the source on; `cache()` keeps the elements."""
 
     __slots__ = ("plain", "source", "stages")

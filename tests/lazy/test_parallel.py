@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextvars
+import decimal
 import itertools
 import os
 import signal
@@ -16,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from arion_lib.lazy import lazy, parallel
+from arion_lib.lazy import lazy, parallel, window
 from tests.lazy.counted import Counted
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
@@ -68,6 +70,71 @@ def test_results_keep_the_order_of_the_elements_though_calls_end_in_another() ->
 
     assert lazy(range(4)).map(backwards, threads=4).to_list() == [0, 1, 2, 3]
     assert ended == [3, 2, 1, 0]
+
+
+def pairs_of_context(**workers: Any) -> tuple[list[object], list[object]]:
+    """What calls see of the iterating thread's context, in it and in workers."""
+    with decimal.localcontext(decimal.Context(prec=50)):
+        token = REQUEST.set("the caller's")
+        try:
+            seen = lambda x: (REQUEST.get(), len(str(decimal.Decimal(1) / 3)))  # noqa: E731
+            return lazy([1, 2]).map(seen).to_list(), lazy([1, 2]).map(seen, **workers).to_list()
+        finally:
+            REQUEST.reset(token)
+
+
+REQUEST: contextvars.ContextVar[str] = contextvars.ContextVar("REQUEST", default="none")
+
+
+def test_threads_compute_what_a_plain_map_computes_whatever_the_context_is() -> None:
+    plain, threaded = pairs_of_context(threads=2)
+    assert plain == threaded == [("the caller's", 52)] * 2
+    with ThreadPoolExecutor(2) as pool:
+        plain, lent = pairs_of_context(executor=pool)
+        assert plain == lent
+        token = REQUEST.set("the caller's")
+        assert list(pool.map(lambda x: REQUEST.get(), [1])) == ["none"]  # the control
+        REQUEST.reset(token)
+
+
+def test_a_call_in_a_thread_does_not_change_the_context_of_another() -> None:
+    def count_up(x: int) -> str:
+        before = REQUEST.get()
+        REQUEST.set(f"changed by {x}")
+        return before
+
+    assert lazy(range(3)).map(count_up, threads=1).to_list() == ["none"] * 3
+    assert REQUEST.get() == "none"
+
+
+def test_results_come_as_they_complete_where_the_order_is_given_up() -> None:
+    last_may_end = threading.Event()
+
+    def slow_first(x: int) -> int:
+        if x == 0:
+            assert last_may_end.wait(PATIENCE)
+        return x
+
+    results = iter(lazy(range(4)).map(slow_first, threads=2, window=4, ordered=False))
+    got = [next(results) for _ in range(3)]
+    last_may_end.set()
+    assert sorted(got) == [1, 2, 3]  # ordered, the first of them would have had to be 0
+    assert list(results) == [0]
+
+
+@pytest.mark.parametrize("workers", [{"threads": 2}, {"processes": 2}, {"threads": 2, "ordered": False}])
+def test_a_filter_may_overlap_its_calls(workers: dict[str, Any]) -> None:
+    kept = lazy(range(100)).filter(lambda x: x % 3, **workers)
+    assert sorted(kept.to_list()) == [x for x in range(100) if x % 3]
+    with pytest.raises(ValueError, match="five") as caught:
+        lazy(range(9)).filter(fragile, threads=2).to_list()
+    assert caught.value.__notes__[0] == "in stage 1 of 1, filter(fragile, threads=2), on element 5"
+
+
+def test_a_cut_passes_no_parallel_stage_that_gives_up_the_order_or_drops() -> None:
+    assert lazy(range(9)).filter(lambda x: x > 3, threads=2).skip(1).take(2).to_list() == [5, 6]
+    assert len(lazy(range(9)).map(square, threads=2, ordered=False).skip(4).to_list()) == 5
+    assert "[4:]" not in lazy(range(9)).map(square, threads=2, ordered=False).skip(4).explain()
 
 
 def read_ahead(run: Callable[[Any], Iterator[int]]) -> int:
@@ -141,13 +208,13 @@ def test_leaving_early_cancels_what_waits_and_closes_the_source(monkeypatch: pyt
 
     results = iter(lazy(rows).map(work, threads=1, window=8))
     assert next(results) == 0
-    cancel = parallel._cancel
+    cancel = window.cancel
 
     def cancel_then_go(futures: Iterable[Future[Any]]) -> None:
         cancel(futures)
         go.set()  # only now may the one call under way end; those behind it must not start
 
-    monkeypatch.setattr(parallel, "_cancel", cancel_then_go)
+    monkeypatch.setattr(window, "cancel", cancel_then_go)
     results.close()  # type: ignore[attr-defined]
     assert len(started) <= 2
     del results
@@ -258,10 +325,14 @@ def test_a_thread_pool_of_ones_own_gets_a_call_for_each_element() -> None:
         ({"threads": 2, "window": 0}, "window must be >= 1, got 0"),
         (
             {"threads": 2, "processes": 2},
-            "must be given one of threads, processes and executor, got threads and processes",
+            "must be given one of threads, processes, executor, concurrency, got threads and processes",
         ),
-        ({"window": 2}, "must be given one of threads, processes and executor, got none"),
+        ({"window": 2}, "must be given one of threads, processes, executor, concurrency, got none"),
         ({"executor": 5}, "executor must be a concurrent.futures.Executor, got 5"),
+        ({"ordered": False}, "must be given one of threads, processes, executor, concurrency, got none"),
+        ({"threads": 2, "ordered": 0}, "ordered must be True or False, got 0"),
+        ({"threads": 2, "concurrency": 2}, "got threads and concurrency"),
+        ({"concurrency": 0}, "concurrency must be >= 1, got 0"),
         ({"threads": 1.5}, "threads must be a whole number, got 1.5"),
     ],
 )

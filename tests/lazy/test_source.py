@@ -63,7 +63,7 @@ def test_a_function_may_give_a_list() -> None:
 
 
 async def numbers_later() -> Any:
-    yield 1
+    return [1]
 
 
 @pytest.mark.parametrize("wrong", [5, None, object(), lambda x: [x], numbers_later])
