@@ -18,6 +18,7 @@ import socket
 import subprocess
 import sys
 import warnings
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -49,6 +50,8 @@ class Child:
     watch: int | None = None
     """A descriptor that becomes readable when the process ends, where the system has such (Linux)."""
     kill_wanted: int | None = field(default=None)
+    refused: int | None = None
+    """Why the system gave no process, as an error number."""
 
     def signal(self, number: int) -> None:
         """Send a signal to the process; nothing happens when it has ended."""
@@ -64,7 +67,10 @@ class Child:
                 os.kill(self.pid, number)
 
     def kill(self) -> None:
-        """End the process at once."""
+        """End the process at once, and what its tasks have started."""
+        if sys.platform != "win32" and self.pid is not None and not self.ended:
+            with suppress(ProcessLookupError, PermissionError):  # its group may not be made yet
+                os.killpg(self.pid, signal.SIGKILL)
         self.signal(getattr(signal, "SIGKILL", signal.SIGTERM))
 
     def close_inbox(self) -> None:
@@ -95,8 +101,11 @@ class Starter(Protocol):
     def ended(self, children: Sequence[Child]) -> list[Child]:
         """Return those of the children that have ended since, their exit codes set; does not block."""
 
+    def busy(self) -> int:
+        """Return how many workers were ordered and are not there yet."""
+
     def close(self) -> None:
-        """End what starts workers; workers that are left end with it."""
+        """End what starts workers, whatever it does; workers that are left end with it."""
 
 
 def starter(method: StartMethod, preload: Sequence[str]) -> Starter:
@@ -123,37 +132,61 @@ class ZygoteStarter:
         self._reports: list[tuple[int, int, int, int]] = []
         self._orphans: set[int] = set()
         self._alive: set[int] = set()
+        self._orders: deque[tuple[bytes, list[int]]] = deque()
+        """What the zygote is still to be asked."""
         self._on_their_way: dict[int, list[int]] = {}
         """The descriptors sent with an order; macOS may lose them when the sender closes them before they arrive."""
         self._open()
 
     def start(self, number: int) -> Child:
-        control = self._control or self._open()
+        if self._control is None:
+            self._open()
         child, theirs = _new_child(number)
         fds = [one if isinstance(one, int) else one.detach() for one in theirs if not isinstance(one, str)]
         _OURS.update(fds)
         self._on_their_way[number] = fds
-        order = _order(number)
         if sys.platform == "win32":
             raise NotImplementedError("Windows cannot fork")
-        try:
-            socket.send_fds(control, [order], fds)
-        except OSError:  # the zygote has just died: told as the end of this worker, too
-            self._lose_zygote()
         self._alive.add(number)
+        self._orders.append((_order(number), fds))
+        self._send_orders()
         return child
+
+    def busy(self) -> int:
+        return len(self._on_their_way)
+
+    def _send_orders(self) -> None:
+        """Send what the zygote has not been asked yet. One that is busy is asked again later: busy is not dead."""
+        if sys.platform == "win32":
+            raise NotImplementedError("Windows cannot fork")
+        while self._orders and self._control is not None:
+            order, fds = self._orders[0]
+            try:
+                socket.send_fds(self._control, [order], fds)
+            except ConnectionError:  # it has just died: told as the end of these workers, too
+                self._lose_zygote()
+                return
+            except OSError:  # full, or out of memory or descriptors for a moment
+                return
+            self._orders.popleft()
 
     def watched(self) -> int | None:
         return self._control.fileno() if self._control is not None else None
 
     def ended(self, children: Sequence[Child]) -> list[Child]:
         self._receive()
+        self._send_orders()
         by_number = {child.number: child for child in children}
         found = []
         for kind, number, pid, exit_code in self._reports:
             self._arrived(number)
             child = by_number.get(number)
             if child is None:
+                continue
+            if kind == 3:
+                self._alive.discard(number)
+                child.ended, child.refused = True, exit_code
+                found.append(child)
                 continue
             child.pid = pid
             if kind == 2:
@@ -178,6 +211,7 @@ class ZygoteStarter:
                 self._control.shutdown(socket.SHUT_RDWR)
             self._control.close()
             self._control = None
+        self._orders.clear()
         for number in list(self._on_their_way):
             self._arrived(number)
         self._reap()
@@ -231,11 +265,14 @@ class ZygoteStarter:
         self._alive.clear()
 
     def _reap(self) -> None:
+        """End the zygote, which may be in the middle of an import that never ends."""
         if self._process is not None:
+            self._process.kill()
             self._process.wait()
             self._process = None
         if self._pid:
-            with suppress(ChildProcessError):
+            with suppress(ChildProcessError, ProcessLookupError):
+                os.kill(self._pid, getattr(signal, "SIGKILL", signal.SIGTERM))
                 os.waitpid(self._pid, 0)
             self._pid = 0
 
@@ -251,21 +288,30 @@ class Spawner:
         else:
             fds = _descriptors(theirs)
             program, environment = interpreter()
-            child.process = subprocess.Popen(
-                [program, "-c", _program("worker_main"), *map(str, fds), level],
-                env=environment,
-                pass_fds=fds,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+            try:
+                child.process = subprocess.Popen(
+                    [program, "-c", _program("worker_main"), *map(str, fds), level],
+                    env=environment,
+                    pass_fds=fds,
+                    stdin=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+            except OSError:
+                child.close()
+                _close_raw(theirs)
+                raise
         _close_raw(theirs)
         child.pid = child.process.pid
         if hasattr(os, "pidfd_open"):
-            child.watch = os.pidfd_open(child.pid)
+            with suppress(OSError):  # without, its end is seen by its pipes
+                child.watch = os.pidfd_open(child.pid)
         return child
 
     def watched(self) -> int | None:
         return None
+
+    def busy(self) -> int:
+        return 0
 
     def ended(self, children: Sequence[Child]) -> list[Child]:
         found = []
@@ -289,10 +335,19 @@ def _order(number: int) -> bytes:
 
 
 def _new_child(number: int) -> tuple[Child, tuple[int | socket.socket | str, ...]]:
-    """Make the pipes and the note; return our side, and the worker's three raw ends: inbox, outbox, note."""
-    their_inbox, our_inbox = one_way()
-    our_outbox, their_outbox = one_way()
-    note, where = Note.create()
+    """Make the pipes and the note; return our side, and the worker's three raw ends: inbox, outbox, note.
+
+    Nothing stays open when one of them cannot be had.
+    """
+    made: list[int | socket.socket | str] = []
+    try:
+        made += one_way()
+        made += one_way()
+        note, where = Note.create()
+    except OSError:
+        _close_raw(made)
+        raise
+    their_inbox, our_inbox, our_outbox, their_outbox = (one for one in made if not isinstance(one, str))
     child = Child(number, end_of(our_inbox, blocking=False), end_of(our_outbox, blocking=False), note)
     _OURS.update((child.inbox.fileno(), child.outbox.fileno()))
     return child, (their_inbox, their_outbox, where)

@@ -19,7 +19,7 @@ from contextlib import suppress
 from arion_lib.scheduler.note import Note
 from arion_lib.scheduler.pipes import end_of
 from arion_lib.scheduler.worker import work
-from arion_lib.scheduler.zygote import be_zygote, die_with_parent
+from arion_lib.scheduler.zygote import be_zygote, begin_anew, die_with_parent
 
 LINUX = sys.platform.startswith("linux")
 
@@ -34,6 +34,7 @@ def worker_main() -> None:
     inbox, outbox, note = (int(fd) for fd in sys.argv[1:4])
     for fd in (inbox, outbox):
         os.set_inheritable(fd, False)
+    begin_anew()
     die_with_parent()
     _follow_supervisor()
     logging.getLogger().setLevel(int(sys.argv[4]))

@@ -39,8 +39,12 @@ class Note:
             name = f"arion-{os.getpid()}-{os.urandom(8).hex()}"
             return cls(mmap.mmap(-1, SIZE, tagname=name)), name
         fd = _anonymous_file()
-        os.ftruncate(fd, SIZE)
-        return cls(mmap.mmap(fd, SIZE)), fd
+        try:
+            os.ftruncate(fd, SIZE)
+            return cls(mmap.mmap(fd, SIZE)), fd
+        except OSError:
+            os.close(fd)
+            raise
 
     @classmethod
     def attach(cls, where: int | str) -> Note:

@@ -10,6 +10,9 @@ See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_conformance
 from __future__ import annotations
 
 import functools
+import logging
+import math
+import os
 import selectors
 import time
 from abc import ABC, abstractmethod
@@ -29,8 +32,14 @@ if TYPE_CHECKING:
     from arion_lib.scheduler.ready import ReadyQueue
     from arion_lib.scheduler.task import Task
 
+log = logging.getLogger(__name__)
+
 TRUST = 0.0005
 """Seconds from a revocation until the note is believed: a store of the worker reaches us in far less."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+"""Seconds between two attempts to start a worker that the system refuses, at first and at most."""
+MOST_AT_ONCE = 16
+"""Workers on their way at once: the descriptors of each are needed twice until it is there."""
 STILLBORN = 5
 """Workers in a row that may end without a word before the lane gives up."""
 
@@ -64,6 +73,11 @@ class Pool(ABC):
         self._open = False
         self._core: Core
         self._watched: int | None = None
+        self.trouble = ""
+        """Why there are fewer workers than `size`; "" when there are not."""
+        self._refusal: OSError | None = None
+        self._pause, self._retry_at = FIRST_PAUSE, 0.0
+        self._closing = False
 
     @abstractmethod
     def _take(self, worker: WorkerHandle, messages: list[Message]) -> None:
@@ -71,9 +85,15 @@ class Pool(ABC):
 
     def _hear(self, worker: WorkerHandle) -> None:
         """Read what a worker has written."""
-        messages = worker.receive()
-        if messages:
-            self._take(worker, messages)
+        try:
+            messages = worker.receive()
+            if messages:
+                self._take(worker, messages)
+        except Exception as error:  # noqa: BLE001  (a stream that cannot be read: this worker's, and no other's)
+            self._core.report(error)
+            self._core.unwatch(worker.child.outbox.fileno())
+            self._replace(worker)
+            return
         if worker.at_end and worker.number in self._workers:
             self._core.unwatch(worker.child.outbox.fileno())
             if worker.heard:
@@ -92,25 +112,70 @@ class Pool(ABC):
         self._fill_up()
 
     def scale(self, size: int) -> None:
-        """Change the number of workers: more at once, fewer as their running tasks end."""
+        """Change the number of workers: more at once, fewer as their running tasks end.
+
+        Raises `OSError` when the system does not give as many; the pool then has what it can, and goes on trying.
+        """
         self.size = size
         live = [worker for worker in self._workers.values() if not worker.draining]
         surplus = sorted(live, key=lambda worker: len(worker.outstanding))[: max(0, len(live) - size)]
         for worker in surplus:
             self._drain(worker)
         self._fill_up()
+        if self._refusal is not None:
+            raise self._refusal
 
     def _fill_up(self) -> None:
-        while sum(not worker.draining for worker in self._workers.values()) < self.size:
-            self._start()
+        """Start what is missing, a few at a time; what the system refuses is tried again after a pause."""
+        self._refusal = None
+        if time.monotonic() < self._retry_at:
+            return
+        while self._missing() > 0 and self._starter.busy() < MOST_AT_ONCE:
+            try:
+                self._start()
+            except OSError as error:
+                self._put_off(error)
+                return
+        if not self._missing():
+            self.trouble = ""
+
+    def _missing(self) -> int:
+        return self.size - sum(not worker.draining for worker in self._workers.values())
+
+    def _put_off(self, error: OSError) -> None:
+        """Try to start workers again in a while."""
+        self._refusal = error
+        if not self.trouble:
+            self._core.later(log.warning, "no more worker processes can be started now, trying again: %s", error)
+        self.trouble = f"no more worker processes can be started now: {error}"
+        self._pause = min(LONGEST_PAUSE, 2 * self._pause)
+        self._retry_at = time.monotonic() + self._pause
+
+    def _check_size(self, now: float) -> float:
+        """Bring the pool to its size where that has not been possible so far; return when to look again."""
+        if not self._open or self._closing or not (self._missing() > 0 or self._starter.busy()):
+            return math.inf
+        if self._starter.busy():
+            self._look_for_ends()
+        if now >= self._retry_at:
+            self._retry_at = 0.0
+            self._fill_up()
+            self._watch_starter()
+        return max(self._retry_at, now + FIRST_PAUSE)
 
     def _start(self) -> None:
+        worker = WorkerHandle(self._starter.start(self._numbers + 1))
         self._numbers += 1
-        worker = WorkerHandle(self._starter.start(self._numbers))
+        try:
+            self._core.watch(worker.child.outbox.fileno(), functools.partial(self._hear, worker))
+            if worker.child.watch is not None:
+                self._core.watch(worker.child.watch, self._look_for_ends)
+        except OSError:
+            self._core.unwatch(worker.child.outbox.fileno())
+            worker.kill()
+            worker.child.close()
+            raise
         self._workers[worker.number] = worker
-        self._core.watch(worker.child.outbox.fileno(), functools.partial(self._hear, worker))
-        if worker.child.watch is not None:
-            self._core.watch(worker.child.watch, self._look_for_ends)
 
     def _drain(self, worker: WorkerHandle) -> None:
         """Let a worker finish what it runs and nothing else."""
@@ -142,30 +207,53 @@ class Pool(ABC):
             self._core.unwatch(self._watched)
             self._watched = None
         for child in ended:
-            self._bury(self._workers[child.number])
+            worker = self._workers.get(child.number)
+            if worker is None:
+                continue
+            if child.refused is not None:
+                self._strike_out(worker)
+                self._put_off(OSError(child.refused, os.strerror(child.refused)))
+            else:
+                self._bury(worker)
+        if not self._closing and self._missing() > 0 and not self._refusal:
+            self._fill_up()
+            self._watch_starter()
 
-    def _bury(self, worker: WorkerHandle) -> None:
-        """Read a dead worker's last answers, blame its death on the call that it was running, put back the others."""
-        while messages := worker.receive():
-            self._take(worker, messages)
-            if worker.at_end:
-                break
+    def _strike_out(self, worker: WorkerHandle) -> None:
+        """Forget a worker: nothing is read from it or written to it any more. What it had is put back."""
         del self._workers[worker.number]
         self._core.unwatch(worker.child.outbox.fileno())
         if worker.choked:
             self._core.unwatch(worker.child.inbox.fileno())
         if worker.child.watch is not None:
             self._core.unwatch(worker.child.watch)
-        number = worker.child.note.words[STARTED]
-        victim = worker.outstanding.pop(number, None)
-        began = worker.began(number) or 0.0
         for task in reversed(worker.outstanding.values()):
             self._core.put_back(task)
         worker.outstanding.clear()
-        if victim is not None and not victim._state_now.final:
-            self._blame(worker, victim, began)
         self._usage.forget(worker.child.pid)
         worker.child.close()
+
+    def _bury(self, worker: WorkerHandle) -> None:
+        """Read a dead worker's last answers, blame its death on the call that it was running, put back the others."""
+        try:
+            while messages := worker.receive():
+                self._take(worker, messages)
+                if worker.at_end:
+                    break
+        except Exception as error:  # noqa: BLE001  (what it wrote last cannot be read: the worker is dead all the same)
+            self._core.report(error)
+        number = worker.child.note.words[STARTED]
+        victim = worker.outstanding.pop(number, None)
+        began = worker.began(number) or 0.0
+        interrupted = worker.interrupting is not None and worker.interrupting[0] == number
+        self._strike_out(worker)
+        if victim is not None and not victim._state_now.final:
+            run = (worker.number, began, time.monotonic())
+            if interrupted:
+                self._core.time_out(victim, run)
+            else:
+                self._core.lose(victim, worker.child.exit_code, run)
+        self._pause = FIRST_PAUSE
         if not worker.draining:
             self.restarts += 1
             self._stillborn = 0 if worker.heard else self._stillborn + 1
@@ -174,13 +262,6 @@ class Pool(ABC):
             else:
                 self._fill_up()
                 self._watch_starter()
-
-    def _blame(self, worker: WorkerHandle, victim: Task[Any], began: float) -> None:
-        run = (worker.number, began, time.monotonic())
-        if worker.interrupting is not None and worker.interrupting[0] == worker.child.note.words[STARTED]:
-            self._core.time_out(victim, run)
-        else:
-            self._core.lose(victim, worker.child.exit_code, run)
 
     def _give_up(self, worker: WorkerHandle) -> None:
         code = worker.child.exit_code
@@ -198,7 +279,10 @@ class Pool(ABC):
             if worker.flush():
                 self._core.unwatch(inbox)
 
-        self._core.watch(inbox, write, selectors.EVENT_WRITE)
+        try:
+            self._core.watch(inbox, write, selectors.EVENT_WRITE)
+        except OSError:  # it is looked at from time to time then
+            worker.unwatched = True
 
     def _replace(self, worker: WorkerHandle) -> None:
         """Kill a worker, and start the next one at the same moment."""
@@ -232,7 +316,7 @@ class Pool(ABC):
             for number, task in worker.outstanding.items():
                 if worker.began(number) is None and not task._state_now.final:
                     queued[task.options.priority] = queued.get(task.options.priority, 0) + 1
-        return LaneStatus(self.name, self.size, workers, queued, running, self.restarts)
+        return LaneStatus(self.name, self.size, workers, queued, running, self.restarts, self.trouble)
 
     def _describe(self, worker: WorkerHandle, now: float) -> WorkerStatus:
         task, pid = worker.current(), worker.child.pid
@@ -261,11 +345,15 @@ class Pool(ABC):
     # --- the end ---
 
     def close(self, now: float) -> bool:
+        self._closing = True
         for worker in self._workers.values():
             worker.draining = True
             self._close_inbox(worker, now)
             if worker.closing_since is not None and now - worker.closing_since > max(self._grace, 0.5):
                 worker.kill()
+                if worker.child.pid is None:  # it is not there yet: what starts it hangs, perhaps in a preload
+                    self.kill()
+                    return True
         self._look_for_ends()
         if self._workers:
             return False
@@ -273,18 +361,22 @@ class Pool(ABC):
         return True
 
     def kill(self) -> None:
+        self._closing = True
         for worker in list(self._workers.values()):
             worker.draining = True
             worker.kill()
         deadline = time.monotonic() + 2.0
-        while self._workers and time.monotonic() < deadline:
+        while any(worker.child.pid for worker in self._workers.values()) and time.monotonic() < deadline:
             self._look_for_ends()
             time.sleep(0.001)
         self._finish()
+        for worker in list(self._workers.values()):  # not there yet: with what starts it, it will never be
+            self._strike_out(worker)
 
     def _finish(self) -> None:
         if self._watched is not None:
             self._core.unwatch(self._watched)
             self._watched = None
         if self._open:
+            self._open = False
             self._starter.close()

@@ -32,7 +32,7 @@ from arion_lib.scheduler.messages import (
 from arion_lib.scheduler.note import STARTED
 from arion_lib.scheduler.outputs import relay_record, relay_text
 from arion_lib.scheduler.parcel import Parcel
-from arion_lib.scheduler.pool import STILLBORN, TRUST, Pool
+from arion_lib.scheduler.pool import FIRST_PAUSE, STILLBORN, TRUST, Pool
 from arion_lib.scheduler.ready import ReadyQueue
 from arion_lib.scheduler.states import State
 from arion_lib.scheduler.values import Packed
@@ -374,9 +374,12 @@ class ProcessLane(Pool):
             worker.revoke(now, TRUST)
 
     def check(self, now: float) -> float:
-        soonest = math.inf
+        soonest = self._check_size(now)
         for worker in list(self._workers.values()):
             soonest = min(soonest, self._check_one(worker, now))
+            if worker.unwatched:
+                worker.unwatched = not worker.flush()
+                soonest = min(soonest, now + FIRST_PAUSE)
         if self._memory_limit is not None:
             soonest = min(soonest, self._check_memory(now))
         return soonest

@@ -53,6 +53,8 @@ class LaneStatus:
     queued: Mapping[int, int]
     running: int
     restarts: int
+    trouble: str = ""
+    """Why there are fewer workers than there should be, as the system said it; it is tried again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ class Usage:
         if pid not in self._processes:
             try:
                 self._processes[pid] = psutil.Process(pid)
-            except psutil.Error:
+            except (psutil.Error, OSError):  # OSError: no descriptor is free to read its figures with
                 return None
         return self._processes[pid]
 
@@ -56,5 +56,5 @@ class Usage:
 
         try:
             return question()
-        except psutil.Error:
+        except (psutil.Error, OSError):
             return None

@@ -44,6 +44,8 @@ class WorkerHandle:
         self.printed = False
         """Whether the call that runs has printed or logged something."""
         self.draining = False
+        self.unwatched = False
+        """Whether nobody tells when its full pipe takes more."""
         self.at_end = False
         """Its pipe has ended: the process is ending."""
         self.window = 0.0

@@ -9,6 +9,7 @@ See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_endings.py
 
 from __future__ import annotations
 
+import errno
 import gc
 import importlib
 import json
@@ -29,8 +30,9 @@ from arion_lib.scheduler.worker import work
 ORDER = struct.Struct("<Q")
 """What the supervisor sends: the number of the worker to fork; its three descriptors come along."""
 REPORT = struct.Struct("<BQqq")
-"""What comes back: STARTED or ENDED, the worker's number, its process id, its exit code (negative: the signal)."""
-STARTED, ENDED = 1, 2
+"""What comes back: STARTED or ENDED, the worker's number, its process id, its exit code (negative: the signal). REFUSED
+says that the system gives no process now, and instead of the exit code why: an error number."""
+STARTED, ENDED, REFUSED = 1, 2, 3
 
 
 def be_zygote(control: socket.socket, setup: str) -> NoReturn:
@@ -60,8 +62,7 @@ def be_zygote(control: socket.socket, setup: str) -> NoReturn:
             _report_ends(control, children)
     finally:
         for pid in children.values():
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+            kill_with_its_group(pid, signal.SIGKILL)
         for pid in children.values():
             with suppress(ChildProcessError):
                 os.waitpid(pid, 0)
@@ -69,6 +70,7 @@ def be_zygote(control: socket.socket, setup: str) -> NoReturn:
 
 
 def _prepare(setup: dict[str, object]) -> None:
+    begin_anew()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with_parent()
     logging.getLogger().setLevel(int(str(setup["level"])))
@@ -89,25 +91,41 @@ def _fork_one(
     try:
         data, fds, _, _ = socket.recv_fds(control, ORDER.size, 3)
     except ConnectionError:
-        return False
+        data = b""
     if len(data) < ORDER.size:
         return False
     (number,) = ORDER.unpack(data)
+    try:
+        pid, refused = (os.fork(), 0) if len(fds) == 3 else (-1, errno.EMFILE)  # fewer come when none is free here
+    except OSError as error:
+        pid, refused = -1, error.errno or errno.EAGAIN
+    if refused:  # this worker cannot be; those that run must not end with this process
+        for fd in fds:
+            os.close(fd)
+        control.sendall(REPORT.pack(REFUSED, number, 0, refused))
+        return True
     inbox, outbox, note = fds
-    pid = os.fork()
     if pid == 0:
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for one in own:
             one.close()
         children.clear()
-        die_with_parent()
-        work(end_of(inbox, blocking=True), end_of(outbox, blocking=True), Note.attach(note))
+        _be_worker(inbox, outbox, note)
     children[number] = pid
     for fd in fds:
         os.close(fd)
     control.sendall(REPORT.pack(STARTED, number, pid, 0))
     return True
+
+
+def _be_worker(inbox: int, outbox: int, note: int) -> NoReturn:
+    """Go on, in the forked process, as a worker."""
+    if sys.platform == "win32":
+        raise NotImplementedError("Windows cannot fork")
+    os.setpgid(0, 0)  # what its tasks start is ended with it
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    die_with_parent()
+    work(end_of(inbox, blocking=True), end_of(outbox, blocking=True), Note.attach(note))
 
 
 def _report_ends(control: socket.socket, children: dict[int, int]) -> None:
@@ -119,6 +137,22 @@ def _report_ends(control: socket.socket, children: dict[int, int]) -> None:
             del children[number]
             with suppress(ConnectionError):
                 control.sendall(REPORT.pack(ENDED, number, pid, os.waitstatus_to_exitcode(status)))
+
+
+def begin_anew() -> None:
+    """Undo what this process inherited from the program: blocked signals, and those that it ignores."""
+    if sys.platform != "win32":
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+
+def kill_with_its_group(pid: int, number: int) -> None:
+    """Send a signal to a worker and to what its tasks have started."""
+    if sys.platform == "win32":
+        raise NotImplementedError("Windows has no process groups of this kind")
+    for kill in (os.killpg, os.kill):
+        with suppress(ProcessLookupError, PermissionError):
+            kill(pid, number)
 
 
 def die_with_parent() -> None:

@@ -230,6 +230,11 @@ def note_then(path: str, text: str, value: Any = None) -> Any:
     return value
 
 
+def spin_quietly() -> NoReturn:
+    while True:
+        pass
+
+
 def fail_times(path: str, times: int, value: Any = "at last") -> Any:
     """Fail the first `times` attempts."""
     note(path, str(os.getpid()))
