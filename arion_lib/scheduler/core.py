@@ -118,6 +118,8 @@ class Core(Lifecycle):
         """
         if threading.current_thread() is self.thread:
             return question()
+        if self.abandoned:
+            raise self.refusal()
         asked = Question(question)
         self.post(asked)
         return asked.answer()
@@ -263,6 +265,19 @@ class Core(Lifecycle):
                 waiting=waiting,
                 running_time=running_time,
             )
+
+    def abandon(self) -> None:
+        """Let go, in a process that was forked from the scheduler's: its workers' pipes are not this process's."""
+        self.abandoned = self.closing = self.ended = True
+        self.lock = threading.RLock()  # another thread may have held it, and that one is not here
+        self.condition = threading.Condition(self.lock)
+        self.inbox.clear()
+        self.urgent.clear()
+        for lane in self.lanes.values():
+            lane.abandon()
+        for one in (self._selector, self._bell, self._ring):
+            with suppress(OSError):
+                one.close()
 
     # --- the lanes ---
 
@@ -433,6 +448,10 @@ class Core(Lifecycle):
 
     def refuse_the_late(self) -> None:
         """End what was posted behind the end. Any thread."""
+        if self.abandoned:
+            self.inbox.clear()
+            self.urgent.clear()
+            return
         with self.lock:
             error = self.refusal()
             error.__cause__ = self.failure

@@ -295,6 +295,9 @@ class Process:
     site: Site
     local: int
 
+    def abandon(self) -> None:
+        """Nothing of it is in a forked process."""
+
     def kill(self) -> None:
         """End it at once."""
         self.crew.end(self)
@@ -424,6 +427,9 @@ class DaskLane:
 
     def close(self, now: float) -> bool:  # noqa: ARG002
         return self._crew.close()
+
+    def abandon(self) -> None:
+        """Nothing of it is in a forked process."""
 
     def kill(self) -> None:
         self._crew.close()

@@ -53,3 +53,6 @@ class Lane(Protocol):
 
     def kill(self) -> None:
         """End the workers at once, whatever they do."""
+
+    def abandon(self) -> None:
+        """Close what this process, a fork of the scheduler's, has inherited; stop nothing."""

@@ -107,6 +107,9 @@ class Starter(Protocol):
     def close(self) -> None:
         """End what starts workers, whatever it does; workers that are left end with it."""
 
+    def abandon(self) -> None:
+        """Close what this process, a fork of the scheduler's, has inherited; end nothing."""
+
 
 def starter(method: StartMethod, preload: Sequence[str]) -> Starter:
     """Return the starter for a start method. Raises `ValueError` for one that this system does not have."""
@@ -203,6 +206,12 @@ class ZygoteStarter:
                 found.append(child)
         self._orphans.clear()
         return found
+
+    def abandon(self) -> None:
+        if self._control is not None:
+            self._control.close()
+        for number in list(self._on_their_way):
+            self._arrived(number)
 
     def close(self) -> None:
         if self._control is not None:
@@ -323,6 +332,9 @@ class Spawner:
 
     def close(self) -> None:
         """Nothing is left to end: the workers see the end of their inboxes."""
+
+    def abandon(self) -> None:
+        """Nothing is inherited."""
 
 
 log = logging.getLogger(__name__)

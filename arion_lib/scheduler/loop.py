@@ -151,6 +151,9 @@ class LoopLane:
         self.kill()
         return True
 
+    def abandon(self) -> None:
+        """Nothing of it is in a forked process."""
+
     def kill(self) -> None:
         if self._loop is not None and self._thread is not None:
             self._loop.call_soon_threadsafe(self._loop.stop)

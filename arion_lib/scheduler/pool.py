@@ -17,6 +17,7 @@ import selectors
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from arion_lib.scheduler.errors import SchedulerError
@@ -380,3 +381,10 @@ class Pool(ABC):
         if self._open:
             self._open = False
             self._starter.close()
+
+    def abandon(self) -> None:
+        for worker in self._workers.values():
+            with suppress(OSError):
+                worker.child.close()
+        if self._open:
+            self._starter.abandon()

@@ -35,7 +35,7 @@ from arion_lib.scheduler.parcel import Parcel
 from arion_lib.scheduler.pool import FIRST_PAUSE, STILLBORN, TRUST, Pool
 from arion_lib.scheduler.ready import ReadyQueue
 from arion_lib.scheduler.states import State
-from arion_lib.scheduler.values import Packed
+from arion_lib.scheduler.values import Packed, buffers_of
 from arion_lib.scheduler.worker_handle import WorkerHandle
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ LONG = 0.05
 """Seconds from which a task is worth waiting for: the next one is sent when it has ended."""
 STUCK = 0.002
 """Seconds that calls may wait behind a running one while another worker is idle."""
+STILL = 0.02
+"""Seconds after which a worker that has not begun what it was sent is taken for one that stands still."""
 LEAD = 0.03
 """Seconds before the end of an interrupted call's grace time at which its worker's successor is started."""
 SAMPLE = 1_000
@@ -112,7 +114,7 @@ class ProcessLane(Pool):
             self._give(worker, len(able) - place)
 
     def _has_room(self, worker: WorkerHandle) -> bool:
-        if worker.draining or worker.revoking or worker.at_end or worker.choked:
+        if worker.draining or worker.revoking or worker.at_end or worker.choked or worker.still:
             return False
         count = len(worker.outstanding)
         if not count:
@@ -204,8 +206,31 @@ class ProcessLane(Pool):
             self._extend_chain(worker)
 
     def _post(self, worker: WorkerHandle, parcel: Parcel, first: int) -> None:
-        if parcel.calls and not worker.send(parcel.message(first), parcel.buffers):
+        """Send a message. One that is too large for a frame fails the tasks that are too large, and only these."""
+        if not parcel.calls:
+            return
+        worker.moved_at = time.monotonic()
+        try:
+            sent = worker.send(parcel.message(first), parcel.buffers)
+        except ValueError:
+            sent = self._post_one_by_one(worker, parcel, first)
+        if not sent:
             self._wait_to_write(worker)
+
+    def _post_one_by_one(self, worker: WorkerHandle, parcel: Parcel, first: int) -> bool:
+        """Send each call alone, with all that came along before it; a call that cannot be framed is not sent."""
+        sent, forget, functions, used = True, parcel.forget, parcel.functions, 0
+        for number, call in enumerate(parcel.calls, first):
+            buffers = parcel.buffers[used : used + buffers_of(call)] if call[0] < 0 else []
+            used += len(buffers)
+            try:
+                sent = worker.send((number, forget, parcel.linked, functions, [call]), buffers)
+                forget, functions = False, []
+            except ValueError as error:
+                task = worker.outstanding.pop(number)
+                text = f"the arguments of {task.name!r} must be less than 2 GiB apart from arrays: {error}"
+                self._core.fail(task, NotTransferableError(text), None)
+        return sent
 
     def _extend_chains(self) -> None:
         for worker in self._workers.values():
@@ -261,6 +286,7 @@ class ProcessLane(Pool):
 
     def _take(self, worker: WorkerHandle, messages: list[Message]) -> None:  # noqa: C901  (once for each task)
         core, outstanding = self._core, worker.outstanding
+        worker.still, worker.moved_at = False, time.monotonic()
         load, done, place = worker.load, 0, worker.number
         plain: list[Task[Any]] = []
         told = bool(core.subscribers)
@@ -419,7 +445,9 @@ class ProcessLane(Pool):
         number = worker.child.note.words[STARTED]
         task = worker.outstanding.get(number)
         soonest = math.inf
-        if task is not None:
+        if task is None:
+            soonest = self._check_still(worker, now)
+        else:
             limit = task.options.timeout
             if limit is not None and not task._state_now.final:
                 due = (worker.began(number) or now) + limit
@@ -442,13 +470,29 @@ class ProcessLane(Pool):
 
     def _check_stuck(self, worker: WorkerHandle, now: float, began: float) -> float:
         """Take back calls that wait behind a long one while another worker has nothing to do."""
-        idle = any(not other.outstanding and not other.draining for other in self._workers.values())
-        if not idle or self.ready:
+        if not self._idle() or self.ready:
             return math.inf if self.ready else now + STUCK * 5
         if now - began >= STUCK:
             worker.revoke(now, TRUST)
             return now + TRUST
         return began + STUCK
+
+    def _idle(self) -> bool:
+        """Whether another worker, that is there and answers, has nothing to do."""
+        return any(
+            not other.outstanding and other.heard and not (other.draining or other.still)
+            for other in self._workers.values()
+        )
+
+    def _check_still(self, worker: WorkerHandle, now: float) -> float:
+        """Take back what a worker does not begin, stopped or swapped out as it may be, while another is idle."""
+        if now < worker.moved_at + STILL:
+            return worker.moved_at + STILL
+        if not self._idle():
+            return now + STILL
+        worker.still = True
+        worker.revoke(now, TRUST)
+        return now + TRUST
 
     def queued_seconds(self) -> float:
         """Return how long one worker would take for what waits and runs here; `inf` when that is not known."""

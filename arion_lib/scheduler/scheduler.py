@@ -526,6 +526,17 @@ def _check_count(name: str, value: int | None, least: int) -> None:
 _OPEN: weakref.WeakSet[Core] = weakref.WeakSet()
 
 
+def _abandon_all_in_a_fork() -> None:
+    """Let a forked process use no scheduler of its parent: the parent would get its results."""
+    for core in list(_OPEN):
+        core.abandon()
+    _OPEN.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_abandon_all_in_a_fork)
+
+
 @atexit.register
 def _close_all_at_exit() -> None:
     """Let the tasks end, as every executor of the standard library does, before the interpreter does."""

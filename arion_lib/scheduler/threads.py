@@ -223,6 +223,9 @@ class ThreadLane:
         self.kill()
         return True
 
+    def abandon(self) -> None:
+        """Nothing of it is in a forked process."""
+
     def kill(self) -> None:
         slots = list(self._slots.values())
         for slot in slots:

@@ -20,10 +20,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import Context
+from traceback import walk_tb
 from typing import Any, NoReturn, cast
 
 from arion_lib.scheduler.calls import NEEDED
 from arion_lib.scheduler.context import context_of
+from arion_lib.scheduler.errors import NotTransferableError
 from arion_lib.scheduler.failures import TaskInterrupted, pack_failure
 from arion_lib.scheduler.frames import FrameParser, Message, frame, small_frame
 from arion_lib.scheduler.messages import (
@@ -40,7 +42,7 @@ from arion_lib.scheduler.messages import (
 from arion_lib.scheduler.note import INTERRUPT, REVOKED_AFTER, REVOKED_TO, SINCE, STARTED, Note
 from arion_lib.scheduler.outputs import forward_logging, forward_output
 from arion_lib.scheduler.pipes import End, write_all
-from arion_lib.scheduler.values import ATOMS, Encoded, Packed, decode, encode
+from arion_lib.scheduler.values import ATOMS, Encoded, Packed, buffers_of, decode, encode
 
 SMALL = 1 << 16
 """Bytes from which the last result is not kept until the next message."""
@@ -59,6 +61,9 @@ class Worker:
         self._running = 0
         """The number of the call whose code runs now: an interruption meant for it may be raised into it."""
         self._writing, self._struck = 0, False
+        self._forked = False
+        self._suspect = False
+        """Whether an interruption struck in the middle of an import."""
         self._lock = threading.Lock()
         self._pid = os.getpid()
 
@@ -68,14 +73,18 @@ class Worker:
             signal.signal(INTERRUPTION, self._interrupt)
         self._out, self._err = forward_output(self._print)
         forward_logging(self._log)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._forget_supervisor)
         self._answer((NO_CALL, BEGUN))
         for message in self._messages():
             first, forget, linked, functions, calls, *rest = message
             if forget:
                 self._functions.clear()
             for number, function, context in functions:
-                self._functions[number] = _prepare(function, context)
+                self._functions[number] = _Unloaded(self._functions, number, function, context)
             self._run_all(first, calls, rest[0] if rest else (), self._last if linked else None)
+            if self._suspect:
+                return
             del message, calls, rest  # large arguments must not stay while nothing is to be done
 
     def _messages(self) -> Iterator[Message]:
@@ -105,7 +114,7 @@ class Worker:
         kind, value = SKIPPED, cast(Any, None)
         for number, call in enumerate(calls, first):
             if buffers and call[0] < 0:
-                own = buffers[used : used + _buffers_of(call)]
+                own = buffers[used : used + buffers_of(call)]
                 used += len(own)
             started = ended
             if number <= words[REVOKED_TO] and number > words[REVOKED_AFTER]:
@@ -125,13 +134,14 @@ class Worker:
                     value = Context().run(function, *call[1:])  # what it sets is not the next one's
                     self._running, kind = 0, RETURNED
                     if type(value) not in ATOMS:
-                        kind, value = RETURNED_PACKED, encode(value, _result_of(function))
+                        kind, value = RETURNED_PACKED, encode(value, _result_of(functions[call[0]]))
                 elif results is not None and type(call[3]) is int:
                     kind, value = self._run_linked(call, results)
                 else:
                     kind, value = self._run_pickled(call, own, results or {})
-            except TaskInterrupted:
+            except TaskInterrupted as error:
                 kind, value = INTERRUPTED, None
+                self._suspect = _was_importing(error)
             except BaseException as error:  # noqa: BLE001  (a worker's boundary: any exception becomes the result)
                 kind, value = self._failure(error)
             self._running, self._struck = 0, False
@@ -141,10 +151,16 @@ class Worker:
             ended = monotonic()
             if results is not None and kind in (RETURNED, RETURNED_PACKED):
                 results[number] = value
-            if kind == RETURNED_PACKED:
-                self._answer((number, kind, value.data, started, ended), value.buffers)
-            else:
+            try:
+                if kind == RETURNED_PACKED:
+                    self._answer((number, kind, value.data, started, ended), value.buffers)
+                else:
+                    self._answer((number, kind, value, started, ended))
+            except ValueError as error:  # 2 GiB and more: no frame holds it
+                kind, value = self._failure(NotTransferableError(f"the result cannot travel: {error}"))
                 self._answer((number, kind, value, started, ended))
+            if self._suspect:
+                return  # an import was interrupted half-way: what it left must not be another call's module
         if skipped:
             self._answer((skipped, SKIPPED, number, 0, 0))
         self._last = {number: value} if not skipped and _is_small(kind, value) else {}
@@ -156,8 +172,7 @@ class Worker:
         function, args = self._functions[-call[0]], list(call[1])
         args[call[2]] = decode(results[call[3]])
         value = Context().run(function, *args)
-        self._running = 0
-        return (RETURNED, value) if type(value) in ATOMS else (RETURNED_PACKED, encode(value, _result_of(function)))
+        return self._returned(value, call)
 
     def _run_pickled(
         self, call: tuple[Any, ...], buffers: Sequence[Any], results: dict[int, Encoded]
@@ -170,8 +185,13 @@ class Worker:
         function = self._functions[-call[0]]
         args, kwargs = _arguments(call, left, needed)
         value = Context().run(function, *args, **kwargs)
+        return self._returned(value, call)
+
+    def _returned(self, value: Any, call: tuple[Any, ...]) -> tuple[int, Any]:
         self._running = 0
-        return (RETURNED, value) if type(value) in ATOMS else (RETURNED_PACKED, encode(value, _result_of(function)))
+        if type(value) in ATOMS:
+            return RETURNED, value
+        return RETURNED_PACKED, encode(value, _result_of(self._functions[-call[0]]))
 
     def _failure(self, error: BaseException) -> tuple[int, Any]:
         """Turn what a call raised into its answer."""
@@ -180,6 +200,10 @@ class Worker:
             return FAILED, tuple(pack_failure(error, self._pid))
         except TaskInterrupted:  # it struck on the way here
             return INTERRUPTED, None
+
+    def _forget_supervisor(self) -> None:
+        """Be, in a process that a task has forked, no worker any more: the answers are its parent's to give."""
+        self._forked, self._running = True, 0
 
     def _interrupt(self, _signal: int, _stack: Any) -> None:
         """Raise into the call that the supervisor means; a signal that comes late or early means nothing."""
@@ -191,6 +215,8 @@ class Worker:
 
     def _answer(self, message: Message, buffers: tuple[Any, ...] = ()) -> None:
         """Write an answer; no call runs, so no interruption strikes."""
+        if self._forked:
+            os._exit(0)  # a task's child has come back from its parent's call: that call is the parent's
         try:
             with self._lock:
                 if buffers:
@@ -229,10 +255,30 @@ def _prepare(function: bytes, context: bytes | None) -> Callable[..., Any]:
         return functools.partial(_fail, error)
 
 
+def _was_importing(error: BaseException) -> bool:
+    """Whether an error passed through the import system: then a module may be there in part."""
+    return any("importlib._bootstrap" in frame.f_code.co_filename for frame, _ in walk_tb(error.__traceback__))
+
+
 def _run_coroutine(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     import asyncio  # most workers never need it, and it takes long to import
 
     return asyncio.run(function(*args, **kwargs))
+
+
+class _Unloaded:
+    """A function that the first call of it loads: loading runs imports, which may hang, and belongs to that call."""
+
+    __slots__ = ("_functions", "_number", "_pickles")
+
+    def __init__(
+        self, functions: dict[int, Callable[..., Any]], number: int, function: bytes, context: bytes | None
+    ) -> None:
+        self._functions, self._number, self._pickles = functions, number, (function, context)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        loaded = self._functions[self._number] = _prepare(*self._pickles)
+        return loaded(*args, **kwargs)
 
 
 class _InContext:
@@ -247,8 +293,6 @@ class _InContext:
 
 
 def _fail(error: Exception, *_args: Any, **_kwargs: Any) -> NoReturn:
-    from arion_lib.scheduler.errors import NotTransferableError
-
     raise NotTransferableError(
         f"the function could not be loaded in the worker: {type(error).__name__}: {error}; the module that defines it "
         "must be importable there (the worker has this process's sys.path)"
@@ -270,14 +314,6 @@ def _is_small(kind: int, value: Any) -> bool:
     if kind == RETURNED:
         return sys.getsizeof(value) < SMALL
     return kind == RETURNED_PACKED and len(value.data) < SMALL and not value.buffers
-
-
-def _buffers_of(call: tuple[Any, ...]) -> int:
-    """Return how many buffers of the message belong to a call: its dependencies', then its own."""
-    if type(call[3]) is int:
-        return 0
-    own = 0 if type(call[1]) is tuple else int(call[2])
-    return own + sum(int(dependency[2]) for dependency in call[3] if dependency[0] == 1)
 
 
 def _dependencies(call: tuple[Any, ...], buffers: Iterator[Any], results: dict[int, Encoded]) -> list[Any] | None:

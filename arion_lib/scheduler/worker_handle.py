@@ -44,6 +44,10 @@ class WorkerHandle:
         self.printed = False
         """Whether the call that runs has printed or logged something."""
         self.draining = False
+        self.moved_at = 0.0
+        """When it was last sent something, or heard of."""
+        self.still = False
+        """Whether it has not begun what it was sent: it is sent nothing until it is heard of."""
         self.unwatched = False
         """Whether nobody tells when its full pipe takes more."""
         self.at_end = False

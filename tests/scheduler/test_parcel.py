@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy
 import pytest
 
-from arion_lib.scheduler import NotTransferableError, Scheduler
+from arion_lib.scheduler import NotTransferableError, Scheduler, frames
 from arion_lib.scheduler.parcel import Parcel
 from tests.scheduler.jobs import first_item, first_items
 
@@ -59,3 +60,57 @@ def test_the_control_a_parcel_filled_step_by_step_keeps_the_first_array(monkeypa
 
     monkeypatch.setattr(Parcel, "_packed", into_the_message)
     assert parcel_after_a_failed_call().buffers
+
+
+def only_small(message: Any, *rest: Any) -> Any:
+    """Stand for marshal's own limit, 2 GiB, by one of 1 MiB."""
+    made = REAL(message, *rest)
+    if len(made[0] if isinstance(made, list) else made) > 1 << 20:
+        raise ValueError("unmarshallable object")
+    return made
+
+
+REAL: Any = frames.frame
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the worker is forked, so that it has the same limit")
+def test_a_call_too_large_for_a_frame_fails_alone(no_leaks: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("arion_lib.scheduler.worker_handle.frame", only_small)
+    with Scheduler(1) as scheduler:
+        for _ in range(3):
+            scheduler.submit(len, b"warm").result(20)
+        good = [scheduler.submit(len, b"x" * n) for n in range(20)]
+        bad = scheduler.submit(len, b"x" * (1 << 21))
+        good += [scheduler.submit(len, b"x" * n) for n in range(20, 40)]
+        assert [task.result(20) for task in good] == list(range(40))
+        with pytest.raises(NotTransferableError, match="2 GiB"):
+            bad.result(20)
+
+
+def large(size: int) -> bytes:
+    return b"x" * size
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the worker is forked, so that it has the same limit")
+def test_a_result_too_large_for_a_frame_fails_alone(no_leaks: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def small_frame(message: Any) -> bytes:
+        made: bytes = REAL(message)[0]
+        if len(made) > 1 << 20:
+            raise ValueError("unmarshallable object")
+        return made
+
+    monkeypatch.setattr("arion_lib.scheduler.worker.small_frame", small_frame)
+    with Scheduler(1, start_method="fork") as scheduler:
+        bad = scheduler.submit(large, 1 << 21)
+        assert scheduler.submit(len, b"xx").result(20) == 2
+        with pytest.raises(NotTransferableError, match="cannot travel"):
+            bad.result(20)
+
+
+@pytest.mark.thorough
+def test_an_argument_of_two_gigabytes_harms_nobody(no_leaks: None) -> None:
+    with Scheduler(1) as scheduler:
+        bad = scheduler.submit(len, b"x" * (2**31 + 10))
+        assert scheduler.submit(len, b"xx").result(60) == 2
+        with pytest.raises(NotTransferableError, match="2 GiB"):
+            bad.result(60)
