@@ -59,7 +59,7 @@ LONG = 0.05
 """Seconds from which a task is worth waiting for: the next one is sent when it has ended."""
 STUCK = 0.002
 """Seconds that calls may wait behind a running one while another worker is idle."""
-STILL = 0.02
+STILL = 0.25
 """Seconds after which a worker that has not begun what it was sent is taken for one that stands still."""
 LEAD = 0.03
 """Seconds before the end of an interrupted call's grace time at which its worker's successor is started."""

@@ -276,7 +276,7 @@ class _Unloaded:
     ) -> None:
         self._functions, self._number, self._pickles = functions, number, (function, context)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         loaded = self._functions[self._number] = _prepare(*self._pickles)
         return loaded(*args, **kwargs)
 
@@ -288,7 +288,7 @@ class _InContext:
         self._function, self._context = function, context
         self.__qualname__ = getattr(function, "__qualname__", repr(function))
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         return self._context.copy().run(self._function, *args, **kwargs)
 
 

@@ -23,6 +23,7 @@ from arion_lib.scheduler import (
 )
 from tests.leaks import Snapshot
 from tests.scheduler import jobs
+from tests.scheduler.gates import until
 
 LIMIT = 0.05
 """Seconds of the time limit that the endless ones exceed."""
@@ -148,7 +149,8 @@ def test_every_task_ends_once_in_a_state_and_with_a_value_the_oracle_allows(
     assert scheduler.wait_idle(MANY), f"lost: {[task for task in tasks if not task.done()]}"
     for number, (task, node, expected) in enumerate(zip(tasks, nodes, oracle(nodes), strict=True)):
         check(task, node, expected, folder / str(number), above(nodes, tasks, number))
-    scheduler.submit(jobs.add).result(MANY)  # whatever was to be told has been told by now
+    until(lambda: len(ends) >= len(nodes), "the callbacks")
+    scheduler.submit(jobs.add).result(MANY)
     assert sorted(ends) == list(range(len(nodes)))
 
 
