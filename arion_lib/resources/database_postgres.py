@@ -1,7 +1,8 @@
 """PostgreSQL behind `Database`: a pool of psycopg connections, for threads or for tasks.
 
 Idea        One connection is tried first, for its clear error; then the pool opens.
-Invariant   A pool that could not be opened leaves no thread, task or connection behind.
+Invariant   A pool that could not be opened leaves no thread, task or connection behind. A connection is asked before
+            it is lent, so that the first statement after a restart of the server does not fail.
 When wrong  A server that is away is a `ServerAwayError` with the URL, its password hidden.
 See         tests/resources/test_connections.py
 """
@@ -91,7 +92,15 @@ def open_pool(url: str, timeout: float, size: int) -> PooledConnections:
 
     try:
         psycopg.connect(url, connect_timeout=math.ceil(timeout)).close()
-        pool = ConnectionPool(url, min_size=1, max_size=size, timeout=timeout, open=False, kwargs={"autocommit": True})
+        pool = ConnectionPool(
+            url,
+            min_size=1,
+            max_size=size,
+            timeout=timeout,
+            open=False,
+            kwargs={"autocommit": True},
+            check=ConnectionPool.check_connection,
+        )
         try:
             pool.open(wait=True, timeout=timeout)
         except BaseException:
@@ -116,7 +125,13 @@ async def aopen_pool(url: str, timeout: float, size: int) -> AsyncPooledConnecti
         tried = await psycopg.AsyncConnection.connect(url, connect_timeout=math.ceil(timeout))
         await tried.close()
         pool = AsyncConnectionPool(
-            url, min_size=1, max_size=size, timeout=timeout, open=False, kwargs={"autocommit": True}
+            url,
+            min_size=1,
+            max_size=size,
+            timeout=timeout,
+            open=False,
+            kwargs={"autocommit": True},
+            check=AsyncConnectionPool.check_connection,
         )
         try:
             await pool.open(wait=True, timeout=timeout)

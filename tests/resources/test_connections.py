@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import http.server
 import socket
+import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -247,3 +248,175 @@ def test_an_api_that_goes_away_later_is_ill(closed_port: int) -> None:
     with Resources(api=Api(f"http://127.0.0.1:{closed_port}")) as r:
         assert not r.check()["api"].ok
         assert "cannot reach" in r.check()["api"].error
+
+
+# A file's transactions ---------------------------------------------------------------------------------------------
+
+
+def test_a_statement_beside_another_tasks_transaction_is_durable_when_it_returns(database: Database) -> None:
+    begun, returned = asyncio.Event(), asyncio.Event()
+
+    async def rolled_back(db: Any) -> None:
+        with contextlib.suppress(ZeroDivisionError):
+            async with db.transaction() as together:
+                await together.execute("INSERT INTO orders VALUES (1)")
+                begun.set()
+                await asyncio.sleep(0.01)  # the other one's statement is on its way, and must not be taken along
+                1 / 0  # noqa: B018
+
+    async def beside(db: Any) -> None:
+        await begun.wait()
+        await db.execute("INSERT INTO orders VALUES (2)")
+        returned.set()
+
+    async def main() -> None:
+        async with Resources(db=database) as r, asyncio.TaskGroup() as group:
+            await r.db.execute("CREATE TABLE orders (id INTEGER)")
+            group.create_task(rolled_back(r.db))
+            group.create_task(beside(r.db))
+            await returned.wait()
+
+    asyncio.run(main())
+    with Resources(db=database) as again:
+        assert again.db.execute("SELECT id FROM orders") == [(2,)]
+
+
+def test_transactions_of_many_tasks_take_turns(database: Database) -> None:
+    async def add(db: Any) -> None:
+        async with db.transaction() as together:
+            ((count,),) = await together.execute("SELECT n FROM counter")
+            await asyncio.sleep(0)
+            await together.execute(f"UPDATE counter SET n = {count + 1}")
+
+    async def main() -> list[Any]:
+        async with Resources(db=database) as r:
+            await r.db.execute("CREATE TABLE counter (n INTEGER)")
+            await r.db.execute("INSERT INTO counter VALUES (0)")
+            await asyncio.gather(*(add(r.db) for _ in range(10)))
+            return list(await r.db.execute("SELECT n FROM counter"))
+
+    if database.url.startswith("sqlite"):  # a server's isolation level is the server's affair
+        assert asyncio.run(main()) == [(10,)]
+
+
+CONSTRAINED = (
+    "PRAGMA foreign_keys = ON",
+    "CREATE TABLE customers (id INTEGER PRIMARY KEY)",
+    "CREATE TABLE orders (customer REFERENCES customers DEFERRABLE INITIALLY DEFERRED)",
+)
+
+
+@pytest.mark.parametrize("tasks", [False, True])
+def test_a_commit_that_fails_leaves_no_transaction_open(tmp_path: Path, tasks: bool) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'shop.db'}")
+
+    async def in_tasks() -> None:
+        async with Resources(db=database) as r:
+            for sql in CONSTRAINED:
+                await r.db.execute(sql)
+            with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):
+                async with r.db.transaction() as together:
+                    await together.execute("INSERT INTO orders VALUES (7)")
+            await r.db.execute("INSERT INTO customers VALUES (1)")
+
+    def in_a_thread() -> None:
+        with Resources(db=database) as r:
+            for sql in CONSTRAINED:
+                r.db.execute(sql)
+            with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"), r.db.transaction() as together:
+                together.execute("INSERT INTO orders VALUES (7)")
+            r.db.execute("INSERT INTO customers VALUES (1)")
+
+    asyncio.run(in_tasks()) if tasks else in_a_thread()
+    with Resources(db=database) as again:
+        assert again.db.execute("SELECT id FROM customers") == [(1,)]
+        assert again.db.execute("SELECT * FROM orders") == []
+
+
+@pytest.mark.parametrize("tasks", [False, True])
+def test_the_first_error_comes_out_when_the_statement_itself_has_rolled_back(tasks: bool) -> None:
+    database, make = Database("sqlite:///:memory:"), "CREATE TABLE t (id INTEGER PRIMARY KEY)"
+    add = "INSERT OR ROLLBACK INTO t VALUES (1)"
+
+    async def in_tasks() -> None:
+        async with Resources(db=database) as r:
+            await r.db.execute(make)
+            async with r.db.transaction() as together:
+                await together.execute(add)
+                await together.execute(add)
+
+    def in_a_thread() -> None:
+        with Resources(db=database) as r:
+            r.db.execute(make)
+            with r.db.transaction() as together:
+                together.execute(add)
+                together.execute(add)
+
+    with pytest.raises(sqlite3.IntegrityError):
+        asyncio.run(in_tasks()) if tasks else in_a_thread()
+
+
+def test_a_transaction_inside_another_one_can_fail_alone(database: Database) -> None:
+    async def main() -> list[Any]:
+        async with Resources(db=database) as r:
+            await r.db.execute("CREATE TABLE t (id INTEGER)")
+            async with r.db.transaction() as outer:
+                await outer.execute("INSERT INTO t VALUES (1)")
+                with contextlib.suppress(ZeroDivisionError):
+                    async with outer.transaction() as inner:
+                        await inner.execute("INSERT INTO t VALUES (2)")
+                        1 / 0  # noqa: B018
+            return list(await r.db.execute("SELECT id FROM t"))
+
+    assert asyncio.run(main()) == [(1,)]
+    with Resources(db=database) as r:
+        with r.db.transaction() as outer:
+            with contextlib.suppress(ZeroDivisionError), outer.transaction() as inner:
+                inner.execute("INSERT INTO t VALUES (3)")
+                1 / 0  # noqa: B018
+            outer.execute("INSERT INTO t VALUES (4)")
+        assert r.db.execute("SELECT id FROM t ORDER BY id") == [(1,), (4,)]
+
+
+def test_a_transaction_whose_beginning_is_cancelled_is_not_left_open(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Resources(db=Database(f"sqlite:///{tmp_path / 'shop.db'}")) as r:
+            await r.db.execute("CREATE TABLE t (id INTEGER)")
+            for turns in range(6):
+                task = asyncio.ensure_future(empty(r.db))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+                await r.db.execute("INSERT INTO t VALUES (1)")
+                assert not r.db.raw.in_transaction
+
+    async def empty(db: Any) -> None:
+        async with db.transaction():
+            await asyncio.sleep(0)
+
+    asyncio.run(main())
+
+
+def test_a_statement_that_waits_too_long_for_a_transaction_says_so() -> None:
+    async def main() -> None:
+        async with Resources(db=Database("sqlite:///:memory:", timeout=0.01)) as r, r.db.transaction():
+            await asyncio.ensure_future(r.db.execute("SELECT 1"))
+
+    with pytest.raises(sqlite3.OperationalError, match=r"another task's .* within timeout=0\.01 s"):
+        asyncio.run(main())
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "sqlite://shop.db"])
+def test_a_url_that_names_no_file_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="must name a file"):
+        Database(url)
+
+
+@postgres
+def test_the_first_statement_after_the_server_dropped_its_connections_succeeds(postgres_schema: str) -> None:
+    with Resources(db=Database(postgres_schema, size=1)) as r, Resources(db=Database(postgres_schema)) as other:
+        ((backend,),) = r.db.execute("SELECT pg_backend_pid()")
+        assert other.db.execute("SELECT pg_terminate_backend(%s)", [backend]) == [(True,)]
+        assert r.db.execute("SELECT 1") == [(1,)]
