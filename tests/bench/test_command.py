@@ -52,6 +52,15 @@ def test_help_has_an_example(nap, capsys):
     assert "example: python -m arion_lib bench" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", command.benchmarks())
+def test_each_benchmark_explains_its_options(name, capsys):
+    """A lone % in a help text is a TypeError, and only where the help is asked for."""
+    with pytest.raises(SystemExit) as stopped:
+        command.run([name, "--help"])
+    assert stopped.value.code == 0
+    assert f"bench {name}" in capsys.readouterr().out
+
+
 def test_a_benchmark_is_a_module_that_defines_run_and_helpers_are_none():
     names = command.benchmarks()
     assert not {"command", "compare", "memory", "ratios", "__init__"} & set(names)

@@ -361,3 +361,20 @@ def test_the_note_names_the_terminal_operation_on_every_python(terminal: str) ->
     with pytest.raises(ZeroDivisionError) as failed:
         getattr(lazy([1, 0]).map(lambda n: 1 // n), terminal)()
     assert f"{terminal}()" in "\n".join(failed.value.__notes__)
+
+
+def test_a_traceback_shows_the_line_of_the_generated_code_and_its_module_has_a_spec() -> None:
+    """Without a spec, Python 3.15 cannot show the line, and fails while it formats the traceback."""
+    with pytest.raises(ZeroDivisionError) as failed:
+        lazy([1, 0]).map(lambda x: 1 // x).filter(bool).to_list()
+    told = "".join(traceback.format_exception(failed.value))
+    generated = [
+        frame
+        for frame, _ in traceback.walk_tb(failed.value.__traceback__)
+        if "__loader__" in frame.f_globals and frame.f_code.co_filename.startswith("lazy pipeline")
+    ]
+    assert generated
+    for frame in generated:
+        assert frame.f_globals["__spec__"].loader is frame.f_globals["__loader__"]
+        assert f'File "{frame.f_code.co_filename}"' in told
+    assert failed.value.__notes__[0] in told

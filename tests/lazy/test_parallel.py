@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from arion_lib.lazy import lazy, parallel, window
+from arion_lib.setup.environment import ROOT
 from tests.lazy.counted import Counted
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
@@ -279,6 +280,24 @@ def test_fork_is_used_only_where_no_other_thread_can_hold_a_lock() -> None:
     assert parallel.start_method() != "fork"
     done.set()
     other.join()
+
+
+ASKED = """
+import multiprocessing
+from arion_lib.lazy import parallel
+before = parallel.start_method()
+default = multiprocessing.get_start_method()  # whoever asks has it set from then on
+print(before, parallel.start_method(), default)
+multiprocessing.set_start_method("spawn", force=True)
+print(parallel.start_method())
+"""
+
+
+def test_a_default_that_somebody_asked_for_is_not_taken_for_a_choice() -> None:
+    done = subprocess.run([sys.executable, "-c", ASKED], cwd=ROOT, capture_output=True, text=True, check=True)
+    (before, after, _default), chosen = (line.split() for line in done.stdout.splitlines())
+    assert before == after == ("fork" if sys.platform == "linux" else "spawn")
+    assert chosen == ["spawn"]
 
 
 class Recording(Executor):

@@ -110,6 +110,19 @@ def test_a_commit_wakes_the_relay_that_sleeps(no_leaks: None, store: SqliteStore
             assert received(flaky, 2) == expected
 
 
+def test_a_relay_with_nothing_to_do_looks_once_for_each_commit_and_does_not_spin(
+    store: SqliteStore, flaky: Flaky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds: list[int] = []
+    look = Relay._round
+    monkeypatch.setattr(Relay, "_round", lambda relay: rounds.append(len(rounds)) or look(relay))
+    with Relay(store, flaky, poll=3_600.0):
+        for number in range(5):
+            expected = fill(store, number, 1)
+            assert received(flaky, 2) == expected
+    assert len(rounds) <= 1 + 2 * 5  # at the start; then at most one that publishes and one that finds no more
+
+
 def test_commits_of_another_process_are_found_by_looking(tmp_path: Path, store: SqliteStore, flaky: Flaky) -> None:
     with Relay(store, flaky, poll=0.01), SqliteStore(tmp_path / "store.db") as other:
         expected = fill(other, 0, 1)
