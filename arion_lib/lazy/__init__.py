@@ -6,7 +6,15 @@ Invariant   Nothing runs before a terminal operation or an iteration; `take(n)` 
             the input.
 When wrong  An error names its stage and its element; a second pass over a one-shot source raises instead of finding
             nothing.
-See         notebooks/4_lazy_collection.ipynb · tests/lazy/ · read in this order: collection, stages, code, fuse, engine
+See         notebooks/4_lazy_collection.ipynb · tests/lazy/
+
+Read in this order:
+
+    collection  describe: each method adds a stage          stages, sinks  the operations, as templates of a few lines
+    terminal    ask: each method runs the pipeline          template       the language of those lines
+    source      where elements come from                    fuse           the one loop that all templates together are
+    pushdown    cuts go to the source                       engine         choose the loops, join them, run
+    failure     name the stage and the element
 """
 
 from arion_lib.lazy.collection import LazyCollection, lazy

@@ -26,7 +26,8 @@ from arion_lib.lazy.pushdown import push_down
 from arion_lib.lazy.replay import Replay
 from arion_lib.lazy.show import explained, html, written_out
 from arion_lib.lazy.source import PLAIN, as_source, describe, waits
-from arion_lib.lazy.stages import END, Cut, Stage
+from arion_lib.lazy.stages import Cut, Stage
+from arion_lib.lazy.template import END
 from arion_lib.lazy.terminal import Ordered, Terminal
 from arion_lib.lazy.turns import in_thread, taking_turns
 

@@ -22,8 +22,9 @@ from arion_lib.lazy.paste import names_of
 from arion_lib.lazy.pushdown import WHOLE, push_down
 from arion_lib.lazy.sinks import Each, Sink
 from arion_lib.lazy.source import PLAIN, cut
-from arion_lib.lazy.stages import END, Barrier, Blame, FlatMap, Stage, Take
+from arion_lib.lazy.stages import Barrier, Blame, FlatMap, Stage, Take
 from arion_lib.lazy.stop import refuse_stop
+from arion_lib.lazy.template import END
 
 LOOPS = 10
 """Loops nested in one generated function, at most: Python allows 20 blocks."""
@@ -148,7 +149,7 @@ def consume(
             element = frame.f_locals.get(place.element, END) if place else END
             if stages is None:
                 note(error, plan, len(plan.stages), sink, element)
-            elif _is_sound(part := frame.f_locals.get("part"), error):
+            elif _is_sound(part := frame.f_locals.get("part_"), error):
                 note(error, plan, len(plan.stages), sink, part, "on an element of")
             else:
                 note(error, plan, len(stages), sink, element)

@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from types import FrameType, TracebackType
 from typing import Protocol
 
-from arion_lib.lazy.code import SOURCE, Place
-from arion_lib.lazy.stages import END, Stage
+from arion_lib.lazy.stages import Stage
 from arion_lib.lazy.stop import refuse_stop
+from arion_lib.lazy.template import END, SOURCE, Place
 from arion_lib.short_repr import short_repr
 
 AROUND = 4

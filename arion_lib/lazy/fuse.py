@@ -12,20 +12,18 @@ See         notebooks/4_lazy_collection.ipynb · tests/lazy/test_fuse.py
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from heapq import heappush, heapreplace
 from importlib.machinery import ModuleSpec
 from itertools import count
 from types import CodeType, FunctionType
 from typing import Any, TypeAlias
 
-from arion_lib.lazy.code import SOURCE, Code, Line, Place
 from arion_lib.lazy.failure import fail
 from arion_lib.lazy.sinks import Sink, ToList
-from arion_lib.lazy.stages import END, FlatMap, Map, Shape
+from arion_lib.lazy.stages import FlatMap, Map, Shape
+from arion_lib.lazy.template import HELPERS, SOURCE, Code, Line, Place
 
 Run: TypeAlias = Callable[..., Any]
 """A generated function: `run(source, plan, offset, sink, *arguments of the stages, *arguments of the sink)`."""
@@ -33,21 +31,6 @@ Run: TypeAlias = Callable[..., Any]
 SHAPES_KEPT = 256
 """Compiled functions that are kept; the one not used for longest goes first."""
 
-_HELPERS: dict[str, object] = {
-    "END": END,
-    "Failure": Exception,
-    "deque": deque,
-    "fail": fail,
-    "heappush": heappush,
-    "heapreplace": heapreplace,
-    "iter": iter,
-    "len": len,
-    "next": next,
-    "set": set,
-    "set_": set,
-    "sorted": sorted,
-    "tuple": tuple,
-}
 _numbers = count(1)
 
 
@@ -74,7 +57,6 @@ def fuse(shapes: tuple[Shape, ...], sink: type[Sink], notes: bool = True) -> Fus
     """
     code = Code()
     lines = _loop(code, shapes, sink)
-    code.helpers += ["fail", "Failure", "places"] if notes else []
     text, places = _assemble(code, lines, notes)
     name = f"lazy pipeline {next(_numbers)}"
     loader = _Loader(text)
@@ -82,7 +64,7 @@ def fuse(shapes: tuple[Shape, ...], sink: type[Sink], notes: bool = True) -> Fus
     space: dict[str, Any] = {"__name__": name, "__loader__": loader, "__spec__": ModuleSpec(name, loader)}  # type: ignore[arg-type]
     exec(compile(text, name, "exec"), space)  # noqa: S102 - text of our own stages and of verified lambdas
     compiled = _function_in(space["make"].__code__)
-    defaults = tuple(places if helper == "places" else _HELPERS[helper] for helper in code.helpers)
+    defaults = (*(HELPERS[name] for name in code.helpers), *((fail, Exception, places) if notes else ()))
     empty = {} if compiled.co_freevars else {"run": FunctionType(compiled, space, "run", defaults)}
     return Fused(text, compiled, defaults, empty.get("run", _unbound))
 
@@ -92,9 +74,9 @@ def _loop(code: Code, shapes: Sequence[Shape], sink: type[Sink]) -> list[Line]:
     for number, shape in enumerate(shapes):
         code.stage = number
         shape.emit(code)
-    code.stage = len(shapes)
+    code.stage, code.terminal = len(shapes), True
     sink.emit(code)
-    if sink.whole is not None and shapes and shapes[-1] is FlatMap:
+    if sink.whole and shapes and shapes[-1] is FlatMap:
         code.join_last_loop(sink.whole)
     if sink is ToList and shapes and shapes[-1] is Map:
         code.join_last_lines()
@@ -104,7 +86,8 @@ def _loop(code: Code, shapes: Sequence[Shape], sink: type[Sink]) -> list[Line]:
 
 
 def _assemble(code: Code, lines: list[Line], notes: bool) -> tuple[str, dict[int, Place]]:
-    params = ["source", "plan", "offset", "sink", *code.params, *code.helpers]
+    ours = ["fail", "Failure", "places"] if notes else []
+    params = ["source", "plan", "offset", "sink", *code.params, *(f"{name}_" for name in code.helpers), *ours]
     head = [Line(0, f"def make({', '.join(code.free)}):"), Line(1, f"def run({', '.join(params)}):")]
     if notes:
         head.append(Line(2, "try:"))

@@ -18,7 +18,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from arion_lib.lazy.source import Own, name_of, spent
-from arion_lib.lazy.stages import END
+from arion_lib.lazy.template import END
 
 if TYPE_CHECKING:  # imported where a coroutine runs: who runs none should not pay for it
     import asyncio

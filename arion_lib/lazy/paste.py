@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from types import CellType
 from typing import Any
 
-from arion_lib.lazy.code import Code
 from arion_lib.lazy.stages import Filter, Map, Reject, Stage
+from arion_lib.lazy.template import Code
 from arion_lib.lazy.verify import Expression, Refused, verify
 
 KINDS: Mapping[type[Stage], str] = {Map: "map", Filter: "filter", Reject: "reject"}

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from arion_lib.lazy.code import Code
 from arion_lib.lazy.stages import Stage, labelled
 
 
@@ -20,8 +19,8 @@ class Sink(Stage):
     """A terminal operation."""
 
     __slots__ = ()
-    whole: ClassVar[str | None] = None
-    """What is done with all elements of `{inner}` at once, where a flat_map ends the pipeline; faster than a loop."""
+    whole: ClassVar[str] = ""
+    """What is done with all elements of `$inner` at once, where a flat_map ends the pipeline; faster than a loop."""
 
     @property
     def label(self) -> str:
@@ -36,6 +35,7 @@ class Each(Sink):
 
     __slots__ = ("_label",)
     name = "iteration"
+    body = "yield $x"
 
     def __init__(self, label: str = "iteration()") -> None:
         super().__init__()
@@ -45,32 +45,23 @@ class Each(Sink):
     def label(self) -> str:
         return self._label
 
-    @staticmethod
-    def emit(code: Code) -> None:
-        code.line(f"yield {code.element}")
-
 
 class EachOf(Sink):
-    """Hand out `fn` of the elements."""
+    """Hand out `f` of the elements."""
 
     __slots__ = ()
-    name = "count_by"
-
-    @staticmethod
-    def emit(code: Code) -> None:
-        code.line(f"yield {code.param('f')}({code.element})")
+    name, given = "count_by", "f"
+    body = "yield $f($x)"
 
 
 class PartOf(Sink):
-    """Hand out `fn` of the elements, kept in `part` for the note of an error."""
+    """Hand out `f` of the elements, kept in a variable for the note of an error."""
 
     __slots__ = ()
-    name = "flat_map"
-
-    @staticmethod
-    def emit(code: Code) -> None:
-        code.line(f"part = {code.param('f')}({code.element})")
-        code.line("yield part")
+    name, given = "flat_map", "f"
+    body = """\
+$part = $f($x)
+yield $part"""
 
 
 class ToList(Sink):
@@ -78,13 +69,10 @@ class ToList(Sink):
 
     __slots__ = ()
     name = "to_list"
-    whole = "out.extend({inner})"
-
-    @staticmethod
-    def emit(code: Code) -> None:
-        code.setup.append("out = []")
-        code.line(f"out.append({code.element})")
-        code.result.append("return out")
+    setup = "$out = []"
+    body = "$out.append($x)"
+    whole = "$out.extend($inner)"
+    result = "return $out"
 
 
 class ToSet(Sink):
@@ -92,27 +80,19 @@ class ToSet(Sink):
 
     __slots__ = ()
     name = "to_set"
-
-    @staticmethod
-    def emit(code: Code) -> None:
-        code.setup.append("out = set_()")
-        code.line(f"out.add({code.element})")
-        code.result.append("return out")
-        code.helper("set_")
+    setup = "$out = $set()"
+    body = "$out.add($x)"
+    result = "return $out"
 
 
 class ToDict(Sink):
     """Keys and values of the elements as a dict; of equal keys the last wins."""
 
     __slots__ = ()
-    name = "to_dict"
-
-    @staticmethod
-    def emit(code: Code) -> None:
-        code.setup.append("out = {}")
-        key, value = code.param("key"), code.param("value")
-        code.line(f"out[{key}({code.element})] = {value}({code.element})")
-        code.result.append("return out")
+    name, given = "to_dict", "key value"
+    setup = "$out = {}"
+    body = "$out[$key($x)] = $value($x)"
+    result = "return $out"
 
 
 class Pairs(Sink):
@@ -120,26 +100,21 @@ class Pairs(Sink):
 
     __slots__ = ()
     name = "to_dict"
-
-    @staticmethod
-    def emit(code: Code) -> None:
-        code.setup.append("out = {}")
-        code.line(f"key, value = {code.element}")
-        code.line("out[key] = value")
-        code.result.append("return out")
+    setup = "$out = {}"
+    body = """\
+$key, $value = $x
+$out[$key] = $value"""
+    result = "return $out"
 
 
 class Sum(Sink):
     """The elements added up from `start` on."""
 
     __slots__ = ()
-    name = "sum"
-
-    @staticmethod
-    def emit(code: Code) -> None:
-        code.setup.append(f"total = {code.param('start')}")
-        code.line(f"total = total + {code.element}")
-        code.result.append("return total")
+    name, given = "sum", "start"
+    setup = "$total = $start"
+    body = "$total = $total + $x"
+    result = "return $total"
 
     @property
     def label(self) -> str:
@@ -151,106 +126,88 @@ class Count(Sink):
 
     __slots__ = ()
     name = "count"
-
-    @staticmethod
-    def emit(code: Code) -> None:
-        code.setup.append("total = 0")
-        code.line("total += 1")
-        code.result.append("return total")
+    setup = "$total = 0"
+    body = "$total += 1"
+    result = "return $total"
 
 
 class Reduce(Sink):
     """One value out of all elements; `initial` may be the marker for none."""
 
     __slots__ = ()
-    name = "reduce"
-
-    @staticmethod
-    def emit(code: Code) -> None:
-        f, end = code.param("f"), code.helper("END")
-        code.setup.append(f"so_far = {code.param('initial')}")
-        code.line(f"so_far = {code.element} if so_far is {end} else {f}(so_far, {code.element})")
-        code.result.append("return so_far")
+    name, given = "reduce", "f initial"
+    setup = "$so_far = $initial"
+    body = "$so_far = $x if $so_far is $END else $f($so_far, $x)"
+    result = "return $so_far"
 
 
 class Fold(Sink):
     """`Reduce` with an initial value, which needs no question per element."""
 
     __slots__ = ()
-    name = "reduce"
-
-    @staticmethod
-    def emit(code: Code) -> None:
-        f = code.param("f")
-        code.setup.append(f"so_far = {code.param('initial')}")
-        code.line(f"so_far = {f}(so_far, {code.element})")
-        code.result.append("return so_far")
+    name, given = "reduce", "f initial"
+    setup = "$so_far = $initial"
+    body = "$so_far = $f($so_far, $x)"
+    result = "return $so_far"
 
 
 class FoldBy(Sink):
     """One `Fold` for each key."""
 
     __slots__ = ()
-    name = "fold_by"
-
-    @staticmethod
-    def emit(code: Code) -> None:
-        key, f, initial = code.param("key"), code.param("f"), code.param("initial")
-        code.setup += ["out = {}", "get = out.get"]
-        code.line(f"key = {key}({code.element})")
-        code.line(f"out[key] = {f}(get(key, {initial}), {code.element})")
-        code.result.append("return out")
+    name, given = "fold_by", "key f initial"
+    setup = """\
+$out = {}
+$get = $out.get"""
+    body = """\
+$k = $key($x)
+$out[$k] = $f($get($k, $initial), $x)"""
+    result = "return $out"
 
 
 class GroupBy(Sink):
     """The elements of each key as a list."""
 
     __slots__ = ()
-    name = "group_by"
-
-    @staticmethod
-    def emit(code: Code) -> None:
-        code.setup += ["out = {}", "get = out.get"]
-        code.line(f"key = {code.param('key')}({code.element})")
-        code.line("group = get(key)")
-        code.line("if group is None:")
-        code.line(f"out[key] = [{code.element}]", 1)
-        code.line("else:")
-        code.line(f"group.append({code.element})", 1)
-        code.result.append("return out")
+    name, given = "group_by", "key"
+    setup = """\
+$out = {}
+$get = $out.get"""
+    body = """\
+$k = $key($x)
+$group = $get($k)
+if $group is None:
+    $out[$k] = [$x]
+else:
+    $group.append($x)"""
+    result = "return $out"
 
 
 class Least(Sink):
     """The first of the least elements."""
 
     __slots__ = ()
-    name = "min"
-    sign: ClassVar[str] = "<"
-
-    @classmethod
-    def emit(cls, code: Code) -> None:
-        end = code.helper("END")
-        code.setup.append(f"best = {end}")
-        code.line(f"if best is {end} or {code.element} {cls.sign} best:")
-        code.line(f"best = {code.element}", 1)
-        code.result.append(f"return {code.param('default')} if best is {end} else best")
+    name, given = "min", "default"
+    setup = "$best = $END"
+    body = """\
+if $best is $END or $x < $best:
+    $best = $x"""
+    result = "return $default if $best is $END else $best"
 
 
 class LeastBy(Sink):
     """The first of the elements with the least key."""
 
     __slots__ = ()
-    name = "min"
-    sign: ClassVar[str] = "<"
-
-    @classmethod
-    def emit(cls, code: Code) -> None:
-        key, end = code.param("key"), code.helper("END")
-        code.setup += [f"best = {code.param('default')}", f"best_key = {end}"]
-        code.line(f"key = {key}({code.element})")
-        code.line(f"if best_key is {end} or key {cls.sign} best_key:")
-        code.line(f"best, best_key = {code.element}, key", 1)
-        code.result.append("return best")
+    name, given = "min", "key default"
+    setup = """\
+$best = $default
+$least = $END"""
+    body = """\
+$k = $key($x)
+if $least is $END or $k < $least:
+    $best, $least = $x, $k"""
+    result = "return $best"
 
 
 class Greatest(Least):
@@ -258,7 +215,7 @@ class Greatest(Least):
 
     __slots__ = ()
     name = "max"
-    sign = ">"
+    body = Least.body.replace("<", ">")
 
 
 class GreatestBy(LeastBy):
@@ -266,99 +223,83 @@ class GreatestBy(LeastBy):
 
     __slots__ = ()
     name = "max"
-    sign = ">"
+    body = LeastBy.body.replace("<", ">")
 
 
 class Top(Sink):
     """The `n` greatest elements by key, greatest first; of equal ones those that came first. Holds `n` elements."""
 
     __slots__ = ()
-    name = "top"
-
-    @staticmethod
-    def emit(code: Code) -> None:
-        n, key = code.param("n"), code.param("key")
-        code.setup += ["heap = []", "order = 0"]
-        code.line(f"key = {key}({code.element})")
-        code.line("order -= 1")
-        code.line(f"if {code.helper('len')}(heap) < {n}:")
-        code.line(f"{code.helper('heappush')}(heap, (key, order, {code.element}))", 1)
-        code.line("elif heap[0][0] < key:")
-        code.line(f"{code.helper('heapreplace')}(heap, (key, order, {code.element}))", 1)
-        code.result.append(f"return [entry[2] for entry in {code.helper('sorted')}(heap, reverse=True)]")
+    name, given = "top", "n key"
+    setup = """\
+$heap = []
+$order = 0"""
+    body = """\
+$k = $key($x)
+$order -= 1
+if $len($heap) < $n:
+    $heappush($heap, ($k, $order, $x))
+elif $heap[0][0] < $k:
+    $heapreplace($heap, ($k, $order, $x))"""
+    result = "return [$entry[2] for $entry in $sorted($heap, reverse=True)]"
 
 
 class First(Sink):
     """The first element."""
 
     __slots__ = ()
-    name = "first"
-
-    @staticmethod
-    def emit(code: Code) -> None:
-        code.line(f"return {code.element}")
-        code.result.append(f"return {code.param('default')}")
+    name, given = "first", "default"
+    body = "return $x"
+    result = "return $default"
 
 
 class Last(Sink):
     """The last element."""
 
     __slots__ = ()
-    name = "last"
-
-    @staticmethod
-    def emit(code: Code) -> None:
-        code.setup.append(f"last = {code.param('default')}")
-        code.line(f"last = {code.element}")
-        code.result.append("return last")
+    name, given = "last", "default"
+    setup = "$last = $default"
+    body = "$last = $x"
+    result = "return $last"
 
 
 class Find(Sink):
-    """The first element for which `fn` is true."""
+    """The first element for which `f` is true."""
 
     __slots__ = ()
-    name = "find"
-
-    @staticmethod
-    def emit(code: Code) -> None:
-        code.line(f"if {code.param('f')}({code.element}):")
-        code.line(f"return {code.element}", 1)
-        code.result.append(f"return {code.param('default')}")
+    name, given = "find", "f default"
+    body = """\
+if $f($x):
+    return $x"""
+    result = "return $default"
 
 
 class Any(Sink):
-    """Whether `fn` is true for some element."""
+    """Whether `f` is true for some element."""
 
     __slots__ = ()
-    name = "any"
-
-    @staticmethod
-    def emit(code: Code) -> None:
-        code.line(f"if {code.param('f')}({code.element}):")
-        code.line("return True", 1)
-        code.result.append("return False")
+    name, given = "any", "f"
+    body = """\
+if $f($x):
+    return True"""
+    result = "return False"
 
 
 class All(Sink):
-    """Whether `fn` is true for every element."""
+    """Whether `f` is true for every element."""
 
     __slots__ = ()
-    name = "all"
-
-    @staticmethod
-    def emit(code: Code) -> None:
-        code.line(f"if not {code.param('f')}({code.element}):")
-        code.line("return False", 1)
-        code.result.append("return True")
+    name, given = "all", "f"
+    body = """\
+if not $f($x):
+    return False"""
+    result = "return True"
 
 
 class ForEach(Sink):
-    """Call `fn` with each element."""
+    """Call `f` with each element."""
 
     __slots__ = ()
-    name = "for_each"
-
-    @staticmethod
-    def emit(code: Code) -> None:
-        code.line(f"{code.param('f')}({code.element})")
-        code.result.append("return None")
+    name, given = "for_each", "f"
+    body = "$f($x)"
+    result = "return None"

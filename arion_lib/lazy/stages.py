@@ -1,10 +1,10 @@
 """The transformations, one class each: what it is called, what it is given, and the lines it adds to the loop.
 
-Idea        A stage is a value: a shape (its lines) and arguments. Pipelines of equal shape share one generated
-            function.
+Idea        A stage is a value: a template and its arguments. Pipelines of equal templates share one generated function.
+            A new stage is a new class of three or four lines; `LazyCollection` gets a method that makes it.
 Invariant   A stage never runs user code when it is made, and never changes afterwards.
 When wrong  Arguments are checked by the collection's methods before a stage is made.
-See         notebooks/4_lazy_collection.ipynb · tests/lazy/test_fuse.py · arion_lib/lazy/code.py
+See         notebooks/4_lazy_collection.ipynb · tests/lazy/test_fuse.py · arion_lib/lazy/template.py (its language)
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
 from typing import ClassVar, Protocol, TypeVar
 
-from arion_lib.lazy.code import Code
 from arion_lib.lazy.source import describe, name_of, waits
+from arion_lib.lazy.template import END, Code
 
 Function = Callable[..., object]
 T = TypeVar("T")
@@ -28,11 +28,18 @@ class Shape(Protocol):
 
 
 class Stage:
-    """A transformation or terminal operation: `args` are handed to the generated function, in order."""
+    """A transformation or terminal operation: `args` are handed to the generated function, in the order of `given`."""
 
     __slots__ = ("args",)
 
     name: ClassVar[str]
+    given: ClassVar[str] = ""
+    setup: ClassVar[str] = ""
+    body: ClassVar[str] = ""
+    after: ClassVar[str] = ""
+    stop: ClassVar[str] = ""
+    result: ClassVar[str] = ""
+
     plain: ClassVar[bool] = True  # needs nothing but its lines: no push-down, no second loop
     one_to_one: ClassVar[bool] = False  # as many elements out as in, in the same places: "the first n" may go below
     element_wise: ClassVar[bool] = False  # and each depends on its own element alone: "all but the first n" may, too
@@ -51,101 +58,93 @@ class Stage:
         """The call as a person would write it, without running anything."""
         return f"{self.name}({', '.join(map(_short, self.args))})"
 
-    @staticmethod
-    def emit(code: Code) -> None:
+    @classmethod
+    def emit(cls, code: Code) -> None:
         """Write the stage into `code`."""
-        raise NotImplementedError
+        code.write(cls)
 
 
 class Map(Stage):
-    """`fn` of each element."""
+    """`f` of each element."""
 
     __slots__ = ()
-    name = "map"
+    name, given = "map", "f"
+    body = "$x = $f($x)"
     one_to_one = element_wise = True
-
-    @staticmethod
-    def emit(code: Code) -> None:
-        code.line(f"{code.element} = {code.param('f')}({code.element})")
 
 
 class Filter(Stage):
-    """Elements for which `fn` is true."""
+    """Elements for which `f` is true."""
 
     __slots__ = ()
-    name = "filter"
-
-    @staticmethod
-    def emit(code: Code) -> None:
-        code.require(f"{code.param('f')}({code.element})")
+    name, given = "filter", "f"
+    body = "keep if $f($x)"
 
 
 class Reject(Stage):
-    """Elements for which `fn` is false."""
+    """Elements for which `f` is false."""
 
     __slots__ = ()
-    name = "reject"
-
-    @staticmethod
-    def emit(code: Code) -> None:
-        code.require(f"(not {code.param('f')}({code.element}))")
+    name, given = "reject", "f"
+    body = "keep if (not $f($x))"
 
 
 class FlatMap(Stage):
-    """The elements of `fn(element)`, one after the other."""
+    """The elements of `f(element)`, one after the other."""
 
     __slots__ = ()
-    name = "flat_map"
+    name, given = "flat_map", "f"
+    body = "each of $f($x)"
 
-    @staticmethod
-    def emit(code: Code) -> None:
-        code.loop(f"{code.param('f')}({code.element})")
+
+class Flatten(Stage):
+    """The elements of each element, one after the other."""
+
+    __slots__ = ()
+    name = "flatten"
+    body = "each of $x"
 
 
 class Skip(Stage):
     """All but the first `n` elements, counted in the loop: where a cut could not be pushed into the source."""
 
     __slots__ = ()
-    name = "skip"
-
-    @staticmethod
-    def emit(code: Code) -> None:
-        left = code.local("skip")
-        code.setup.append(f"{left} = {code.param('n')}")
-        code.line(f"if {left}:")
-        code.line(f"{left} -= 1", 1)
-        _else(code)
+    name, given = "skip", "n"
+    setup = "$skip = $n"
+    body = """\
+if $skip:
+    $skip -= 1
+    drop"""
 
 
 class Take(Stage):
     """The first `n` elements; the loop ends with the n-th, so that an n + 1st is never pulled."""
 
     __slots__ = ()
-    name = "take"
-
-    @staticmethod
-    def emit(code: Code) -> None:
-        left = code.local("take")
-        code.setup += [f"{left} = {code.param('n')}", f"if not {left}:", "    source = ()"]
-        code.after(f"{left} -= 1", f"if not {left}:", "    break")
-        code.stop_when(f"not {left}")
+    name, given = "take", "n"
+    setup = """\
+$take = $n
+if not $take:
+    source = ()"""
+    after = """\
+$take -= 1
+if not $take:
+    break"""
+    stop = "not $take"
 
 
 class Every(Stage):
-    """Each `step`-th element, from the first on."""
+    """Each `n`-th element, from the first on."""
 
     __slots__ = ()
-    name = "every"
+    name, given = "every", "n"
+    setup = "$every = 0"
+    body = """\
+if $every:
+    $every -= 1
+    drop
+$every = $n - 1"""
     plain = False
-
-    @staticmethod
-    def emit(code: Code) -> None:
-        left, step = code.local("every"), code.param("n")
-        code.setup.append(f"{left} = 0")
-        code.line(f"if {left}:")
-        code.line(f"{left} -= 1", 1)
-        _else(code)
-        code.line(f"{left} = {step} - 1")
 
     @property
     def label(self) -> str:
@@ -153,45 +152,35 @@ class Every(Stage):
 
 
 class SkipWhile(Stage):
-    """Elements from the first on for which `fn` is false."""
+    """Elements from the first on for which `f` is false."""
 
     __slots__ = ()
-    name = "skip_while"
-
-    @staticmethod
-    def emit(code: Code) -> None:
-        skipping = code.local("skipping")
-        code.setup.append(f"{skipping} = True")
-        code.line(f"if {skipping} and {code.param('f')}({code.element}):")
-        code.line("pass", 1)
-        _else(code)
-        code.line(f"{skipping} = False")
+    name, given = "skip_while", "f"
+    setup = "$skipping = True"
+    body = """\
+if $skipping and $f($x):
+    drop
+$skipping = False"""
 
 
 class TakeWhile(Stage):
-    """Elements up to the first one for which `fn` is false."""
+    """Elements up to the first one for which `f` is false."""
 
     __slots__ = ()
-    name = "take_while"
-
-    @staticmethod
-    def emit(code: Code) -> None:
-        code.stop_unless(f"{code.param('f')}({code.element})", code.local("stop"))
+    name, given = "take_while", "f"
+    body = "stop unless $f($x)"
 
 
 class Window(Stage):
-    """Each `size` consecutive elements as a tuple."""
+    """Each `n` consecutive elements as a tuple."""
 
     __slots__ = ()
-    name = "window"
-
-    @staticmethod
-    def emit(code: Code) -> None:
-        last, size = code.local("last"), code.param("n")
-        code.setup.append(f"{last} = {code.helper('deque')}(maxlen={size})")
-        code.line(f"{last}.append({code.element})")
-        code.require(f"{code.helper('len')}({last}) == {size}")
-        code.line(f"{code.element} = {code.helper('tuple')}({last})")
+    name, given = "window", "n"
+    setup = "$last = $deque(maxlen=$n)"
+    body = """\
+$last.append($x)
+keep if $len($last) == $n
+$x = $tuple($last)"""
 
 
 class Others:
@@ -212,42 +201,38 @@ class Zip(Stage):
     """Tuples of an element and one of each other iterable; ends with the shortest."""
 
     __slots__ = ()
-    name = "zip"
-
-    @staticmethod
-    def emit(code: Code) -> None:
-        other, beside = code.local("other"), code.local("beside")
-        code.setup.append(f"{other} = {code.helper('iter')}({code.param('other')})")
-        code.line(f"{beside} = {code.helper('next')}({other}, {code.helper('END')})")
-        code.stop_unless(f"({beside} is not {code.helper('END')})", code.local("stop"))
-        code.line(f"{code.element} = ({code.element}, *{beside})")
+    name, given = "zip", "other"
+    setup = "$others = $iter($other)"
+    body = """\
+$beside = $next($others, $END)
+stop unless ($beside is not $END)
+$x = ($x, *$beside)"""
 
     @property
     def waits(self) -> bool:  # type: ignore[override]
-        (others,) = self.args
-        assert isinstance(others, Others)  # noqa: S101 - so it was made
-        return any(map(waits, others.sources))
+        return any(map(waits, self._sources))
 
     @property
     def label(self) -> str:
+        return f"{self.name}({', '.join(map(describe, self._sources))})"
+
+    @property
+    def _sources(self) -> tuple[Iterable[object], ...]:
         (others,) = self.args
         assert isinstance(others, Others)  # noqa: S101 - so it was made
-        return f"zip({', '.join(map(describe, others.sources))})"
+        return others.sources
 
 
 class Enumerate(Stage):
-    """Tuples of a number, counted from `start`, and the element."""
+    """Tuples of a number, counted from `n`, and the element."""
 
     __slots__ = ()
-    name = "enumerate"
+    name, given = "enumerate", "n"
+    setup = "$number = $n"
+    body = """\
+$x = ($number, $x)
+$number += 1"""
     one_to_one = True
-
-    @staticmethod
-    def emit(code: Code) -> None:
-        number = code.local("number")
-        code.setup.append(f"{number} = {code.param('n')}")
-        code.line(f"{code.element} = ({number}, {code.element})")
-        code.line(f"{number} += 1")
 
 
 class Distinct(Stage):
@@ -255,43 +240,34 @@ class Distinct(Stage):
 
     __slots__ = ()
     name = "distinct"
-
-    @staticmethod
-    def emit(code: Code) -> None:
-        seen = code.local("seen")
-        code.setup.append(f"{seen} = {code.helper('set')}()")
-        code.require(f"({code.element} not in {seen})")
-        code.line(f"{seen}.add({code.element})")
+    setup = "$seen = $set()"
+    body = """\
+keep if ($x not in $seen)
+$seen.add($x)"""
 
 
 class DistinctBy(Stage):
     """Elements whose key has not come before."""
 
     __slots__ = ()
-    name = "distinct"
-
-    @staticmethod
-    def emit(code: Code) -> None:
-        seen, key = code.local("seen"), code.local("key")
-        code.setup.append(f"{seen} = {code.helper('set')}()")
-        code.line(f"{key} = {code.param('f')}({code.element})")
-        code.require(f"({key} not in {seen})")
-        code.line(f"{seen}.add({key})")
+    name, given = "distinct", "f"
+    setup = "$seen = $set()"
+    body = """\
+$key = $f($x)
+keep if ($key not in $seen)
+$seen.add($key)"""
 
 
 class Scan(Stage):
-    """Running results of `fn(result so far, element)`."""
+    """Running results of `f(result so far, element)`."""
 
     __slots__ = ()
-    name = "scan"
+    name, given = "scan", "f initial"
+    setup = "$so_far = $initial"
+    body = """\
+$so_far = $x if $so_far is $END else $f($so_far, $x)
+$x = $so_far"""
     one_to_one = True
-
-    @staticmethod
-    def emit(code: Code) -> None:
-        f, so_far = code.param("f"), code.local("so_far")
-        code.setup.append(f"{so_far} = {code.param('initial')}")
-        code.line(f"{so_far} = {code.element} if {so_far} is {code.helper('END')} else {f}({so_far}, {code.element})")
-        code.line(f"{code.element} = {so_far}")
 
     @property
     def label(self) -> str:
@@ -299,15 +275,12 @@ class Scan(Stage):
 
 
 class Tap(Stage):
-    """The elements as they are, after `fn` has seen each."""
+    """The elements as they are, after `f` has seen each."""
 
     __slots__ = ()
-    name = "tap"
+    name, given = "tap", "f"
+    body = "$f($x)"
     one_to_one = True
-
-    @staticmethod
-    def emit(code: Code) -> None:
-        code.line(f"{code.param('f')}({code.element})")
 
 
 class Cut(Stage):
@@ -350,24 +323,6 @@ class Blame(Protocol):
         """Add the note; `element` is what the stage was given."""
 
 
-class Marker:
-    """A value that no user's value can be."""
-
-    __slots__ = ("_text",)
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def __repr__(self) -> str:
-        return self._text
-
-    def __reduce__(self) -> str:
-        return "END"  # pickled by its name, so that a copy of a pipeline has the same marker
-
-
-END = Marker("nothing")
-
-
 def itself(x: T) -> T:
     """Return the argument: the key, or the value, where none is given."""
     return x
@@ -380,15 +335,6 @@ def labelled(name: str, args: Iterable[object]) -> str:
     'reduce(max)'
     """
     return f"{name}({', '.join(_short(a) for a in args if a is not END and a is not None and a is not itself)})"
-
-
-def _else(code: Code) -> None:
-    """Go on with the element in the other case of the `if` that was just written."""
-    if code.nested:
-        code.line("else:")
-        code.indent += 1
-    else:
-        code.line("continue", 1)
 
 
 def _short(value: object) -> str:

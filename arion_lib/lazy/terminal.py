@@ -22,8 +22,9 @@ from arion_lib.lazy.barriers import batches
 from arion_lib.lazy.engine import EACH, consume, start
 from arion_lib.lazy.sinks import Sink
 from arion_lib.lazy.source import PLAIN, Own
-from arion_lib.lazy.stages import END, FlatMap, Stage, itself
+from arion_lib.lazy.stages import FlatMap, Stage, itself
 from arion_lib.lazy.tables import pandas_frame, polars_frame
+from arion_lib.lazy.template import END
 
 T_co = TypeVar("T_co", covariant=True)
 A = TypeVar("A")

@@ -17,7 +17,7 @@ from contextvars import copy_context
 from typing import TypeVar
 
 from arion_lib.lazy.loops import CALLERS, Loop
-from arion_lib.lazy.stages import END
+from arion_lib.lazy.template import END
 
 T = TypeVar("T")
 

@@ -68,9 +68,7 @@ _CALLED: Mapping[type[ast.AST], str] = {
     ast.Starred: "it unpacks with *",
 }
 _GENERATED = re.compile(
-    r"(x\d*|(f|n|initial|key|value|start|default|other)\d+|[a-z_]+\d+_|c\d+_.*|default_.*"
-    r"|source|plan|offset|sink|places|make|run|out|part|get|key|value|group|total|so_far|best|best_key|heap|entry|order|last|error"
-    r"|fail|Failure|END|deque|set_|heappush|heapreplace)\Z"
+    r"(x\d*|[a-z_]+\d+|\w+_|c\d+_.*|default_.*|source|plan|offset|sink|places|make|run|error|fail|Failure)\Z"
 )
 """Names that the generated function has for itself: a global of such a name would be captured."""
 

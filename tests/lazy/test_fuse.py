@@ -10,8 +10,8 @@ import pytest
 from arion_lib.lazy import LazyCollection, lazy
 from arion_lib.lazy.engine import function_of
 from arion_lib.lazy.fuse import SHAPES_KEPT, fuse
-from arion_lib.lazy.sinks import Count, ToList
-from arion_lib.lazy.stages import Filter, Map
+from arion_lib.lazy.sinks import Count, Sink, ToList
+from arion_lib.lazy.stages import Filter, Map, Stage
 
 
 def functions(c: LazyCollection[Any]) -> int:
@@ -104,3 +104,30 @@ def test_the_function_without_notes_is_only_for_measuring() -> None:
     plain: Any = (Map, Filter)
     assert "try" not in fuse(plain, Count, notes=False).text  # type: ignore[arg-type]
     assert "try" in fuse(plain, Count).text  # type: ignore[arg-type]
+
+
+class Squared(Stage):
+    """A stage of a reader's own: three lines."""
+
+    __slots__ = ()
+    name, given = "squared", "n"
+    body = "keep if $x > $n\n$x = $x * $x"
+
+
+class Both(Sink):
+    """A terminal operation of a reader's own."""
+
+    __slots__ = ()
+    name = "both"
+    setup = "$least = $END\n$count = 0"
+    body = "if $least is $END or $x < $least:\n    $least = $x\n$count += 1"
+    result = "return $least, $count"
+
+
+def test_an_operation_of_ones_own_is_a_template() -> None:
+    c = lazy(range(6)).take(5)._with(Squared(2))
+    assert c.to_list() == [9, 16]
+    assert c._run(Both()) == (9, 2)
+    with pytest.raises(TypeError) as caught:
+        lazy(["a"])._with(Squared(2)).to_list()
+    assert caught.value.__notes__[0] == "in stage 1 of 1, squared(2), on element 'a'"

@@ -135,6 +135,22 @@ def test_a_builtin_that_its_module_rebinds_later_is_seen(monkeypatch: pytest.Mon
     assert compiled.to_list() == [99]
 
 
+@pytest.mark.parametrize(
+    "describe", [lambda c: c.window(1).map(lambda v: v[0]), lambda c: c.zip(["z"]).map(lambda v: v[0])]
+)
+def test_no_helper_of_the_loop_hides_a_builtin_that_the_module_rebinds(
+    describe: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called = describe(lazy([[1, 2]])).map(lambda v: len(v))
+    compiled = describe(lazy([[1, 2]])).map(lambda v: (len(v), tuple(v), sorted(v), set(v))).compile()
+    assert compiled.to_list() == [(2, (1, 2), [1, 2], {1, 2})]
+    for name in ("len", "tuple", "sorted", "set"):
+        monkeypatch.setitem(globals(), name, lambda v, name=name: name)
+    assert compiled.to_list() == [("len", "tuple", "sorted", "set")]
+    assert compiled.top(1) == [("len", "tuple", "sorted", "set")]
+    assert called.to_list() == ["len"]
+
+
 def test_default_values_are_bound() -> None:
     functions = [lambda v, k=k: v + k for k in range(3)]
     assert [lazy([10]).map(f).compile().first() for f in functions] == [10, 11, 12]

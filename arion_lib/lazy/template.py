@@ -1,19 +1,70 @@
-"""The text of one generated function while its stages write themselves into it.
+"""Templates: what an operation adds to the loop, and the text of one function that grows from them.
 
-Idea        A pipeline is a loop: each stage adds its lines, and what differs between two runs comes in as a parameter.
+Idea        A pipeline is a loop. An operation is a template: a few lines of Python with four words more, and what
+            differs between two runs comes in as a parameter. `Filter` is `keep if $f($x)`.
+
+                $x             the element                      keep if TEST      else go on with the next element
+                $f, $n ...     an argument (those of `given`)   drop              (in an if) go on with the next one
+                $len, $END     one of `HELPERS`                 each of ITERABLE  go on with each of its elements
+                $other names   a variable of this operation     stop unless TEST  else end the whole run
+
 Invariant   Every line that runs a user's code is in the table `places`: its number says which stage, and which variable
             holds the element. Python keeps that number in the traceback anyway, so the good path pays nothing for it.
-When wrong  Nothing can be wrong with the input here: stages were checked when they were made.
+When wrong  A name that is no argument, helper or `x` is a variable: a misspelt one is a `NameError` in the first run.
 See         notebooks/4_lazy_collection.ipynb · tests/lazy/test_fuse.py
 """
 
 from __future__ import annotations
 
+import re
+from collections import deque
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from heapq import heappush, heapreplace
+from typing import NamedTuple, Protocol
 
 SOURCE = -1
 """The stage number of lines that pull from the source."""
+
+
+class Marker:
+    """A value that no user's value can be."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
+
+    def __reduce__(self) -> str:
+        return "END"  # pickled by its name, so that a copy of a pipeline has the same marker
+
+
+END = Marker("nothing")
+
+HELPERS: dict[str, object] = {
+    "END": END,
+    **{f.__name__: f for f in (deque, heappush, heapreplace, iter, len, next, set, sorted, tuple)},
+}
+"""What a template may use by name. It arrives as a parameter, spelt so that no module's own name is hidden by it."""
+
+
+class Template(Protocol):
+    """The lines of an operation."""
+
+    given: str
+    """The names of its arguments, in order."""
+    setup: str
+    """Lines in front of the loop."""
+    body: str
+    """Lines for each element."""
+    after: str
+    """Lines that run once the operations below are done with the element, whatever they decided."""
+    stop: str
+    """A test of variables: once it is true, the loops around this one end, too."""
+    result: str
+    """Lines behind the loop."""
 
 
 class Place(NamedTuple):
@@ -44,6 +95,7 @@ class Code:
 
     element: str = "x"
     stage: int = 0  # the stage that is writing
+    terminal: bool = False  # it is the terminal operation
     params: list[str] = field(default_factory=list)
     helpers: list[str] = field(default_factory=list)
     free: list[str] = field(default_factory=list)
@@ -72,14 +124,62 @@ class Code:
         return self.free[-1]
 
     def local(self, name: str) -> str:
-        """Return a variable's name that is this stage's own."""
-        return f"{name}{self.stage}_"
+        """Return a variable's name that is this operation's own."""
+        return f"{name}_" if self.terminal else f"{name}{self.stage}_"
 
     def helper(self, name: str) -> str:
-        """Use something of this package or of Python by name; it arrives as a parameter, so nothing can rebind it."""
+        """Use one of `HELPERS` and return its name in the text."""
         if name not in self.helpers:
             self.helpers.append(name)
-        return name
+        return f"{name}_"
+
+    def write(self, template: Template) -> None:
+        """Write the next operation into the function."""
+        given = {name: self.param(name) for name in template.given.split()}
+
+        def lines(text: str) -> list[str]:
+            return [self._filled(line, given) for line in text.splitlines()]
+
+        self.setup += lines(template.setup)
+        for line in template.body.splitlines():
+            self._statement(self._filled(line, given))
+        if template.after:
+            self.after(*lines(template.after))
+        if template.stop:
+            self.stop_when(self._filled(template.stop, given))
+        self.result += lines(template.result)
+
+    def _filled(self, line: str, given: dict[str, str]) -> str:
+        def name(found: re.Match[str]) -> str:
+            word = found[1]
+            if word == "x":
+                return self.element
+            return given.get(word) or (self.helper(word) if word in HELPERS else self.local(word))
+
+        return re.sub(r"\$(\w+)", name, line)
+
+    def _statement(self, text: str) -> None:
+        """Write a line of Python, or what one of the four words stands for."""
+        line = text.lstrip()
+        if line.startswith("keep if "):
+            self.require(line.removeprefix("keep if "))
+        elif line == "drop":
+            self._drop()
+        elif line.startswith("each of "):
+            self.loop(line.removeprefix("each of "))
+        elif line.startswith("stop unless "):
+            self.stop_unless(line.removeprefix("stop unless "), self.local("stop"))
+        else:
+            self.line(line, (len(text) - len(line)) // 4)
+
+    def _drop(self) -> None:
+        """Leave the element out in the `if` that was just written, and go on with it otherwise."""
+        if self.nested:
+            self.line("pass", 1)
+            self.line("else:")
+            self.indent += 1
+        else:
+            self.line("continue", 1)
 
     def line(self, text: str, deeper: int = 0) -> None:
         """Write a line into the loop's body."""
@@ -124,7 +224,7 @@ class Code:
         """Replace the innermost loop and its only line by one call that takes all of its elements: `whole`."""
         *before, head, _ = self.body
         over = head.text.partition(" in ")[2].removesuffix(":")
-        self.body = [*before, head._replace(text=whole.format(inner=over))]
+        self.body = [*before, head._replace(text=self._filled(whole, {"inner": over}))]
 
     def join_last_lines(self) -> None:
         """Write `use(f(x))` for `x = f(x)` and `use(x)`; only where `use` cannot fail, as the line names one stage."""
