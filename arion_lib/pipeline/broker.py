@@ -24,10 +24,10 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from arion_lib.masking import masked
-from arion_lib.pipeline import frames
+from arion_lib.pipeline import messages as blocks
 from arion_lib.pipeline.addresses import checked_stream, local_path, scheme
 from arion_lib.pipeline.durable import explained, make_folder, move, read, remove, sync_folder, write_durably
-from arion_lib.pipeline.queued import Broker, BrokerDown, BrokerError, BrokerFull, BrokerStatus, Claim
+from arion_lib.pipeline.queued import Broker, BrokerDown, BrokerError, BrokerFull, BrokerStatus, Claim, MessageTooLarge
 
 __all__ = [
     "Broker",
@@ -37,6 +37,8 @@ __all__ = [
     "BrokerStatus",
     "Claim",
     "FileBroker",
+    "MessageTooLarge",
+    "check_broker_url",
     "open_broker",
 ]
 
@@ -53,6 +55,7 @@ def open_broker(url: str | os.PathLike[str], *, claim_timeout: float = 30.0, max
     A fresh process opens the same queue by the same text; what the parameters mean is said at the three classes.
     Raises `ValueError` for another scheme.
     """
+    check_broker_url(url)
     kind = scheme(url)
     if kind in ("", "file"):
         return FileBroker(url, claim_timeout=claim_timeout, max_attempts=max_attempts)
@@ -60,11 +63,33 @@ def open_broker(url: str | os.PathLike[str], *, claim_timeout: float = 30.0, max
         from arion_lib.pipeline.broker_redis import RedisBroker
 
         return RedisBroker(os.fspath(url), claim_timeout=claim_timeout, max_attempts=max_attempts)
-    if kind in ("amqp", "amqps"):
-        from arion_lib.pipeline.broker_rabbitmq import RabbitBroker
+    from arion_lib.pipeline.broker_rabbitmq import RabbitBroker
 
-        return RabbitBroker(os.fspath(url), claim_timeout=claim_timeout, max_attempts=max_attempts)
-    raise ValueError(f"a queue's URL must be file:///folder, redis://host or amqp://host, got {masked(os.fspath(url))}")
+    return RabbitBroker(os.fspath(url), claim_timeout=claim_timeout, max_attempts=max_attempts)
+
+
+def check_broker_url(url: str | os.PathLike[str]) -> None:
+    """Refuse an address that can never be a queue's; nobody is connected to. Raises `ValueError`.
+
+    >>> check_broker_url("redis://localhost:6379/0#orders")
+    """
+    kind = scheme(url)
+    shown = masked(os.fspath(url))
+    if kind not in ("", "file", "redis", "rediss", "amqp", "amqps"):
+        raise ValueError(f"a queue's URL must be file:///folder, redis://host or amqp://host, got {shown}")
+    try:
+        if kind in ("", "file"):
+            local_path(url)
+        elif kind.startswith("redis"):
+            from arion_lib.pipeline.broker_redis import check_address
+
+            check_address(os.fspath(url))
+        else:
+            from arion_lib.pipeline.broker_rabbitmq import parameters_of
+
+            parameters_of(os.fspath(url))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"a queue's URL must be understood, got {shown}: {masked(str(error))}") from error
 
 
 class FileBroker:
@@ -120,10 +145,11 @@ class FileBroker:
     def __repr__(self) -> str:
         return f"FileBroker({str(self.path)!r})"
 
-    def publish(self, stream: str, messages: Sequence[bytes]) -> None:
+    def publish(self, stream: str, messages: Sequence[bytes], ids: Sequence[str] | None = None) -> None:
         """Write the messages aside, onto the disk, and rename them into the queue; see `Broker.publish`."""
         self._must_be_open()
-        block = frames.encode((checked_stream(stream).encode(), *messages))
+        names = blocks.new_ids(len(messages)) if ids is None else ids
+        block = blocks.encode_file(checked_stream(stream), messages, names)
         if not messages:
             return
         name = f"{self._stamp():020d}-{self._me}-{_tag(stream)}-{len(messages)}.0"
@@ -240,7 +266,7 @@ class FileBroker:
         return self._listed.popleft() if self._listed else None
 
     def _joined(self, claim: Claim, limit: int) -> Claim:
-        ids, messages = [claim.id], list(claim.messages)
+        ids, messages, names = [claim.id], list(claim.messages), list(claim.ids)
         while self._listed and len(messages) < limit:
             following = _Name.parse(self._listed[0])
             if following is None or following.tag != _tag(claim.stream) or len(messages) + following.messages > limit:
@@ -249,7 +275,8 @@ class FileBroker:
             if more is not None:
                 ids.append(more.id)
                 messages += more.messages
-        return claim if len(ids) == 1 else Claim("/".join(ids), claim.stream, messages, claim.attempt)
+                names += more.ids
+        return claim if len(ids) == 1 else Claim("/".join(ids), claim.stream, messages, claim.attempt, names)
 
     def _grab(self, name: str) -> Claim | None:
         """Claim one file, or None when another consumer was quicker or the file is damaged."""
@@ -271,9 +298,10 @@ class FileBroker:
         except FileNotFoundError:  # this consumer slept past the time-out: it has been redelivered
             return None
         try:
-            stream, *messages = frames.decode(block)
-            return Claim(claimed, stream.decode(), messages, parsed.attempts + 1)
-        except ValueError as error:
+            stream, messages, ids = blocks.decode_file(block)
+            named = ids or blocks.numbered(parsed.base, len(messages))
+            return Claim(claimed, stream, messages, parsed.attempts + 1, named)
+        except (ValueError, KeyError) as error:
             log.warning("put the damaged block %s aside into %s: %s", name, self._dead, error)
             move(self._claimed / claimed, self._dead / name)
             return None

@@ -9,6 +9,7 @@ See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_broker.p
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import math
 import threading
@@ -19,13 +20,15 @@ from typing import Any, Self, TypeVar
 
 from arion_lib.masking import masked
 from arion_lib.pipeline import frames
+from arion_lib.pipeline import messages as blocks
 from arion_lib.pipeline.addresses import checked_stream, queue_name
-from arion_lib.pipeline.queued import BrokerDown, BrokerError, BrokerFull, BrokerStatus, Claim
+from arion_lib.pipeline.queued import BrokerDown, BrokerError, BrokerFull, BrokerStatus, Claim, MessageTooLarge
 
 log = logging.getLogger(__name__)
 
 _SHORTEST_WAIT, _LONGEST_WAIT = 0.001, 0.05  # seconds between looks at an empty queue
 _REBIRTH = 0.2  # seconds before the one repetition on a fresh connection
+_LENT_OFTEN = 10  # deliveries after which a message is published anew: RabbitMQ 4 deletes it after 20, a policy earlier
 _BLOCKED = 10.0  # seconds that RabbitMQ may refuse to take messages (disk or memory alarm) before BrokerFull
 
 T = TypeVar("T")
@@ -58,23 +61,27 @@ class RabbitBroker:
         self._dead = f"{self._queue}.dead"
         self._heartbeat = math.ceil(claim_timeout)
         self._max_attempts = max_attempts
+        parameters_of(url)
         self._using = threading.RLock()  # pika's connection is not made for threads: one call at a time
         self._connection: Any = None
         self._channel: Any = None
         self._generation = 0  # delivery tags mean nothing to a later connection
         self._open_claims: set[str] = set()
         self._closed = False
-        _pika()
 
     def __repr__(self) -> str:
         return f"RabbitBroker({masked(self._url)!r})"
 
-    def publish(self, stream: str, messages: Sequence[bytes]) -> None:
-        """Publish one persistent message that holds all of them, and wait for its confirmation."""
-        block = frames.encode(messages)
-        headers = {"stream": checked_stream(stream)}
+    def publish(self, stream: str, messages: Sequence[bytes], ids: Sequence[str] | None = None) -> None:
+        """Publish one persistent message that holds all of them, and wait for its confirmation.
+
+        Its content type is that of `messages.pack`, its headers are `stream` and `ids`, its message id is the first.
+        """
+        content_type, block = blocks.pack(messages)
+        names = blocks.new_ids(len(messages)) if ids is None else ids
+        headers = {"stream": checked_stream(stream), "ids": blocks.pack_ids(names)}
         if messages:
-            self._once_more(lambda: self._publish(self._queue, block, headers))
+            self._once_more(lambda: self._publish(self._queue, block, headers, content_type))
 
     def claim(self, limit: int = 1, timeout: float | None = 0.0) -> Claim | None:
         """Borrow the oldest message (never more than one, whatever `limit`); see `Broker.claim`."""
@@ -138,8 +145,10 @@ class RabbitBroker:
             time.sleep(_REBIRTH)
             return call()
 
-    def _publish(self, queue: str, block: bytes, headers: dict[str, str]) -> None:
-        persistent = _pika().BasicProperties(delivery_mode=2, headers=headers)
+    def _publish(self, queue: str, block: bytes, headers: dict[str, Any], content_type: str | None) -> None:
+        persistent = _pika().BasicProperties(
+            delivery_mode=2, headers=headers, content_type=content_type, message_id=_first(headers)
+        )
         with self._usable() as channel:
             channel.basic_publish("", queue, block, persistent, mandatory=True)
 
@@ -149,23 +158,30 @@ class RabbitBroker:
                 method, properties, block = channel.basic_get(self._queue)
                 if method is None:
                     return None
-                headers = properties.headers or {}
-                attempt = 1 + int(headers.get("x-delivery-count", 0))
+                headers = {name: value for name, value in (properties.headers or {}).items() if name in _OURS}
+                lent = int((properties.headers or {}).get("x-delivery-count", 0))
+                attempt = 1 + lent + int(headers.get("attempts", 0))
+                target = self._dead
                 if self._max_attempts is None or attempt <= self._max_attempts:
                     try:
-                        claim = Claim(
-                            f"{self._generation}.{method.delivery_tag}",
-                            headers["stream"],
-                            frames.decode(block),
-                            attempt,
-                        )
+                        claim = self._claim(f"{self._generation}.{method.delivery_tag}", properties, block, attempt)
                     except (KeyError, ValueError) as error:
                         log.warning("put a damaged message aside into %s: %s", self._dead, error)
                     else:
-                        self._open_claims.add(claim.id)
-                        return claim
-                self._publish(self._dead, block, {"stream": str(headers.get("stream", ""))})
+                        if lent < _LENT_OFTEN:
+                            self._open_claims.add(claim.id)
+                            return claim
+                        target, headers["attempts"] = self._queue, attempt - 1
+                self._publish(target, block, headers, properties.content_type)
                 channel.basic_ack(method.delivery_tag)
+
+    def _claim(self, name: str, properties: Any, block: bytes, attempt: int) -> Claim:
+        headers = properties.headers or {}
+        if "ids" not in headers:  # of an older version
+            messages = frames.decode(block)
+            return Claim(name, headers["stream"], messages, attempt, blocks.new_ids(len(messages)))
+        messages = blocks.unpack(properties.content_type, block)
+        return Claim(name, headers["stream"], messages, attempt, blocks.unpack_ids(headers["ids"], len(messages)))
 
     def _end(self, claim: Claim, how: Any) -> bool:
         with self._using:
@@ -199,24 +215,42 @@ class RabbitBroker:
                 raise BrokerFull(f"{self!r} refused the message") from error
             except (exceptions.AMQPError, OSError) as error:
                 self._disconnect()
+                if getattr(error, "reply_code", None) == 406 and "size" in str(getattr(error, "reply_text", "")):
+                    raise MessageTooLarge(f"{self!r} takes no message of this size: {error.reply_text}") from error  # type: ignore[union-attr]
                 raise BrokerDown(f"{self!r} does not answer: {type(error).__name__} {masked(str(error))}") from error
 
     def _connected(self) -> Any:
         if self._channel is None or not self._channel.is_open:
             self._disconnect()
-            pika = _pika()
-            parameters = pika.URLParameters(self._address)
+            parameters = parameters_of(self._url)
             parameters.heartbeat = self._heartbeat
             parameters.blocked_connection_timeout = _BLOCKED
             parameters.socket_timeout = parameters.stack_timeout = 5.0
-            self._connection = pika.BlockingConnection(parameters)
+            self._connection = _pika().BlockingConnection(parameters)
+            self._declare(self._dead, {})
+            # What RabbitMQ itself would drop, for a delivery limit of its own, goes aside as well.
+            self._declare(self._queue, {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": self._dead})
             channel = self._connection.channel()
             channel.confirm_delivery()
-            for name in (self._queue, self._dead):
-                channel.queue_declare(name, durable=True, arguments={"x-queue-type": "quorum"})
             self._generation += 1
             self._channel = channel
         return self._channel
+
+    def _declare(self, name: str, arguments: dict[str, str]) -> None:
+        """Make the queue unless it is there: one that somebody made with other arguments is taken as it is."""
+        channel = self._connection.channel()
+        try:
+            channel.queue_declare(name, passive=True)
+        except _pika().exceptions.ChannelClosedByBroker as error:
+            if error.reply_code != 404:
+                raise
+            channel = self._connection.channel()
+            channel.queue_declare(
+                name,
+                durable=True,
+                arguments={"x-queue-type": "quorum", "x-overflow": "reject-publish", **arguments},
+            )
+        channel.close()
 
     def _disconnect(self) -> None:
         self._open_claims.clear()
@@ -224,6 +258,23 @@ class RabbitBroker:
         if connection is not None:
             with contextlib.suppress(_pika().exceptions.AMQPError, OSError):  # it may be gone already
                 connection.close()
+
+
+_OURS = ("stream", "ids", "attempts")
+
+
+def _first(headers: dict[str, Any]) -> str | None:
+    """Return the id of the first message: what a client shows as the block's own."""
+    try:
+        [[base, first, _], *_] = json.loads(headers["ids"])
+    except (KeyError, TypeError, ValueError):  # of a damaged block, which is put aside as it is
+        return None
+    return f"{base}.{first}"
+
+
+def parameters_of(url: str) -> Any:
+    """Read the address of a queue. Raises `ValueError` for one that is not understood."""
+    return _pika().URLParameters(queue_name(url)[0])
 
 
 def _pika() -> Any:

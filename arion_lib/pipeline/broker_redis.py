@@ -20,6 +20,7 @@ from typing import Any, Self
 
 from arion_lib.masking import masked
 from arion_lib.pipeline import frames
+from arion_lib.pipeline import messages as blocks
 from arion_lib.pipeline.addresses import checked_stream, queue_name
 from arion_lib.pipeline.queued import BrokerDown, BrokerError, BrokerFull, BrokerStatus, Claim
 
@@ -82,11 +83,17 @@ class RedisBroker:
     def __repr__(self) -> str:
         return f"RedisBroker({masked(self._url)!r})"
 
-    def publish(self, stream: str, messages: Sequence[bytes]) -> None:
-        """Append one entry that holds the messages; see `Broker.publish` and above how durable that is."""
-        fields: dict[Any, Any] = {"stream": checked_stream(stream).encode(), "block": frames.encode(messages)}
+    def publish(self, stream: str, messages: Sequence[bytes], ids: Sequence[str] | None = None) -> None:
+        """Append one entry that holds the messages; see `Broker.publish` and above how durable that is.
+
+        Its fields are `stream`, `type`, `ids` and `data`; see `messages`.
+        """
+        content_type, data = blocks.pack(messages)
+        names = blocks.pack_ids(blocks.new_ids(len(messages)) if ids is None else ids)
+        fields: dict[Any, Any] = {"stream": checked_stream(stream), "type": content_type, "ids": names, "data": data}
         if messages:
             with self._explained():
+                self._make()
                 self._client.xadd(self._key, fields)
 
     def claim(self, limit: int = 1, timeout: float | None = 0.0) -> Claim | None:
@@ -126,10 +133,12 @@ class RedisBroker:
             return BrokerStatus(self._client.xlen(self._key) - claimed, claimed, self._client.xlen(self._dead))
 
     def ping(self) -> None:
-        """Raise a `BrokerError` unless Redis answers and the stream can be used."""
+        """Raise a `BrokerError` unless Redis can be written and keeps what is written."""
         with self._explained():
-            self._client.ping()
+            self._made = False
             self._make()
+            self._client.xlen(self._key), self._client.xlen(self._dead)
+            self._client.set(f"{self._key}:ping", b"1", px=1_000)
 
     def close(self) -> None:
         """Close the connections; a second call does nothing. Open claims come again after their time-out."""
@@ -148,10 +157,21 @@ class RedisBroker:
 
     def _make(self) -> None:
         """Make stream and group once; whoever comes first wins, everybody else finds them made."""
-        if not self._made:
-            with contextlib.suppress(_redis().ResponseError):  # BUSYGROUP: it is there
-                self._client.xgroup_create(self._key, _GROUP, id="0", mkstream=True)
-            self._made = True
+        if self._made:
+            return
+        memory = self._client.info("memory")
+        policy = str(memory.get("maxmemory_policy", ""))
+        if policy.startswith("allkeys") and int(memory.get("maxmemory", 0)):
+            raise BrokerError(
+                f"{self!r} must keep what is published, but evicts keys when its memory is full ({policy}): "
+                "CONFIG SET maxmemory-policy noeviction"
+            )
+        try:
+            self._client.xgroup_create(self._key, _GROUP, id="0", mkstream=True)
+        except _redis().ResponseError as error:
+            if not str(error).startswith("BUSYGROUP"):  # it is there
+                raise
+        self._made = True
 
     def _time_to_look(self) -> bool:
         with self._looking:
@@ -187,7 +207,13 @@ class RedisBroker:
 
     def _lent(self, entry: bytes, fields: dict[bytes, bytes], attempt: int) -> Claim | None:
         try:
-            return Claim(entry.decode(), fields[b"stream"].decode(), frames.decode(fields[b"block"]), attempt)
+            if b"block" in fields:  # of an older version
+                messages, ids = frames.decode(fields[b"block"]), []
+            else:
+                messages = blocks.unpack(fields[b"type"].decode(), fields[b"data"])
+                ids = blocks.unpack_ids(fields[b"ids"], len(messages))
+            named = ids or blocks.numbered(entry.decode(), len(messages))
+            return Claim(entry.decode(), fields[b"stream"].decode(), messages, attempt, named)
         except (KeyError, ValueError) as error:
             log.warning("put the damaged entry %s aside into %s: %s", entry, self._dead, error)
             self._end(Claim(entry.decode(), "", (), attempt), "bury")
@@ -213,6 +239,11 @@ class RedisBroker:
         except redis.RedisError as error:
             self._made = False
             raise BrokerError(f"{self!r}: {error}") from error
+
+
+def check_address(url: str) -> None:
+    """Refuse an address that redis does not understand. Raises `ValueError`."""
+    _connect(queue_name(url)[0]).close()
 
 
 def _redis() -> Any:

@@ -22,6 +22,10 @@ class BrokerDown(BrokerError):
     """The queue's server does not answer, or hung up: try again later."""
 
 
+class MessageTooLarge(BrokerError):
+    """The queue takes no block of this size; nothing was published, and trying again does not help: split it."""
+
+
 class BrokerFull(BrokerError):
     """There is no room left; nothing was published. The queue works again once there is space."""
 
@@ -34,6 +38,7 @@ class Claim:
     stream: str
     messages: Sequence[bytes]
     attempt: int  # 1 the first time these messages are handed out
+    ids: Sequence[str] = ()  # of the messages, in order: who has seen an id before leaves its message out
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +58,17 @@ class Broker(Protocol):
     one that is delivered again, or that another consumer holds, is overtaken by those behind it.
     """
 
-    def publish(self, stream: str, messages: Sequence[bytes]) -> None:
+    def publish(self, stream: str, messages: Sequence[bytes], ids: Sequence[str] | None = None) -> None:
         """Put the messages into the queue; durable when this returns.
+
+        `ids` are theirs, in order; None gives each a new one. See `messages` for the form in which they travel.
 
         Raises
         ------
         ValueError, TypeError
             The stream's name cannot be kept; a message is not bytes.
+        MessageTooLarge
+            They are too many bytes for one block of this queue.
         BrokerDown, BrokerFull
             Not published, or not confirmed: publish again later (a message may then arrive twice).
         """

@@ -30,9 +30,9 @@ class LateBroker:
                 self._broker = self._open()
             return self._broker
 
-    def publish(self, stream: str, messages: Sequence[bytes]) -> None:
+    def publish(self, stream: str, messages: Sequence[bytes], ids: Sequence[str] | None = None) -> None:
         """Publish; see `Broker.publish`."""
-        self._now().publish(stream, messages)
+        self._now().publish(stream, messages, ids)
 
     def claim(self, limit: int = 1, timeout: float | None = 0.0) -> Claim | None:
         """Claim; see `Broker.claim`."""

@@ -19,7 +19,7 @@ class NaiveQueue:
         self.path.mkdir(parents=True, exist_ok=True)
         self._count = 0
 
-    def publish(self, stream: str, messages: Sequence[bytes]) -> None:
+    def publish(self, stream: str, messages: Sequence[bytes], ids: Sequence[str] | None = None) -> None:
         self._count += 1
         (self.path / f"{self._count:020d}").write_bytes(frames.encode((stream.encode(), *messages)))
 

@@ -14,10 +14,10 @@ from arion_lib.pipeline.store import open_store
 
 
 class Telling(FileBroker):
-    def publish(self, stream: str, messages: Sequence[bytes]) -> None:
+    def publish(self, stream: str, messages: Sequence[bytes], ids: Sequence[str] | None = None) -> None:
         sys.stdout.write(f"{len(messages)}\n")
         sys.stdout.flush()
-        super().publish(stream, messages)
+        super().publish(stream, messages, ids)
 
 
 def main(store_url: str, queue_url: str) -> None:

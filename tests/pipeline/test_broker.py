@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
+import shutil
+import socket
+import subprocess
 import threading
+import uuid
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from arion_lib.pipeline.broker import open_broker
-from arion_lib.pipeline.queued import Broker, BrokerDown, BrokerError, Claim
+from arion_lib.pipeline.broker import check_broker_url, open_broker
+from arion_lib.pipeline.queued import Broker, BrokerDown, BrokerError, BrokerFull, Claim, MessageTooLarge
 from tests.pipeline.children import running
 from tests.pipeline.naive_queue import NaiveQueue
 from tests.pipeline.queue_child import messages_of
@@ -224,3 +230,145 @@ def test_an_unknown_scheme_is_refused_without_its_password() -> None:
     with pytest.raises(ValueError, match=r"a queue's URL must be file:///folder") as refused:
         open_broker("kafka://ann:hunter2@host")
     assert "hunter2" not in str(refused.value)
+
+
+def test_every_message_has_an_id_which_is_the_same_each_time_it_is_delivered(queue: Queue) -> None:
+    with queue.open() as broker:
+        broker.publish("s", [b"1", b"2"], ["a-1.1", "a-2.1"])
+        first = claimed(broker)
+        assert list(first.ids) == ["a-1.1", "a-2.1"]
+        broker.nack(first)
+        again = claimed(broker)
+        assert list(again.ids) == ["a-1.1", "a-2.1"]
+        broker.ack(again)
+        broker.publish("s", [b"3", b"4"])
+        broker.publish("s", [b"5"])
+        given = [*claimed(broker).ids, *claimed(broker).ids]
+        assert len(set(given)) == 3
+
+
+def test_a_message_is_delivered_again_as_often_as_it_takes(queue: Queue) -> None:
+    with queue.open() as broker:
+        broker.publish("s", [b"1"], ["a-1.1"])
+        for attempt in range(1, 46):
+            claim = claimed(broker)
+            assert (claim.messages, list(claim.ids), claim.attempt) == ([b"1"], ["a-1.1"], attempt)
+            assert broker.nack(claim)
+        assert broker.status().dead == 0
+
+
+@pytest.mark.rabbitmq
+def test_a_delivery_limit_of_the_queue_loses_no_message(rabbitmq_url: str) -> None:
+    import pika
+
+    name = f"arion{uuid.uuid4().hex[:12]}"
+    limited = {"x-queue-type": "quorum", "x-delivery-limit": 20}
+    with contextlib.closing(pika.BlockingConnection(pika.URLParameters(rabbitmq_url))) as connection:
+        channel = connection.channel()
+        channel.queue_declare(name, durable=True, arguments=limited)
+        try:
+            channel.confirm_delivery()
+            channel.basic_publish("", name, b"control")
+            for _ in range(21):  # the control: who only nacks loses it
+                method, _, _ = channel.basic_get(name)
+                channel.basic_nack(method.delivery_tag)
+                channel.queue_declare(name, passive=True)
+            assert channel.basic_get(name)[0] is None
+            with open_broker(f"{rabbitmq_url}#{name}") as broker:
+                broker.publish("s", [b"1"])
+                for attempt in range(1, 46):
+                    claim = claimed(broker)
+                    assert (claim.messages, claim.attempt) == ([b"1"], attempt)
+                    broker.nack(claim)
+        finally:
+            channel.queue_delete(name)
+            channel.queue_delete(f"{name}.dead")
+
+
+@pytest.mark.rabbitmq
+def test_a_message_that_rabbitmq_finds_too_large_is_told_from_a_server_that_is_away(
+    rabbitmq_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pika.adapters.blocking_connection
+    import pika.exceptions
+
+    def refuse(*_: object, **__: object) -> None:
+        raise pika.exceptions.ChannelClosedByBroker(
+            406, "PRECONDITION_FAILED - message size 20000000 is larger than configured max size 16777216"
+        )
+
+    name = f"arion{uuid.uuid4().hex[:12]}"
+    with open_broker(f"{rabbitmq_url}#{name}") as broker:
+        broker.ping()
+        with monkeypatch.context() as patched:
+            patched.setattr(pika.adapters.blocking_connection.BlockingChannel, "basic_publish", refuse)
+            with pytest.raises(MessageTooLarge, match="message size 20000000"):
+                broker.publish("s", [b"1"])
+        broker.publish("s", [b"2"])
+        broker.ack(claimed(broker))
+    with contextlib.closing(pika.BlockingConnection(pika.URLParameters(rabbitmq_url))) as connection:
+        for queue in (name, f"{name}.dead"):
+            connection.channel().queue_delete(queue)
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[str]:
+    """A Redis server of our own, whose settings nobody else minds."""
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("redis-server is not installed")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    arguments = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
+    with subprocess.Popen(arguments, stdout=subprocess.DEVNULL) as server:
+        try:
+            yield f"redis://127.0.0.1:{port}/0"
+        finally:
+            server.terminate()
+
+
+def until_it_answers(broker: Broker) -> None:
+    for _ in range(600):
+        try:
+            return broker.ping()
+        except BrokerDown:
+            threading.Event().wait(0.05)
+    pytest.fail("the server does not answer")
+
+
+def test_a_redis_that_evicts_or_cannot_be_written_is_refused_and_named_by_a_ping(own_redis: str) -> None:
+    import redis
+
+    with contextlib.closing(redis.Redis.from_url(own_redis)) as client, open_broker(own_redis) as broker:
+        until_it_answers(broker)
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        broker.ping()  # nothing is evicted without a limit
+        client.config_set("maxmemory", "100mb")
+        with pytest.raises(BrokerError, match="maxmemory-policy noeviction"):
+            broker.ping()
+        with open_broker(own_redis) as another, pytest.raises(BrokerError, match="must keep what is published"):
+            another.publish("s", [b"1"])
+        client.config_set("maxmemory-policy", "noeviction")
+        client.config_set("maxmemory", "1mb")
+        with pytest.raises(BrokerFull):
+            broker.ping()
+        client.config_set("maxmemory", "0")
+        broker.ping()
+        client.replicaof("127.0.0.1", "1")
+        with pytest.raises(BrokerDown, match="read only"):
+            broker.ping()
+        client.replicaof("no", "one")
+        client.delete("{arion}:blocks")
+        client.set("{arion}:blocks", "of somebody else")
+        with pytest.raises(BrokerError, match="WRONGTYPE"):
+            broker.ping()
+
+
+@pytest.mark.parametrize(
+    "url", ["kafka://host", "redis://host:x/0", "amqp://host:x", "amqp://host/?heartbeat=abc", "file://elsewhere/q"]
+)
+def test_a_mistyped_address_is_refused_before_anybody_is_connected_to(url: str) -> None:
+    for call in (check_broker_url, open_broker):
+        with pytest.raises(ValueError, match="a queue's URL must be"):
+            call(url)

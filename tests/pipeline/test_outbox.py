@@ -39,14 +39,14 @@ class Flaky(FileBroker):
         self.refused = threading.Semaphore(0)
         self.accept = 10**9  # publishes before it goes down by itself
 
-    def publish(self, stream: str, messages: Sequence[bytes]) -> None:
+    def publish(self, stream: str, messages: Sequence[bytes], ids: Sequence[str] | None = None) -> None:
         if self.accept == 0:
             self.down.set()
         if self.down.is_set():
             self.refused.release()
             raise BrokerDown("the queue is down")
         self.accept -= 1
-        super().publish(stream, messages)
+        super().publish(stream, messages, ids)
 
 
 def fill(store: SqliteStore, first: int, count: int, stream: str = "orders") -> list[bytes]:
@@ -288,10 +288,10 @@ def test_no_error_ends_the_thread_that_publishes(no_leaks: None, store: SqliteSt
     errors = iter([TornBlock("a bit has changed"), MemoryError(), AssertionError("a bug")])
     real = flaky.publish
 
-    def publish(stream: str, messages: Sequence[bytes]) -> None:
+    def publish(stream: str, messages: Sequence[bytes], ids: Sequence[str] | None = None) -> None:
         for error in errors:
             raise error
-        real(stream, messages)
+        real(stream, messages, ids)
 
     flaky.publish = publish  # type: ignore[method-assign]
     with Relay(store, flaky, first_pause=0.001, longest_pause=0.01) as relay:
