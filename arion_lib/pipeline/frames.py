@@ -54,3 +54,15 @@ def decode(block: bytes) -> list[bytes]:
     if ends[-1] != len(block):
         raise TornBlock(f"the lengths in a block end at byte {ends[-1]}, the block at {len(block)}")
     return [block[a:b] for a, b in pairwise(ends)]
+
+
+def whole(block: bytes) -> list[bytes]:
+    """Return the messages of a block, none of one that is not whole.
+
+    >>> whole(encode([b"a"])), whole(b"ARN1, and then nothing")
+    ([b'a'], [])
+    """
+    try:
+        return decode(block)
+    except TornBlock:
+        return []

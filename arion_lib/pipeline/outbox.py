@@ -15,13 +15,19 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeAlias
 
-from arion_lib.pipeline.queued import Broker, BrokerError
-from arion_lib.pipeline.stored import OutboxEntry, Store, StoreError
+from arion_lib.pipeline.batch import Batch, DeadLetter
+from arion_lib.pipeline.messages import numbered
+from arion_lib.pipeline.queued import Broker, BrokerError, MessageTooLarge
+from arion_lib.pipeline.stored import Lease, OutboxEntry, Store, StoreBusy, StoreError
 
 log = logging.getLogger(__name__)
 
+BLOCK = 1 << 20
+"""Bytes of messages that travel together, about: well below what a queue takes at once (RabbitMQ 4: 16 MiB)."""
+
+_Named: TypeAlias = tuple[str, bytes]
 _SMALL = 2_000  # messages of a round after which it pays to wait for more
 _PRUNE_EVERY = 64  # rounds: published entries are cleared away now and then, and whenever nothing is left to publish
 
@@ -31,6 +37,7 @@ class RelayStatus:
     """How the relay is doing; `waiting_*` come from the store and are true for all relays of it."""
 
     running: bool
+    standby: bool  # another relay publishes; this one goes on when that one ends
     published: int  # messages, since this relay was made
     failures: int  # attempts in a row that failed; 0 when the last one went well
     last_error: str | None  # of the last failure, also when things go well again
@@ -42,7 +49,8 @@ class RelayStatus:
 class Relay:
     """Publish the outbox of `store` to `broker`, by hand (`drain`), in a thread (`start`) or in the foreground (`run`).
 
-    Two relays of one store are safe, but publish many entries twice: run one.
+    Of several relays of one store, in whatever processes, one publishes and the others stand by: it holds the store's
+    lease, which ends with it, also when it is killed.
 
     Parameters
     ----------
@@ -89,6 +97,8 @@ class Relay:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._unlisten: Callable[[], None] | None = None
+        self._lease: Lease | None = None
+        self._standby = False
         self._published = self._failures = self._rounds = 0
         self._last_error: str | None = None
 
@@ -98,15 +108,28 @@ class Relay:
         Raises
         ------
         BrokerError, StoreError
-            The queue or the store could not; what was published so far is marked, the rest waits.
+            The queue or the store could not; what was published so far is marked, the rest waits. `StoreBusy` while
+            another relay publishes this outbox.
         """
         total = 0
-        while published := self._round():
-            total += published
+        try:
+            while published := self._round():
+                total += published
+        finally:
+            if self._thread is None:
+                self._end_lease()
+        if self._standby:
+            raise StoreBusy("another relay publishes this outbox: try again when it has ended")
         return total
 
     def run(self) -> None:
         """Publish what comes until `stop` is called; every error is logged and tried again."""
+        try:
+            self._run()
+        finally:
+            self._end_lease()
+
+    def _run(self) -> None:
         while not self._stopping.is_set():
             self._wake.clear()
             try:
@@ -117,7 +140,9 @@ class Relay:
                 self._stopping.wait(pause_after(self._failures, *self._pauses))
             else:
                 self._failures = 0
-                if not published:
+                if self._standby:
+                    self._stopping.wait(self._poll)
+                elif not published:
                     self._wake.wait(self._poll)
                 elif published < _SMALL:
                     self._stopping.wait(self._linger)
@@ -160,6 +185,7 @@ class Relay:
         store = self._store.status()
         return RelayStatus(
             self._thread is not None and self._thread.is_alive(),
+            self._standby,
             self._published,
             self._failures,
             self._last_error,
@@ -181,21 +207,66 @@ class Relay:
 
     def _round(self) -> int:
         with self._working:
+            if not self._leads():
+                return 0
             entries = self._store.outbox(self._limit)
             confirmed: list[int] = []
-            published = 0
+            taken = 0
             try:
                 for together in _joined(entries):
-                    messages = [message for entry in together for message in entry.messages]
-                    self._broker.publish(together[0].stream, messages)
+                    taken += self._publish(together)
                     confirmed += [entry.seq for entry in together]
-                    published += len(messages)
             finally:
                 if confirmed:  # also when a later publish failed: what the queue has is not sent again
                     self._store.mark_published(confirmed)
-            self._published += published
             self._clear_away(idle=not entries)
-            return published
+            return taken
+
+    def _leads(self) -> bool:
+        """Say whether this relay holds the store's lease, and try to get it where it does not."""
+        if self._lease is not None and not self._lease.held():
+            self._lease.close()
+            self._lease = None
+        if self._lease is None:
+            self._lease = self._store.lease()
+        self._standby = self._lease is None
+        return not self._standby
+
+    def _end_lease(self) -> None:
+        with self._working:
+            if self._lease is not None:
+                self._lease.close()
+                self._lease = None
+
+    def _publish(self, entries: Sequence[OutboxEntry]) -> int:
+        """Send the entries of one stream on, in blocks of about `BLOCK` bytes; return how many messages they were."""
+        stream = entries[0].stream
+        for entry in entries:
+            if entry.gone:
+                self._put_aside(stream, b"", f"{entry.gone} messages of outbox entry {entry.id} are gone or damaged")
+        named = [pair for entry in entries for pair in zip(_ids(entry), map(_one_line, entry.messages), strict=True)]
+        for block in _blocks(named):
+            self._send(stream, block)
+        return len(named) + sum(entry.gone for entry in entries)
+
+    def _send(self, stream: str, block: Sequence[_Named]) -> None:
+        try:
+            self._broker.publish(stream, [message for _, message in block], [name for name, _ in block])
+        except MessageTooLarge as error:
+            if len(block) > 1:
+                middle = len(block) // 2
+                self._send(stream, block[:middle])
+                self._send(stream, block[middle:])
+            else:
+                [(name, message)] = block
+                self._put_aside(stream, message, f"message {name} cannot be published: {error}")
+        else:
+            self._published += len(block)
+
+    def _put_aside(self, stream: str, message: bytes, reason: str) -> None:
+        """Make a dead letter of what can never be published: it is kept and seen, and holds nothing else up."""
+        log.error("put aside from the outbox of %s: %s", stream, reason)
+        self._store.commit(Batch(stream, dead=[DeadLetter(0, 0, reason, message)]))
 
     def _clear_away(self, idle: bool) -> None:
         self._rounds += 1
@@ -229,3 +300,27 @@ def _joined(entries: Sequence[OutboxEntry]) -> Iterator[list[OutboxEntry]]:
     """Neighbours of one stream go out as one block: a thousand small commits are not a thousand files."""
     for _, together in itertools.groupby(entries, key=lambda entry: entry.stream):
         yield list(together)
+
+
+def _ids(entry: OutboxEntry) -> list[str]:
+    return numbered(entry.id or f"entry-{entry.seq}", len(entry.messages))
+
+
+def _one_line(message: bytes) -> bytes:
+    """Return JSON text on one line, so that a block is lines: between its tokens, where alone it has any, all blanks
+    mean the same."""
+    return message.replace(b"\n", b" ").replace(b"\r", b" ") if b"\n" in message else message
+
+
+def _blocks(named: Sequence[_Named]) -> Iterator[list[_Named]]:
+    """Cut messages into blocks: each as long as it stays within `BLOCK` bytes, or one message alone."""
+    block: list[_Named] = []
+    size = 0
+    for pair in named:
+        if block and size + len(pair[1]) > BLOCK:
+            yield block
+            block, size = [], 0
+        block.append(pair)
+        size += len(pair[1])
+    if block:
+        yield block

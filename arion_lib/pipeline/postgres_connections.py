@@ -80,6 +80,21 @@ class PostgresConnections:
                 else:
                     self.idle.append(db)
 
+    def lock(self, question: str) -> PostgresLock | None:
+        """Ask for an advisory lock on a connection of its own; None while another connection has it."""
+        self._must_be_open()
+        with self._translated():
+            db = self._connect()
+            try:
+                taken = db.execute(question.encode()).fetchone() == (True,)
+            except BaseException:
+                db.close()
+                raise
+        if taken:
+            return PostgresLock(db)
+        db.close()
+        return None
+
     def close(self) -> None:
         """Close the connections; a second call does nothing."""
         self._closed = True
@@ -145,6 +160,25 @@ class PostgresConnections:
         if lost or state.startswith(_AWAY):
             return StoreDown(f"{self} does not answer: {masked(str(error))}")
         return StoreError(text)
+
+
+class PostgresLock:
+    """An advisory lock, which the server takes back when the connection ends."""
+
+    def __init__(self, db: psycopg.Connection[Any]) -> None:
+        self._db = db
+
+    def held(self) -> bool:
+        """Ask the server, which has forgotten it where the connection was lost."""
+        try:
+            self._db.execute("SELECT 1")
+        except (_client().OperationalError, _client().InterfaceError):
+            return False
+        return True
+
+    def close(self) -> None:
+        """Give it back."""
+        self._db.close()
 
 
 def _client() -> Any:

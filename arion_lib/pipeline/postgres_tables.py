@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _VERSION = 3
 _MAKING = 0x4172696F  # the advisory lock under which the tables are made
+LEASE = f"SELECT pg_try_advisory_lock(({_MAKING}::bigint << 32) | 'outbox'::regclass::oid::bigint)"
+"""Asks for the lock of whoever publishes the outbox of this schema."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS pipeline_version (version integer NOT NULL);
@@ -46,6 +48,9 @@ CREATE TABLE IF NOT EXISTS outbox (
     seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, stream integer NOT NULL, at double precision NOT NULL,
     first bigint NOT NULL, count bigint NOT NULL, block bytea, published boolean NOT NULL DEFAULT false);
 CREATE INDEX IF NOT EXISTS outbox_waiting ON outbox (seq) WHERE NOT published;
+CREATE TABLE IF NOT EXISTS pipeline_identity (id text NOT NULL);
+INSERT INTO pipeline_identity SELECT substr(md5(random()::text || clock_timestamp()::text), 1, 16)
+WHERE NOT EXISTS (SELECT FROM pipeline_identity);
 """
 _UPGRADES = {
     1: """
@@ -148,7 +153,7 @@ def make_tables(db: psycopg.Connection[Any], where: str) -> None:
         raise StoreBroken(f"{where} must be a database in UTF8, got {encoding}: CREATE DATABASE ... ENCODING 'UTF8'")
     db.execute("SELECT pg_advisory_xact_lock(%s)", (_MAKING,))
     [ours] = db.execute("SELECT to_regclass('pipeline_version') IS NOT NULL").fetchone() or (False,)
-    names = [*TABLES, "outbox_waiting"]
+    names = [*TABLES, "pipeline_identity", "outbox_waiting"]
     theirs = "SELECT name FROM unnest(%s::text[]) AS names (name) WHERE to_regclass(quote_ident(name)) IS NOT NULL"
     if not ours and (found := db.execute(theirs, (names,)).fetchone()):
         raise StoreBroken(f"the schema of {where} has a table {found[0]!r} of somebody else: use another schema")

@@ -108,6 +108,19 @@ class SqliteConnections:
                 else:
                     self.idle.append(db)
 
+    def lock(self) -> SqliteLock | None:
+        """Take the one lock beside the file that says who publishes its outbox; None while another has it."""
+        self._must_be_open()
+        db = sqlite3.connect(f"{self.path}-relay", timeout=0.0, isolation_level=None, check_same_thread=False)
+        try:
+            db.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            db.close()
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+                return None
+            raise self._explained(error) from error
+        return SqliteLock(db)
+
     def close(self) -> None:
         """Fold the write-ahead log into the file and close it; a second call does nothing."""
         with self._writing:
@@ -211,3 +224,18 @@ class SqliteConnections:
         if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
             return StoreBroken(f"{self.path} is not a whole SQLite database ({error}): restore it from a copy")
         return StoreError(f"{self.path}: {error}")
+
+
+class SqliteLock:
+    """A lock that the operating system takes back when the process ends, on every system that SQLite knows."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def held(self) -> bool:
+        """Say that it is: nobody takes it away."""
+        return True
+
+    def close(self) -> None:
+        """Give it back."""
+        self._db.close()

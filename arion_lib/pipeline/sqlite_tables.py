@@ -41,6 +41,8 @@ CREATE TABLE outbox (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, stream INTEGER NOT NULL, at REAL NOT NULL,
     first INTEGER NOT NULL, count INTEGER NOT NULL, block BLOB);
 CREATE TABLE pending (seq INTEGER PRIMARY KEY, count INTEGER NOT NULL, at REAL NOT NULL);
+CREATE TABLE identity (id TEXT NOT NULL);
+INSERT INTO identity SELECT lower(hex(randomblob(8)))
 """
 
 UPGRADES = {
@@ -49,7 +51,12 @@ ALTER TABLE groups ADD COLUMN valued INTEGER;
 ALTER TABLE deliveries ADD COLUMN length INTEGER;
 ALTER TABLE deliveries ADD COLUMN crc INTEGER
 """,
-    2: "UPDATE deliveries SET length = NULL, crc = NULL WHERE length > 65536",  # summed over samples of the body
+    # Checksums of long bodies were taken over samples of them.
+    2: """
+UPDATE deliveries SET length = NULL, crc = NULL WHERE length > 65536;
+CREATE TABLE identity (id TEXT NOT NULL);
+INSERT INTO identity SELECT lower(hex(randomblob(8)))
+""",
 }
 """What makes a file of that version one of the next. Columns are added at the end: the order is that of `SCHEMA`."""
 

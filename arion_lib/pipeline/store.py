@@ -15,11 +15,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from arion_lib.masking import masked
-from arion_lib.pipeline import frames
 from arion_lib.pipeline.addresses import local_path, scheme
 from arion_lib.pipeline.batch import DeadLetter, Delivery, Key
 from arion_lib.pipeline.commit import GroupCommit
 from arion_lib.pipeline.exact import Stored, decode_key, decode_number, encode_key
+from arion_lib.pipeline.frames import whole
 from arion_lib.pipeline.plan import checked_limit
 from arion_lib.pipeline.sqlite_connections import SqliteConnections
 from arion_lib.pipeline.sqlite_tables import (
@@ -35,6 +35,7 @@ from arion_lib.pipeline.sqlite_tables import (
 )
 from arion_lib.pipeline.stored import (
     BatchesRefused,
+    Lease,
     OutboxEntry,
     Pruned,
     Result,
@@ -76,7 +77,7 @@ SELECT key, count, total, least, greatest, valued FROM groups
 WHERE stream = (SELECT number FROM streams WHERE name = ?) AND key > ? ORDER BY key LIMIT ?
 """
 _WAITING = """
-SELECT outbox.seq, streams.name, first, outbox.count, block FROM pending
+SELECT outbox.seq, streams.name, first, outbox.count, block, (SELECT id FROM identity) FROM pending
 JOIN outbox ON outbox.seq = pending.seq JOIN streams ON streams.number = outbox.stream ORDER BY pending.seq LIMIT ?
 """
 _STATUS = """
@@ -151,6 +152,10 @@ class SqliteStore(GroupCommit):
         with self._connections.transaction(durable=False) as db:
             db.executemany("DELETE FROM pending WHERE seq = ?", ((seq,) for seq in seqs))
 
+    def lease(self) -> Lease | None:
+        """Take the right to publish the outbox (see `Store.lease`): a lock on the file `<path>-relay`."""
+        return self._connections.lock()
+
     def prune(
         self, *, deliveries: float | None = None, ids: float | None = None, published: float | None = None
     ) -> Pruned:
@@ -188,9 +193,9 @@ class SqliteStore(GroupCommit):
         """Return the oldest unpublished entries, bounded in number and bytes (see `Store.outbox`)."""
         entries: list[OutboxEntry] = []
         with self._connections.reading() as db:
-            for seq, stream, first, count, block in db.execute(_WAITING, (checked_limit(limit),)):
-                messages = frames.decode(block) if block is not None else echoed(db, first, count)
-                entries.append(OutboxEntry(seq, stream, messages))
+            for seq, stream, first, count, block, store in db.execute(_WAITING, (checked_limit(limit),)):
+                messages = whole(block) if block is not None else echoed(db, first, count)
+                entries.append(OutboxEntry(seq, stream, messages, f"{store}-{seq}", count - len(messages)))
                 size -= sum(map(len, messages))
                 if size <= 0:
                     break

@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from arion_lib.masking import masked
-from arion_lib.pipeline import frames
 from arion_lib.pipeline.batch import DeadLetter, Delivery, Key
 from arion_lib.pipeline.commit import GroupCommit
 from arion_lib.pipeline.exact import decode_key, encode_key
+from arion_lib.pipeline.frames import whole
 from arion_lib.pipeline.plan import checked_limit
 from arion_lib.pipeline.postgres_connections import PostgresConnections
 from arion_lib.pipeline.postgres_tables import (
+    LEASE,
     TABLES,
     PostgresWriting,
     done,
@@ -28,7 +29,7 @@ from arion_lib.pipeline.postgres_tables import (
     make_tables,
     stream_number,
 )
-from arion_lib.pipeline.stored import OutboxEntry, Pruned, Result, StoredLetter, StoredRow, StoreStatus
+from arion_lib.pipeline.stored import Lease, OutboxEntry, Pruned, Result, StoredLetter, StoredRow, StoreStatus
 
 _ROWS = "SELECT seq, body FROM rows WHERE stream = %s AND seq > %s ORDER BY seq LIMIT %s"
 _LETTERS = """
@@ -39,8 +40,8 @@ SELECT key, count, kinds, valued, total, least, greatest FROM groups
 WHERE stream = %s AND key > %s ORDER BY key LIMIT %s
 """
 _WAITING = """
-SELECT outbox.seq, name, stream, first, count, block FROM outbox JOIN streams ON number = stream
-WHERE NOT published ORDER BY outbox.seq LIMIT %s
+SELECT outbox.seq, name, stream, first, count, block, (SELECT id FROM pipeline_identity)
+FROM outbox JOIN streams ON number = stream WHERE NOT published ORDER BY outbox.seq LIMIT %s
 """
 _STATUS = """
 SELECT (SELECT count(*) FROM streams), (SELECT coalesce(sum(rows), 0) FROM streams),
@@ -92,6 +93,10 @@ class PostgresStore(GroupCommit):
             db.execute("SET LOCAL synchronous_commit = off")
             db.execute("UPDATE outbox SET published = true WHERE seq = ANY(%s)", (list(seqs),))
 
+    def lease(self) -> Lease | None:
+        """Take the right to publish the outbox (see `Store.lease`): an advisory lock of a connection of its own."""
+        return self._connections.lock(LEASE)
+
     def prune(
         self, *, deliveries: float | None = None, ids: float | None = None, published: float | None = None
     ) -> Pruned:
@@ -134,9 +139,9 @@ class PostgresStore(GroupCommit):
         entries: list[OutboxEntry] = []
         with self._connections.reading() as db, db.transaction(), db.cursor(name="waiting") as cursor:
             cursor.itersize = 1  # a server-side cursor: what is past `size` stays there
-            for seq, name, stream, first, count, block in cursor.execute(_WAITING, (checked_limit(limit),)):
-                messages = frames.decode(block) if block is not None else echoed(db, stream, first, count)
-                entries.append(OutboxEntry(seq, name, messages))
+            for seq, name, stream, first, count, block, store in cursor.execute(_WAITING, (checked_limit(limit),)):
+                messages = whole(block) if block is not None else echoed(db, stream, first, count)
+                entries.append(OutboxEntry(seq, name, messages, f"{store}-{seq}", count - len(messages)))
                 size -= sum(map(len, messages))
                 if size <= 0:
                     break

@@ -112,6 +112,8 @@ class OutboxEntry:
     seq: int
     stream: str
     messages: Sequence[bytes]
+    id: str = ""  # of the entry in this store, which no other entry anywhere has; its messages are id.1, id.2 ...
+    gone: int = 0  # messages that are not there any more: damaged, or echoed rows that somebody deleted
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,18 @@ class Pruned:
     deliveries: int = 0
     ids: int = 0
     published: int = 0
+
+
+class Lease(Protocol):
+    """The right to do what only one process may do at a time; it ends with the process, however that ends."""
+
+    def held(self) -> bool:
+        """Say whether it still is ours: a server that was restarted knows nothing of it."""
+        ...
+
+    def close(self) -> None:
+        """Give it back; a second call does nothing."""
+        ...
 
 
 class Store(Protocol):
@@ -185,6 +199,10 @@ class Store(Protocol):
 
     def outbox(self, limit: int = 64, size: int = 1 << 20) -> list[OutboxEntry]:
         """Return the oldest unpublished entries: at most `limit`, and none after the one that reaches `size` bytes."""
+        ...
+
+    def lease(self) -> Lease | None:
+        """Take the right to publish this store's outbox, or None while another relay has it, in whatever process."""
         ...
 
     def mark_published(self, seqs: Iterable[int]) -> None:

@@ -17,8 +17,8 @@ from arion_lib.pipeline.batch import Batch
 from arion_lib.pipeline.broker import FileBroker, open_broker
 from arion_lib.pipeline.frames import TornBlock
 from arion_lib.pipeline.outbox import Relay, pause_after
-from arion_lib.pipeline.queued import Broker, BrokerDown
-from arion_lib.pipeline.store import SqliteStore
+from arion_lib.pipeline.queued import Broker, BrokerDown, MessageTooLarge
+from arion_lib.pipeline.store import SqliteStore, open_store
 from arion_lib.pipeline.stored import StoreBusy
 from tests.pipeline.children import running
 from tests.pipeline.databases import Database, database
@@ -297,3 +297,132 @@ def test_no_error_ends_the_thread_that_publishes(no_leaks: None, store: SqliteSt
     with Relay(store, flaky, first_pause=0.001, longest_pause=0.01) as relay:
         assert received(flaky, 4) == expected
         assert relay.status().running
+
+
+def test_two_servers_on_one_store_publish_everything_once(no_leaks: None, database: Database, tmp_path: Path) -> None:
+    with (
+        database.open() as one,
+        database.open() as other,
+        FileBroker(tmp_path / "queue") as broker,
+        Relay(one, broker, poll=0.01) as first,
+        Relay(other, broker, poll=0.01) as second,
+    ):
+        expected: list[bytes] = []
+        for number in range(20):
+            expected += fill((one, other)[number % 2], number, 1)  # type: ignore[arg-type]
+        assert Counter(received(broker, 40)) == Counter(expected)
+        assert {first.status().standby, second.status().standby} == {True, False}
+        assert first.stop()
+        expected = fill(one, 20, 1)  # type: ignore[arg-type]
+        assert received(broker, 2) == expected, "the one that stood by goes on"
+        assert broker.claim() is None
+
+
+def test_without_the_lease_two_servers_publish_things_twice(store: SqliteStore, flaky: Flaky) -> None:
+    expected = fill(store, 0, 3)
+    for entry in (entries := store.outbox()) + entries:  # the control: both read before one marks
+        flaky.publish(entry.stream, entry.messages)
+    assert len(received(flaky, 12)) == 2 * len(expected)
+
+
+def test_the_lease_of_a_killed_relay_is_free_at_once(no_leaks: None, tmp_path: Path, store: SqliteStore) -> None:
+    fill(store, 0, 40)
+    queue_url = local_url("file", tmp_path / "queue")
+    with running("relay_child.py", local_url("sqlite", tmp_path / "store.db"), queue_url) as child:
+        child.line()
+        assert store.lease() is None
+        with open_broker(queue_url) as broker, pytest.raises(StoreBusy, match="another relay publishes this outbox"):
+            Relay(store, broker).drain()
+        child.kill()
+    lease = store.lease()
+    assert lease is not None
+    lease.close()
+
+
+@pytest.mark.postgres
+def test_a_lease_that_the_server_forgot_is_taken_again(no_leaks: None, postgres_schema: str, flaky: Flaky) -> None:
+    import psycopg
+
+    with open_store(postgres_schema) as store, Relay(store, flaky, poll=0.01, first_pause=0.01) as relay:
+        assert received(flaky, len(fill(store, 0, 1)))  # type: ignore[arg-type]
+        with psycopg.connect(postgres_schema, autocommit=True) as admin:
+            holder = "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+            mine = f"{holder} AND objid = 'outbox'::regclass::oid"
+            assert admin.execute(mine.encode()).fetchall() == [(True,)]
+        expected = fill(store, 1, 1)  # type: ignore[arg-type]
+        assert received(flaky, 2) == expected
+        assert not relay.status().standby
+
+
+def test_a_message_has_the_same_id_however_often_and_in_whatever_company_it_is_published(
+    database: Database, tmp_path: Path
+) -> None:
+    with database.open() as store, FileBroker(tmp_path / "queue") as broker:
+        fill(store, 0, 3)  # type: ignore[arg-type]
+        relay = Relay(store, broker, limit=2)
+        real, store.mark_published = store.mark_published, lambda _: None  # type: ignore[assignment, method-assign]
+        assert relay._round() == 4
+        store.mark_published = real  # type: ignore[method-assign]
+        assert Relay(store, broker).status().waiting_messages == 6
+        relay._end_lease()
+        Relay(store, broker).drain()
+        named: list[tuple[str, bytes]] = []
+        while claim := broker.claim():
+            named += zip(claim.ids, claim.messages, strict=True)
+            broker.ack(claim)
+        assert len(named) == 10
+        assert len(set(named)) == len({name for name, _ in named}) == len({message for _, message in named}) == 6
+
+
+def test_what_no_publish_takes_is_put_aside_and_holds_nothing_up(store: SqliteStore, tmp_path: Path) -> None:
+    class Narrow(FileBroker):
+        def publish(self, stream: str, messages: Sequence[bytes], ids: Sequence[str] | None = None) -> None:
+            if sum(map(len, messages)) > 100:
+                raise MessageTooLarge("the queue takes 100 bytes")
+            super().publish(stream, messages, ids)
+
+    small = [b'{"n":%d}' % number for number in range(50)]
+    with Narrow(tmp_path / "queue") as broker:
+        store.commit(Batch("orders", messages=[*small, b"x" * 101, b'{"last":1}']))
+        store.commit(Batch("others", messages=[b"{}"]))
+        Relay(store, broker).drain()
+        assert Counter(received(broker, 52)) == Counter([*small, b'{"last":1}', b"{}"])
+        (letter,) = store.dead_letters("orders")
+        assert letter.letter.raw == b"x" * 101
+        assert "cannot be published: the queue takes 100 bytes" in letter.letter.reason
+        assert store.outbox() == []
+
+
+def test_a_large_entry_travels_in_blocks_that_any_queue_takes(store: SqliteStore, flaky: Flaky) -> None:
+    messages = [b'"%s"' % (b"x" * 300_000)] * 12
+    store.commit(Batch("s", messages=messages))
+    Relay(store, flaky).drain()
+    sizes = []
+    while claim := flaky.claim():
+        sizes.append(len(claim.messages))
+        flaky.ack(claim)
+    assert sizes == [3, 3, 3, 3]
+
+
+@pytest.mark.parametrize("harm", ["rows deleted", "block damaged"])
+def test_messages_that_are_gone_are_told_and_hold_nothing_up(database: Database, tmp_path: Path, harm: str) -> None:
+    rows = [b'{"id":1}', b'{"id":2}']
+    with database.open() as store, FileBroker(tmp_path / "queue") as broker:
+        store.commit(Batch("s", rows, messages=rows if harm == "rows deleted" else [b"1", b"2"]))
+        store.commit(Batch("s", messages=[b"3"]))
+        with store._connections.transaction() as db:
+            db.execute(
+                "DELETE FROM rows" if harm == "rows deleted" else "UPDATE outbox SET block = 'torn' WHERE seq = 1"
+            )
+        Relay(store, broker).drain()
+        assert received(broker, 1) == [b"3"]
+        (letter,) = store.dead_letters("s")
+        assert letter.letter.reason.startswith("2 messages of outbox entry ")
+        assert store.outbox() == []
+
+
+def test_a_record_printed_over_lines_is_a_message_on_one(store: SqliteStore, flaky: Flaky) -> None:
+    rows = [b'{\r\n  "id": 1.10\n}', b"{}"]
+    store.commit(Batch("s", rows, messages=rows))
+    Relay(store, flaky).drain()
+    assert received(flaky, 2) == [b'{    "id": 1.10 }', b"{}"]
