@@ -157,6 +157,8 @@ def make_tables(db: psycopg.Connection[Any], where: str) -> None:
     theirs = "SELECT name FROM unnest(%s::text[]) AS names (name) WHERE to_regclass(quote_ident(name)) IS NOT NULL"
     if not ours and (found := db.execute(theirs, (names,)).fetchone()):
         raise StoreBroken(f"the schema of {where} has a table {found[0]!r} of somebody else: use another schema")
+    if ours and db.execute("SELECT version FROM pipeline_version").fetchone() == (_VERSION,):
+        return  # to make what is there takes locks too, and would wait for those who write
     db.execute(SCHEMA)
     version = db.execute("SELECT version FROM pipeline_version").fetchone()
     if version is None:

@@ -228,6 +228,7 @@ def make_old(database: Database, version: int = 1) -> None:
         for what in dropped if version == 1 else ():
             db.execute(f"ALTER TABLE {what}")
         sqlite = isinstance(store, SqliteStore)
+        db.execute(f"DROP TABLE {'identity' if sqlite else 'pipeline_identity'}")
         db.execute(f"PRAGMA user_version = {version}" if sqlite else f"UPDATE pipeline_version SET version = {version}")
 
 
