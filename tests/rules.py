@@ -43,7 +43,7 @@ HOMES = {
     "aiosqlite": {"resources/database.py"},
     "httpx": {"resources/api.py"},
     "opentelemetry": {"resources/exporters.py"},
-    "beartype": {"contracts/predicates.py"},
+    "beartype": {"contracts/checks/predicates.py"},
     "ijson": {"pipeline/documents.py"},
     "dask": {"scheduler/dask_link.py"},
     "distributed": {"scheduler/dask_link.py"},

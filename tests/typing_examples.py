@@ -14,8 +14,8 @@ from typing import Any, Literal, assert_type
 from arion_lib.contracts.contract import Contract
 from arion_lib.contracts.contract import check as check_contract
 from arion_lib.contracts.contract import registry as contract_registry
+from arion_lib.contracts.plugins.transformers import Transformer
 from arion_lib.contracts.registry import Registry
-from arion_lib.contracts.transformers import Transformer
 from arion_lib.contracts.violations import Violation
 from arion_lib.lazy import LazyCollection, lazy
 from arion_lib.pipeline.batch import Batch, DeadLetter

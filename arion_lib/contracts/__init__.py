@@ -6,7 +6,22 @@ Invariant   A class that can be named keeps its contracts, as far as signatures 
 When wrong  One error with all violations: code, place, contract against class, reason, fix. Nothing is registered.
 See         notebooks/3_contracts_and_plugins.ipynb · tests/contracts/
 
-To read in this order: signatures, subtypes (the judge's two halves) · promises, members, judge · predicates, guards,
-plans, attributes (at run time) · contract (the metaclass) · registry, discovery, metrics, plugin_table · processors,
-validators, transformers (contracts that ship, with plugins as a user writes them) · combine (other metaclasses).
+The book, to read in this order:
+
+    signatures   does every call that one signature allows also suit another?
+    subtypes     does every value that fits one annotation fit the other?
+    violations   the table of what can be broken: code, reason, fix; and the errors
+    members      what stands under a name in a class
+    promises     what a contract promises
+    resolution   what a class has under each promised name
+    judge        one promise against one member: the rules
+    options      the words of a class statement, and what is remembered of it
+    registry     plugins by contract, name and version
+    contract     the metaclass: read the promises, judge, guard, register
+
+    class statement --> contract --> promises, resolution --> judge (signatures, subtypes) --> violations
+                                 \\-> checks/ (guards) ----> registry
+
+The annex: `checks/` (what happens at calls and assignments), `plugins/` (discovery, metrics, the contracts that ship),
+`messages/` (places and explanations).
 """

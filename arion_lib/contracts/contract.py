@@ -23,9 +23,11 @@ from __future__ import annotations
 from abc import ABCMeta
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
-from arion_lib.contracts.explanation import Explanation, check, explain
-from arion_lib.contracts.installation import guard_all, point_cells_at, reason_for, refuse_instances, restore
+from arion_lib.contracts.checks.installation import guard_all, point_cells_at, reason_for, refuse_instances, restore
+from arion_lib.contracts.checks.patches import assign, delete, unlocked
 from arion_lib.contracts.judge import judge
+from arion_lib.contracts.messages.explanation import Explanation, check, explain
+from arion_lib.contracts.messages.places import caller, frame_place
 from arion_lib.contracts.options import (
     SPEC,
     WORDS,
@@ -40,11 +42,9 @@ from arion_lib.contracts.options import (
     spec_of,
     version_of,
 )
-from arion_lib.contracts.patches import assign, delete, unlocked
-from arion_lib.contracts.places import caller, frame_place
+from arion_lib.contracts.plugins.report import Report
 from arion_lib.contracts.promises import captured_names, is_recipe, promises_of
 from arion_lib.contracts.registry import Plugin, Registry
-from arion_lib.contracts.report import Report
 from arion_lib.contracts.resolution import cases, resolved
 from arion_lib.contracts.violations import ContractError
 
@@ -57,7 +57,7 @@ else:
 
 
 def _discover(registry: Registry) -> Report:
-    from arion_lib.contracts.discovery import discover
+    from arion_lib.contracts.plugins.discovery import discover
 
     return discover(registry)
 

@@ -12,28 +12,25 @@ import collections.abc as abc
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from inspect import Parameter, Signature
-from types import FunctionType
 from typing import Any
 
-from arion_lib.contracts.attributes import MISSING
-from arion_lib.contracts.generics import arguments_as
-from arion_lib.contracts.hints import EMPTY, Arguments, Hint, bare, is_unknown, origin_of, text
-from arion_lib.contracts.members import Flow, Kind, Member, is_opaque, written_out
-from arion_lib.contracts.places import Place, named_line
-from arion_lib.contracts.predicates import fits
-from arion_lib.contracts.promises import NAME, Promise, is_abstract
+from arion_lib.contracts.checks.attributes import MISSING
+from arion_lib.contracts.checks.callables import written_out
+from arion_lib.contracts.checks.generics import arguments_as
+from arion_lib.contracts.checks.hints import EMPTY, Arguments, Hint, bare, is_unknown, origin_of, text
+from arion_lib.contracts.checks.predicates import fits
+from arion_lib.contracts.members import Flow, Kind, Member, is_opaque
+from arion_lib.contracts.messages.places import Place, named_line
+from arion_lib.contracts.promises import Promise
 from arion_lib.contracts.signatures import (
     Mismatch,
-    annotations_of,
     by_position,
-    form_of,
     mismatches,
     routes,
-    same_annotations,
     takes_in_order,
 )
 from arion_lib.contracts.subtypes import is_subtype
-from arion_lib.contracts.violations import Code, Violation, shown
+from arion_lib.contracts.violations import WORDS, Code, Violation, shown
 
 
 @dataclass(slots=True)
@@ -78,31 +75,6 @@ def judge(case: Case) -> list[Violation]:
     if case.promise.kind is Kind.PROPERTY:
         return list(_property(case, case.offer))
     return list(_method(case, case.offer))
-
-
-def keeps_plainly(promise: Promise, offered: Member) -> bool:
-    """Tell whether a glance shows that the promise is kept: a plain function with the same signature."""
-    asked, given = promise.member.target, offered.target
-    if type(asked) is not FunctionType or type(given) is not FunctionType or promise.final:
-        return False
-    if promise.member.kind is not offered.kind or offered.kind is Kind.PROPERTY or is_abstract(given):
-        return False
-    if "__wrapped__" in asked.__dict__ or "__wrapped__" in given.__dict__:
-        return False
-    if promise.form is None:
-        promise.form = form_of(asked)
-    if promise.form != form_of(given) or not same_annotations(asked, given):
-        return False
-    return same_names(promise.member, offered)
-
-
-def same_names(asked: Member, given: Member) -> bool:
-    """Tell whether the strings in two members' annotations mean the same names, as far as functions around differ."""
-    if asked.names is given.names:
-        return True
-    strings = [a for a in (annotations_of(given.target) or {}).values() if isinstance(a, str)]
-    words = {word for a in strings for word in NAME.findall(a)}
-    return all(asked.names.get(word) is given.names.get(word) for word in words)
 
 
 _SUPPLIED_BY_DECORATORS = frozenset({"__lt__", "__le__", "__gt__", "__ge__", "__eq__", "__hash__", "__repr__"})
@@ -266,47 +238,11 @@ def _is_special(name: str) -> bool:
 
 
 def _mismatch(case: Case, offer: Member, asked: Signature, found: Mismatch) -> Violation:
-    why, fix = _WORDS[found.code]
+    why, fix = WORDS[found.code]
     parameter = asked.parameters.get(found.name)
     default = f" = {shown(parameter.default)}" if parameter is not None and parameter.default is not EMPTY else ""
     words = {"m": offer.name, "p": found.name, "o": found.other, "d": default}
     return case.violation(found.code, offer.show(), why.format(**words), fix.format(**words))
-
-
-_WORDS: dict[Code, tuple[str, str]] = {
-    Code.PARAMETER_MISSING: (
-        "a caller may pass {p}, and the class does not take it: TypeError",
-        "add the parameter {p}{d}",
-    ),
-    Code.PARAMETER_NAME: (
-        "a caller may write {m}({p}=...), and the class knows it only as {o}: TypeError",
-        "rename {o} to {p}",
-    ),
-    Code.PARAMETER_ORDER: (
-        "a caller who passes {p} by position reaches another parameter, silently",
-        "put {p} where the contract has it",
-    ),
-    Code.PARAMETER_KIND: (
-        "a caller may pass {p} in a way (by name or by position) that the class does not take",
-        "let {p} be passed as the contract says: mind the `/` and the `*`",
-    ),
-    Code.PARAMETER_DEFAULT: (
-        "a caller may leave {p} out, and the class requires it: TypeError",
-        "give {p} a default{d}",
-    ),
-    Code.PARAMETER_EXTRA: (
-        "no caller knows of {p}, and the class requires it: TypeError",
-        "give {p} a default, or remove it",
-    ),
-    Code.VARARGS: (
-        "a caller may pass any number of arguments, and the class takes only so many: TypeError",
-        "add *{p}",
-    ),
-    Code.VARKEYWORDS: (
-        "a caller may pass any named argument, and the class takes only its own: TypeError",
-        "add **{p}",
-    ),
-}
 
 
 def _narrow_parameters(case: Case, offer: Member, pairs: Iterable[tuple[Parameter, Parameter]]) -> Iterator[Violation]:

@@ -8,18 +8,14 @@ See         arion_lib/contracts/judge.py · tests/contracts/test_accepted.py
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import inspect
-import typing
-import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from inspect import Parameter, Signature
 from types import (
     BuiltinFunctionType,
-    CodeType,
     FunctionType,
     MemberDescriptorType,
     MethodDescriptorType,
@@ -27,23 +23,27 @@ from types import (
 )
 from typing import Any
 
-from arion_lib.contracts.generics import known_context
-from arion_lib.contracts.hints import (
+from arion_lib.contracts.checks.callables import (
+    ASYNC_MANAGER,
+    MANAGER,
+    annotations_of,
+    called_signature,
+    plain_signature,
+    substituted_star,
+)
+from arion_lib.contracts.checks.generics import known_context
+from arion_lib.contracts.checks.hints import (
     EMPTY,
     Arguments,
     Hint,
-    is_unpacked,
     local_names,
     module_names,
     needs_resolving,
-    origin_of,
     resolve,
     substitute,
     text,
 )
-from arion_lib.contracts.places import Place, place_of, plain_function
-from arion_lib.contracts.signatures import annotations_of, plain_signature
-from arion_lib.contracts.subtypes import required_keys
+from arion_lib.contracts.messages.places import Place, place_of, plain_function
 from arion_lib.contracts.violations import shown
 
 
@@ -65,12 +65,6 @@ class Flow(Enum):
     GENERATOR = "a generator function"
     ASYNC_GENERATOR = "an async generator function"
     DECORATED = "a decorated function"  # a plain wrapper around another flow: it may run it, or hand it on
-
-
-def plain_code(decorator: Callable[[Any], Any]) -> CodeType:
-    """Return the code of the function that `decorator` puts around another: it tells what was decorated with it."""
-    code: CodeType = decorator(lambda: None).__code__
-    return code
 
 
 @dataclass(slots=True)
@@ -147,8 +141,8 @@ class Member:
     def returned(self, hint: Hint) -> Hint:
         """Return what a call gives when the function is annotated with `hint`: `contextmanager` changes that."""
         code = getattr(self.target, "__code__", None)
-        if code is _MANAGER or code is _ASYNC_MANAGER:
-            return known_context(hint, code is _ASYNC_MANAGER)
+        if code is MANAGER or code is ASYNC_MANAGER:
+            return known_context(hint, code is ASYNC_MANAGER)
         return hint
 
     def show(self, arguments: Arguments | None = None) -> str:
@@ -161,58 +155,7 @@ class Member:
         return f"{word}{self.name}{show_signature(signature) if signature else '(...)'}"
 
 
-def substituted_star(hint: Hint, known: Arguments) -> Hint:
-    """Return an annotation with its variables replaced, that of `*args: *Ts` included."""
-    inner = typing.get_args(hint) if is_unpacked(hint) else ()
-    if len(inner) == 1 and isinstance(inner[0], typing.TypeVarTuple) and inner[0] in known:
-        found: Any = known[inner[0]]
-        return typing.Unpack[tuple[tuple(found)]]  # type: ignore[misc]
-    return substitute(hint, known)
-
-
-def written_out(signature: Signature) -> Signature:
-    """Return the signature with the parameters that `*args: *tuple[...]` and `**options: Unpack[...]` stand for.
-
-    >>> class Options(typing.TypedDict):
-    ...     depth: int
-    >>> def f(**options: typing.Unpack[Options]): ...
-    >>> written_out(inspect.signature(f))
-    <Signature (*, depth: int)>
-    """
-    if not any(is_unpacked(p.annotation) for p in signature.parameters.values()):
-        return signature
-    found: list[Parameter] = []
-    for parameter in signature.parameters.values():
-        parts = list(_parts(parameter)) if is_unpacked(parameter.annotation) else [parameter]
-        if any(part.kind is Parameter.POSITIONAL_ONLY for part in parts):
-            found = [p.replace(kind=min(p.kind, Parameter.POSITIONAL_ONLY)) for p in found]
-        found += parts
-    return signature.replace(parameters=found)
-
-
-def _parts(star: Parameter) -> Iterator[Parameter]:
-    origin, arguments = origin_of(star.annotation), typing.get_args(star.annotation)
-    hint = arguments[0] if origin is typing.Unpack else tuple[arguments]  # type: ignore[valid-type]
-    if star.kind is Parameter.VAR_KEYWORD and typing.is_typeddict(hint):
-        with contextlib.suppress(Exception):  # a name that exists for type checkers only
-            required = required_keys(hint)
-            for key, value in typing.get_type_hints(hint).items():
-                default = EMPTY if key in required else None
-                yield Parameter(key, Parameter.KEYWORD_ONLY, default=default, annotation=value)
-            return
-    inner = typing.get_args(hint) if star.kind is Parameter.VAR_POSITIONAL and origin_of(hint) is tuple else ()
-    if inner and inner[-1] is Ellipsis:
-        yield star.replace(annotation=inner[0])
-    elif inner and not any(map(is_unpacked, inner)):
-        for number, value in enumerate(inner):
-            yield Parameter(f"{star.name}_{number}", Parameter.POSITIONAL_ONLY, annotation=value)
-    else:
-        yield star.replace(annotation=EMPTY)
-
-
 _BOUND = (Kind.METHOD, Kind.CLASS_METHOD, Kind.PROPERTY)
-_MANAGER = plain_code(contextlib.contextmanager)
-_ASYNC_MANAGER = plain_code(contextlib.asynccontextmanager)
 _BUILT_IN = (BuiltinFunctionType, MethodDescriptorType, WrapperDescriptorType)
 _CACHE: type = type(functools.lru_cache(lambda: None))
 # Tuples, because a union written in a call is made anew at each call.
@@ -220,45 +163,6 @@ _METHODS = (FunctionType, _CACHE)
 _WRAPPED = (staticmethod, classmethod)
 _NOT_CALLED = (type, MemberDescriptorType)
 _KNOWN = (FunctionType, staticmethod, classmethod, property, functools.cached_property, type)
-
-
-_HANDING_ON = {_MANAGER, _ASYNC_MANAGER}
-"""Code of wrappers that are known to take the very calls of what they wrap."""
-if hasattr(warnings, "deprecated"):  # Python 3.13
-    _HANDING_ON.add(plain_code(warnings.deprecated("")))
-
-
-def called_signature(target: Any) -> Signature:
-    """Return the calls that `target` itself takes.
-
-    What a decorator wraps is looked at only where the wrapper is known to hand its arguments on: a wrapper may add an
-    argument or take one of its own. `functools.wraps` copies the annotations too; they speak of the inner function.
-
-    >>> import functools
-    >>> def inner(self, rows: int) -> int: ...
-    >>> @functools.wraps(inner)
-    ... def wrapper(self, *args, refresh=False): ...
-    >>> called_signature(wrapper)
-    <Signature (self, *args, refresh=False)>
-    """
-    space = getattr(target, "__dict__", {}) if type(target) is FunctionType else {}
-    inner = space.get("__wrapped__")
-    if inner is None or "__signature__" in space or target.__code__ in _HANDING_ON or is_guard(target):
-        return inspect.signature(target)
-    signature = inspect.signature(target, follow_wrapped=False)
-    if annotations_of(target) != annotations_of(inner):
-        return signature
-    bare = [p.replace(annotation=EMPTY) for p in signature.parameters.values()]
-    return signature.replace(parameters=bare, return_annotation=EMPTY)
-
-
-GUARD = "__g_build"
-"""A global of every guard, by which it is known."""
-
-
-def is_guard(function: Any) -> bool:
-    """Tell whether a contract made this function."""
-    return GUARD in function.__globals__
 
 
 def _annotations(signature: Signature) -> list[Hint]:
@@ -310,7 +214,7 @@ def flow_of(target: Any) -> Flow:
     if inspect.isgeneratorfunction(target):
         return Flow.GENERATOR
     inner = getattr(target, "__wrapped__", None)
-    if inner is None or getattr(target, "__code__", None) in (_MANAGER, _ASYNC_MANAGER):
+    if inner is None or getattr(target, "__code__", None) in (MANAGER, ASYNC_MANAGER):
         return Flow.PLAIN
     return Flow.PLAIN if flow_of(inner) is Flow.PLAIN else Flow.DECORATED
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from arion_lib.contracts.levels import Level, level
-from arion_lib.contracts.places import Place
+from arion_lib.contracts.checks.levels import Level, level
+from arion_lib.contracts.messages.places import Place
 from arion_lib.contracts.promises import Promise
 from arion_lib.contracts.registry import Registry
 
@@ -102,7 +102,7 @@ def spec_of(cls: type) -> Spec | None:
 def contracts_of(cls: type) -> list[type]:
     """Return the contracts that `cls` keeps, nearest first.
 
-    >>> from arion_lib.contracts.processors import CsvProcessor
+    >>> from arion_lib.contracts.plugins.processors import CsvProcessor
     >>> [contract.__name__ for contract in contracts_of(CsvProcessor)]
     ['Processor']
     """

@@ -21,8 +21,9 @@ from functools import cached_property, singledispatchmethod
 from types import FrameType, FunctionType
 from typing import Any, Generic, Protocol
 
-from arion_lib.contracts.attributes import MISSING
-from arion_lib.contracts.hints import (
+from arion_lib.contracts.checks.attributes import MISSING
+from arion_lib.contracts.checks.callables import annotations_of
+from arion_lib.contracts.checks.hints import (
     Arguments,
     Hint,
     module_names,
@@ -33,8 +34,7 @@ from arion_lib.contracts.hints import (
     text,
 )
 from arion_lib.contracts.members import Kind, Member, is_opaque, read
-from arion_lib.contracts.places import Place, named_line, plain_function
-from arion_lib.contracts.signatures import annotations_of
+from arion_lib.contracts.messages.places import Place, named_line, plain_function
 from arion_lib.contracts.violations import shown
 
 

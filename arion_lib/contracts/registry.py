@@ -16,9 +16,9 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
-from arion_lib.contracts.metrics import Figures, metrics_of
-from arion_lib.contracts.places import Place
-from arion_lib.contracts.report import Report
+from arion_lib.contracts.messages.places import Place
+from arion_lib.contracts.plugins.metrics import Figures, metrics_of
+from arion_lib.contracts.plugins.report import Report
 from arion_lib.nearest import did_you_mean
 
 if TYPE_CHECKING:

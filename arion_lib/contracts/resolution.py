@@ -13,12 +13,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import FunctionType, MemberDescriptorType
 from typing import Any
 
-from arion_lib.contracts.attributes import MISSING, ContractAttribute
-from arion_lib.contracts.hints import EMPTY, own_annotations, type_arguments
-from arion_lib.contracts.judge import Case, keeps_plainly
+from arion_lib.contracts.checks.attributes import MISSING, ContractAttribute
+from arion_lib.contracts.checks.glance import keeps_plainly
+from arion_lib.contracts.checks.hints import EMPTY, own_annotations, type_arguments
+from arion_lib.contracts.judge import Case
 from arion_lib.contracts.members import Kind, Member, read
+from arion_lib.contracts.messages.places import class_place
 from arion_lib.contracts.options import SPEC, Options, Promised, Spec, contracts_of, spec_of
-from arion_lib.contracts.places import class_place
 from arion_lib.contracts.promises import Promise, attribute_hint, default_of, is_abstract
 
 Found = Mapping[str, Member | None]

@@ -10,12 +10,9 @@ See         tests/contracts/test_signatures.py
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from inspect import Parameter, Signature
-from types import FunctionType
-from typing import Any
 
 from arion_lib.contracts.violations import Code
 
@@ -57,6 +54,7 @@ class _Shape:
 def by_position(signature: Signature) -> Signature:
     """Return the signature with its positional parameters made position-only.
 
+    >>> import inspect
     >>> def f(a, b=1, *, c): ...
     >>> by_position(inspect.signature(f))
     <Signature (a, b=1, /, *, c)>
@@ -73,6 +71,7 @@ def is_required(parameter: Parameter) -> bool:
 def mismatches(promised: Signature, offered: Signature) -> list[Mismatch]:
     """Return how `offered` fails calls that `promised` allows; both without `self`.
 
+    >>> import inspect
     >>> def asked(rows, scale=1): ...
     >>> def given(rows, factor=1): ...
     >>> mismatches(inspect.signature(asked), inspect.signature(given))
@@ -205,6 +204,7 @@ def _same_use(want: Parameter, offered: Parameter) -> bool:
 def routes(promised: Signature, offered: Signature) -> Iterator[tuple[Parameter, Parameter]]:
     """Yield each promised parameter with each offered one that its argument may arrive in.
 
+    >>> import inspect
     >>> def asked(a, *, b): ...
     >>> def given(*args, b): ...
     >>> [(p.name, o.name) for p, o in routes(inspect.signature(asked), inspect.signature(given))]
@@ -234,76 +234,3 @@ def _at(given: _Shape, index: int) -> Parameter | None:
 def _pair(want: Parameter | None, target: Parameter | None) -> Iterator[tuple[Parameter, Parameter]]:
     if want is not None and target is not None:
         yield want, target
-
-
-def plain_signature(function: FunctionType, skip: int = 0) -> Signature:
-    """Return the signature of a function without decorators, without its first `skip` parameters; a third of the time
-    that `inspect.signature` takes.
-
-    >>> def f(self, a, /, b=1, *more, c=2, **rest): ...
-    >>> plain_signature(f) == inspect.signature(f), str(plain_signature(f, 1))
-    (True, '(a, /, b=1, *more, c=2, **rest)')
-    """
-    code, names, hints = function.__code__, function.__code__.co_varnames, function.__annotations__
-    count, only = code.co_argcount, code.co_posonlyargcount
-    defaults, by_name = function.__defaults__ or (), function.__kwdefaults__ or {}
-    first = count - len(defaults)
-    found = []
-    for i in range(skip, count):
-        default = defaults[i - first] if i >= first else Parameter.empty
-        hint = hints.get(names[i], Parameter.empty)
-        found.append(Parameter(names[i], ONLY_POSITION if i < only else BOTH, default=default, annotation=hint))
-    end = count + code.co_kwonlyargcount
-    kinds: list[tuple[str, Any]] = [(name, ONLY_KEYWORD) for name in names[count:end]]
-    if code.co_flags & inspect.CO_VARARGS:
-        kinds.insert(0, (names[end], STAR))
-        end += 1
-    if code.co_flags & inspect.CO_VARKEYWORDS:
-        kinds.append((names[end], DOUBLE_STAR))
-    for name, kind in kinds:
-        default, hint = by_name.get(name, Parameter.empty), hints.get(name, Parameter.empty)
-        found.append(Parameter(name, kind, default=default, annotation=hint))
-    return Signature(found, return_annotation=hints.get("return", Parameter.empty), __validate_parameters__=False)
-
-
-STARS = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
-FLAGS = STARS | inspect.CO_COROUTINE
-FLAGS |= inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
-
-
-def same_signature(promised: FunctionType, offered: FunctionType) -> bool:
-    """Tell quickly whether two plain functions take the same calls, return the same hint and run the same way.
-
-    `False` means: compare in full. Reads code objects only; about a microsecond.
-    """
-    return form_of(promised) == form_of(offered) and same_annotations(promised, offered)
-
-
-def form_of(function: FunctionType) -> tuple[object, ...]:
-    """Return the parameters but the first, and the kind of function, as a value to compare."""
-    code = function.__code__
-    flags = code.co_flags & FLAGS
-    count = code.co_argcount + code.co_kwonlyargcount
-    if flags & STARS:
-        count += bool(flags & inspect.CO_VARARGS) + bool(flags & inspect.CO_VARKEYWORDS)
-    defaults, by_name = function.__defaults__, function.__kwdefaults__
-    return (
-        flags, code.co_posonlyargcount, code.co_argcount, code.co_varnames[1:count],
-        0 if defaults is None else len(defaults), None if by_name is None else by_name.keys(),
-    )  # fmt: skip
-
-
-def same_annotations(promised: FunctionType, offered: FunctionType) -> bool:
-    """Tell whether two functions have the same annotations, which mean the same."""
-    asked, given = annotations_of(promised), annotations_of(offered)
-    if asked is None or given is None or asked != given:
-        return False
-    return promised.__globals__ is offered.__globals__ or not any(isinstance(a, str) for a in given.values())
-
-
-def annotations_of(function: object) -> dict[str, object] | None:
-    """Return a function's annotations as they stand, `None` where reading them fails (a deferred one, Python 3.14)."""
-    try:
-        return getattr(function, "__annotations__", None)
-    except Exception:  # noqa: BLE001 - a deferred annotation is evaluated here and may raise anything
-        return None

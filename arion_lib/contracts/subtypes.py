@@ -5,7 +5,7 @@ Idea        Compare annotations as sets of values: a union is its members, a lit
 Invariant   No false alarm: `False` only where a value of the first can be told not to fit the second. Containers are
             covariant, for a contract speaks of the values that pass at a call, not of what is put into them later.
 When wrong  What is unknown (`Any`, a missing annotation, an unresolved name, a form not handled) fits everything.
-See         arion_lib/contracts/generics.py · tests/contracts/test_subtypes.py
+See         arion_lib/contracts/checks/generics.py · tests/contracts/test_subtypes.py
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import io
 import typing
 from typing import Any
 
-from arion_lib.contracts.generics import arguments_as, elements_of_tuple, is_contravariant
-from arion_lib.contracts.hints import (
+from arion_lib.contracts.checks.generics import arguments_as, elements_of_tuple, is_contravariant
+from arion_lib.contracts.checks.hints import (
     UNIONS,
     Hint,
     bare,

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from arion_lib.contracts.places import Place
+from arion_lib.contracts.messages.places import Place
 
 
 class Code(StrEnum):
@@ -37,6 +37,44 @@ class Code(StrEnum):
     DELETER = "property-deleter"
     ATTRIBUTE_TYPE = "attribute-type"
     ATTRIBUTE_VALUE = "attribute-value"
+
+
+WORDS: dict[Code, tuple[str, str]] = {
+    Code.PARAMETER_MISSING: (
+        "a caller may pass {p}, and the class does not take it: TypeError",
+        "add the parameter {p}{d}",
+    ),
+    Code.PARAMETER_NAME: (
+        "a caller may write {m}({p}=...), and the class knows it only as {o}: TypeError",
+        "rename {o} to {p}",
+    ),
+    Code.PARAMETER_ORDER: (
+        "a caller who passes {p} by position reaches another parameter, silently",
+        "put {p} where the contract has it",
+    ),
+    Code.PARAMETER_KIND: (
+        "a caller may pass {p} in a way (by name or by position) that the class does not take",
+        "let {p} be passed as the contract says: mind the `/` and the `*`",
+    ),
+    Code.PARAMETER_DEFAULT: (
+        "a caller may leave {p} out, and the class requires it: TypeError",
+        "give {p} a default{d}",
+    ),
+    Code.PARAMETER_EXTRA: (
+        "no caller knows of {p}, and the class requires it: TypeError",
+        "give {p} a default, or remove it",
+    ),
+    Code.VARARGS: (
+        "a caller may pass any number of arguments, and the class takes only so many: TypeError",
+        "add *{p}",
+    ),
+    Code.VARKEYWORDS: (
+        "a caller may pass any named argument, and the class takes only its own: TypeError",
+        "add **{p}",
+    ),
+}
+"""Of each way to break a signature: why it matters, and the fix. `{m}` is the member, `{p}` the parameter as promised,
+`{o}` what stands in its place, `{d}` its default."""
 
 
 @dataclass(frozen=True, slots=True)

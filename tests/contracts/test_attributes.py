@@ -10,8 +10,8 @@ from typing import Any, ClassVar, Final, Literal
 
 import pytest
 
+from arion_lib.contracts.checks.levels import checking
 from arion_lib.contracts.contract import Contract
-from arion_lib.contracts.levels import checking
 from arion_lib.contracts.registry import Registry
 from arion_lib.contracts.violations import ContractCallError, LockedMember
 

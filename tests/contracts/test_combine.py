@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from arion_lib.contracts.combine import combine
 from arion_lib.contracts.contract import Contract, ContractMeta
+from arion_lib.contracts.plugins.combine import combine
 from arion_lib.contracts.registry import Registry
 from arion_lib.contracts.violations import ContractCallError, ContractError
 

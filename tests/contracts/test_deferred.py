@@ -8,7 +8,7 @@ from typing import Protocol
 import pytest
 
 from arion_lib.contracts import contract
-from arion_lib.contracts.hints import own_annotations
+from arion_lib.contracts.checks.hints import own_annotations
 from arion_lib.contracts.subtypes import is_subtype
 
 

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from arion_lib.contracts.contract import Contract
-from arion_lib.contracts.discovery import GROUP, Candidate, built_in, discover, entry_points, registry_for
+from arion_lib.contracts.plugins.discovery import GROUP, Candidate, built_in, discover, entry_points, registry_for
+from arion_lib.contracts.plugins.report import Report
 from arion_lib.contracts.registry import Registry
-from arion_lib.contracts.report import Report
 
 Shelf = tuple[Registry, Any]
 
@@ -68,7 +68,7 @@ def test_one_broken_plugin_never_hides_the_others(shelf: Shelf, caplog: pytest.L
 
 
 DISTRIBUTION = """
-from arion_lib.contracts.processors import Processor
+from arion_lib.contracts.plugins.processors import Processor
 class Reverse(Processor, name="reverse"):
     version = "2.0"
     def process(self, rows, scale=1): return rows[::-1]
@@ -80,7 +80,7 @@ import sys
 assert "outside_plugins" not in sys.modules, "loaded before first use"
 print(registry.get("processors", "reverse").__name__)
 print(sorted(p.name for p in registry.plugins("processors")))
-from arion_lib.contracts.discovery import entry_points
+from arion_lib.contracts.plugins.discovery import entry_points
 print([c.name for c in entry_points({GROUP!r})])
 """
 

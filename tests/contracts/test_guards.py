@@ -13,8 +13,8 @@ from typing import Any, Generic, TypeVar
 
 import pytest
 
+from arion_lib.contracts.checks.levels import Level, checking, level
 from arion_lib.contracts.contract import Contract
-from arion_lib.contracts.levels import Level, checking, level
 from arion_lib.contracts.registry import Registry
 from arion_lib.contracts.violations import ContractCallError
 

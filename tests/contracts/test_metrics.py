@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arion_lib.contracts.contract import Contract
-from arion_lib.contracts.metrics import ALL_TIMED, FAST, STRIDE, Metrics, Recorder
+from arion_lib.contracts.plugins.metrics import ALL_TIMED, FAST, STRIDE, Metrics, Recorder
 from arion_lib.contracts.registry import Registry
 from arion_lib.histogram import BUCKETS
 

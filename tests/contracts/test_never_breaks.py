@@ -24,8 +24,8 @@ from unittest import mock
 
 import pytest
 
+from arion_lib.contracts.checks.levels import checking
 from arion_lib.contracts.contract import Contract
-from arion_lib.contracts.levels import checking
 from arion_lib.contracts.registry import Registry
 from arion_lib.contracts.violations import ContractCallError, ContractError
 from tests.contracts.shop import define

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from arion_lib.contracts.places import Place, class_place, named_line, place_of
+from arion_lib.contracts.messages.places import Place, class_place, named_line, place_of
 
 
 def test_a_package_is_named_from_its_root_and_a_script_from_the_working_folder(
@@ -70,5 +70,5 @@ def test_an_attribute_is_found_in_its_class_and_not_below_it() -> None:
 def test_a_class_that_no_contract_made_has_a_place_too() -> None:
     place = class_place(Place)
     assert place is not None
-    assert str(place).startswith("arion_lib/contracts/places.py:")
+    assert str(place).startswith("arion_lib/contracts/messages/places.py:")
     assert class_place(int) is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from arion_lib.contracts.plugin_table import plugin_table
+from arion_lib.contracts.plugins.plugin_table import plugin_table
 from arion_lib.contracts.registry import Registry
 
 Shelf = tuple[Registry, Any]

@@ -15,8 +15,8 @@ from beartype.vale import Is
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arion_lib.contracts.levels import Level
-from arion_lib.contracts.predicates import fits
+from arion_lib.contracts.checks.levels import Level
+from arion_lib.contracts.checks.predicates import fits
 from tests.contracts.test_subtypes import hints, values
 
 UserId = NewType("UserId", int)

@@ -201,7 +201,7 @@ def test_contracts_of_one_name_in_two_packages_do_not_share_their_plugins() -> N
 
 def test_a_module_that_is_run_and_imported_does_not_clash_with_itself(tmp_path: Path) -> None:
     (tmp_path / "jobs.py").write_text(
-        "from arion_lib.contracts.validators import Validator\n"
+        "from arion_lib.contracts.plugins.validators import Validator\n"
         "class Never(Validator, name='never'):\n    def validate(self, row): return []\n"
         "if __name__ == '__main__':\n    import jobs\n    print('no clash')\n"
     )
@@ -255,7 +255,7 @@ def test_a_class_of_two_contracts_is_registered_with_both_or_with_none() -> None
 
 def test_a_module_reloaded_replaces_its_plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "reloaded_plugins.py").write_text(
-        "from arion_lib.contracts.validators import Validator\n"
+        "from arion_lib.contracts.plugins.validators import Validator\n"
         "class Never(Validator, name='never-again'):\n    def validate(self, row): return []\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arion_lib.contracts.signatures import is_required, mismatches, routes, same_signature
+from arion_lib.contracts.checks.glance import same_signature
+from arion_lib.contracts.signatures import is_required, mismatches, routes
 
 NAMES = ("a", "b", "c")
 ONLY_POSITION, BOTH, ONLY_KEYWORD = Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arion_lib.contracts.predicates import fits
+from arion_lib.contracts.checks.predicates import fits
 from arion_lib.contracts.subtypes import is_subtype
 
 T = TypeVar("T")

@@ -5,7 +5,7 @@ Idea        A parameter is checked against the member's own annotation, which ma
 Invariant   A guard is put on what the class itself defines, and on what it inherits from classes that know no
             contract; those are left as they are, and called through `super()`.
 When wrong  A member whose signature cannot be read is not guarded.
-See         arion_lib/contracts/guards.py · tests/contracts/test_guards.py
+See         arion_lib/contracts/checks/guards.py · tests/contracts/test_guards.py
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from inspect import Parameter, Signature
 from types import FunctionType
 from typing import Any
 
-from arion_lib.contracts.generics import arguments_as
-from arion_lib.contracts.guards import RETURN, Check, Plan, guard, unseen
-from arion_lib.contracts.hints import EMPTY, Arguments, Hint, is_unknown, is_unpacked, origin_of, type_arguments
-from arion_lib.contracts.levels import Level
-from arion_lib.contracts.members import Flow, Kind, Member, written_out
-from arion_lib.contracts.metrics import MetricsByClass
-from arion_lib.contracts.predicates import PREFIX
+from arion_lib.contracts.checks.callables import written_out
+from arion_lib.contracts.checks.generics import arguments_as
+from arion_lib.contracts.checks.guards import RETURN, Check, Plan, guard, unseen
+from arion_lib.contracts.checks.hints import EMPTY, Arguments, Hint, is_unknown, is_unpacked, origin_of, type_arguments
+from arion_lib.contracts.checks.levels import Level
+from arion_lib.contracts.checks.predicates import PREFIX
+from arion_lib.contracts.members import Flow, Kind, Member
+from arion_lib.contracts.plugins.metrics import MetricsByClass
 from arion_lib.contracts.promises import Promise
 from arion_lib.contracts.signatures import BOTH, DOUBLE_STAR, ONLY_KEYWORD, ONLY_POSITION, STAR, routes
 

@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import metadata
 
+from arion_lib.contracts.plugins.report import Loaded, Report, Skipped
 from arion_lib.contracts.registry import Plugin, Registry
-from arion_lib.contracts.report import Loaded, Report, Skipped
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ Idea        Guards go in after the class was made and judged, so every other met
 Invariant   What a guard stands in front of is remembered: a class that is made again from its dictionary (a dataclass
             or attrs class with slots) starts from what its author wrote.
 When wrong  Only the class's own dictionary is changed; a class it inherits from never is.
-See         arion_lib/contracts/plans.py · tests/contracts/test_inheritance.py
+See         arion_lib/contracts/checks/plans.py · tests/contracts/test_inheritance.py
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from types import MemberDescriptorType
 from typing import Any
 
-from arion_lib.contracts.attributes import MISSING, ContractAttribute
-from arion_lib.contracts.hints import type_arguments
-from arion_lib.contracts.levels import Level
+from arion_lib.contracts.checks.attributes import MISSING, ContractAttribute
+from arion_lib.contracts.checks.hints import type_arguments
+from arion_lib.contracts.checks.levels import Level
+from arion_lib.contracts.checks.plans import Guarded, guarded
 from arion_lib.contracts.members import Kind, Member, is_opaque
 from arion_lib.contracts.options import Promised, Spec, contracts_of, settings_of, spec_of
-from arion_lib.contracts.plans import Guarded, guarded
 from arion_lib.contracts.promises import Promise, is_abstract, is_recipe
 from arion_lib.contracts.resolution import Found, resolved
 

@@ -5,29 +5,28 @@ Idea        Generate a function with the method's own signature whose body is th
 Invariant   A guard takes the calls its method takes, with the same defaults, and returns the same object. It is one
             function object from the class statement on: its code is exchanged in place, so old references are fast too.
 When wrong  `ContractCallError` names class.method, the parameter, the value, the expected type and the promise's line.
-See         arion_lib/contracts/predicates.py · tests/contracts/test_guards.py
+See         arion_lib/contracts/checks/predicates.py · tests/contracts/test_guards.py
 """
 
 from __future__ import annotations
 
 import builtins
-import inspect
 import keyword
 import threading
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from inspect import Parameter, Signature
 from types import CodeType, FunctionType
 from typing import Any, ParamSpec, TypeVar
 
-from arion_lib.contracts.hints import Hint, text
-from arion_lib.contracts.levels import SWITCH, Level, current
-from arion_lib.contracts.members import GUARD
-from arion_lib.contracts.metrics import MetricsByClass
-from arion_lib.contracts.places import Place
-from arion_lib.contracts.predicates import PREFIX, Source, expression, fits, same_at_all_levels
-from arion_lib.contracts.signatures import annotations_of
+from arion_lib.contracts.checks.callables import GUARD, annotations_of
+from arion_lib.contracts.checks.hints import Hint, text
+from arion_lib.contracts.checks.levels import SWITCH, Level, current
+from arion_lib.contracts.checks.predicates import PREFIX, Source, expression, fits, same_at_all_levels
+from arion_lib.contracts.checks.streams import watched
+from arion_lib.contracts.messages.places import Place
+from arion_lib.contracts.plugins.metrics import MetricsByClass
 from arion_lib.contracts.violations import ContractCallError
 
 P = ParamSpec("P")
@@ -234,8 +233,8 @@ def _call(plan: Plan, arguments: str, source: Source) -> list[str]:
     result = f"{PREFIX}result"
     tests = _tests(plan, plan.results, source)
     if plan.elements and source.level is Level.ALL:
-        watched = f"{source.constant(_watched)}({result}, {source.constant(_element_check(plan))})"
-        return [f"{result} = {call}", *tests, f"return {watched}"]
+        line = f"{source.constant(watched)}({result}, {source.constant(_element_check(plan))})"
+        return [f"{result} = {call}", *tests, f"return {line}"]
     return [f"{result} = {call}", *tests, f"return {result}"] if tests else [f"return {call}"]
 
 
@@ -347,78 +346,3 @@ def _element_check(plan: Plan) -> Callable[[object], None]:
                 refuse(value)
 
     return look
-
-
-def _watched(result: Any, look: Callable[[object], None]) -> Any:
-    """Return `result` with each element looked at as it is produced, if it is produced lazily."""
-    if inspect.isgenerator(result):
-        return _watched_generator(result, look)
-    if inspect.isasyncgen(result):
-        return _watched_async_generator(result, look)
-    if isinstance(result, Iterator):
-        return _watched_iterator(result, look)
-    return _watched_async(result, look) if isinstance(result, AsyncIterator) else result
-
-
-def _watched_iterator(source: Iterator[Any], look: Callable[[object], None]) -> Iterator[Any]:
-    for value in source:
-        look(value)
-        yield value
-
-
-def _watched_generator(source: Generator[Any, Any, Any], look: Callable[[object], None]) -> Generator[Any, Any, Any]:
-    """Like `yield from source`, with a look at each element; `send`, `throw` and `close` reach the source."""
-    step = iter(source).__next__
-    try:
-        while True:
-            value = step()
-            look(value)
-            try:
-                reply = yield value
-            except GeneratorExit:
-                raise
-            except BaseException as error:  # noqa: BLE001 - handed to the source, as `yield from` does
-                step = _throwing(source, error)
-            else:
-                step = _sending(source, reply)
-    except StopIteration as stop:
-        return stop.value
-    finally:
-        source.close()
-
-
-def _throwing(source: Generator[Any, Any, Any], error: BaseException) -> Callable[[], Any]:
-    return lambda: source.throw(error)
-
-
-def _sending(source: Generator[Any, Any, Any], reply: Any) -> Callable[[], Any]:
-    return lambda: source.send(reply)
-
-
-async def _watched_async_generator(
-    source: AsyncGenerator[Any, Any], look: Callable[[object], None]
-) -> AsyncGenerator[Any, Any]:
-    step = source.asend(None)
-    try:
-        while True:
-            try:
-                value = await step
-            except StopAsyncIteration:
-                return
-            look(value)
-            try:
-                reply = yield value
-            except GeneratorExit:
-                raise
-            except BaseException as error:  # noqa: BLE001 - handed to the source, whose clean-up it may be
-                step = source.athrow(error)
-            else:
-                step = source.asend(reply)
-    finally:
-        await source.aclose()
-
-
-async def _watched_async(source: AsyncIterator[Any], look: Callable[[object], None]) -> AsyncIterator[Any]:
-    async for value in source:
-        look(value)
-        yield value

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from html import escape
 
-from arion_lib.contracts.hints import EMPTY, text
+from arion_lib.contracts.checks.hints import EMPTY, text
 from arion_lib.contracts.judge import Case, judge
 from arion_lib.contracts.members import Kind
 from arion_lib.contracts.resolution import cases_of
@@ -23,7 +23,7 @@ OWN_WORD = "as the contract has it"
 def check(cls: type, *contracts: type) -> list[Violation]:
     """Return how `cls` breaks its contracts, or those given: then `cls` may be any class.
 
-    >>> from arion_lib.contracts.processors import CsvProcessor, Processor
+    >>> from arion_lib.contracts.plugins.processors import CsvProcessor, Processor
     >>> check(CsvProcessor)
     []
     >>> class Nearly:

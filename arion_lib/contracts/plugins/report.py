@@ -3,7 +3,7 @@
 Idea        Discovery runs by itself, before the first look-up; its report stays with the registry, to be read later.
 Invariant   Each candidate is in the report once, as loaded or as skipped.
 When wrong  A skipped candidate has the first line of the error that its import raised.
-See         arion_lib/contracts/discovery.py · tests/contracts/test_discovery.py
+See         arion_lib/contracts/plugins/discovery.py · tests/contracts/test_discovery.py
 """
 
 from __future__ import annotations

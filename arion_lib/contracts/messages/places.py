@@ -18,7 +18,7 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import NamedTuple
 
-OWN_PACKAGE = __name__.rpartition(".")[0]
+OWN_PACKAGE = "arion_lib.contracts"
 
 
 class Place(NamedTuple):
@@ -94,7 +94,7 @@ def frame_place(frame: FrameType | None) -> Place | None:
     return Place(frame.f_code.co_filename, frame.f_lineno, frame.f_globals.get("__name__", ""))
 
 
-_MACHINERY = frozenset(f"{OWN_PACKAGE}.{name}" for name in ("contract", "combine"))
+_MACHINERY = frozenset(f"{OWN_PACKAGE}.{name}" for name in ("contract", "plugins.combine"))
 
 
 def _is_ours(frame: FrameType) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 
-from arion_lib.contracts.metrics import Figures
+from arion_lib.contracts.plugins.metrics import Figures
 from arion_lib.contracts.registry import Plugin
 from arion_lib.units import seconds_text
 

@@ -15,8 +15,8 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
-from arion_lib.contracts.hints import UNIONS, Hint, Later, bare, flattened, is_unknown, is_unpacked, origin_of
-from arion_lib.contracts.levels import Level
+from arion_lib.contracts.checks.hints import UNIONS, Hint, Later, bare, flattened, is_unknown, is_unpacked, origin_of
+from arion_lib.contracts.checks.levels import Level
 from arion_lib.contracts.subtypes import file_kinds, is_file, protocol_members, required_keys
 
 PREFIX = "__g_"

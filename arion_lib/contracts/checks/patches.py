@@ -14,9 +14,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from arion_lib.contracts.attributes import MISSING, ContractAttribute
-from arion_lib.contracts.hints import type_arguments
-from arion_lib.contracts.installation import guard_all
+from arion_lib.contracts.checks.attributes import MISSING, ContractAttribute
+from arion_lib.contracts.checks.hints import type_arguments
+from arion_lib.contracts.checks.installation import guard_all
 from arion_lib.contracts.judge import Case, judge
 from arion_lib.contracts.members import Kind, read
 from arion_lib.contracts.options import Spec, level_of, promised_to, spec_of
@@ -126,7 +126,7 @@ def unlocked(cls: type) -> Iterator[type]:
 
     Raises `TypeError` for a class that keeps no contract. Meant for tests: other threads see the patched class too.
 
-    >>> from arion_lib.contracts.processors import CsvProcessor
+    >>> from arion_lib.contracts.plugins.processors import CsvProcessor
     >>> with unlocked(CsvProcessor):
     ...     CsvProcessor.process = lambda *anything: "patched"
     ...     CsvProcessor().process()

@@ -5,7 +5,7 @@ Idea        A data descriptor for each attribute of the contract, and for nothin
 Invariant   The value lives where it would without a contract: in the instance's `__dict__` or in its slot.
 When wrong  A wrong value raises `ContractCallError` and changes nothing; deleting is refused with
             `LockedMember` where the class has no value to fall back to.
-See         arion_lib/contracts/predicates.py · tests/contracts/test_attributes.py
+See         arion_lib/contracts/checks/predicates.py · tests/contracts/test_attributes.py
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import builtins
 from types import FunctionType, MemberDescriptorType
 from typing import Any, Final
 
-from arion_lib.contracts.guards import lazy_function
-from arion_lib.contracts.hints import Hint, text
-from arion_lib.contracts.levels import SWITCH, Level, current
-from arion_lib.contracts.places import Place, named_line
-from arion_lib.contracts.predicates import Source, expression, fits, same_at_all_levels
+from arion_lib.contracts.checks.guards import lazy_function
+from arion_lib.contracts.checks.hints import Hint, text
+from arion_lib.contracts.checks.levels import SWITCH, Level, current
+from arion_lib.contracts.checks.predicates import Source, expression, fits, same_at_all_levels
+from arion_lib.contracts.messages.places import Place, named_line
 from arion_lib.contracts.violations import ContractCallError, LockedMember
 
 

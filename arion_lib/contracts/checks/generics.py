@@ -15,7 +15,7 @@ import contextlib
 import typing
 from typing import Any
 
-from arion_lib.contracts.hints import Hint, bare, is_unpacked, origin_of, substitute
+from arion_lib.contracts.checks.hints import Hint, bare, is_unpacked, origin_of, substitute
 
 Arguments = tuple[Hint, ...]
 

@@ -1,0 +1,154 @@
+"""What a callable takes, read off it: through decorators only where they are known to hand everything on.
+
+Idea        A signature is what is *called*, not what a decorator says that it stands for.
+Invariant   Reading changes nothing. A signature that is returned takes the calls that the callable takes.
+When wrong  A callable without a readable signature raises what `inspect` raises; members turn that into "unknown".
+See         arion_lib/contracts/members.py · tests/contracts/test_never_breaks.py
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import typing
+import warnings
+from collections.abc import Callable, Iterator
+from inspect import Parameter, Signature
+from types import CodeType, FunctionType
+from typing import Any
+
+from arion_lib.contracts.checks.hints import EMPTY, Arguments, Hint, is_unpacked, origin_of, substitute
+from arion_lib.contracts.signatures import BOTH, DOUBLE_STAR, ONLY_KEYWORD, ONLY_POSITION, STAR
+from arion_lib.contracts.subtypes import required_keys
+
+
+def annotations_of(function: object) -> dict[str, object] | None:
+    """Return a function's annotations as they stand, `None` where reading them fails (a deferred one, Python 3.14)."""
+    try:
+        return getattr(function, "__annotations__", None)
+    except Exception:  # noqa: BLE001 - a deferred annotation is evaluated here and may raise anything
+        return None
+
+
+def plain_code(decorator: Callable[[Any], Any]) -> CodeType:
+    """Return the code of the function that `decorator` puts around another: it tells what was decorated with it."""
+    code: CodeType = decorator(lambda: None).__code__
+    return code
+
+
+MANAGER = plain_code(contextlib.contextmanager)
+ASYNC_MANAGER = plain_code(contextlib.asynccontextmanager)
+_HANDING_ON = {MANAGER, ASYNC_MANAGER}
+"""Code of wrappers that are known to take the very calls of what they wrap."""
+if hasattr(warnings, "deprecated"):  # Python 3.13
+    _HANDING_ON.add(plain_code(warnings.deprecated("")))
+
+
+def called_signature(target: Any) -> Signature:
+    """Return the calls that `target` itself takes.
+
+    What a decorator wraps is looked at only where the wrapper is known to hand its arguments on: a wrapper may add an
+    argument or take one of its own. `functools.wraps` copies the annotations too; they speak of the inner function.
+
+    >>> import functools
+    >>> def inner(self, rows: int) -> int: ...
+    >>> @functools.wraps(inner)
+    ... def wrapper(self, *args, refresh=False): ...
+    >>> called_signature(wrapper)
+    <Signature (self, *args, refresh=False)>
+    """
+    space = getattr(target, "__dict__", {}) if type(target) is FunctionType else {}
+    inner = space.get("__wrapped__")
+    if inner is None or "__signature__" in space or target.__code__ in _HANDING_ON or is_guard(target):
+        return inspect.signature(target)
+    signature = inspect.signature(target, follow_wrapped=False)
+    if annotations_of(target) != annotations_of(inner):
+        return signature
+    bare = [p.replace(annotation=EMPTY) for p in signature.parameters.values()]
+    return signature.replace(parameters=bare, return_annotation=EMPTY)
+
+
+GUARD = "__g_build"
+"""A global of every guard, by which it is known."""
+
+
+def is_guard(function: Any) -> bool:
+    """Tell whether a contract made this function."""
+    return GUARD in function.__globals__
+
+
+def substituted_star(hint: Hint, known: Arguments) -> Hint:
+    """Return an annotation with its variables replaced, that of `*args: *Ts` included."""
+    inner = typing.get_args(hint) if is_unpacked(hint) else ()
+    if len(inner) == 1 and isinstance(inner[0], typing.TypeVarTuple) and inner[0] in known:
+        found: Any = known[inner[0]]
+        return typing.Unpack[tuple[tuple(found)]]  # type: ignore[misc]
+    return substitute(hint, known)
+
+
+def written_out(signature: Signature) -> Signature:
+    """Return the signature with the parameters that `*args: *tuple[...]` and `**options: Unpack[...]` stand for.
+
+    >>> pair = Parameter("args", Parameter.VAR_POSITIONAL, annotation=typing.Unpack[tuple[int, str]])
+    >>> written_out(Signature([pair]))
+    <Signature (args_0: int, args_1: str, /)>
+    """
+    if not any(is_unpacked(p.annotation) for p in signature.parameters.values()):
+        return signature
+    found: list[Parameter] = []
+    for parameter in signature.parameters.values():
+        parts = list(_parts(parameter)) if is_unpacked(parameter.annotation) else [parameter]
+        if any(part.kind is Parameter.POSITIONAL_ONLY for part in parts):
+            found = [p.replace(kind=min(p.kind, Parameter.POSITIONAL_ONLY)) for p in found]
+        found += parts
+    return signature.replace(parameters=found)
+
+
+def _parts(star: Parameter) -> Iterator[Parameter]:
+    origin, arguments = origin_of(star.annotation), typing.get_args(star.annotation)
+    hint = arguments[0] if origin is typing.Unpack else tuple[arguments]  # type: ignore[valid-type]
+    if star.kind is Parameter.VAR_KEYWORD and typing.is_typeddict(hint):
+        with contextlib.suppress(Exception):  # a name that exists for type checkers only
+            required = required_keys(hint)
+            for key, value in typing.get_type_hints(hint).items():
+                default = EMPTY if key in required else None
+                yield Parameter(key, Parameter.KEYWORD_ONLY, default=default, annotation=value)
+            return
+    inner = typing.get_args(hint) if star.kind is Parameter.VAR_POSITIONAL and origin_of(hint) is tuple else ()
+    if inner and inner[-1] is Ellipsis:
+        yield star.replace(annotation=inner[0])
+    elif inner and not any(map(is_unpacked, inner)):
+        for number, value in enumerate(inner):
+            yield Parameter(f"{star.name}_{number}", Parameter.POSITIONAL_ONLY, annotation=value)
+    else:
+        yield star.replace(annotation=EMPTY)
+
+
+def plain_signature(function: FunctionType, skip: int = 0) -> Signature:
+    """Return the signature of a function without decorators, without its first `skip` parameters; a third of the time
+    that `inspect.signature` takes.
+
+    >>> def f(self, a, /, b=1, *more, c=2, **rest): ...
+    >>> plain_signature(f) == inspect.signature(f), str(plain_signature(f, 1))
+    (True, '(a, /, b=1, *more, c=2, **rest)')
+    """
+    code, names, hints = function.__code__, function.__code__.co_varnames, function.__annotations__
+    count, only = code.co_argcount, code.co_posonlyargcount
+    defaults, by_name = function.__defaults__ or (), function.__kwdefaults__ or {}
+    first = count - len(defaults)
+    found = []
+    for i in range(skip, count):
+        default = defaults[i - first] if i >= first else Parameter.empty
+        hint = hints.get(names[i], Parameter.empty)
+        found.append(Parameter(names[i], ONLY_POSITION if i < only else BOTH, default=default, annotation=hint))
+    end = count + code.co_kwonlyargcount
+    kinds: list[tuple[str, Any]] = [(name, ONLY_KEYWORD) for name in names[count:end]]
+    if code.co_flags & inspect.CO_VARARGS:
+        kinds.insert(0, (names[end], STAR))
+        end += 1
+    if code.co_flags & inspect.CO_VARKEYWORDS:
+        kinds.append((names[end], DOUBLE_STAR))
+    for name, kind in kinds:
+        default, hint = by_name.get(name, Parameter.empty), hints.get(name, Parameter.empty)
+        found.append(Parameter(name, kind, default=default, annotation=hint))
+    return Signature(found, return_annotation=hints.get("return", Parameter.empty), __validate_parameters__=False)
