@@ -21,8 +21,9 @@ from fastapi_offline import FastAPIOffline
 from arion_lib import __version__
 from arion_lib.scheduler.exporters import SchedulerCollector
 from arion_lib.web.answers import refuse
-from arion_lib.web.gate import Gate
-from arion_lib.web.pipeline_pages import pipeline_pages
+from arion_lib.web.gate import Doors, Gate
+from arion_lib.web.pages import Pages
+from arion_lib.web.pipeline_pages import health_of, pipeline_pages
 from arion_lib.web.problems import DOCUMENTED, Problem, answer_problems
 from arion_lib.web.requests import PREFIX
 from arion_lib.web.resource_pages import resource_pages
@@ -44,26 +45,42 @@ limits are options of the command: `python -m arion_lib serve --help`. Notebook 
 class Application:
     """The ASGI application: `service` behind its hot route, `api` for all else; `tasks` is closed with them."""
 
-    def __init__(self, service: PipelineService, api: FastAPI, tasks: ScheduledTasks, gate: Gate) -> None:
+    def __init__(self, service: PipelineService, api: FastAPI, tasks: ScheduledTasks, doors: Doors) -> None:
         self.service, self.api, self.tasks = service, api, tasks
         self._webhook = service.webhook
-        self._gate = gate
-        self.fast_path = _fast_path(service.webhook, gate)
+        self._doors, self._pages = doors, Pages(api, service.patience)
+        self.fast_path = _fast_path(service.webhook, doors.gate)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one connection's request, or the server's start and end."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
             return
+        webhook = scope["path"].startswith(PREFIX)
         try:
-            self._gate.check(scope["headers"], scope["method"], scope["http_version"])
+            whole = self._doors.check(scope, webhook=webhook)
+            if webhook:
+                await self._webhook(scope, receive, send)
+            elif whole:
+                await self._pages(scope, receive, send)
+            elif scope["path"] == "/health" and scope["method"] in ("GET", "HEAD"):
+                await self._whether_well(send)
+            else:
+                await _refuse(scope, receive, send, _no_page(scope["path"]))
         except Problem as problem:
-            await refuse(send, receive, problem, unread=scope["method"] not in ("GET", "HEAD"))
-            return
-        if scope["path"].startswith(PREFIX):
-            await self._webhook(scope, receive, send)
-        else:
-            await self.api(scope, receive, send)
+            await _refuse(scope, receive, send, problem)
+
+    async def _whether_well(self, send: Any) -> None:
+        """Tell a load balancer what it needs, and strangers nothing more."""
+        health = await asyncio.to_thread(health_of, self.service)
+        body = b'{"status":"%b"}' % health.status.encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": health.http_status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    def drain(self) -> None:
+        """Wait no longer for senders: the server ends."""
+        self.service.patience.drain()
 
     async def _live(self, receive: Any, send: Any) -> None:
         await receive()
@@ -82,6 +99,14 @@ class Application:
         await send({"type": "lifespan.shutdown.complete"})
 
 
+def _no_page(path: str) -> Problem:
+    return Problem(404, "the path must be /webhook/{stream}", repr(path[:80]), "post an event")
+
+
+async def _refuse(scope: Any, receive: Any, send: Any, problem: Problem) -> None:
+    await refuse(send, receive, problem, unread=scope["method"] not in ("GET", "HEAD"))
+
+
 def _fast_path(webhook: Webhook, gate: Gate) -> Any:
     try:
         from arion_lib.web.fast_path import FastPath  # needs httptools
@@ -94,7 +119,7 @@ def create_app(
     service: PipelineService,
     tasks: ScheduledTasks | None = None,
     *,
-    gate: Gate = Gate(),  # noqa: B008  never changed
+    doors: Doors = Doors(),  # noqa: B008  frozen
 ) -> Application:
     """Make the application: the pages of each challenge that has some, and docs that need no other machine.
 
@@ -114,4 +139,4 @@ def create_app(
     api.include_router(pipeline_pages(service, SchedulerCollector(tasks.status)))
     api.include_router(resource_pages(ResourceRuns(local_sets())))
     api.include_router(scheduler_pages(tasks))
-    return Application(service, api, tasks, gate)
+    return Application(service, api, tasks, doors)

@@ -1,4 +1,4 @@
-"""Who may reach the service from a browser: only pages of the service itself, under a name that is its own.
+"""Who may reach what: a browser only from the service's own pages, under its own name; pages by their own door.
 
 Idea        A page of any site can make its reader's browser send requests to this machine. A browser says whose page
             asks (`Origin`, `Sec-Fetch-Site`), and under which name it thinks to have reached us (`Host`); other senders
@@ -11,12 +11,30 @@ See         https://developer.mozilla.org/docs/Web/HTTP/Headers/Sec-Fetch-Site Â
 
 from __future__ import annotations
 
+import base64
+import binascii
+import contextlib
+import hmac
+import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 from arion_lib.web.problems import Problem
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether an address is this machine's alone.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0")
+    (True, True, False)
+    """
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    return host.lower() == "localhost"
 
 
 class Gate:
@@ -75,3 +93,50 @@ def _name(host: bytes) -> str:
     if text.startswith("["):
         return text[1:].partition("]")[0]
     return text.partition(":")[0]
+
+
+LOCAL = Gate()
+
+
+@dataclass(frozen=True)
+class Doors:
+    """Who gets in where: senders to the webhook, the service's owner to pages, controls and figures.
+
+    `admin_port`: the pages are reached on this port alone; None: on every one. `token`: the pages ask for it, as a
+    bearer token or, for a browser, as a password (any user's name will do). `gate` and `admin` know the hosts' names.
+    """
+
+    gate: Gate = LOCAL
+    admin_port: int | None = None
+    admin: Gate = LOCAL
+    token: str | None = field(default=None, repr=False)
+
+    def check(self, scope: Mapping[str, Any], *, webhook: bool) -> bool:
+        """Let a request pass, and say whether the pages may show it all. Raises `Problem` 400, 401, 403 or 421.
+
+        False: it comes by the senders' door, where there is nothing but the webhook and whether it is well.
+        """
+        pairs = scope["headers"]
+        if webhook:
+            self.gate.check(pairs, scope["method"], scope["http_version"])
+            return False
+        inside = self.admin_port in (None, (scope.get("server") or (None, None))[1])
+        gate = self.admin if self.admin_port and inside else self.gate
+        gate.check(pairs, scope["method"], scope["http_version"])
+        if inside and self.token is not None and scope["path"] != "/health":
+            self._check_token(self.token, dict(pairs).get(b"authorization", b""))
+        return inside and (self.token is None or scope["path"] != "/health")
+
+    def _check_token(self, token: str, given: bytes) -> None:
+        scheme, _, value = given.partition(b" ")
+        if scheme.lower() == b"basic":
+            with contextlib.suppress(binascii.Error):
+                value = base64.b64decode(value.strip(), validate=True).partition(b":")[2]
+        if scheme.lower() not in (b"basic", b"bearer") or not hmac.compare_digest(value.strip(), token.encode()):
+            raise Problem(
+                401,
+                "the pages must be asked for with the service's token",
+                "another" if given else "none",
+                "send `authorization: Bearer TOKEN`, or give it as the password",
+                headers={"www-authenticate": 'Basic realm="arion", charset="UTF-8"'},
+            )

@@ -10,15 +10,26 @@ See         notebooks/1_streaming_pipeline.ipynb · tests/web/test_patience.py
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
+
+SHORT = 16 << 10
+"""Bytes a second of waiting below which a sender loses its place where places are short."""
+
+GRACE, LAST = 2.0, 20.0
+"""Seconds that slow senders, and all, get once the server was asked to stop."""
 
 Receive = Callable[[], Awaitable[Any]]
 
 
 class TooSlow(Exception):
     """The sender paused, or trickled, for longer than it may."""
+
+
+class Draining(Exception):
+    """The server ends, and waits no longer for the sender."""
 
 
 class Waiter:
@@ -33,6 +44,11 @@ class Waiter:
         self._task: asyncio.Task[Any] | None = None
         self.waited = 0.0
         self.received = 0
+
+    @property
+    def ending(self) -> bool:
+        """Whether its time is up."""
+        return self._late
 
     @property
     def clock(self) -> Callable[[], float]:
@@ -52,6 +68,8 @@ class Waiter:
                 raise
             self._task.uncancel()
             waited = self.waited + patience.clock() - self._since
+            if patience.draining:
+                raise Draining from None
             raise TooSlow(f"{self.received} bytes in {waited:.0f} s of waiting") from None
         finally:
             patience.waiting.discard(self)
@@ -64,9 +82,18 @@ class Waiter:
         pause = now - self._since
         waited = self.waited + pause
         if pause > idle or (waited > idle and self.received < slowest * waited):
-            self._late = True
-            if self._task is not None:
-                self._task.cancel()
+            self.end()
+
+    def rate(self, now: float) -> float:
+        """Return the bytes a second of waiting so far; infinite in the first second."""
+        waited = self.waited + now - self._since
+        return self.received / waited if waited >= 1.0 else math.inf
+
+    def end(self) -> None:
+        """End the wait now."""
+        self._late = True
+        if self._task is not None:
+            self._task.cancel()
 
 
 class Patience:
@@ -83,6 +110,7 @@ class Patience:
             raise ValueError(f"idle must be > 0 and slowest >= 0, got {idle} and {slowest}")
         self.idle, self.slowest, self.clock = idle, slowest, clock
         self.waiting: set[Waiter] = set()
+        self.draining = False
 
     def begin(self, receive: Receive) -> Waiter:
         """Return what one request receives through."""
@@ -93,6 +121,31 @@ class Patience:
         now = self.clock()
         for waiter in list(self.waiting):
             waiter.look(now, self.idle, self.slowest)
+
+    def make_room(self) -> bool:
+        """End the wait for the slowest of those that give less than `SHORT` bytes a second; say whether there was one.
+
+        Call it where places are short: so many slow senders cannot keep the others out.
+        """
+        now = self.clock()
+        slow = [(waiter.rate(now), id(waiter), waiter) for waiter in self.waiting if not waiter.ending]
+        rate, _, slowest = min(slow, default=(math.inf, 0, None))
+        if slowest is None or rate >= SHORT:
+            return False
+        slowest.end()
+        return True
+
+    def drain(self) -> None:
+        """Give slow senders `GRACE` seconds more, and all `LAST` seconds; whoever is cut off gets a `Draining`."""
+        self.draining = True
+        asyncio.get_running_loop().call_later(GRACE, self._end_slow, self.clock() + LAST)
+
+    def _end_slow(self, last: float) -> None:
+        now = self.clock()
+        for waiter in list(self.waiting):
+            if now >= last or waiter.rate(now) < SHORT:
+                waiter.end()
+        asyncio.get_running_loop().call_later(0.1, self._end_slow, last)
 
     async def watch(self) -> None:
         """Look again and again, until cancelled."""

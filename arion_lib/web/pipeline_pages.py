@@ -161,6 +161,20 @@ class Health(BaseModel):
     broker: Check
     relay: Check
 
+    @property
+    def http_status(self) -> int:
+        """The answer's status: 503 where events cannot be taken."""
+        return 503 if self.status == "down" else 200
+
+
+def health_of(service: PipelineService) -> Health:
+    """Try the store, the queue and the relay, now."""
+    store, broker, relay = _check(service.store.ping), _broker(service), _relay(service)
+    if store.ok and (commits := service.webhook.commits) and commits.failure():
+        store = Check(ok=False, detail="the thread that commits has ended: start the server again")
+    state: Literal["ok", "degraded"] = "ok" if broker.ok and relay.ok else "degraded"
+    return Health(status=state if store.ok else "down", store=store, broker=broker, relay=relay)
+
 
 class _Handover(Response):
     """Gives the request to the hot route as it is: the body has not been touched."""
@@ -382,13 +396,9 @@ def _state(router: APIRouter, service: PipelineService, collectors: Sequence[Any
     @router.get("/health", summary="Whether events can be taken, tried now", responses={503: {"model": Health}})
     def health(response: Response) -> Health:
         """Try the store, the queue and the relay, now."""
-        store, broker, relay = _check(service.store.ping), _broker(service), _relay(service)
-        state: Literal["ok", "degraded", "down"] = "ok" if broker.ok and relay.ok else "degraded"
-        if store.ok and (commits := service.webhook.commits) and commits.failure():
-            store = Check(ok=False, detail="the thread that commits has ended: start the server again")
-        if not store.ok:
-            state, response.status_code = "down", 503
-        return Health(status=state, store=store, broker=broker, relay=relay)
+        found = health_of(service)
+        response.status_code = found.http_status
+        return found
 
     @router.get("/metrics", summary="Figures of the service, for Prometheus", response_class=Response)
     def prometheus() -> Response:

@@ -23,7 +23,7 @@ from arion_lib.pipeline.fingerprint import OtherBody
 from arion_lib.pipeline.queued import BrokerError
 from arion_lib.pipeline.stored import StaleDelivery, StoreBroken, StoreBusy, StoreDown, StoreError, StoreFull
 from arion_lib.web.group_commit import CommitsClosed, QueueFull
-from arion_lib.web.patience import TooSlow
+from arion_lib.web.patience import Draining, TooSlow
 from arion_lib.web.signatures import SignatureError
 
 if TYPE_CHECKING:
@@ -109,6 +109,9 @@ def as_problem(error: Exception) -> Problem:
         return Problem(401, error.must, error.got, error.do, headers=challenge)
     if isinstance(error, TooSlow):
         return Problem(408, "the body must keep coming", str(error), "send it faster, or in several posts")
+    if isinstance(error, Draining):
+        must, retry = "the server must be there to the body's end", {"retry-after": RETRY_AFTER}
+        return Problem(503, must, "its end", "send it again later", headers=retry)
     if isinstance(error, QueueFull):
         retry = {"retry-after": RETRY_AFTER}
         return Problem(429, str(error), "one more", f"try again in {RETRY_AFTER} s", headers=retry)
@@ -208,17 +211,31 @@ def _problem(request: Request, error: Exception) -> Response:  # noqa: ARG001  t
 
 
 def _http(request: Request, error: Any) -> Response:
-    headers = error.headers or {}
+    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
     if error.status_code == 405:
-        must = f"the method must be {headers.get('allow') or headers.get('Allow', 'another')}"
+        allowed = ", ".join(_methods(request)) or "another"
+        headers, must = {**headers, "allow": allowed}, f"the method must be {allowed}"
         return _respond(Problem(405, must, request.method, SEE, headers=headers))
     if error.status_code == 404 and error.detail == "Not Found":
         return _respond(Problem(404, "the path must be a page's", repr(request.url.path[:100]), SEE))
     return _respond(Problem.of(error.status_code, "the request must fit", Exception(error.detail), SEE))
 
 
+def _methods(request: Request) -> list[str]:
+    """Return all methods that the path has, not only those of the first route that has it."""
+    from starlette.routing import Match
+
+    asked = {name: request.scope[name] for name in ("type", "path", "root_path", "headers")}
+    found = [
+        method
+        for method in ("DELETE", "GET", "PATCH", "POST", "PUT")
+        if any(route.matches({**asked, "method": method})[0] == Match.FULL for route in request.app.routes)
+    ]
+    return sorted([*found, "HEAD"] if "GET" in found else found)
+
+
 def _parameters(request: Request, error: Any) -> Response:  # noqa: ARG001
-    errors = [_wrong(one) for one in error.errors()]
+    errors = [_wrong(one) for one in error.errors()[:20]]  # more would be longer than what was sent
     problem = parameter_problem(**errors[0])
     problem.members = {"errors": errors}
     return _respond(problem)

@@ -16,7 +16,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Any
 
@@ -68,6 +68,13 @@ class DrainingServer(uvicorn.Server):
         await super().startup(sockets)
         if not self.should_exit:
             self.on_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Have the application wait for its senders no longer than it must, then drain."""
+        drain = getattr(self.config.loaded_app, "drain", None)
+        if drain is not None:
+            drain()
+        await super().shutdown(sockets)
 
     async def on_tick(self, counter: int) -> bool:
         """Look at the connections once a second."""
@@ -146,19 +153,23 @@ def url_of(sock: socket.socket) -> str:
     return f"http://[{host}]:{port}" if sock.family == socket.AF_INET6 else f"http://{host}:{port}"
 
 
-def serve_until_signal(app: Any, sock: socket.socket, on_started: Callable[[], None]) -> None:
-    """Serve `app` on `sock` in this thread until SIGTERM or Ctrl-C, then drain and return.
+def serve_until_signal(
+    app: Any, socks: socket.socket | Sequence[socket.socket], on_started: Callable[[], None]
+) -> None:
+    """Serve `app` on one or several sockets in this thread until SIGTERM or Ctrl-C, then drain and return.
 
     `on_started` is called once requests are taken. Raises `ServerFailed` when the application does not start.
     """
     server = DrainingServer(configured(app))
     server.on_started = on_started
+    listening = [socks] if isinstance(socks, socket.socket) else socks
     try:
-        server.run(sockets=[sock])
+        server.run(sockets=list(listening))
     except SystemExit:
         raise ServerFailed("the application must start, got an error above; see the log") from None
     finally:
-        sock.close()
+        for sock in listening:
+            sock.close()
 
 
 @contextlib.contextmanager

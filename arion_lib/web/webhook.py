@@ -27,7 +27,7 @@ from arion_lib.web.answers import ONE, answer, read_to_end, refuse
 from arion_lib.web.bodies import SMALL, Body, Disconnected, inflated, spool, unspooled
 from arion_lib.web.figures import Figures
 from arion_lib.web.group_commit import CommitsClosed, GroupCommit, InOrder
-from arion_lib.web.patience import Patience, TooSlow
+from arion_lib.web.patience import Draining, Patience, TooSlow
 from arion_lib.web.problems import RETRY_AFTER, Problem, as_problem
 from arion_lib.web.requests import Limits, Post, first_line, read_post
 from arion_lib.web.signatures import Verification, Verifier
@@ -59,7 +59,7 @@ class Webhook:
         figures, body = self.figures, None
         figures.in_flight += 1
         try:
-            if figures.in_flight > self.limits.max_in_flight:
+            if figures.in_flight > self.limits.max_in_flight and not self._patience.make_room():
                 self._refuse_more()
             post = read_post(scope, self.limits)
             body = Body(self._patience.begin(receive), self.limits)
@@ -102,10 +102,7 @@ class Webhook:
 
     async def _take(self, post: Post, body: Body) -> Receipt:
         verification = self.verifier.begin(post.headers) if self.verifier else None
-        if post.delivery is None:
-            return await self._take_body(post, body, verification)
-        with self._sole(post.target.stream, post.delivery):
-            return await self._take_body(post, body, verification)
+        return await self._take_body(post, body, verification)
 
     async def _take_body(self, post: Post, body: Body, verification: Verification | None) -> Receipt:
         whole = None if post.target.gzip else await body.gather()
@@ -114,17 +111,21 @@ class Webhook:
         if verification:
             verification.update(whole)
             verification.verify()
-        return await self._take_whole(post, whole)
+        with self._sole(post):
+            return await self._take_whole(post, whole)
 
     @contextlib.contextmanager
-    def _sole(self, stream: str, delivery: str) -> Iterator[None]:
-        """Keep a second sender of the same delivery out while the first is being received."""
-        name = (stream, delivery)
+    def _sole(self, post: Post) -> Iterator[None]:
+        """Keep a second sender of the same delivery out while the first is dealt with, once it proved who it is."""
+        if post.delivery is None:
+            yield
+            return
+        name = post.target.stream, post.delivery
         if name in self.arriving:
             raise Problem(
                 409,
                 "a delivery must be sent by one sender at a time",
-                f"{delivery!r} twice",
+                f"{post.delivery!r} twice",
                 "wait for the answer to the first",
                 headers={"retry-after": RETRY_AFTER},
             )
@@ -183,8 +184,9 @@ class Webhook:
 
     async def _take_long(self, post: Post, body: Body, verification: Verification | None) -> Receipt:
         if verification is None:
-            return await self._take_blocks(post, body.blocks())
-        with await spool(body, verification) as file:
+            with self._sole(post):
+                return await self._take_blocks(post, body.blocks())
+        with await spool(body, verification) as file, self._sole(post):
             return await self._take_blocks(post, unspooled(file))
 
     async def _take_blocks(self, post: Post, blocks: AsyncIterator[bytes]) -> Receipt:
@@ -221,7 +223,7 @@ class Webhook:
                 await commits.add(intake.feed(block) or self._cut_at_share(intake))
                 if intake.broken:
                     break
-        except (Disconnected, TooSlow, Problem):
+        except (Disconnected, TooSlow, Draining, Problem):
             # What is whole is kept only where the sender can go on behind it; otherwise a repeat would double it.
             await commits.add(intake.cut() if resumable else None)
             await commits.settle()

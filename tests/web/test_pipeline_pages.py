@@ -144,7 +144,7 @@ def test_no_such_page_and_another_method_are_problem_documents(shared: Served) -
     ):
         assert (answer.status, answer.headers["content-type"]) == (status, "application/problem+json")
         assert answer.json["got"] == got
-    assert (answer.json["must"], answer.headers["allow"]) == ("the method must be GET", "GET")
+    assert (answer.json["must"], answer.headers["allow"]) == ("the method must be GET, HEAD", "GET, HEAD")
 
 
 def test_the_root_leads_to_the_docs(shared: Served) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import signal
 import subprocess
 import sys
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +20,7 @@ from arion_lib.pipeline.store import SqliteStore
 from arion_lib.web import serve
 from arion_lib.web.server import ServerFailed, listening_socket, running
 from arion_lib.web.signatures import sign
-from tests.web.client import get, post
+from tests.web.client import Wire, get, post
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -123,6 +127,11 @@ def test_a_wrong_option_is_told_with_exit_code_2(
         (["--store", "mysql://host/db"], "must be sqlite"),
         (["--secret", "whsec_short"], "a webhook secret must"),
         (["--max-line", "5"], "max_record must be >= 64"),
+        (["--host", ""], "--host must be an address"),
+        (["--host", "0.0.0.0"], "pages and controls must not be open to everybody"),
+        (["--host", "::"], "pages and controls must not be open to everybody"),
+        (["--admin", "0.0.0.0:81"], "--admin must be on this machine"),
+        (["--admin", "81"], "--admin must be HOST:PORT"),
     ],
 )
 def test_what_cannot_be_opened_is_one_sentence_and_exit_code_2(
@@ -132,6 +141,83 @@ def test_what_cannot_be_opened_is_one_sentence_and_exit_code_2(
     message = capsys.readouterr().err
     assert words in message
     assert message.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["ARION_WEBHOOK_SECRETS", "ARION_ADMIN_TOKEN"])
+def test_a_blank_secret_does_not_start_an_open_service(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(name, "  ")
+    assert serve.run(["--port", "0", "--data", str(tmp_path / "data")]) == 2
+    assert "must" in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()
+
+
+def test_pages_have_a_door_of_their_own_and_strangers_learn_only_whether_it_is_well(tmp_path: Path) -> None:
+    with listening_socket("127.0.0.1", 0) as free:
+        admin = free.getsockname()[1]
+    with command("--port", "0", "--data", str(tmp_path), "--admin", f"127.0.0.1:{admin}") as (_, line):
+        url, pages = line.split()[0], f"http://127.0.0.1:{admin}"
+        assert pages in line
+        assert post(f"{url}/webhook/orders", b'{"id": "e1"}').status == 200
+        for page in ("/rows?stream=orders", "/docs", "/openapi.json", "/metrics", "/status", "/", "/scheduler/status"):
+            assert get(url + page).status == 404, page
+        assert get(f"{url}/health").json == {"status": "ok"}
+        assert get(f"{pages}/rows?stream=orders").json["items"][0]["record"] == {"id": "e1"}
+        assert get(f"{pages}/health").json["store"]["ok"]
+
+
+def test_pages_ask_for_the_token_and_the_line_and_the_log_do_not_show_it(tmp_path: Path) -> None:
+    token = "0123456789abcdef0123"
+    (tmp_path / "token").write_text(token + "\n", encoding="utf-8")
+    options = ("--port", "0", "--data", str(tmp_path / "data"), "--token-file", str(tmp_path / "token"))
+    with command(*options, "--log", "debug") as (process, line):
+        url = line.split()[0]
+        assert post(f"{url}/webhook/orders", b'{"id": "e1"}').status == 200
+        refused = get(f"{url}/rows?stream=orders")
+        assert (refused.status, refused.headers["www-authenticate"][:5]) == (401, "Basic")
+        for given, status in ((f"Bearer {token}", 200), ("Bearer wrong", 401), (basic(token), 200), ("Basic ?", 401)):
+            asked = urllib.request.Request(f"{url}/rows?stream=orders", headers={"authorization": given})
+            try:
+                with urllib.request.urlopen(asked, timeout=20) as answer:
+                    got = answer.status
+            except urllib.error.HTTPError as error:
+                error.close()
+                got = error.code
+            assert got == status
+        assert get(f"{url}/health").json == {"status": "ok"}
+        ask_to_end(process)
+        assert process.wait(20) == 0
+        assert process.stderr is not None
+        assert token not in line + process.stderr.read()
+
+
+def basic(token: str) -> str:
+    return "Basic " + base64.b64encode(f"me:{token}".encode()).decode()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other rights")
+def test_what_is_stored_is_nobody_elses(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with command("--port", "0", "--data", str(data)) as (_, line):
+        post(f"{line.split()[0]}/webhook/orders", b'{"id": "e1"}')
+        for path in (data, *data.rglob("*")):
+            assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_a_slow_body_does_not_hold_the_end_up(tmp_path: Path) -> None:
+    with command("--port", "0", "--data", str(tmp_path)) as (process, line):
+        with Wire(line.split()[0]).head("/webhook/orders", content_length="1000") as wire:
+            wire.send(b"{")
+            time.sleep(0.2)
+            before = time.monotonic()
+            ask_to_end(process)
+            answer = wire.answer()
+        assert (answer.status, answer.headers["content-type"]) == (503, "application/problem+json")
+        assert process.wait(20) == 0
+        assert time.monotonic() - before < 15
+        assert process.stderr is not None
+        assert "Traceback" not in process.stderr.read()
 
 
 def test_a_port_that_is_taken_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
