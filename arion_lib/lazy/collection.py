@@ -25,7 +25,7 @@ from arion_lib.lazy.paste import paste
 from arion_lib.lazy.pushdown import push_down
 from arion_lib.lazy.replay import Replay
 from arion_lib.lazy.show import explained, html, written_out
-from arion_lib.lazy.source import PLAIN, as_source, describe, waits
+from arion_lib.lazy.source import PLAIN, as_source, describe
 from arion_lib.lazy.stages import Cut, Stage
 from arion_lib.lazy.template import END
 from arion_lib.lazy.terminal import Ordered, Terminal
@@ -366,11 +366,6 @@ class LazyCollection(Terminal[T_co]):
         """
         return in_thread(self._run(EACH)) if self.waits else taking_turns(iter(self))
 
-    @property
-    def waits(self) -> bool:
-        """Whether running it waits for something outside its thread."""
-        return waits(self.source) or any(stage.waits for stage in self.stages)
-
     # -- seeing it -----------------------------------------------------------------------------------------------------
 
     def explain(self, *, code: bool = False) -> str:
@@ -384,16 +379,6 @@ class LazyCollection(Terminal[T_co]):
         """
         checks.flag("code", code)
         return explained(self, code)
-
-    @property
-    def source_label(self) -> str:
-        """The source in a few words."""
-        return describe(self.source)
-
-    def written(self, number: int) -> int:
-        """Return where stage `number` of the plan as run stands in the plan as written."""
-        places = push_down(self.stages).written
-        return places[number] if number < len(places) else len(self.stages)
 
     def __repr__(self) -> str:
         return written_out(self)

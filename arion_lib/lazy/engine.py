@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from operator import attrgetter
 from types import GeneratorType
-from typing import Any, Protocol
+from typing import Any
 
-from arion_lib.lazy.failure import Plan, note
+from arion_lib.lazy.failure import note
 from arion_lib.lazy.fuse import Fused, fuse
 from arion_lib.lazy.paste import names_of
+from arion_lib.lazy.pipeline import Pipeline
 from arion_lib.lazy.pushdown import WHOLE, push_down
 from arion_lib.lazy.sinks import Each, Sink
 from arion_lib.lazy.source import PLAIN, cut
@@ -33,23 +34,11 @@ BELOW_TAKE = 40
 """Stages below a counted take in one function, at most: they are indented, and Python allows 100 levels."""
 
 
-class Runnable(Plan, Protocol):
-    """What the engine needs of a collection."""
-
-    @property
-    def source(self) -> Iterable[Any]:
-        """Where the elements come from."""
-
-    @property
-    def plain(self) -> bool:
-        """Whether all stages need nothing but their lines."""
-
-
 EACH = Each()
 _shape, _args = attrgetter("shape"), attrgetter("args")
 
 
-def start(plan: Runnable, sink: Sink, stages: Sequence[Stage] | None = None) -> Any:
+def start(plan: Pipeline, sink: Sink, stages: Sequence[Stage] | None = None) -> Any:
     """Run `plan` into `sink` and return its result; for `Each`, an iterator that has not pulled anything yet.
 
     `stages` may be the first few of the plan, where the sink does the work of the others.
@@ -73,7 +62,7 @@ def start(plan: Runnable, sink: Sink, stages: Sequence[Stage] | None = None) -> 
     return _loop(plan, pushed.stages[at:], sink, elements, at)
 
 
-def function_of(plan: Runnable, sink: Sink) -> list[Fused]:
+def function_of(plan: Pipeline, sink: Sink) -> list[Fused]:
     """Return the compiled functions that run `plan`, the last one ending in `sink`; runs nothing."""
     stages = push_down(plan.stages).stages
     found, at = [], 0
@@ -106,7 +95,7 @@ class Cropped:
         return iter(cut(self._source, *self._bounds))
 
 
-def _loop(plan: Runnable, stages: Sequence[Stage], sink: Sink, source: Iterable[Any], offset: int) -> Any:
+def _loop(plan: Pipeline, stages: Sequence[Stage], sink: Sink, source: Iterable[Any], offset: int) -> Any:
     if not stages and isinstance(sink, Each) and offset:
         return iter(source)
     fused = _fused(stages, sink)
@@ -119,7 +108,7 @@ def _fused(stages: Sequence[Stage], sink: Sink) -> Fused:
     return fuse(tuple([stage.shape for stage in stages]), type(sink))  # type: ignore[arg-type]  # a class is hashable
 
 
-def _blame(plan: Plan, number: int, sink: Sink) -> Blame:
+def _blame(plan: Pipeline, number: int, sink: Sink) -> Blame:
     def blame(error: BaseException, element: object = END) -> None:
         note(error, plan, plan.written(number), sink, element)
 
@@ -127,7 +116,7 @@ def _blame(plan: Plan, number: int, sink: Sink) -> Blame:
 
 
 def consume(
-    plan: Runnable,
+    plan: Pipeline,
     sink: Sink,
     each: Sink,
     into: Callable[[Iterator[Any]], Any],

@@ -10,10 +10,10 @@ See         notebooks/4_lazy_collection.ipynb · tests/lazy/test_failure.py · P
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import FrameType, TracebackType
-from typing import Protocol
 
+from arion_lib.lazy.pipeline import Pipeline
 from arion_lib.lazy.stages import Stage
 from arion_lib.lazy.stop import refuse_stop
 from arion_lib.lazy.template import END, SOURCE, Place
@@ -23,22 +23,7 @@ AROUND = 4
 """Stages shown before and after the failing one in the note."""
 
 
-class Plan(Protocol):
-    """What the note needs to know of a pipeline."""
-
-    @property
-    def source_label(self) -> str:
-        """The source in a few words."""
-
-    @property
-    def stages(self) -> Sequence[Stage]:
-        """The transformations as they were written."""
-
-    def written(self, number: int) -> int:
-        """Return the place of a stage as it was written, for its place as it was run."""
-
-
-def fail(error: BaseException, plan: Plan, offset: int, sink: Stage, places: Mapping[int, Place]) -> None:
+def fail(error: BaseException, plan: Pipeline, offset: int, sink: Stage, places: Mapping[int, Place]) -> None:
     """Add the note to `error`, which the calling frame has just caught; raise `RuntimeError` for a `StopIteration`."""
     frame, line = _own(error.__traceback__)
     place = places.get(line)
@@ -51,7 +36,7 @@ def fail(error: BaseException, plan: Plan, offset: int, sink: Stage, places: Map
 
 def note(
     error: BaseException,
-    plan: Plan,
+    plan: Pipeline,
     number: int,
     sink: Stage | None,
     element: object = END,
@@ -75,7 +60,7 @@ def _own(trace: TracebackType | None) -> tuple[FrameType, int]:
     return trace.tb_frame, trace.tb_lineno
 
 
-def _marked(plan: Plan, number: int, sink: Stage | None) -> list[str]:
+def _marked(plan: Pipeline, number: int, sink: Stage | None) -> list[str]:
     """Lay out the pipeline with an arrow at the failing stage, leaving out what is far from it."""
     labels = [plan.source_label, *(stage.label for stage in plan.stages), *([sink.label] if sink else [])]
     at = min(number + 1, len(labels) - 1)

@@ -13,10 +13,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from arion_lib.lazy.engine import function_of
 from arion_lib.lazy.paste import Called, Pasted
+from arion_lib.lazy.pipeline import Pipeline
 from arion_lib.lazy.pushdown import WHOLE, push_down
 from arion_lib.lazy.replay import Replay
 from arion_lib.lazy.sinks import ToList
@@ -24,21 +25,18 @@ from arion_lib.lazy.source import describe
 from arion_lib.lazy.stages import Stage
 from arion_lib.short_repr import short_repr
 
-if TYPE_CHECKING:
-    from arion_lib.lazy.collection import LazyCollection
-
 SHOWN = 10
 LONG = 12
 """Stages up to which all are written out."""
 
 
-def written_out(collection: LazyCollection[Any]) -> str:
+def written_out(collection: Pipeline) -> str:
     """Return the collection as an expression, shortened in the middle when it has many stages."""
     labels = _shortened([_call(stage) for stage in collection.stages])
     return f"lazy({describe(collection.source)}){''.join(labels)}"
 
 
-def explained(collection: LazyCollection[Any], code: bool) -> str:
+def explained(collection: Pipeline, code: bool) -> str:
     """Return the plan before and after push-down, side by side, and on request the generated functions."""
     pushed = push_down(collection.stages)
     source = describe(collection.source)
@@ -49,14 +47,14 @@ def explained(collection: LazyCollection[Any], code: bool) -> str:
     return "\n".join([*_shortened(plan, 3 * LONG), *_reasons(collection), *(_functions(collection) if code else [])])
 
 
-def html(collection: LazyCollection[Any]) -> str:
+def html(collection: Pipeline) -> str:
     """Return the collection's expression and its first elements, where they are in memory already."""
     rows, remark = _at_hand(collection)
     items = "".join(f"<li><code>{escape(short_repr(row))}</code></li>" for row in rows)
     return f"<div><code>{escape(written_out(collection))}</code><p>{escape(remark)}</p><ol start='0'>{items}</ol></div>"
 
 
-def _at_hand(collection: LazyCollection[Any]) -> tuple[Sequence[Any], str]:
+def _at_hand(collection: Pipeline) -> tuple[Sequence[Any], str]:
     """Return the first elements that are there without calling anything, and a sentence about them."""
     source: Any = collection.source
     if collection.stages or type(source) not in (list, tuple, range, Replay):
@@ -83,13 +81,13 @@ def _cut_text(cut: tuple[int, int | None]) -> str:
     return "" if cut == WHOLE else f"[{start or ''}:{'' if stop is None else stop}]"
 
 
-def _reasons(collection: LazyCollection[Any]) -> list[str]:
+def _reasons(collection: Pipeline) -> list[str]:
     """Say, for a compiled pipeline, which functions stay calls and why."""
     reasons = [f"{s.label} stays a call: {s.reason}" for s in collection.stages if isinstance(s, Called)]
     return ["", *reasons] if reasons else []
 
 
-def _functions(collection: LazyCollection[Any]) -> list[str]:
+def _functions(collection: Pipeline) -> list[str]:
     return [f"\n{fused.text.rstrip()}" for fused in function_of(collection, ToList())]
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import builtins
 import sys
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from functools import partial
 from itertools import chain
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast, overload
@@ -20,9 +20,10 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast, overload
 from arion_lib.lazy import checks, sinks
 from arion_lib.lazy.barriers import batches
 from arion_lib.lazy.engine import EACH, consume, start
+from arion_lib.lazy.pipeline import Pipeline
 from arion_lib.lazy.sinks import Sink
-from arion_lib.lazy.source import PLAIN, Own
-from arion_lib.lazy.stages import FlatMap, Stage, itself
+from arion_lib.lazy.source import PLAIN
+from arion_lib.lazy.stages import FlatMap, itself
 from arion_lib.lazy.tables import pandas_frame, polars_frame
 from arion_lib.lazy.template import END
 
@@ -46,16 +47,13 @@ class Ordered(Protocol):
 O = TypeVar("O", bound=Ordered)  # noqa: E741 - the letter for "ordered"
 
 
-class Terminal(Own, Generic[T_co]):
+class Terminal(Pipeline, Generic[T_co]):
     """The operations that run a pipeline. Each call runs it anew, from the source on; `cache()` keeps the elements."""
 
-    __slots__ = ("plain", "source", "stages")
-    source: Iterable[Any]
-    stages: tuple[Stage, ...]
-    plain: bool
+    __slots__ = ()
 
     def _run(self, sink: Sink) -> Any:
-        return start(self, sink)  # type: ignore[arg-type]  # the subclass adds what the plan still lacks
+        return start(self, sink)
 
     def __iter__(self) -> Iterator[T_co]:
         """Run lazily: an independent iterator over the elements."""
@@ -161,9 +159,9 @@ class Terminal(Own, Generic[T_co]):
         if self.stages and type(self.stages[-1]) is FlatMap:
             *before, last = self.stages
             each, added = sinks.PartOf(*last.args), partial(builtins.sum, start=start)
-            return consume(self, sinks.Sum(start), each, lambda parts: added(chain.from_iterable(parts)), before)  # type: ignore[arg-type]
+            return consume(self, sinks.Sum(start), each, lambda parts: added(chain.from_iterable(parts)), before)
         if sys.version_info >= (3, 12):  # there, sum() keeps the error of float addition, which a loop would lose
-            return consume(self, sinks.Sum(start), sinks.Each("sum()"), lambda elements: builtins.sum(elements, start))  # type: ignore[arg-type]
+            return consume(self, sinks.Sum(start), sinks.Each("sum()"), lambda elements: builtins.sum(elements, start))
         return self._run(sinks.Sum(start))
 
     def count(self) -> int:
@@ -303,7 +301,7 @@ class Terminal(Own, Generic[T_co]):
         """
         checks.key(key)
         each = sinks.Each("count_by()") if key is None else sinks.EachOf(key)
-        counted: Counter[Any] = consume(self, sinks.EachOf(key), each, Counter)  # type: ignore[arg-type]
+        counted: Counter[Any] = consume(self, sinks.EachOf(key), each, Counter)
         return counted
 
     @overload
