@@ -22,8 +22,8 @@ from arion_lib.bench import _lazy_peers as peers
 from arion_lib.bench.command import Result, finish, options
 from arion_lib.bench.compare import Comparison, Target, at_least, at_most, compare
 from arion_lib.lazy import lazy
+from arion_lib.lazy.barriers.parallel import start_method
 from arion_lib.lazy.fuse import fuse
-from arion_lib.lazy.parallel import start_method
 from arion_lib.lazy.sinks import Count
 from arion_lib.lazy.stages import Filter, Map
 from arion_lib.measure.tables import text_table

@@ -16,20 +16,21 @@ from functools import partial
 from inspect import isasyncgenfunction
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeGuard, TypeVar, overload
 
-from arion_lib.lazy import checks, stages
-from arion_lib.lazy.barriers import Batch, Progress, Sort
+from arion_lib.lazy import stages
+from arion_lib.lazy.asynchronous.loops import AsyncSource
+from arion_lib.lazy.asynchronous.turns import in_thread, taking_turns
+from arion_lib.lazy.barriers.parallel import ParallelFilter, ParallelMap, Workers
+from arion_lib.lazy.barriers.plain import Batch, Progress, Sort
+from arion_lib.lazy.cache.replay import Replay
 from arion_lib.lazy.engine import EACH
-from arion_lib.lazy.loops import AsyncSource
-from arion_lib.lazy.parallel import ParallelFilter, ParallelMap, Workers
-from arion_lib.lazy.paste import paste
+from arion_lib.lazy.inline.paste import paste
+from arion_lib.lazy.looking.show import explained, html, written_out
 from arion_lib.lazy.pushdown import push_down
-from arion_lib.lazy.replay import Replay
-from arion_lib.lazy.show import explained, html, written_out
+from arion_lib.lazy.refusals import checks
 from arion_lib.lazy.source import PLAIN, as_source, describe
 from arion_lib.lazy.stages import Cut, Stage
 from arion_lib.lazy.template import END
 from arion_lib.lazy.terminal import Ordered, Terminal
-from arion_lib.lazy.turns import in_thread, taking_turns
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor

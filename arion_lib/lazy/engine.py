@@ -18,13 +18,12 @@ from typing import Any
 
 from arion_lib.lazy.failure import note
 from arion_lib.lazy.fuse import Fused, fuse
-from arion_lib.lazy.paste import names_of
-from arion_lib.lazy.pipeline import Pipeline
-from arion_lib.lazy.pushdown import WHOLE, push_down
+from arion_lib.lazy.inline.paste import names_of
+from arion_lib.lazy.pushdown import WHOLE, Pipeline, push_down
+from arion_lib.lazy.refusals.stop import refuse_stop
 from arion_lib.lazy.sinks import Each, Sink
 from arion_lib.lazy.source import PLAIN, cut
 from arion_lib.lazy.stages import Barrier, Blame, FlatMap, Stage, Take
-from arion_lib.lazy.stop import refuse_stop
 from arion_lib.lazy.template import END
 
 LOOPS = 10

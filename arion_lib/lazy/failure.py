@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import FrameType, TracebackType
 
-from arion_lib.lazy.pipeline import Pipeline
+from arion_lib.lazy.pushdown import Pipeline
+from arion_lib.lazy.refusals.stop import refuse_stop
 from arion_lib.lazy.stages import Stage
-from arion_lib.lazy.stop import refuse_stop
 from arion_lib.lazy.template import END, SOURCE, Place
 from arion_lib.short_repr import short_repr
 

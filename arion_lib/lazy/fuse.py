@@ -3,7 +3,7 @@
 Idea        A generator per operation costs a resume per element and operation. One loop that holds all operations costs
             what a person would pay who wrote the loop by hand. So write that loop: text in, code object out.
 Invariant   The function depends on the shapes alone; functions, sizes and sources come in as arguments. No user text is
-            compiled but lambdas that `compile()` verified (arion_lib/lazy/paste.py).
+            compiled but lambdas that `compile()` verified (arion_lib/lazy/inline/paste.py).
 When wrong  Whatever a user's function raises leaves through one `except`, which adds the note
             (arion_lib/lazy/failure.py); on the way in, a `try` costs nothing since Python 3.11.
 See         notebooks/4_lazy_collection.ipynb · tests/lazy/test_fuse.py

@@ -1,6 +1,7 @@
-"""Move cuts (skip, take, slices, pages) towards the source, so that what is cut off is never computed.
+"""A pipeline as a value, and its cuts (skip, take, slices, pages) moved towards the source.
 
-Idea        Element 5,000,000 of `map(f)` is f of element 5,000,000: a cut may change places with a map, and at the
+Idea        What runs a pipeline, shows it and explains its errors shares one value: a source and a tuple of stages.
+            Element 5,000,000 of `map(f)` is f of element 5,000,000: a cut may change places with a map, and at the
             source it is a slice.
 Invariant   The elements that come out are the same. A cut never passes a stage that drops, adds or reorders elements.
 When wrong  Where a cut must stay, it counts in the loop, and pulls exactly as much as it needs.
@@ -9,10 +10,37 @@ See         notebooks/4_lazy_collection.ipynb · tests/lazy/test_pushdown.py
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from arion_lib.lazy.source import Own, describe, waits
 from arion_lib.lazy.stages import Cut, Enumerate, Every, Skip, Stage, Take
+
+
+class Pipeline(Own):
+    """A source and the stages that its elements pass; `plain` says whether all stages need nothing but their lines."""
+
+    __slots__ = ("plain", "source", "stages")
+    source: Iterable[Any]
+    stages: tuple[Stage, ...]
+    plain: bool
+
+    @property
+    def waits(self) -> bool:
+        """Whether running it waits for something outside its thread."""
+        return waits(self.source) or any(stage.waits for stage in self.stages)
+
+    @property
+    def source_label(self) -> str:
+        """The source in a few words."""
+        return describe(self.source)
+
+    def written(self, number: int) -> int:
+        """Return where stage `number` of the plan as run stands in the plan as written."""
+        places = push_down(self.stages).written
+        return places[number] if number < len(places) else len(self.stages)
+
 
 WHOLE: tuple[int, int | None] = (0, None)
 

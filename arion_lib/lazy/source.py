@@ -19,7 +19,7 @@ from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Sequenc
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
-from arion_lib.lazy.stop import refuse_stop
+from arion_lib.lazy.refusals.stop import refuse_stop
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)

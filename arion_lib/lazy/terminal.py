@@ -17,14 +17,15 @@ from functools import partial
 from itertools import chain
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast, overload
 
-from arion_lib.lazy import checks, sinks
-from arion_lib.lazy.barriers import batches
+from arion_lib.lazy import sinks
+from arion_lib.lazy.barriers.plain import batches
 from arion_lib.lazy.engine import EACH, consume, start
-from arion_lib.lazy.pipeline import Pipeline
+from arion_lib.lazy.looking.tables import pandas_frame, polars_frame
+from arion_lib.lazy.pushdown import Pipeline
+from arion_lib.lazy.refusals import checks
 from arion_lib.lazy.sinks import Sink
 from arion_lib.lazy.source import PLAIN
 from arion_lib.lazy.stages import FlatMap, itself
-from arion_lib.lazy.tables import pandas_frame, polars_frame
 from arion_lib.lazy.template import END
 
 T_co = TypeVar("T_co", covariant=True)

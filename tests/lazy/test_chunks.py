@@ -7,7 +7,7 @@ import pickle
 
 import pytest
 
-from arion_lib.lazy.chunks import AIM, LARGEST, Chunk, ChunkSize, Reply, Shipped, call_each
+from arion_lib.lazy.barriers.chunks import AIM, LARGEST, Chunk, ChunkSize, Reply, Shipped, call_each
 
 
 class TwoPart(Exception):

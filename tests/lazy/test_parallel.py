@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from arion_lib.lazy import lazy, parallel, window
+from arion_lib.lazy import lazy
+from arion_lib.lazy.barriers import parallel, window
 from arion_lib.setup.environment import ROOT
 from tests.lazy.counted import Counted
 
@@ -284,7 +285,7 @@ def test_fork_is_used_only_where_no_other_thread_can_hold_a_lock() -> None:
 
 ASKED = """
 import multiprocessing
-from arion_lib.lazy import parallel
+from arion_lib.lazy.barriers import parallel
 before = parallel.start_method()
 default = multiprocessing.get_start_method()  # whoever asks has it set from then on
 print(before, parallel.start_method(), default)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from arion_lib.lazy import lazy
-from arion_lib.lazy.replay import Replay
+from arion_lib.lazy.cache.replay import Replay
 from tests.lazy.counted import Calls, Counted
 
 

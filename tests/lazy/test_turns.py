@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
-from arion_lib.lazy import lazy, turns
+from arion_lib.lazy import lazy
+from arion_lib.lazy.asynchronous import turns
 from tests.lazy.counted import Counted
 
 

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextvars import copy_context
 from typing import TypeVar
 
-from arion_lib.lazy.loops import CALLERS, Loop
+from arion_lib.lazy.asynchronous.loops import CALLERS, Loop
 from arion_lib.lazy.template import END
 
 T = TypeVar("T")

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
+from arion_lib.lazy.refusals.stop import refuse_stop
 from arion_lib.lazy.stages import Barrier, Blame, labelled
-from arion_lib.lazy.stop import refuse_stop
 
 T = TypeVar("T")
 

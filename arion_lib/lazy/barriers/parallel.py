@@ -6,7 +6,7 @@ Invariant   At most `window` calls (chunks of calls, for processes) are under wa
             ends - done, failed or abandoned - the pool is shut down, and no thread, process or task is left.
 When wrong  An error comes out at its element's place, after the results before it, with the stage and the element as a
             note. A worker process that dies raises `BrokenProcessPool` here.
-See         notebooks/4_lazy_collection.ipynb · tests/lazy/test_parallel.py · arion_lib/lazy/window.py, chunks.py
+See         notebooks/4_lazy_collection.ipynb · tests/lazy/test_parallel.py · barriers/window.py, chunks.py
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from arion_lib.lazy.chunks import Chunk, ChunkSize, Reply, Shipped, call_each
-from arion_lib.lazy.loops import loop_of_run
+from arion_lib.lazy.asynchronous.loops import loop_of_run
+from arion_lib.lazy.barriers.chunks import Chunk, ChunkSize, Reply, Shipped, call_each
+from arion_lib.lazy.barriers.window import Ahead, Window
+from arion_lib.lazy.refusals.stop import refuse_stop
 from arion_lib.lazy.source import name_of
 from arion_lib.lazy.stages import Barrier, Blame
-from arion_lib.lazy.stop import refuse_stop
-from arion_lib.lazy.window import Ahead, Window
 
 if TYPE_CHECKING:  # at run time they are imported where they are used: they cost more than all the rest of this part
     from concurrent.futures import Executor, Future, ProcessPoolExecutor

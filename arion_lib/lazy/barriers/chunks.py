@@ -6,7 +6,7 @@ Invariant   A chunk starts with one element and never holds more than `LARGEST`;
             error.
 When wrong  An exception that cannot travel is replaced by a `RuntimeError` with its text; the worker's traceback is its
             cause.
-See         tests/lazy/test_chunks.py · arion_lib/lazy/parallel.py
+See         tests/lazy/test_chunks.py · arion_lib/lazy/barriers/parallel.py
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ Idea        Source text can lie (edited since, two lambdas on a line), bytecode 
 Invariant   An `Expression` computes what the lambda computes, in the same order, with the same names; nothing in it can
             see the frame it runs in.
 When wrong  A `Refused` with a reason that a person can act on.
-See         tests/lazy/test_paste.py · arion_lib/lazy/paste.py
+See         tests/lazy/test_paste.py · arion_lib/lazy/inline/paste.py
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ Invariant   Every name keeps its meaning: the parameter becomes the loop's eleme
             exactly as by the call. Default values are those the lambda has when `compile()` is called.
 When wrong  Whatever is not such an expression is refused with a reason, and stays a call: no source, two parameters, a
             walrus, a nested scope, calls of anything but pure built-in functions and methods.
-See         notebooks/4_lazy_collection.ipynb · tests/lazy/test_paste.py · arion_lib/lazy/verify.py
+See         notebooks/4_lazy_collection.ipynb · tests/lazy/test_paste.py · arion_lib/lazy/inline/verify.py
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from types import CellType
 from typing import Any
 
+from arion_lib.lazy.inline.verify import Expression, Refused, verify
 from arion_lib.lazy.stages import Filter, Map, Reject, Stage
 from arion_lib.lazy.template import Code
-from arion_lib.lazy.verify import Expression, Refused, verify
 
 KINDS: Mapping[type[Stage], str] = {Map: "map", Filter: "filter", Reject: "reject"}
 

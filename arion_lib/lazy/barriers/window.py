@@ -4,7 +4,7 @@ Idea        Submit ahead, but only a window ahead.
 Invariant   At most `size` calls are under way, so memory does not follow the input; a window that is left cancels what
             has not begun.
 When wrong  An error of the source waits for the results of the elements before it.
-See         tests/lazy/test_parallel.py · arion_lib/lazy/parallel.py
+See         tests/lazy/test_parallel.py · arion_lib/lazy/barriers/parallel.py
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ Invariant   The thread of an event loop never waits for a pipeline. When a run e
             cancelled - none of its tasks is left, nor its thread.
 When wrong  A cancelled `async for` cancels the coroutines that are under way; calls in threads are waited for, off the
             loop.
-See         tests/lazy/test_async.py · arion_lib/lazy/turns.py
+See         tests/lazy/test_async.py · arion_lib/lazy/asynchronous/turns.py
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Event loops: coroutines in a pipeline, and `async for` over one."""

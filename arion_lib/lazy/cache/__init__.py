@@ -1,0 +1,1 @@
+"""What one reader pulled, every other reader finds."""

@@ -1,0 +1,1 @@
+"""A pipeline to look at, and results as tables of other libraries."""
