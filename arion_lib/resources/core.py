@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
 from typing import Any
 
 from arion_lib.masking import masked
@@ -53,7 +52,7 @@ class Lease:
         self.carrier = carrier  # the thread or task it lives in, where that is not the caller's
 
 
-_NONE: dict[str, Any] = {}  # never written to: what most entries never have is not made for each
+_NONE: dict[Any, Any] = {}  # never written to: what most entries never have is not made for each
 
 
 class Entry:
@@ -78,11 +77,17 @@ class Entry:
     ) -> None:
         self.plan, self.meters, self.journal, self.number, self.outer = plan, meters, journal, number, outer
         self.leases: dict[str, Lease] = {}
-        self.absent: dict[str, BaseException] = _NONE
+        self.absent: dict[str, BaseException] = {}
         self.extra: dict[str, Recipe[Any]] = _NONE
         self.failures: list[Failure] | None = []  # of the opening; None once that has succeeded
-        self.inner: tuple[Any, ...] = ()  # managers open inside this one
+        self.inner: dict[Entry, Any] = _NONE  # the entries of managers open inside this one, with their managers
         self.logged = log.isEnabledFor(logging.INFO)
+
+    def hold_inside(self, entry: Entry, manager: Any) -> None:
+        """Remember a manager that was entered inside this one."""
+        if self.inner is _NONE:
+            self.inner = {}
+        self.inner[entry] = manager
 
     def recipe(self, name: str) -> Recipe[Any] | None:
         return self.extra.get(name) or self.plan.recipes.get(name)
@@ -145,7 +150,7 @@ class Entry:
         spared = recipe.optional and isinstance(error, Exception)
         self.note(Step.ABSENT if spared else Step.FAILED, name, error=_told(error))
         if spared:
-            self.absent = {**self.absent, name: error}
+            self.absent[name] = error
         return spared
 
     def closed(self, lease: Lease, began: float) -> float:
@@ -188,6 +193,20 @@ class Entry:
                     users[need].append(name)
         return users
 
+    def release_order(self) -> dict[str, list[str]]:
+        """Each open resource with those to be released before it: its users, and what was added after the opening.
+
+        What was added later may use anything that was open before it, so that it goes last in, first out.
+        """
+        order = self.users()
+        eager = {name for name, _ in self.plan.eager}
+        below = [name for name in order if name in eager]
+        for name in [name for name in order if name not in eager]:
+            for under in below:
+                order[under].append(name)
+            below = [name]
+        return order
+
     def _needs(self, name: str) -> tuple[str, ...]:
         recipe = self.recipe(name)
         return recipe.needs if recipe else ()
@@ -201,19 +220,32 @@ class Entry:
     def _users_inside(self, name: str) -> list[str]:
         """Who needs this one in the scopes that are open inside this entry."""
         users: list[str] = []
-        for manager, entry in self.inner:
+        for entry, manager in list(self.inner.items()):
             if entry.recipe(name) is None:
                 users += [f"{user} of {manager!r}" for user in entry.leases if name in entry._needs(user)]
                 users += entry._users_inside(name)
         return users
 
-    def lazily(self, name: str) -> Iterator[tuple[str, Recipe[Any]]]:
-        """What to open, in order, before this one can be used."""
-        recipe = self.recipe(name)
-        if recipe is not None and name not in self.leases and name not in self.absent:
-            for need in recipe.needs:
-                yield from self.lazily(need)
-            yield name, recipe
+    def missing(self, name: str) -> bool:
+        """Whether a resource of this entry is neither open nor known to be absent."""
+        return name not in self.leases and name not in self.absent
+
+    def lazily(self, name: str) -> list[tuple[str, Recipe[Any]]]:
+        """What to open before this one can be used, and it: in order, each once."""
+        steps: list[tuple[str, Recipe[Any]]] = []
+        seen: set[str] = set()
+        todo = [(name, False)]  # no recursion: a chain may be long
+        while todo:
+            at, needs_open = todo.pop()
+            recipe = self.recipe(at)
+            if recipe is None or not self.missing(at):
+                continue
+            if needs_open:
+                steps.append((at, recipe))
+            elif at not in seen:
+                seen.add(at)
+                todo += [(at, True), *((need, False) for need in reversed(recipe.needs))]
+        return steps
 
     def how_to_open(self, name: str) -> str:
         """The call that opens a lazy resource, as this kind of entry spells it."""

@@ -72,7 +72,7 @@ class Resources:
         self.parallel, self._label, self._targets = parallel, label, targets
         self._entry: ThreadEntry | TaskEntry | None = None
         self._entries = itertools.count(1)
-        self._first_use = threading.RLock()
+        self._adding = threading.Lock()
         self._plan: Plan = plan(targets, all_names(self._outer))
         self._meters = {name: self._meter(name, recipe) for name, recipe in self._plan.recipes.items()}
         self._journal = Journal(self._label)
@@ -91,7 +91,7 @@ class Resources:
         self._watch = Watch(self._label, entry)
         if outer is not None:
             self._ended_by_outer = False
-            outer.inner = (*outer.inner, (self, entry))
+            outer.hold_inside(entry, self)
         return entry
 
     @uninterrupted
@@ -132,9 +132,9 @@ class Resources:
     def _leave(self, entry: Any, phase: Phase, error: BaseException | None) -> BaseException | None:
         """Release everything and say what is to be raised."""
         unwinding = _begun(entry, phase, error)
-        with self._first_use:  # a thread that is just opening something for the first time ends before
-            self._entry = None
-        for inner, own in reversed(entry.inner):
+        entry.end_first_uses()  # a thread that is just opening something for the first time ends before
+        self._entry = None
+        for own, inner in reversed(list(entry.inner.items())):
             end_with_outer(inner, own, self, unwinding)
         entry.unwind(unwinding, self.parallel)
         self._left(entry)
@@ -147,6 +147,7 @@ class Resources:
         return unwinding.outcome()
 
     async def __aenter__(self) -> Self:
+        self._plan.refuse_limits()
         entry: TaskEntry = self._enter(TaskEntry)
         try:
             if self._outer is not None:
@@ -176,7 +177,7 @@ class Resources:
     async def _aleave(self, entry: Any, phase: Phase, error: BaseException | None) -> BaseException | None:
         unwinding = _begun(entry, phase, error)
         self._entry = None
-        for inner, own in reversed(entry.inner):
+        for own, inner in reversed(list(entry.inner.items())):
             if isinstance(own, TaskEntry):
                 keep(inner, await inner._aleave(own, Phase.BODY, unwinding.told()), self, unwinding)
             else:
@@ -188,7 +189,7 @@ class Resources:
     def _left(self, entry: Any) -> None:
         self._watch.__class__ = Dismissed  # type: ignore[assignment]
         if entry.outer is not None:
-            entry.outer.inner = tuple(pair for pair in entry.outer.inner if pair[1] is not entry)
+            entry.outer.inner.pop(entry, None)
 
     # Looking up -----------------------------------------------------------------------------------------------------
 
@@ -240,19 +241,18 @@ class Resources:
             )
         if target is None and (owner := owner_of(self, name)) is not self:
             return owner.acquire(name)
-        with self._first_use:
-            if self._entry is not entry:
-                raise ResourceError(f"{self._label} was left meanwhile: open {name!r} in a new block")
+        with self._adding:
             steps = self._steps(entry, name, target)
-            if self._outer is not None:
-                open_for(self._outer, steps, self._defined(entry))
-            for step, recipe in steps:
-                if recipe.thread_bound and threading.get_ident() != entry.owner:
-                    raise ResourceError(f"{step!r} is thread_bound: open it in the thread that entered {self._label}")
-                entry.acquire(step, recipe)
-            if entry.guarded and threading.get_ident() == entry.owner:
-                interrupts.deliver()
-            return self._acquired(entry, name)
+        if self._outer is not None:
+            open_for(self._outer, steps, self._defined(entry))
+        for step, recipe in steps:
+            if recipe.thread_bound and threading.get_ident() != entry.owner:
+                raise ResourceError(f"{step!r} is thread_bound: open it in the thread that entered {self._label}")
+            if not entry.acquire_once(step, recipe):
+                raise ResourceError(f"{self._label} was left meanwhile: open {name!r} in a new block")
+        if entry.guarded and threading.get_ident() == entry.owner:
+            interrupts.deliver()
+        return self._acquired(entry, name)
 
     async def aacquire(self, name: str, target: Any = None) -> Any:
         """The same in an `async with` block; many tasks may ask at once, and one that is cancelled stops no other."""
@@ -265,17 +265,19 @@ class Resources:
         if self._outer is not None:
             await aopen_for(self._outer, steps, self._defined(entry))
         for step, recipe in steps:
-            await entry.acquire_once(step, recipe)
+            if entry.missing(step):  # another task may have opened it meanwhile
+                await entry.acquire_once(step, recipe)
         return self._acquired(entry, name)
 
     def _steps(self, entry: Entry, name: str, target: Any) -> list[tuple[str, Recipe[Any]]]:
         if target is not None:
             if name in entry.leases:
                 raise ResourceError(f"{name!r} is open already: release({name!r}) first, or take another name")
-            entry.add(name, target if isinstance(target, Recipe) else resource(target))
+            recipe = target if isinstance(target, Recipe) else resource(target)
+            plan({**self._targets, **entry.extra, name: recipe}, all_names(self._outer))  # refused before it is added
             self._meters.setdefault(name, Meter())
-            plan({**self._targets, **entry.extra}, all_names(self._outer))
-        return list(entry.lazily(name))
+            entry.add(name, recipe)
+        return entry.lazily(name)
 
     def _defined(self, entry: Entry) -> set[str]:
         return {*entry.plan.recipes, *entry.extra}

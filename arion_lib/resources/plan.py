@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from arion_lib.resources.graph import order
-from arion_lib.resources.recipe import Kind, Recipe, resource
+from arion_lib.resources.recipe import Kind, Recipe, kind_of, resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class Plan:
     recipes: Mapping[str, Recipe[Any]]
     eager: tuple[tuple[str, Recipe[Any]], ...]  # those opened on entry, in order
     only_async: str = ""  # one that a `with` block cannot open
+    limited: str = ""  # one whose limit an `async with` block cannot keep
 
     def refuse_async(self) -> None:
         """Raise TypeError when something here can only be opened with `async with`."""
@@ -31,6 +32,11 @@ class Plan:
                 f"{name} must be a synchronous resource in a `with` block, got the asynchronous"
                 f" {self.recipes[name].label}: enter the manager with `async with`"
             )
+
+    def refuse_limits(self) -> None:
+        """Raise TypeError when an `async with` block could not keep a time limit that is asked for."""
+        if name := self.limited:
+            raise TypeError(unlimited(name))
 
 
 def plan(targets: Mapping[str, Any], outer: Collection[str] = ()) -> Plan:
@@ -48,14 +54,32 @@ def plan(targets: Mapping[str, Any], outer: Collection[str] = ()) -> Plan:
     ordered = tuple((name, recipes[name]) for name in order(inside) if name in recipes)
     wanted = _wanted_on_entry(recipes)
     only_async = next((name for name, recipe in recipes.items() if recipe.kind == Kind.ASYNC), "")
-    return Plan(recipes, tuple(step for step in ordered if step[0] in wanted), only_async)
+    limited = next((name for name, r in recipes.items() if r.kind == Kind.SYNC and r.limited), "")
+    return Plan(recipes, tuple(step for step in ordered if step[0] in wanted), only_async, limited)
 
 
 def _refuse_twice(targets: Mapping[str, Any]) -> None:
     seen: dict[int, str] = {}
     for name, target in targets.items():
+        if _makes_anew(target):
+            continue
         if (first := seen.setdefault(id(target), name)) != name:
             raise ValueError(f"a resource must be listed once, got the same object as {first!r} and {name!r}")
+
+
+def _makes_anew(target: Any) -> bool:
+    """Whether a target may stand under two names: a class, a function, or an object that opens a fresh copy."""
+    if isinstance(target, Recipe):
+        return False
+    return isinstance(target, type) or not kind_of(type(target)) or hasattr(type(target), "fresh")
+
+
+def unlimited(name: str) -> str:
+    """What to say of a synchronous resource that shall have a deadline in a block that cannot give it one."""
+    return (
+        f"{name} must have no timeout and no release_timeout in an `async with` block, because it is synchronous: it"
+        " would stop the event loop itself. Give the limit to an asynchronous resource, or use a `with` block"
+    )
 
 
 def _wanted_on_entry(recipes: Mapping[str, Recipe[Any]]) -> set[str]:

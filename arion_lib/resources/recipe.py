@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import inspect
+import math
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field
@@ -63,7 +64,12 @@ class Recipe(Generic[T]):
     @property
     def carried(self) -> bool:
         """Whether a synchronous manager must give it a thread of its own: only a thread can be left behind."""
-        return not self.thread_bound and (self.timeout is not None or self.release_timeout is not None)
+        return not self.thread_bound and self.limited
+
+    @property
+    def limited(self) -> bool:
+        """Whether an acquisition or a release may be left behind at a deadline of its own."""
+        return self.timeout is not None or self.release_timeout not in (None, math.inf)
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -78,7 +84,11 @@ class Recipe(Generic[T]):
     @overload
     def __get__(self, instance: Resources, owner: type) -> T: ...
     def __get__(self, instance: Resources | None, owner: type) -> Any:
-        return self if instance is None else instance[self.name[0]]
+        if instance is None:
+            return self
+        if len(self.name) > 1:  # shared by several classes
+            return instance[next(name for name, recipe in instance.declared.items() if recipe is self)]
+        return instance[self.name[0]]
 
 
 @overload
@@ -103,11 +113,17 @@ def resource(target: Any, /, **options: Any) -> Recipe[Any]:
     >>> resource(session).needs
     ('db',)
 
-    Options: `after` (names that must be open first), `timeout` and `release_timeout` (seconds), `retry` (a `Retry`),
+    Options: `after` (names that must be open first), `timeout` (seconds, for all attempts together) and
+    `release_timeout` (seconds; 30 where it is not given and the release can be left behind; `math.inf` for no limit),
+    `retry` (a `Retry`),
     `optional` (its failure leaves it absent), `lazy` (opened at its first use), `thread_bound` (never leaves the
     caller's thread, as sqlite3 demands), `check` (a health check: called with the open value, raises when it is ill).
     The class of `target` may declare the same names under `resource_options`; what is written here wins. When it
     has a method `fresh`, each acquisition enters what that returns, so that managers may be open side by side.
+
+    With a time limit, or in a `parallel` manager, a synchronous resource lives in a thread of its own. It starts with a
+    copy of the caller's context variables; those that it sets (a `decimal.localcontext`, a trace's span) are its own:
+    the body does not see them. In `async with` a synchronous resource cannot have a time limit.
 
     Raises TypeError for what is not a resource, ValueError for an option out of range.
     """
@@ -115,6 +131,8 @@ def resource(target: Any, /, **options: Any) -> Recipe[Any]:
         raise TypeError(f"target must be a resource, not a recipe of one: pass {target.label} itself")
     options = {**_declared(target), **options}
     _refuse_bad_options(options)
+    if options.get("timeout") == math.inf:
+        options["timeout"] = None
     if isinstance(options.get("after"), str):
         options["after"] = (options["after"],)
     options["after"] = tuple(options.get("after", ()))
@@ -127,7 +145,9 @@ OPTIONS = ("after", "timeout", "release_timeout", "retry", "optional", "lazy", "
 
 def _declared(target: Any) -> dict[str, Any]:
     """The options that the target's class declares under `resource_options`."""
-    declared = getattr(target, "resource_options", {})
+    if isinstance(target, type) or not hasattr(type(target), "resource_options"):  # the class says it: a test double
+        return {}  # has any attribute that it is asked for
+    declared = target.resource_options
     return dict(declared() if callable(declared) else declared)
 
 
@@ -138,8 +158,8 @@ def _refuse_bad_options(options: dict[str, Any]) -> None:
     for name in ("timeout", "release_timeout"):
         seconds = options.get(name)
         if seconds is not None and not seconds > 0:
-            raise ValueError(f"{name} must be > 0 seconds (or None for no limit), got {seconds!r}")
-        if seconds is not None and options.get("thread_bound"):
+            raise ValueError(f"{name} must be > 0 seconds (or math.inf for no limit), got {seconds!r}")
+        if seconds is not None and seconds != math.inf and options.get("thread_bound"):
             raise ValueError(
                 f"{name} must be None for a thread_bound resource: the caller's thread cannot be left behind"
             )
@@ -150,7 +170,7 @@ def _refuse_bad_options(options: dict[str, Any]) -> None:
 def _opener(target: Any) -> tuple[Callable[..., Any], Kind, tuple[str, ...]]:
     """What to call for a context manager, which protocol it will speak, and what it must be given."""
     if not isinstance(target, type) and (kind := kind_of(type(target))):
-        return getattr(target, "fresh", None) or (lambda: target), kind, ()
+        return target.fresh if hasattr(type(target), "fresh") else lambda: target, kind, ()
     if inspect.isgeneratorfunction(target):
         return contextlib.contextmanager(target), Kind.SYNC, _required(target)
     if inspect.isasyncgenfunction(target):

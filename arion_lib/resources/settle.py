@@ -95,7 +95,14 @@ class Unwinding:
         self.failures = [failure for failure in self.failures if failure.error is not error]
 
     def failed(self, phase: Phase, resource: str | None, error: BaseException) -> None:
-        """Remember an error, unless it is one that is already known and was only raised again."""
+        """Remember an error, unless it is one that is already known and was only raised again.
+
+        One that was raised *from* a known error replaces that: the resource has translated it, as in nested blocks.
+        """
+        for place, known in enumerate(self.failures):
+            if error.__cause__ is known.error and isinstance(error, Exception) and isinstance(known.error, Exception):
+                self.failures[place] = Failure(known.phase, known.resource, error)
+                return
         if not any(failure.error is error for failure in self.failures):
             self.failures.append(Failure(phase, resource, error))
 

@@ -9,12 +9,14 @@ See         notebooks/2_resource_manager.ipynb · tests/resources/test_beside.py
 from __future__ import annotations
 
 import asyncio
+import math
 from graphlib import TopologicalSorter
 from types import CoroutineType
 from typing import Any
 
-from arion_lib.resources.core import Entry, Lease, acquisition_note, clock
+from arion_lib.resources.core import Entry, Lease, ResourceError, acquisition_note, clock
 from arion_lib.resources.events import Step
+from arion_lib.resources.plan import unlimited
 from arion_lib.resources.recipe import RELEASE_TIMEOUT, Recipe
 from arion_lib.resources.settle import Phase, Unwinding, add_note
 from arion_lib.resources.shield import Shield, anyio_scope, go_on
@@ -88,7 +90,7 @@ async def aclose(lease: Lease, told: BaseException | None, shield: Shield) -> bo
         waiting = release.send(None)
     except StopIteration as stop:
         return bool(stop.value)
-    return bool(await go_on(lease.name, release, waiting, lease.limit or RELEASE_TIMEOUT, shield))
+    return bool(await go_on(lease.name, release, waiting, _limit(lease), shield))
 
 
 def coroutine_of(release: Any) -> Any:
@@ -103,11 +105,12 @@ async def _awaiting(awaitable: Any) -> Any:
 class TaskEntry(Entry):
     """One `async with` block."""
 
-    __slots__ = ("opening", "owner", "scoped")
+    __slots__ = ("loop", "opening", "owner", "scoped")
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.owner: asyncio.Task[Any] | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
         self.opening: dict[str, asyncio.Task[None]] = {}
         self.scoped = False  # whether a resource holds an anyio scope open in this task
 
@@ -116,7 +119,7 @@ class TaskEntry(Entry):
 
     async def acquire_all(self, parallel: bool) -> None:
         """Open everything that is not lazy, or raise; what was opened stays in the table for the unwinding."""
-        self.owner = asyncio.current_task()
+        self.owner, self.loop = asyncio.current_task(), asyncio.get_running_loop()
         if parallel:
             await self.acquire_beside(dict(self.plan.eager))
             return
@@ -167,6 +170,18 @@ class TaskEntry(Entry):
 
     async def open(self, name: str, recipe: Recipe[Any], carrier: TaskCarrier | None = None) -> Lease:
         """Open one resource, trying again as its recipe says."""
+        if recipe.timeout is None:
+            return await self._tries(name, recipe, carrier)
+        try:
+            async with asyncio.timeout(recipe.timeout) as limit:
+                return await self._tries(name, recipe, carrier)
+        except TimeoutError as error:
+            if limit.expired():
+                seconds = recipe.timeout
+                raise AcquireTimeout(f"acquiring {name!r} took longer than timeout={seconds:g} s") from error
+            raise
+
+    async def _tries(self, name: str, recipe: Recipe[Any], carrier: TaskCarrier | None) -> Lease:
         if recipe.retry is None:
             return await self._attempt(name, recipe, carrier, 1)
         attempt, waits = 1, recipe.retry.waits()
@@ -188,12 +203,9 @@ class TaskEntry(Entry):
             self.journal.log(Step.ACQUIRING, name, attempt=attempt)
         cm = recipe.make(**self.given(recipe)) if recipe.takes else recipe.make()
         asynchronous = hasattr(type(cm), "__aenter__")
-        if not asynchronous:
-            value = _enter(name, cm)
-        elif recipe.timeout is None:
-            value = await cm.__aenter__()
-        else:
-            value = await _within(name, cm, recipe.timeout)
+        if not asynchronous and recipe.limited:
+            raise TypeError(unlimited(name))
+        value = await cm.__aenter__() if asynchronous else _enter(name, cm)
         lease = Lease(name, cm, value, clock(), asynchronous, recipe.release_timeout, carrier)
         return self.opened(lease, began, attempt)
 
@@ -233,6 +245,8 @@ class TaskEntry(Entry):
 
     async def unwind(self, unwinding: Unwinding, parallel: bool) -> None:
         """Release everything that is open, users before what they use; neither an error nor cancellation stops it."""
+        if self.loop is not asyncio.get_running_loop():
+            self._give_up_tasks(unwinding)
         with Shield(self.scoped) as shield:
             if shield.late:
                 await shield.absorb()
@@ -245,6 +259,12 @@ class TaskEntry(Entry):
             else:
                 await self._unwind_in_turn(unwinding, shield)
             await self._deliver(shield, unwinding)
+
+    def _give_up_tasks(self, unwinding: Unwinding) -> None:
+        """What lives in a task of another event loop cannot be released from here: report it, and go on."""
+        for name in [name for name, lease in self.leases.items() if lease.carrier is not None]:
+            text = f"{name!r} lives in a task of another event loop: leave the block in the loop that entered it"
+            self.not_closed(self.leases.pop(name), clock(), unwinding, ResourceError(text))
 
     async def _deliver(self, shield: Shield, unwinding: Unwinding) -> None:
         """Count a cancellation that waited for the releases among the errors."""
@@ -279,7 +299,7 @@ class TaskEntry(Entry):
     ) -> float:
         """Finish a release that waits."""
         try:
-            await go_on(lease.name, release, waiting, lease.limit or RELEASE_TIMEOUT, shield)
+            await go_on(lease.name, release, waiting, _limit(lease), shield)
         except BaseException as error:  # noqa: BLE001  as in `_release`
             return self.not_closed(lease, began, unwinding, error)
         return self.closed(lease, began)
@@ -307,7 +327,7 @@ class TaskEntry(Entry):
 
     async def _unwind_beside(self, unwinding: Unwinding, shield: Shield) -> None:
         """Order each resource's release as soon as its users are released, all that are ready at once."""
-        sorter = TopologicalSorter(self.users())
+        sorter = TopologicalSorter(self.release_order())
         sorter.prepare()
         done: asyncio.Queue[Any] = asyncio.Queue()
         while sorter.is_active():
@@ -329,14 +349,10 @@ class TaskEntry(Entry):
         return str(lease.name)
 
 
-async def _within(name: str, cm: Any, seconds: float) -> Any:
-    try:
-        async with asyncio.timeout(seconds) as limit:
-            return await cm.__aenter__()
-    except TimeoutError as error:
-        if limit.expired():
-            raise AcquireTimeout(f"acquiring {name!r} took longer than timeout={seconds:g} s") from error
-        raise
+def _limit(lease: Lease) -> float | None:
+    """Seconds for a release; None for no limit."""
+    seconds = lease.limit or RELEASE_TIMEOUT
+    return None if seconds == math.inf else seconds
 
 
 def _enter(name: str, cm: Any) -> Any:

@@ -15,7 +15,7 @@ from contextvars import copy_context
 from graphlib import TopologicalSorter
 from typing import Any
 
-from arion_lib.resources.core import Entry, Lease, acquisition_note, clock
+from arion_lib.resources.core import Entry, Lease, ResourceError, acquisition_note, clock
 from arion_lib.resources.events import Step
 from arion_lib.resources.interrupts import interrupts
 from arion_lib.resources.recipe import RELEASE_TIMEOUT, Recipe
@@ -35,7 +35,10 @@ class Carrier:
         self._entry, self._report = entry, report
         self._orders: queue.SimpleQueue[tuple[BaseException | None, queue.SimpleQueue[Any]]] = queue.SimpleQueue()
         self._given_up = threading.Lock()  # taken by whoever is first: the thread that opened, or the caller that left
-        threading.Thread(target=copy_context().run, args=(self._live,), name=f"resource {name}", daemon=True).start()
+        self.stop = threading.Event()  # no further attempt
+        live = copy_context().run
+        self._thread = threading.Thread(target=live, args=(self._live,), name=f"resource {name}", daemon=True)
+        self._thread.start()
 
     def _live(self) -> None:
         try:
@@ -59,10 +62,16 @@ class Carrier:
 
     def give_up(self) -> bool:
         """Called by the caller at the deadline: False when the resource has just been opened."""
+        self.stop.set()
         return self._given_up.acquire(blocking=False)
 
-    def close(self, told: BaseException | None, done: queue.SimpleQueue[Any]) -> None:
-        self._orders.put((told, done))
+    def close(self, lease: Lease, told: BaseException | None, done: queue.SimpleQueue[Any]) -> None:
+        """Order the release. After a fork there is no thread in the child that could do it."""
+        if self._thread.is_alive():
+            self._orders.put((told, done))
+        else:
+            text = f"{self.name!r} was opened in a thread that is not of this process: it is released in its own"
+            done.put((lease, clock(), None, ResourceError(text)))
 
 
 def close(lease: Lease, told: BaseException | None) -> bool:
@@ -73,14 +82,23 @@ def close(lease: Lease, told: BaseException | None) -> bool:
     return bool(lease.cm.__exit__(type(told), told, told.__traceback__))
 
 
+class FirstUse:
+    """A resource that one thread is opening, while others may wait for it."""
+
+    def __init__(self) -> None:
+        self.thread, self.over = threading.get_ident(), threading.Event()
+
+
 class ThreadEntry(Entry):
     """One `with` block."""
 
-    __slots__ = ("guarded", "owner", "stop")
+    __slots__ = ("guarded", "left", "lock", "opening", "owner")
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.stop: threading.Event | None = None
+        self.lock = threading.Lock()  # for the next two
+        self.opening: dict[str, FirstUse] = {}
+        self.left = False
         self.owner = 0
         self.guarded = False  # in the main thread, where a Ctrl-C may have been deferred
 
@@ -133,6 +151,39 @@ class ThreadEntry(Entry):
                 acquisition_note(name, self, error)
                 raise
 
+    def acquire_once(self, name: str, recipe: Recipe[Any]) -> bool:
+        """Open one resource unless it is open, however many threads ask; each waits for its own resource alone.
+
+        Returns False when the block was left meanwhile. Raises RuntimeError when its function asks for itself.
+        """
+        while True:
+            with self.lock:
+                if self.left:
+                    return False
+                if not self.missing(name):
+                    return True
+                if (use := self.opening.get(name)) is None:
+                    mine = self.opening[name] = FirstUse()
+                    break
+            if use.thread == threading.get_ident():
+                raise RuntimeError(f"{name!r} is being opened here: its function must not ask for {name!r} itself")
+            use.over.wait()  # and look again: the other one may have failed
+        try:
+            self.acquire(name, recipe)
+        finally:
+            with self.lock:
+                del self.opening[name]
+            mine.over.set()
+        return True
+
+    def end_first_uses(self) -> None:
+        """Let nothing more be opened, and wait for other threads that are just opening something."""
+        with self.lock:
+            self.left = True
+            uses = [use for use in self.opening.values() if use.thread != threading.get_ident()]
+        for use in uses:
+            use.over.wait()
+
     def open(self, name: str, recipe: Recipe[Any], carrier: Carrier | None = None) -> Lease | None:
         """Open one resource, trying again as its recipe says."""
         if recipe.retry is None:
@@ -143,18 +194,19 @@ class ThreadEntry(Entry):
                 return self._attempt(name, recipe, carrier, attempt)
             except recipe.retry.on as error:
                 wait = next(waits, None)
-                if wait is None or self._stopped(wait):
+                if wait is None or self._stopped(wait, carrier):
                     add_note(error, f"attempt {attempt} of {recipe.retry.attempts} was the last")
                     raise
                 self.retrying(name, attempt, error, wait)
             attempt += 1
 
-    def _stopped(self, wait: float) -> bool:
+    def _stopped(self, wait: float, carrier: Carrier | None) -> bool:
         """Wait before the next attempt, unless there will be none."""
+        if carrier is not None:
+            return carrier.stop.wait(wait)
         if self.guarded and threading.get_ident() == self.owner:
             return interrupts.arrived.wait(wait)
-        self.stop = self.stop or threading.Event()
-        return self.stop.wait(wait)
+        return threading.Event().wait(wait)
 
     def _attempt(self, name: str, recipe: Recipe[Any], carrier: Carrier | None, attempt: int) -> Lease | None:
         began = clock()
@@ -169,7 +221,6 @@ class ThreadEntry(Entry):
 
     def acquire_beside(self, recipes: dict[str, Recipe[Any]]) -> None:
         """Open resources each in its own thread, as soon as what it needs is open."""
-        self.stop = self.stop or threading.Event()
         sorter = TopologicalSorter({name: [n for n in r.needs if n in recipes] for name, r in recipes.items()})
         sorter.prepare()
         report: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -189,7 +240,8 @@ class ThreadEntry(Entry):
             else:
                 acquisition_note(carrier.name, self, error)
                 unwinding.failed(Phase.ACQUIRE, carrier.name, error)
-                self.stop.set()
+                for other in running.values():
+                    other.stop.set()
         if (primary := unwinding.told()) is not None:
             raise primary
 
@@ -219,11 +271,10 @@ class ThreadEntry(Entry):
         """The next carrier that opened, failed, or ran out of time."""
         while True:
             soonest = min(running.values(), key=lambda carrier: carrier.deadline)
-            left = None if soonest.deadline == float("inf") else max(0.0, soonest.deadline - clock())
             try:
-                carrier, error = report.get(timeout=left)
+                carrier, error = report.get(timeout=_capped(soonest.deadline))
             except queue.Empty:
-                if not soonest.give_up():
+                if clock() < soonest.deadline or not soonest.give_up():
                     continue
                 seconds = soonest.recipe.timeout
                 return soonest, AcquireTimeout(f"acquiring {soonest.name!r} took longer than timeout={seconds:g} s")
@@ -246,7 +297,7 @@ class ThreadEntry(Entry):
         told = unwinding.told() if unwinding.failures else None
         if lease.carrier is not None:
             done: queue.SimpleQueue[Any] = queue.SimpleQueue()
-            lease.carrier.close(told, done)
+            lease.carrier.close(lease, told, done)
             self._finish(done, {lease.name: (lease, clock() + _limit(lease))}, unwinding)
             return clock()
         try:
@@ -258,7 +309,7 @@ class ThreadEntry(Entry):
 
     def _unwind_beside(self, unwinding: Unwinding) -> None:
         """Order each resource's release as soon as its users are released, all that are ready at once."""
-        sorter = TopologicalSorter(self.users())
+        sorter = TopologicalSorter(self.release_order())
         sorter.prepare()
         done: queue.SimpleQueue[Any] = queue.SimpleQueue()
         waiting: dict[str, tuple[Lease, float]] = {}
@@ -271,7 +322,7 @@ class ThreadEntry(Entry):
                     self.release(name, unwinding)
                     sorter.done(name)
                 else:
-                    self.leases.pop(name).carrier.close(told, done)
+                    self.leases.pop(name).carrier.close(lease, told, done)
                     waiting[name] = (lease, clock() + _limit(lease))
             if waiting:
                 sorter.done(self._finish(done, waiting, unwinding))
@@ -286,8 +337,10 @@ class ThreadEntry(Entry):
         while True:
             name, (lease, deadline) = min(waiting.items(), key=lambda item: item[1][1])
             try:
-                lease, began, suppressed, error = done.get(timeout=max(0.0, deadline - clock()))
+                lease, began, suppressed, error = done.get(timeout=_capped(deadline))
             except queue.Empty:
+                if clock() < deadline:
+                    continue
                 began, suppressed, limit = deadline - _limit(lease), None, _limit(lease)
                 error = ReleaseTimeout(f"releasing {name!r} took longer than release_timeout={limit:g} s; left behind")
             if waiting.pop(lease.name, None):  # else: it was left behind, and ended after all
@@ -296,6 +349,11 @@ class ThreadEntry(Entry):
             unwinding.suppress(suppressed)
         self.account(lease, began, unwinding, error)
         return lease.name
+
+
+def _capped(deadline: float) -> float:
+    """The seconds to wait for a deadline, which may be further away than a thread can wait: it waits again then."""
+    return min(max(0.0, deadline - clock()), threading.TIMEOUT_MAX)
 
 
 def _limit(lease: Lease) -> float:
