@@ -452,6 +452,38 @@ def assignment(rounds: int) -> Comparison:
     return _compare("contract attribute assignment", _with_peers(_assign, makers), rounds, {"ours": at_most(12)})
 
 
+def _read(target: Any) -> Contender:
+    def loop() -> str:
+        for _ in repeat(None, LOOP):
+            found = target.mode
+        return str(found)
+
+    return loop
+
+
+def _set(target: Any) -> Any:
+    target.mode = "binary"
+    return target
+
+
+def reading(rounds: int) -> Comparison:
+    makers: dict[str, Callable[[], Any]] = {
+        "bare": lambda: _set(PlainSettings()), "ours": lambda: _set(OurSettings()),
+        "traitlets": lambda: _set(_traitlets_settings()),
+    }  # fmt: skip
+    return _compare(
+        "contract attribute, read from an instance", _with_peers(_read, makers), rounds, {"ours": at_most(6)}
+    )
+
+
+def reading_default(rounds: int) -> Comparison:
+    makers: dict[str, Callable[[], Any]] = {
+        "bare": PlainSettings, "ours": OurSettings, "traitlets": _traitlets_settings,
+    }  # fmt: skip
+    contenders = _with_peers(_read, makers)
+    return _compare("contract attribute, the class's default read", contenders, rounds, {"ours": at_most(8)})
+
+
 def other_assignment(rounds: int) -> Comparison:
     makers: dict[str, Callable[[], Any]] = {"bare": PlainSettings, "ours": OurSettings}
     contenders = _with_peers(_assign_other, makers)
@@ -526,6 +558,8 @@ MEASURES: tuple[Callable[[int], Comparison], ...] = (
     same_class,
     wide_class,
     assignment,
+    reading,
+    reading_default,
     other_assignment,
     instantiation,
     instance_check,

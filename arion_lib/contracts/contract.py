@@ -24,6 +24,7 @@ from abc import ABCMeta
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from arion_lib.contracts.checks.installation import guard_all, point_cells_at, reason_for, refuse_instances, restore
+from arion_lib.contracts.checks.levels import Level
 from arion_lib.contracts.checks.patches import assign, delete, unlocked
 from arion_lib.contracts.judge import judge
 from arion_lib.contracts.messages.explanation import Explanation, check, explain
@@ -46,7 +47,7 @@ from arion_lib.contracts.plugins.report import Report
 from arion_lib.contracts.promises import captured_names, is_recipe, promises_of
 from arion_lib.contracts.registry import Plugin, Registry
 from arion_lib.contracts.resolution import cases, resolved
-from arion_lib.contracts.violations import ContractError
+from arion_lib.contracts.violations import ContractError, warn
 
 __all__ = ["Contract", "ContractMeta", "Explanation", "check", "contracts_of", "explain", "registry", "unlocked"]
 
@@ -131,7 +132,8 @@ class Contract(metaclass=ContractMeta):
     """The root of all contracts. A direct subclass is a contract; what derives from that keeps it.
 
     Words of a contract's class statement: `kind` (what its plugins are found under; the class's name in lower case
-    and an "s" by default), `registry`, `checks` ("off", "fast", "all") and `metrics` for all classes that keep it.
+    and an "s" by default), `registry`, `checks` ("off", "fast", "all", "define", "warn") and `metrics` for all classes
+    that keep it.
     Words of the others: `name` (by default the class's, in lower case with underscores), `version`, `tags`,
     `replace`, `abstract`, `checks`, `metrics`, and `register=False` for a class that need not be found, such as a
     test's.
@@ -151,7 +153,10 @@ def _define(cls: ContractMeta, spec: Spec) -> None:
         found = {name: resolved(cls, name) for name, _ in promised}
         violations = [violation for case in cases(cls, spec, promised, found) for violation in judge(case)]
         if violations:
-            raise ContractError(cls.__name__, violations)
+            error = ContractError(cls.__name__, violations)
+            if inherited(cls, "checks") is not Level.WARN:
+                raise error
+            warn(str(error).replace("it was not registered", "it will be refused without checks='warn'", 1))
         guard_all(cls, spec, promised, found)
     if spec.instantiable:
         if inherited(cls, "register") is not False:

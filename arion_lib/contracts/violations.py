@@ -9,9 +9,12 @@ See         notebooks/3_contracts_and_plugins.ipynb · tests/contracts/test_viol
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from types import FrameType
 
 from arion_lib.contracts.messages.places import Place
 
@@ -146,6 +149,27 @@ class ContractCallError(TypeError):
 
     def __reduce__(self) -> tuple[type[ContractCallError], tuple[str, str, object, str, Place | None]]:
         return ContractCallError, (self.member, self.parameter, self.value, self.expected, self.promised_at)
+
+
+class ContractWarning(UserWarning):
+    """What a class that says `checks="warn"` does against its contract."""
+
+
+def warn(message: str) -> None:
+    """Warn, in the name of the nearest frame outside this package: the caller, or the class statement."""
+    frame = sys._getframe()
+    while frame.f_back is not None and _is_ours(frame):
+        frame = frame.f_back
+    warnings.warn_explicit(
+        message, ContractWarning, frame.f_code.co_filename, frame.f_lineno, frame.f_globals.get("__name__", "")
+    )
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return (
+        frame.f_globals.get("__name__", "").startswith(("arion_lib.contracts.", "abc"))
+        or "<contract" in frame.f_code.co_filename
+    )
 
 
 class LockedMember(AttributeError):

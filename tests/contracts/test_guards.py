@@ -213,7 +213,7 @@ def test_a_class_chooses_its_level() -> None:
 
 
 def test_an_unknown_level_is_refused_where_it_is_written() -> None:
-    with pytest.raises(ValueError, match="level must be one of off, fast, all, got 'some'"):
+    with pytest.raises(ValueError, match="level must be one of off, fast, all, define, warn, got 'some'"):
         level("some")
     assert level("all") is Level.ALL
 

@@ -14,12 +14,12 @@ import builtins
 from types import FunctionType, MemberDescriptorType
 from typing import Any, Final
 
-from arion_lib.contracts.checks.guards import lazy_function
+from arion_lib.contracts.checks.guards import UNSEEN, lazy_function
 from arion_lib.contracts.checks.hints import Hint, text
 from arion_lib.contracts.checks.levels import SWITCH, Level, current
 from arion_lib.contracts.checks.predicates import Source, expression, fits, same_at_all_levels
 from arion_lib.contracts.messages.places import Place, named_line
-from arion_lib.contracts.violations import ContractCallError, LockedMember
+from arion_lib.contracts.violations import ContractCallError, LockedMember, warn
 
 
 class _Missing:
@@ -48,14 +48,21 @@ class ContractAttribute(property):
         default: Any = MISSING,
         slot: MemberDescriptorType | None = None,
         level: Level = Level.FAST,
+        without_dict: bool = False,
     ) -> None:
         self.name, self.hint, self.owner, self.promised_at, self.level = name, hint, owner, promised_at, level
         self.default, self.slot = default, slot
+        # Values that are in the instance or, as they are, on the class: one look-up, and no exception for a default.
+        self._direct = slot is None and not hasattr(type(default), "__get__") and not without_dict
         super().__init__(None, lazy_function(name, self._compile), self._delete)
 
     def __get__(self, instance: Any, owner: type | None = None, /) -> Any:
         if instance is None:
             return self._of_class(owner)
+        if self._direct:
+            value = instance.__dict__.get(self.name, self.default)
+            if value is not MISSING and type(value) is not ContractAttribute:
+                return value
         if self.slot is not None:
             return self.slot.__get__(instance, owner)
         try:
@@ -79,7 +86,9 @@ class ContractAttribute(property):
     def check(self, value: object) -> None:
         """Raise `ContractCallError` unless `value` fits, looking at every element."""
         if not fits(self.hint)(value):
-            raise self.fault(value)
+            if self.level is not Level.WARN:
+                raise self.fault(value)
+            warn(str(self.fault(value)))
 
     def fault(self, value: object, instance: object = None) -> ContractCallError:
         place = named_line(self.promised_at, self.name)
@@ -106,7 +115,8 @@ class ContractAttribute(property):
             self._store(source),
         ]
         names = {**source.names, "__builtins__": builtins}
-        exec("def assign(instance, value):\n    " + "\n    ".join(lines), names)  # noqa: S102 - written here
+        code = "def assign(instance, value):\n    " + "\n    ".join(lines)
+        exec(compile(code, f"<contract of {self.owner}.{self.name}, {UNSEEN}>", "exec"), names)  # noqa: S102 - ours
         made = names["assign"]
         assert isinstance(made, FunctionType)  # noqa: S101 - for the type checker
         return made
@@ -127,6 +137,8 @@ class ContractAttribute(property):
         """attrs takes the descriptor itself for the default it found in the class: then the default is meant."""
         if type(value) is ContractAttribute:
             value = value.default
+        elif self.level is Level.WARN:
+            warn(str(self.fault(value, instance)))
         elif current(self.level) is not Level.OFF:
             raise self.fault(value, instance)
         self._put(instance, value)

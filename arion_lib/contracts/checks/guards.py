@@ -27,7 +27,7 @@ from arion_lib.contracts.checks.predicates import PREFIX, Source, expression, fi
 from arion_lib.contracts.checks.streams import watched
 from arion_lib.contracts.messages.places import Place
 from arion_lib.contracts.plugins.metrics import MetricsByClass
-from arion_lib.contracts.violations import ContractCallError
+from arion_lib.contracts.violations import ContractCallError, warn
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -59,6 +59,7 @@ class Plan:
     results: list[Check] = field(default_factory=list)
     elements: list[Check] = field(default_factory=list)  # of what a generator yields, at level `all`
     level: Level = Level.FAST
+    warns: bool = False  # instead of raising
     owner: type | None = None
     metrics: MetricsByClass | None = None
     metrics_key: str = ""  # an expression: the class to count for
@@ -202,6 +203,8 @@ def _defaults(signature: Signature) -> tuple[tuple[Any, ...] | None, dict[str, A
 def _body(plan: Plan, source: Source, *, switched: bool) -> list[str]:
     arguments = _arguments(plan.signature)
     lines = []
+    if plan.level is Level.DEFINE:  # guarded for its metrics alone
+        source.level = Level.OFF
     if switched and _levels_differ(plan):
         at_level = source.constant(_by_level(plan))
         call = f"{at_level}({source.constant(current)}({source.constant(plan.level)}))({arguments})"
@@ -261,8 +264,12 @@ def _refusal(plan: Plan, check: Check) -> Callable[[object], None]:
     """Return what a guard calls with a value that does not fit. It raises, unless checks are off just now."""
 
     def refuse(value: object) -> None:
-        if current(plan.level) is not Level.OFF:
-            raise ContractCallError(plan.member, check.label, value, text(check.hint), check.promised_at)
+        if current(plan.level) is Level.OFF:
+            return
+        fault = ContractCallError(plan.member, check.label, value, text(check.hint), check.promised_at)
+        if not plan.warns:
+            raise fault
+        warn(str(fault))
 
     return refuse
 

@@ -56,6 +56,8 @@ def _content(cell: Any) -> object:
 def guard_all(cls: type, spec: Spec, promised: Promised, found: Found) -> None:
     """Put a guard before each member that keeps a promise, and a descriptor in the place of each attribute."""
     how = settings_of(cls)
+    if how == (Level.DEFINE, False):
+        return
     for name, promises in promised:
         if promises[0].kind is Kind.ATTRIBUTE:
             _guard_attribute(cls, promises[0], how[0])
@@ -99,7 +101,7 @@ def _guard_attribute(cls: type, promise: Promise, how: Level) -> None:
     default = MISSING if slot is not None else raw
     made = ContractAttribute(
         promise.name, promise.hint(arguments), cls.__name__, promised_at=promise.written, default=default, slot=slot,
-        level=how,
+        level=how, without_dict=not cls.__dictoffset__,
     )  # fmt: skip
     type.__setattr__(cls, promise.name, made)
 

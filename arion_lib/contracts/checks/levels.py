@@ -17,11 +17,18 @@ from enum import Enum
 
 
 class Level(Enum):
-    """`OFF` checks nothing, `FAST` a constant amount for each call (the first element), `ALL` every element."""
+    """`OFF` checks nothing, `FAST` a constant amount for each call (the first element), `ALL` every element.
+
+    Two are for code that is not ready yet, and are said by classes only: `DEFINE` judges at the class statement and
+    puts no guards in; `WARN` looks like `FAST` and warns (`ContractWarning`) where the others raise, at the class
+    statement too.
+    """
 
     OFF = "off"
     FAST = "fast"
     ALL = "all"
+    DEFINE = "define"
+    WARN = "warn"
 
 
 SWITCH = [0]
@@ -40,7 +47,7 @@ def level(word: str | Level) -> Level:
     try:
         return Level(word)
     except ValueError:
-        raise ValueError(f"level must be one of off, fast, all, got {word!r}") from None
+        raise ValueError(f"level must be one of off, fast, all, define, warn, got {word!r}") from None
 
 
 def current(default: Level) -> Level:
@@ -56,7 +63,12 @@ def checking(word: str | Level) -> Iterator[None]:
     ...     current(Level.FAST)
     <Level.ALL: 'all'>
     """
-    token = _override.set(level(word))
+    chosen = level(word)
+    if chosen in (Level.DEFINE, Level.WARN):
+        raise ValueError(
+            f"level must be off, fast or all inside a block, got {word!r}; a class may say checks={word!r}"
+        )
+    token = _override.set(chosen)
     _count(+1)
     try:
         yield

@@ -127,7 +127,7 @@ def _plan(what: Guarded, call: Callable[..., Any], asynchronous: bool) -> Plan:
     metrics = MetricsByClass(member.name) if what.metrics and key else None
     return Plan(
         what.label, call, full, asynchronous, arguments, results, list(_element_checks(results)),
-        what.level, what.cls, metrics, key,
+        what.level, what.level is Level.WARN, what.cls, metrics, key,
     )  # fmt: skip
 
 
@@ -141,7 +141,9 @@ def _with_self(full: Signature, kind: Kind) -> Signature:
 
 def _unread(what: Guarded, call: Callable[..., Any], asynchronous: bool) -> Plan:
     anything = Signature([Parameter("args", STAR), Parameter("kwargs", DOUBLE_STAR)])
-    return Plan(what.label, call, anything, asynchronous, level=what.level, owner=what.cls)
+    return Plan(
+        what.label, call, anything, asynchronous, level=what.level, warns=what.level is Level.WARN, owner=what.cls
+    )
 
 
 def _first(signature: Signature) -> str:
@@ -295,7 +297,9 @@ def _getter_plan(what: Guarded, call: Callable[..., Any]) -> Plan:
     if full is None:
         return _unread(what, call, asynchronous=False)
     results = list(_result_checks(what, what.member.signature() or Signature(), list(what.asked())))
-    return Plan(what.label, call, full, False, [], results, level=what.level, owner=what.cls)
+    return Plan(
+        what.label, call, full, False, [], results, level=what.level, warns=what.level is Level.WARN, owner=what.cls
+    )
 
 
 def _setter_plan(what: Guarded, setter: Callable[..., Any]) -> Plan:
@@ -308,5 +312,5 @@ def _setter_plan(what: Guarded, setter: Callable[..., Any]) -> Plan:
     hint, place = (value.annotation, hints[0][1] if hints else None) if value.annotation is not EMPTY else hints[0]
     return Plan(
         what.label, setter, full, False, [Check("assigned value", value.name, hint, place)],
-        level=what.level, owner=what.cls,
+        level=what.level, warns=what.level is Level.WARN, owner=what.cls,
     )  # fmt: skip
