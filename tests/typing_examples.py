@@ -60,6 +60,9 @@ def coroutines_give_the_type_of_their_results(words: LazyCollection[str]) -> Non
     assert_type(words.map(length, concurrency=4), LazyCollection[int])
     assert_type(words.map(len, processes=2, ordered=False), LazyCollection[int])
     assert_type(words.filter(length, concurrency=4), LazyCollection[str])
+    assert_type(words.zip([1], strict=True), LazyCollection[tuple[str, int]])
+    assert_type(words.concat([1]), LazyCollection[str | int])
+    assert_type(words.chunk_by(len).flatten().map(len).catch(ValueError), LazyCollection[int])
     assert_type(lazy(lines), LazyCollection[str])
     assert_type(lazy(lines()), LazyCollection[str])
 

@@ -20,7 +20,7 @@ from arion_lib.lazy import stages
 from arion_lib.lazy.asynchronous.loops import AsyncSource
 from arion_lib.lazy.asynchronous.turns import in_thread, taking_turns
 from arion_lib.lazy.barriers.parallel import ParallelFilter, ParallelMap, Workers
-from arion_lib.lazy.barriers.plain import Batch, Progress, Sort
+from arion_lib.lazy.barriers.plain import Batch, ChunkBy, Concat, Progress, Sort, ZipStrict
 from arion_lib.lazy.cache.replay import Replay
 from arion_lib.lazy.engine import EACH
 from arion_lib.lazy.inline.paste import paste
@@ -184,22 +184,63 @@ class LazyCollection(Terminal[T_co]):
         return self._with(stages.Enumerate(checks.whole("start", start)))
 
     @overload
-    def zip(self, a: Iterable[A], /) -> LazyCollection[tuple[T_co, A]]: ...
+    def zip(self, a: Iterable[A], /, *, strict: bool = False) -> LazyCollection[tuple[T_co, A]]: ...
     @overload
-    def zip(self, a: Iterable[A], b: Iterable[B], /) -> LazyCollection[tuple[T_co, A, B]]: ...
+    def zip(self, a: Iterable[A], b: Iterable[B], /, *, strict: bool = False) -> LazyCollection[tuple[T_co, A, B]]: ...
     @overload
-    def zip(self, a: Iterable[A], b: Iterable[B], c: Iterable[C], /) -> LazyCollection[tuple[T_co, A, B, C]]: ...
+    def zip(
+        self, a: Iterable[A], b: Iterable[B], c: Iterable[C], /, *, strict: bool = False
+    ) -> LazyCollection[tuple[T_co, A, B, C]]: ...
     @overload
-    def zip(self, *others: Iterable[object]) -> LazyCollection[tuple[Any, ...]]: ...
-    def zip(self, *others: Iterable[Any]) -> LazyCollection[Any]:
+    def zip(self, *others: Iterable[object], strict: bool = False) -> LazyCollection[tuple[Any, ...]]: ...
+    def zip(self, *others: Iterable[Any], strict: bool = False) -> LazyCollection[Any]:
         """Give tuples of an element and one of each other iterable, up to the end of the shortest.
+
+        With `strict=True` a shorter one is a `ValueError` when its end is reached.
 
         >>> lazy("ab").zip([1, 2, 3]).to_list()
         [('a', 1), ('b', 2)]
         """
-        for other in others:
-            checks.iterable("others", other)
-        return self._with(stages.Zip(stages.Others(tuple(sourced(other) for other in others))))
+        checks.flag("strict", strict)
+        beside = _others(others)
+        return self._with(ZipStrict(beside) if strict else stages.Zip(beside))
+
+    def concat(self, *others: Iterable[U]) -> LazyCollection[T_co | U]:
+        """Give the elements, then those of each other iterable.
+
+        >>> lazy("ab").concat("c", [1]).to_list()
+        ['a', 'b', 'c', 1]
+        """
+        return self._with(Concat(_others(others)))
+
+    def flatten(self: LazyCollection[Iterable[A]]) -> LazyCollection[A]:
+        """Give the elements of each element, one after the other.
+
+        >>> lazy([[1], [2, 3]]).flatten().to_list()
+        [1, 2, 3]
+        """
+        return self._with(stages.Flatten())
+
+    def catch(
+        self, *errors: type[Exception], on_error: Callable[[Any, Exception], object] | None = None
+    ) -> LazyCollection[T_co]:
+        """Leave out elements for which the `map` just before raises one of `errors`; each is told to `on_error` first.
+
+        Raises `TypeError` where there is no plain `map` before it.
+
+        >>> lazy(["1", "x"]).map(int).catch(ValueError, on_error=lambda x, error: print("not a number:", x)).to_list()
+        not a number: x
+        [1]
+        """
+        checks.errors(errors)
+        last = self.stages[-1] if self.stages else None
+        if type(last) is not stages.Map:
+            raise TypeError(f"catch() must follow a plain map, got {last.label if last else describe(self.source)}")
+        if on_error is not None:
+            checks.function("on_error", on_error)
+        return made(
+            self.source, (*self.stages[:-1], stages.CatchingMap(*last.args, errors, on_error or _nothing)), self.plain
+        )
 
     # -- transformations, by position ----------------------------------------------------------------------------------
 
@@ -276,6 +317,15 @@ class LazyCollection(Terminal[T_co]):
         [['a', 'b'], ['c']]
         """
         return self._with(Batch(checks.at_least("size", 1, size)))
+
+    def chunk_by(self, key: Callable[[T_co], object]) -> LazyCollection[list[T_co]]:
+        """Give lists of consecutive elements whose keys are equal. Holds one list.
+
+        >>> lazy([1, 3, 2, 5]).chunk_by(lambda x: x % 2).to_list()
+        [[1, 3], [2], [5]]
+        """
+        checks.function("key", key)
+        return self._with(ChunkBy(key))
 
     def window(self, size: int) -> LazyCollection[tuple[T_co, ...]]:
         """Give each `size` consecutive elements as a tuple; nothing when there are fewer.
@@ -407,6 +457,16 @@ def lazy(source: Source[T]) -> LazyCollection[T]:
     ['a', 'b']
     """
     return source if isinstance(source, LazyCollection) else made(sourced(source), (), True)
+
+
+def _others(others: tuple[Iterable[Any], ...]) -> stages.Others:
+    for other in others:
+        checks.iterable("others", other)
+    return stages.Others(tuple(sourced(other) for other in others))
+
+
+def _nothing(element: object, error: Exception) -> None:
+    """Take no note of an error."""
 
 
 def _workers(

@@ -73,6 +73,25 @@ class Map(Stage):
     one_to_one = element_wise = True
 
 
+class CatchingMap(Stage):
+    """`f` of each element; elements for which it raises one of `errors` are left out, after `seen` was called."""
+
+    __slots__ = ()
+    name, given = "map", "f errors seen"
+    body = """\
+try:
+    $x = $f($x)
+except $errors as $error:
+    $seen($x, $error)
+    drop"""
+
+    @property
+    def label(self) -> str:
+        f, errors, _ = self.args
+        assert isinstance(errors, tuple)  # noqa: S101 - so it was made
+        return f"map({_short(f)}).catch({', '.join(map(name_of, errors))})"
+
+
 class Filter(Stage):
     """Elements for which `f` is true."""
 

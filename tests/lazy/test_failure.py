@@ -348,6 +348,52 @@ def test_parts_of_a_flat_map_that_fail_are_blamed_on_it(part: Callable[[Any], An
         )
 
 
+def test_what_is_caught_is_left_out_and_told_and_what_is_not_is_raised() -> None:
+    told: list[tuple[int, str]] = []
+    c = lazy(range(6)).map(fragile).catch(ValueError, on_error=lambda x, error: told.append((x, str(error))))
+    assert c.take(5).map(str).to_list() == ["0", "1", "2", "4", "5"]
+    assert told == [(3, "three")]
+    assert lazy(range(6)).filter(bool).take(3).map(fragile).catch(KeyError, ValueError).sum() == 3
+    assert repr(c) == "lazy(range(0, 6)).map(fragile).catch(ValueError)"
+    found = notes(lambda: lazy(range(6)).map(fragile).catch(KeyError).to_list())
+    assert found[0] == "in stage 1 of 1, map(fragile).catch(KeyError), on element 3"
+    for wrong in (
+        lambda: c.filter(bool).catch(ValueError),
+        lambda: lazy([1]).catch(ValueError),
+        lambda: lazy([1]).map(abs).catch(),
+    ):
+        with pytest.raises(TypeError, match="must"):
+            wrong()
+    with pytest.raises(TypeError, match="errors must be types of exception, got <class 'KeyboardInterrupt'>"):
+        lazy([1]).map(abs).catch(KeyboardInterrupt)  # type: ignore[arg-type]
+
+
+def test_a_strict_zip_is_an_error_where_one_is_shorter_and_a_plain_one_ends() -> None:
+    assert lazy("ab").zip([1, 2], strict=True).to_list() == [("a", 1), ("b", 2)]
+    assert lazy("ab").zip([1]).to_list() == [("a", 1)]  # the control
+    for c in (lazy("ab").zip([1], strict=True), lazy("a").map(str).zip([1, 2], strict=True)):
+        with pytest.raises(ValueError, match=r"zip\(\) argument 2 is (shorter|longer)") as caught:
+            c.to_list()
+        assert "zip(list of" in caught.value.__notes__[0]
+    assert lazy("ab").zip([1], strict=True).take(1).to_list() == [("a", 1)]
+    assert notes(lambda: lazy(range(6)).map(fragile).zip(range(9), strict=True).to_list())[0].startswith(
+        "in stage 1 of 2"
+    )
+
+
+def test_errors_of_a_chunks_key_and_of_a_source_that_follows_are_named() -> None:
+    assert (
+        notes(lambda: lazy(range(6)).chunk_by(fragile).to_list())[0]
+        == "in stage 1 of 1, chunk_by(fragile), on element 3"
+    )
+    assert notes(lambda: lazy([1]).concat(lazy(rows_that_break)).to_list())[0].startswith(
+        "in the source, rows_that_break()"
+    )
+    assert "in stage 1 of 1, concat(map)" in notes(lambda: lazy([1]).concat(map(fragile, [3])).to_list())[0].replace(
+        "one-shot ", ""
+    )
+
+
 def stage3(x: int) -> list[int]:
     return [fragile(x)]
 

@@ -44,6 +44,12 @@ def odd(x: object) -> bool:
     return weight(x) % 2 == 1
 
 
+def odd_or_error(x: object) -> object:
+    if not odd(x):
+        raise ValueError(x)
+    return x
+
+
 def light(x: object) -> bool:
     return weight(x) < 40
 
@@ -132,6 +138,10 @@ steps = st.one_of(
     step("window", lambda c, n: c.window(n), in_windows, sizes),
     step("zip", lambda c, o: c.zip(o), lambda xs, o: list(zip(xs, o, strict=False)), others),
     step("zip two", lambda c, o, p: c.zip(o, lazy(p)), zipped, others, others),
+    step("concat", lambda c, o: c.concat(o, lazy(o)), lambda xs, o: [*xs, *o, *o], others),
+    step("flatten", lambda c: c.map(copies).flatten(), lambda xs: [y for x in xs for y in copies(x)]),
+    step("chunk_by", lambda c: c.chunk_by(third), lambda xs: [list(g) for _, g in itertools.groupby(xs, third)]),
+    step("catch", lambda c: c.map(odd_or_error).catch(ValueError), lambda xs: [x for x in xs if odd(x)]),
     step("enumerate", lambda c, n: c.enumerate(n), lambda xs, n: list(enumerate(xs, n)), counts),
     step("distinct", lambda c: c.distinct(weight), first_of_each),
     step("distinct values", lambda c: c.map(weight).distinct(), lambda xs: list(dict.fromkeys(map(weight, xs)))),

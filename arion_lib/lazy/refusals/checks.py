@@ -87,6 +87,15 @@ def iterable(name: str, value: object) -> None:
         raise TypeError(f"{name} must be iterable, got {value!r}")
 
 
+def errors(value: tuple[object, ...]) -> None:
+    """Require at least one type of exception; what is no `Exception`, Ctrl-C say, is not to be caught."""
+    if not value:
+        raise TypeError("errors must be types of exception, got none")
+    for error in value:
+        if not (isinstance(error, type) and issubclass(error, Exception)):
+            raise TypeError(f"errors must be types of exception, got {error!r}")
+
+
 def bounds(index: slice) -> tuple[int, int | None, int]:
     """Return (start, stop, step) of a slice whose meaning does not need the length.
 
