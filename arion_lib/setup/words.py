@@ -65,6 +65,13 @@ WORDS = {
         reads=True,
         clone=True,
     ),
+    "class": Word(
+        "show a class live: who is where, what stalls",
+        "arion_lib.web.classroom.board",
+        ("web", "notebooks"),
+        "class --port 8765",
+        reads=True,
+    ),
     "site": Word(
         "write the workbook as pages to read in a browser",
         "arion_lib.workbook.site.pages",

@@ -7,6 +7,7 @@ See         every notebook · tests/workbook
 """
 
 from arion_lib.workbook.checks import check
+from arion_lib.workbook.classroom import join_class
 from arion_lib.workbook.predictions import compare, predict, prediction, recap
 
-__all__ = ["check", "compare", "predict", "prediction", "recap"]
+__all__ = ["check", "compare", "join_class", "predict", "prediction", "recap"]

@@ -87,7 +87,7 @@ def predict(name: str, value: float | EllipsisType | None, unit: str = "") -> No
         raise ValueError(f"value must be a number >= 0, got {value!r}; what do you expect to be measured?")
     _made[name] = Prediction(name, value, unit)
     print(f"you predict  {_made[name]}")
-    progress.note("prediction", name, said=f"{_number(value)} {unit}".rstrip())
+    progress.note("prediction", name, said=f"{_number(value)} {unit}".rstrip(), value=value, unit=unit)
 
 
 def _check_order(name: object, value: object, unit: object) -> None:
@@ -167,7 +167,7 @@ def _compared(name: str, measured: float, unit: str) -> str:
     unit = (made.unit if made else "") or unit or _asked.get(name, "")
     _measured[name] = (measured, unit)
     got = f"{_number(measured / _factor(unit))} {unit}".rstrip()
-    progress.note("measured", name, got=got)
+    progress.note("measured", name, got=got, value=measured / _factor(unit), unit=unit)
     if made is None:
         near = nearest(name, _made)
         hint = f"; did you mean {name!r} by {near!r}?" if near and near not in _measured else ""

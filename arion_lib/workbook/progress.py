@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from arion_lib.workbook import classroom
+
 FILE = "progress.jsonl"
 SESSION = "JPY_SESSION_NAME"
 """The environment's name for the path of the notebook that this kernel belongs to; JupyterLab sets it."""
@@ -66,9 +68,16 @@ def begin(folder: Path) -> None:
     (folder / FILE).touch()
 
 
-def note(kind: str, name: str, **more: str) -> None:
-    """Add an event to the record of the working folder, where there is one; never raises."""
-    event = {"kind": kind, "name": name, **more, "notebook": notebook(), "at": datetime.now(UTC).isoformat()}
+def note(kind: str, name: str, **more: str | float) -> None:
+    """Add an event to the record of the working folder, where there is one, and tell the class; never raises."""
+    event: dict[str, str | float] = {
+        "kind": kind,
+        "name": name,
+        **more,
+        "notebook": notebook(),
+        "at": datetime.now(UTC).isoformat(),
+    }
+    classroom.tell(event)
     with suppress(OSError):
         file = os.open(Path.cwd() / FILE, os.O_WRONLY | os.O_APPEND)  # not created: `begin` does that
         try:

@@ -1,0 +1,182 @@
+"""The teacher's board as a service: the webhook of the pipeline, a page, and its live updates.
+
+Idea        The webhook stores events; a reader follows the rows by their numbers and keeps the `Room` up to date; the
+            page is rendered here and sent again, whole, whenever something changed (server-sent events).
+Invariant   A learner can do two things from their machine: post an event, look at the board.
+When wrong  Every other path is 404; a viewer who goes away costs nothing.
+See         arion_lib/web/classroom/__init__.py · tests/web/test_classroom.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import socket
+import sys
+import tempfile
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+from arion_lib.pipeline.store import Store, StoreError, open_store
+from arion_lib.web.classroom.room import Room
+from arion_lib.web.requests import Limits
+from arion_lib.web.server import ServerFailed, listening_socket, serve_until_signal
+from arion_lib.web.service import PipelineService
+
+STREAM = "class"
+PATH = f"/webhook/{STREAM}"
+LIMITS = Limits(max_body=64 << 10, max_record=8 << 10)
+"""A learner's event has about 300 bytes."""
+
+EVERY, TURN = 0.5, 3.0
+"""Seconds between two looks at the rows, while somebody watches; seconds that one answer with updates lasts."""
+
+
+class Board:
+    """The ASGI application. It does not close the store: whoever opened it does."""
+
+    def __init__(self, store: Store) -> None:
+        self.room = Room()
+        self._store, self._seen = store, 0
+        self._service = PipelineService(store, limits=LIMITS)
+        self._reading = asyncio.Lock()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one request, or the server's start and end."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["path"] == PATH:
+            await self._service.webhook(scope, receive, send)
+        elif scope["path"] == "/":
+            await _send(send, 200, b"text/html; charset=utf-8", (await self._page()).encode())
+        elif scope["path"] == "/live":
+            await self._updates(receive, send)
+        else:
+            await _send(send, 404, b"text/plain", b"The board is at /")
+
+    async def _live(self, receive: Any, send: Any) -> None:
+        await receive()
+        await self._service.start()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._service.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def read(self) -> bool:
+        """Take in the rows that came since the last look; return whether there were any."""
+        changed = False
+        async with self._reading:
+            while rows := await asyncio.to_thread(self._store.rows, STREAM, self._seen, 1000):
+                self._seen = rows[-1].seq
+                for row in rows:
+                    with suppress(ValueError):
+                        event = json.loads(row.body)
+                        changed = (isinstance(event, dict) and self.room.add(event)) or changed
+        return changed
+
+    async def _page(self) -> str:
+        await self.read()
+        return render("page", self.room)
+
+    async def _updates(self, receive: Any, send: Any) -> None:
+        """Send the board's inner part now and whenever it changed, for `TURN` seconds; the page then asks again.
+
+        Turns are short so that a server that ends need not wait for those who look.
+        """
+        headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"retry: 200\n\n", "more_body": True})
+        gone = asyncio.create_task(_until_gone(receive))
+        shown, ends = "", asyncio.get_running_loop().time() + TURN
+        try:
+            while not gone.done() and asyncio.get_running_loop().time() < ends:
+                await self.read()
+                now = render("inner", self.room)
+                if now != shown:
+                    shown = now
+                    body = b"data: " + json.dumps(now).encode() + b"\n\n"
+                    await send({"type": "http.response.body", "body": body, "more_body": True})
+                await asyncio.wait([gone], timeout=EVERY)
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            gone.cancel()
+
+
+async def _until_gone(receive: Any) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _send(send: Any, status: int, kind: bytes, body: bytes) -> None:
+    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), (b"cache-control", b"no-store")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def render(part: str, room: Room) -> str:
+    """Return the whole page ("page") or the part that changes ("inner"); what learners sent is escaped."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    pages = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined)
+    return pages.get_template("board.html.j2").render(part=part, room=room)
+
+
+def addresses(port: int) -> list[str]:
+    """Return the addresses under which the room's machines can reach this one; asks no other machine."""
+    found = {"127.0.0.1"}
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # sends nothing: it chooses the interface (an address kept for documents)
+        found.add(probe.getsockname()[0])
+    return [f"http://{address}:{port}" for address in sorted(found, key=lambda a: a.startswith("127."))]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m arion_lib class",
+        description="Show a class live: who is where, which exercise stalls, what the room predicted. Learners join by "
+        "an environment variable or a line in their notebook; nothing is kept after the end.",
+        epilog="example: python -m arion_lib class --port 8765",
+    )
+    parser.add_argument("--host", default="0.0.0.0", help="address to listen on (default: every one of this machine)")  # noqa: S104
+    parser.add_argument("--port", type=int, default=8765, help="port; 0 takes a free one (default: %(default)s)")
+    parser.add_argument(
+        "--keep", type=Path, metavar="FILE", help="keep the events in this SQLite file, and go on with it"
+    )
+    return parser
+
+
+def refuse_wrong(args: list[str]) -> None:
+    """Leave by `SystemExit` as `run` would."""
+    _parser().parse_args(args)
+
+
+def run(args: list[str]) -> int:
+    """Serve the board until Ctrl-C; return the exit code."""
+    options = _parser().parse_args(args)
+    logging.basicConfig(stream=sys.stderr, level="WARNING", format="%(levelname)s %(name)s: %(message)s")
+    try:
+        with ExitStack() as stack:
+            file = options.keep or Path(stack.enter_context(tempfile.TemporaryDirectory())) / "class.db"
+            store = stack.enter_context(open_store(file))
+            sock = listening_socket(options.host, options.port)
+            serve_until_signal(Board(store), sock, lambda: _greet(sock.getsockname()[1]))
+    except (ServerFailed, StoreError, OSError) as error:
+        sys.stderr.write(f"python -m arion_lib class: {error}\n")
+        return 2
+    return 0
+
+
+def _greet(port: int) -> None:
+    here, *others = addresses(port)
+    lines = [
+        f"the board            {here}",
+        f"learners, before lab ARION_CLASS={here} python -m arion_lib lab",
+        f'or in a notebook     from arion_lib.workbook import join_class; join_class("{here}", "nickname")',
+        "Ctrl-C ends it; nothing is kept without --keep FILE",
+        *(f"here also            {url}" for url in others),
+    ]
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
