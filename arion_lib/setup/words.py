@@ -70,7 +70,6 @@ WORDS = {
         "arion_lib.web.classroom.board",
         ("web", "notebooks"),
         "class --port 8765",
-        reads=True,
     ),
     "site": Word(
         "write the workbook as pages to read in a browser",

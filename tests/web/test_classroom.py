@@ -140,6 +140,7 @@ def test_only_the_board_and_the_webhook_can_be_reached(board: tuple[str, Board])
         with pytest.raises(urllib.error.HTTPError) as refused:
             get(url + path)
         assert refused.value.code == 404
+        refused.value.close()
 
 
 def test_two_hundred_learners_lose_nothing(board: tuple[str, Board]) -> None:

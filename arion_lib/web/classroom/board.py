@@ -148,11 +148,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def refuse_wrong(args: list[str]) -> None:
-    """Leave by `SystemExit` as `run` would."""
-    _parser().parse_args(args)
-
-
 def run(args: list[str]) -> int:
     """Serve the board until Ctrl-C; return the exit code."""
     options = _parser().parse_args(args)
