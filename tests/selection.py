@@ -15,6 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+EXAMPLES = {"quick": 25, "usual": 100, "thorough": 400}
+"""How many examples hypothesis tries, in a test that does not say so itself."""
 
 ALONE = ("notebooks/", "tests/measure/", "tests/scheduler/")
 """Folders whose tests are all `alone`."""
@@ -57,6 +61,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """Hear Ctrl-C again where a script started the run in its background, which makes every child deaf to it."""
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    profile = "quick" if config.option.quick else "thorough" if config.option.thorough else "usual"
+    for name, examples in EXAMPLES.items():
+        settings.register_profile(name, max_examples=examples, deadline=None)  # a busy machine fails no test
+    if not config.getoption("--hypothesis-profile", None):
+        settings.load_profile(profile)
 
 
 def left_out(path: str, marks: set[str], *, quick: bool, thorough: bool) -> bool:

@@ -71,7 +71,9 @@ def refuse_wrong(args: list[str]) -> None:
     )
     parser.add_argument("--quick", action="store_true", help="leave out what is slow: for daily work")
     parser.add_argument(
-        "--thorough", action="store_true", help="also a hundred kills, the wheels of other machines, lint and types"
+        "--thorough",
+        action="store_true",
+        help="also kills, chaos and gigabytes in full, all learner copies, other machines' wheels, lint, types",
     )
     if args and args[0] in ("-h", "--help"):
         parser.parse_args(["--help"])

@@ -83,9 +83,17 @@ def passed_over(chunks: Callable[[int], Iterator[bytes]], size: int, decoder: An
     return found, [(letter.record, letter.reason) for letter in reader.take_dead()]
 
 
-@pytest.mark.parametrize(("chunks", "decoder"), [(long_line, NdjsonDecoder), (long_element, ArrayDecoder)])
-def test_a_line_of_a_gigabyte_is_one_dead_letter_in_constant_memory(chunks: Any, decoder: Any) -> None:
-    size = 1_000 * MB if decoder is NdjsonDecoder else 40 * MB
+@pytest.mark.parametrize(
+    ("chunks", "decoder", "size"),
+    [
+        (long_line, NdjsonDecoder, 100 * MB),
+        pytest.param(long_line, NdjsonDecoder, 1_000 * MB, marks=pytest.mark.thorough),
+        (long_element, ArrayDecoder, 20 * MB),
+        pytest.param(long_element, ArrayDecoder, 200 * MB, marks=pytest.mark.thorough),
+    ],
+    ids=["line", "line of a gigabyte", "element", "large element"],
+)
+def test_a_line_of_a_gigabyte_is_one_dead_letter_in_constant_memory(chunks: Any, decoder: Any, size: int) -> None:
     measured = measure_memory(passed_over, chunks, size, decoder)
     found, dead = measured.value  # type: ignore[misc]
     assert found == [{"n": 1}, {"n": 2}]

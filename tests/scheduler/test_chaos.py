@@ -54,27 +54,28 @@ def lost_or_wrong(tasks: list[Future[int]]) -> int:
     return results.count(False) + len(waiting)
 
 
-def test_nothing_is_lost_when_workers_are_killed_at_random() -> None:
+@pytest.mark.parametrize("count", [TASKS, pytest.param(10 * TASKS, marks=pytest.mark.thorough)])
+def test_nothing_is_lost_when_workers_are_killed_at_random(count: int) -> None:
     ends: list[Any] = []
-    with Scheduler(2, poison_after=100, preload=[jobs.__name__]) as scheduler:
+    with Scheduler(2, poison_after=1000, preload=[jobs.__name__]) as scheduler:
 
         def pids() -> list[int]:
             workers = scheduler.status().workers
             return [one.pid for one in workers if one.pid is not None and one.state in ("idle", "running")]
 
         with killer(pids) as killed:
-            patient = scheduler.with_options(retries=50)
-            tasks = [patient.submit(jobs.nap, 0.001, number) for number in range(TASKS)]
+            patient = scheduler.with_options(retries=500)
+            tasks = [patient.submit(jobs.nap, 0.001, number) for number in range(count)]
             for task in tasks:
                 task.add_done_callback(ends.append)
             assert lost_or_wrong(tasks) == 0  # type: ignore[arg-type]
         assert len(killed) >= 3
         snapshot = scheduler.status()
-        assert (snapshot.succeeded, snapshot.failed) == (TASKS, 0)
+        assert (snapshot.succeeded, snapshot.failed) == (count, 0)
         deaths = sum(DIED in event.error for task in tasks for event in task.history())
         assert deaths <= len(killed)
         assert {task.status() for task in tasks} == {State.SUCCEEDED}
-    assert len(ends) == len(set(map(id, ends))) == TASKS
+    assert len(ends) == len(set(map(id, ends))) == count
 
 
 def test_without_retries_only_the_tasks_that_ran_are_lost() -> None:

@@ -132,7 +132,12 @@ async def _executed(paths: list[Path], folder: Path) -> dict[Path, Any]:
     return dict(zip(paths, await asyncio.gather(*map(one, paths), return_exceptions=True), strict=True))
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def _some_thorough(paths: list[Path]) -> list[Any]:
+    """Leave the third notebook, which is soon through, to the default run; nbval runs the same cells of all five."""
+    return [pytest.param(p, id=p.stem, marks=[] if p.name[0] == "3" else pytest.mark.thorough) for p in paths]
+
+
+@pytest.mark.parametrize("path", _some_thorough(NOTEBOOKS))
 def test_run_all_reaches_the_end_of_a_learners_copy(path: Path, executed: dict[Path, Any]) -> None:
     book = executed[path]
     if isinstance(book, BaseException):
