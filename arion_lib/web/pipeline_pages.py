@@ -9,6 +9,7 @@ See         notebooks/1_streaming_pipeline.ipynb · tests/web/test_pipeline_page
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import re
@@ -29,6 +30,8 @@ from arion_lib.pipeline.verdict import encode
 from arion_lib.web import metrics
 from arion_lib.web.problems import inside, parameter_problem
 from arion_lib.web.service import PipelineService
+
+log = logging.getLogger(__name__)
 
 PAGE = 4 << 20
 """Bytes of entries after which a page ends, though it may hold more of them."""
@@ -417,14 +420,16 @@ def _next(path: str, stream: str | None, after: object, limit: int, more: bool) 
 def _or_error(read: Callable[[], Any]) -> Any:
     try:
         return read()
-    except (StoreError, BrokerError) as error:
+    except Exception as error:  # noqa: BLE001  a page of figures shows what it can, and what failed
+        log.warning("a figure could not be read: %s", error)
         return {"error": inside(error)}
 
 
 def _check(attempt: Callable[[], object]) -> Check:
     try:
         attempt()
-    except (StoreError, BrokerError) as error:
+    except Exception as error:  # noqa: BLE001  whatever it is, it is not well
+        log.warning("a check of /health failed: %s", error)
         return Check(ok=False, detail=inside(error))
     return Check(ok=True, detail="tried")
 

@@ -24,7 +24,7 @@ from typing import Any
 
 from arion_lib.masking import masked
 from arion_lib.pipeline.addresses import local_url
-from arion_lib.pipeline.broker import open_broker
+from arion_lib.pipeline.broker import check_broker_url, open_broker
 from arion_lib.pipeline.ingest import Cut
 from arion_lib.pipeline.outbox import Relay
 from arion_lib.pipeline.store import Store, StoreError, open_store
@@ -151,6 +151,7 @@ def _serve(chosen: argparse.Namespace) -> int:
         chosen.data.mkdir(parents=True, exist_ok=True)
     store_url = chosen.store or local_url("sqlite", chosen.data / "arion.db")
     broker_url = chosen.broker or local_url("file", chosen.data / "queue")
+    check_broker_url(broker_url)  # the address is judged now; the queue itself may come later
     with open_store(store_url) as store, LateBroker(lambda: open_broker(broker_url)) as broker:
         if chosen.relay == "only":
             return _relay(store, broker)

@@ -125,6 +125,8 @@ def test_a_wrong_option_is_told_with_exit_code_2(
     ("options", "words"),
     [
         (["--store", "mysql://host/db"], "must be sqlite"),
+        (["--broker", "kafka://host"], "kafka"),
+        (["--broker", "redis://host:port"], "port"),
         (["--secret", "whsec_short"], "a webhook secret must"),
         (["--max-line", "5"], "max_record must be >= 64"),
         (["--host", ""], "--host must be an address"),
