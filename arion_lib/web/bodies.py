@@ -17,7 +17,7 @@ from arion_lib.pipeline.inflate import BadGzip, BodyTooLarge, GzipBody
 from arion_lib.web.patience import Waiter
 from arion_lib.web.problems import Problem
 from arion_lib.web.requests import Limits
-from arion_lib.web.signatures import Verification
+from arion_lib.web.signatures import HmacVerification, Verification
 
 SMALL = 1 << 16
 """Bytes up to which a body is gathered and committed as one batch."""
@@ -110,7 +110,7 @@ async def inflated(blocks: AsyncIterator[bytes], limits: Limits) -> AsyncIterato
         raise Problem(413, f"the inflated body must be <= {limits.max_inflated} bytes", "more", "send less") from error
 
 
-async def spool(body: Body, verification: Verification) -> IO[bytes]:
+async def spool(body: Body, verification: Verification | HmacVerification) -> IO[bytes]:
     """Write the body to a temporary file while it is verified; return the file at its start.
 
     Raises `SignatureError` when the signature is not the sender's; the file is gone then.

@@ -27,6 +27,7 @@ from arion_lib.web.gate import Gate
 from arion_lib.web.problems import as_problem
 from arion_lib.web.protocol import BoundedProtocol
 from arion_lib.web.requests import PREFIX, Post, Target, delivery_of, read_target
+from arion_lib.web.streams import Streams
 from arion_lib.web.webhook import Webhook, one_record
 
 log = logging.getLogger(__name__)
@@ -61,13 +62,16 @@ class FastPath:
         ):
             return False
         get = headers.get
-        target = _target(url, get(b"content-type", b""), get(b"content-encoding", b""), limits.max_record)
+        target = _target(
+            url, get(b"content-type", b""), get(b"content-encoding", b""), limits.max_record, webhook.streams
+        )
         if target is None or target.gzip or target.read_row is None:
             return False
-        delivery = delivery_of(headers)  # raises for one that is to be refused
+        delivery = delivery_of(headers, target.rules.delivery_header)  # raises for one that is to be refused
         if delivery is not None and (target.stream, delivery) in webhook.arriving:
             return False
-        if webhook.verifier is not None and not webhook.verifier.fits(headers, body):
+        verifier = target.rules.verifier
+        if verifier is not None and not verifier.fits(headers, body):
             return False
         row = target.read_row(body)
         if row is None:
@@ -119,20 +123,20 @@ class FastPath:
             self._webhook.arriving.discard((post.target.stream, post.delivery))
 
 
-def _target(url: bytes, content_type: bytes, encoding: bytes, max_record: int) -> Target | None:
+def _target(url: bytes, content_type: bytes, encoding: bytes, max_record: int, streams: Streams) -> Target | None:
     """Understand a plain address; one that is long is not worth remembering."""
     if len(url) + len(content_type) + len(encoding) > 1_024:
         return None
-    return _remembered(url, content_type, encoding, max_record)
+    return _remembered(url, content_type, encoding, max_record, streams)
 
 
 @lru_cache(maxsize=512)
-def _remembered(url: bytes, content_type: bytes, encoding: bytes, max_record: int) -> Target | None:
+def _remembered(url: bytes, content_type: bytes, encoding: bytes, max_record: int, streams: Streams) -> Target | None:
     path, _, query = url.partition(b"?")
     if not path.startswith(PREFIX.encode()) or not path.isascii() or b"%" in path or b"#" in url:
         return None
     try:
-        return read_target(path.decode(), query, content_type, encoding, max_record)
+        return read_target(path.decode(), query, content_type, encoding, max_record, streams)
     except Exception:  # noqa: BLE001  the long way says what is wrong
         return None
 

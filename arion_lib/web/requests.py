@@ -21,6 +21,7 @@ from arion_lib.pipeline.ingest import row_reader
 from arion_lib.pipeline.recipe import Recipe, read_recipe
 from arion_lib.pipeline.records import LINE_TYPES, SNIFFED_TYPES
 from arion_lib.web.problems import Problem
+from arion_lib.web.streams import Rules, Streams
 
 PREFIX = "/webhook/"
 
@@ -54,6 +55,7 @@ class Target:
     """What a post's path, query and types ask for; the same value for all posts that ask the same."""
 
     stream: str
+    rules: Rules
     recipe: Recipe | None  # None: the body's first line is the recipe
     content_type: str  # without parameters, in lower case; "" when the sender did not say
     gzip: bool
@@ -69,7 +71,7 @@ class Post:
     headers: Mapping[bytes, bytes]
 
 
-def read_post(scope: Mapping[str, Any], limits: Limits) -> Post:
+def read_post(scope: Mapping[str, Any], limits: Limits, streams: Streams) -> Post:
     """Understand the head of a post to `/webhook/{stream}`. Raises `Problem`. Cost: microseconds, no waiting."""
     if scope["method"] != "POST":
         raise Problem(405, "the method must be POST", scope["method"], "post the event", headers={"allow": "POST"})
@@ -82,18 +84,25 @@ def read_post(scope: Mapping[str, Any], limits: Limits) -> Post:
         get(b"content-type", b""),
         get(b"content-encoding", b""),
         limits.max_record,
+        streams,
     )
     if (length := get(b"content-length")) is not None:
         _check_length(length, limits.max_body)
-    return Post(target, delivery_of(headers), headers)
+    return Post(target, delivery_of(headers, target.rules.delivery_header), headers)
 
 
 @lru_cache(maxsize=512)
-def read_target(path: str, query: bytes, content_type: bytes, encoding: bytes, max_record: int) -> Target:
+def read_target(
+    path: str, query: bytes, content_type: bytes, encoding: bytes, max_record: int, streams: Streams
+) -> Target:
     """Understand what stays the same from post to post. Raises `Problem`."""
-    recipe = _recipe(query)
+    stream = _stream(path)
+    rules = streams.of(stream)
+    streams.check_query(rules, query)
+    recipe = rules.recipe or _recipe(query)
     return Target(
-        _stream(path),
+        stream,
+        rules,
         recipe,
         _content_type(content_type),
         _gzip(encoding),
@@ -199,15 +208,18 @@ def _check_length(value: bytes, most: int) -> None:
         raise Problem(413, f"the body must be <= {most} bytes", f"{int(value[:20])} bytes", "send it in several posts")
 
 
-def delivery_of(headers: Mapping[bytes, bytes]) -> str | None:
+def delivery_of(headers: Mapping[bytes, bytes], header: bytes) -> str | None:
     """Return the delivery's id, where the sender gave one. Raises `Problem` 400."""
-    value = headers.get(b"webhook-id")
+    value = headers.get(header)
     if value is None:
         return None
     name = value.decode("latin-1")
     if _ID.fullmatch(value) is None:
         raise Problem(
-            400, f"webhook-id must be 1 to {_ID_LIMIT} printable ASCII characters", repr(name[:80]), "use a UUID, say"
+            400,
+            f"{header.decode()} must be 1 to {_ID_LIMIT} printable ASCII characters",
+            repr(name[:80]),
+            "use a UUID, say",
         )
     return name
 

@@ -31,6 +31,8 @@ from arion_lib.pipeline.store import Store, StoreError, open_store
 from arion_lib.web.gate import LOCAL, LOOPBACK, Doors, Gate, is_loopback
 from arion_lib.web.late_broker import LateBroker
 from arion_lib.web.requests import Limits
+from arion_lib.web.signatures import Verifier
+from arion_lib.web.streams import Rules, Streams, read_streams
 
 SECRETS = "ARION_WEBHOOK_SECRETS"
 """Environment variable with the shared secrets, separated by spaces: a command line shows in every process list."""
@@ -71,6 +73,11 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         default=Path("arion-data"),
         help="folder of the embedded store and queue (default: ./%(default)s)",
+    )
+    add(
+        "--config",
+        type=Path,
+        help="TOML file: what is kept of each stream, who may send it (arion_lib/web/streams.py)",
     )
     add("--admin", metavar="HOST:PORT", help="address of pages, controls and metrics (default: with the webhook)")
     add("--token-file", type=Path, help=f"file with the token that the pages ask for; or ${TOKEN}")
@@ -147,6 +154,8 @@ def _within(text: str, least: float, most: float, *, whole: bool) -> float:
 
 def _serve(chosen: argparse.Namespace) -> int:
     doors, secrets = _doors(chosen), _secrets(chosen)  # judged before anything is opened
+    others = Rules(verifier=Verifier(secrets) if secrets else None)
+    streams = read_streams(chosen.config, secrets) if chosen.config else Streams(others=others)
     if not (chosen.store and chosen.broker):
         chosen.data.mkdir(parents=True, exist_ok=True)
     store_url = chosen.store or local_url("sqlite", chosen.data / "arion.db")
@@ -156,7 +165,7 @@ def _serve(chosen: argparse.Namespace) -> int:
         if chosen.relay == "only":
             return _relay(store, broker)
         sending = broker if chosen.relay == "inside" else None
-        return _listen(chosen, doors, secrets, store, sending, masked(store_url))
+        return _listen(chosen, doors, streams, store, sending, masked(store_url))
 
 
 def _secrets(chosen: argparse.Namespace) -> list[str]:
@@ -211,7 +220,7 @@ def _address(text: str) -> tuple[str, int]:
 def _listen(
     chosen: argparse.Namespace,
     where_in: tuple[Doors, tuple[str, int] | None],
-    secrets: Sequence[str],
+    streams: Streams,
     store: Store,
     broker: LateBroker | None,
     where: str,
@@ -230,7 +239,7 @@ def _listen(
         idle=chosen.idle,
     )
     doors, admin = where_in
-    service = PipelineService(store, broker, secrets=secrets, limits=limits, cut=Cut(bytes=chosen.batch))
+    service = PipelineService(store, broker, streams=streams, limits=limits, cut=Cut(bytes=chosen.batch))
     app = create_app(service, ScheduledTasks(shipped(), partial(local_scheduler, chosen.workers)), doors=doors)
     socks = [listening_socket(chosen.host, chosen.port)]
     if admin is not None:

@@ -96,16 +96,23 @@ class Verification:
 class Verifier:
     """Verify bodies against one or more shared secrets (several while a secret is being replaced).
 
-    `tolerance` is in seconds, to either side of `clock()`. Raises `ValueError` for a secret that is none.
+    `names`: what the three headers' names begin with. `tolerance` is in seconds, to either side of `clock()`. Raises
+    `ValueError` for a secret that is none.
     """
 
     def __init__(
-        self, secrets: Sequence[str], *, tolerance: float = TOLERANCE, clock: Callable[[], float] = time.time
+        self,
+        secrets: Sequence[str],
+        *,
+        names: str = "webhook",
+        tolerance: float = TOLERANCE,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         if not secrets:
             raise ValueError("secrets must be one or more, got none: leave the verifier out to accept unsigned bodies")
         self._keys = [_numbered(number, secret, len(secrets)) for number, secret in enumerate(secrets, 1)]
         self._keyed = [hmac.new(key, digestmod=hashlib.sha256) for key in self._keys]
+        self._names = [f"{names}-{part}".encode() for part in ("id", "timestamp", "signature")]
         self._tolerance = tolerance
         self._clock = clock
 
@@ -114,8 +121,7 @@ class Verifier:
 
         Raises `SignatureError`, before a byte of the body is read, for a missing header or a time out of the window.
         """
-        message_id, stamp = _header(headers, b"webhook-id"), _header(headers, b"webhook-timestamp")
-        signatures = _header(headers, b"webhook-signature")
+        message_id, stamp, signatures = (_header(headers, name) for name in self._names)
         self._check_time(stamp)
         prefix = b"%b.%b." % (message_id, stamp)
         macs = [keyed.copy() for keyed in self._keyed]
@@ -125,11 +131,11 @@ class Verifier:
 
     def fits(self, headers: Mapping[bytes, bytes], body: bytes) -> bool:
         """Say whether a whole body is signed by a shared secret: as `begin`, in one step, and without the reason."""
-        signatures = headers[b"webhook-signature"].split()
-        self._check_time(headers[b"webhook-timestamp"])
-        signed = b"%b.%b.%b" % (headers[b"webhook-id"], headers[b"webhook-timestamp"], body)
+        message_id, stamp, signatures = (headers[name] for name in self._names)
+        self._check_time(stamp)
+        signed = b"%b.%b.%b" % (message_id, stamp, body)
         wanted = [b"v1," + binascii.b2a_base64(hmac.digest(key, signed, "sha256"), newline=False) for key in self._keys]
-        return bool(sum(hmac.compare_digest(ours, theirs) for ours in wanted for theirs in signatures))
+        return bool(sum(hmac.compare_digest(ours, theirs) for ours in wanted for theirs in signatures.split()))
 
     def _check_time(self, stamp: bytes) -> None:
         if not stamp.isdigit() or len(stamp) > 15:
@@ -144,6 +150,66 @@ class Verifier:
                 f"webhook-timestamp must lie within {self._tolerance:g} s of the receiver's clock",
                 f"one {abs(age):.0f} s {'old' if age > 0 else 'ahead'}",
                 "sign again with the present time, and check both clocks",
+            )
+
+
+class HmacVerifier:
+    """Verify bodies whose HMAC-SHA256 stands in one header, as GitHub and Shopify send it.
+
+    `secrets` are taken as text; the signature is `prefix` and the digest as "hex" or "base64". Nothing is signed but
+    the body: a delivery's id and its time are the sender's word only. Raises `ValueError`.
+    """
+
+    def __init__(self, secrets: Sequence[str], *, header: str, prefix: str = "", encoding: str = "hex") -> None:
+        if encoding not in ("hex", "base64"):
+            raise ValueError(f"encoding must be hex or base64, got {encoding!r:.40}")
+        if not secrets or any(len(secret) < 8 for secret in secrets):
+            raise ValueError("a secret must be 8 characters or more, got none or fewer: make a new one")
+        self._header, self._prefix, self._hex = header.lower().encode(), prefix.encode(), encoding == "hex"
+        self._keyed = [hmac.new(secret.encode(), digestmod=hashlib.sha256) for secret in secrets]
+
+    def begin(self, headers: Mapping[bytes, bytes]) -> HmacVerification:
+        """Return the verification of the body that follows. Raises `SignatureError` where there is no signature."""
+        claimed = _header(headers, self._header)
+        return HmacVerification([keyed.copy() for keyed in self._keyed], claimed, self)
+
+    def fits(self, headers: Mapping[bytes, bytes], body: bytes) -> bool:
+        """Say whether a whole body is signed by a secret; raises where it has no signature."""
+        verification = self.begin(headers)
+        verification.update(body)
+        verification.verify()
+        return True
+
+    def written(self, digest: bytes) -> bytes:
+        """Write a digest as the header has it."""
+        text = digest.hex().encode() if self._hex else base64.b64encode(digest)
+        return self._prefix + text
+
+    @property
+    def header(self) -> str:
+        """The header's name."""
+        return self._header.decode()
+
+
+class HmacVerification:
+    """One body being verified while it arrives: as `Verification`."""
+
+    def __init__(self, macs: Sequence[hmac.HMAC], claimed: bytes, scheme: HmacVerifier) -> None:
+        self._macs, self._claimed, self._scheme = macs, claimed, scheme
+
+    def update(self, chunk: bytes) -> None:
+        """Take the next bytes of the body as they were sent."""
+        for mac in self._macs:
+            mac.update(chunk)
+
+    def verify(self) -> None:
+        """Return when the signature belongs to a secret; raise `SignatureError` otherwise. Takes constant time."""
+        wanted = [self._scheme.written(mac.digest()) for mac in self._macs]
+        if not sum(hmac.compare_digest(ours, self._claimed) for ours in wanted):
+            raise SignatureError(
+                f"{self._scheme.header} must hold the body's HMAC-SHA256, made with a shared secret",
+                "none that fits this body",
+                "sign the very bytes that are sent",
             )
 
 

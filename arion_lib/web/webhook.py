@@ -30,28 +30,29 @@ from arion_lib.web.group_commit import CommitsClosed, GroupCommit, InOrder
 from arion_lib.web.patience import Draining, Patience, TooSlow
 from arion_lib.web.problems import RETRY_AFTER, Problem, as_problem
 from arion_lib.web.requests import Limits, Post, first_line, read_post
-from arion_lib.web.signatures import Verification, Verifier
+from arion_lib.web.signatures import HmacVerification, Verification
+from arion_lib.web.streams import Streams
 
 BUDGET = 64 << 20
 """Bytes of body that all long bodies together may hold between two commits; each gets an equal share of it."""
 
 
 class Webhook:
-    """The ASGI application behind `/webhook/`. `verifier` None: bodies need no signature."""
+    """The ASGI application behind `/webhook/`. `streams`: what holds for each."""
 
     def __init__(
         self,
         store: Store,
         patience: Patience,
         *,
-        verifier: Verifier | None = None,
+        streams: Streams = Streams(),  # noqa: B008  frozen
         limits: Limits = Limits(),  # noqa: B008  frozen
         cut: Cut = Cut(),  # noqa: B008  frozen
     ) -> None:
         self.figures = Figures()
         self.commits: GroupCommit | None = None  # set when the server starts
         self._store, self._patience = store, patience
-        self.verifier, self.limits, self._cut = verifier, limits, cut
+        self.streams, self.limits, self._cut = streams, limits, cut
         self.arriving: set[tuple[str, str]] = set()  # deliveries that are being received
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -61,7 +62,7 @@ class Webhook:
         try:
             if figures.in_flight > self.limits.max_in_flight and not self._patience.make_room():
                 self._refuse_more()
-            post = read_post(scope, self.limits)
+            post = read_post(scope, self.limits, self.streams)
             body = Body(self._patience.begin(receive), self.limits)
             receipt = await self._take(post, body)
             figures.answers[200] += 1
@@ -101,10 +102,11 @@ class Webhook:
         )
 
     async def _take(self, post: Post, body: Body) -> Receipt:
-        verification = self.verifier.begin(post.headers) if self.verifier else None
+        verifier = post.target.rules.verifier
+        verification = verifier.begin(post.headers) if verifier else None
         return await self._take_body(post, body, verification)
 
-    async def _take_body(self, post: Post, body: Body, verification: Verification | None) -> Receipt:
+    async def _take_body(self, post: Post, body: Body, verification: Verification | HmacVerification | None) -> Receipt:
         whole = None if post.target.gzip else await body.gather()
         if whole is None:
             return await self._take_long(post, body, verification)
@@ -182,7 +184,7 @@ class Webhook:
 
     # -- a long one
 
-    async def _take_long(self, post: Post, body: Body, verification: Verification | None) -> Receipt:
+    async def _take_long(self, post: Post, body: Body, verification: Verification | HmacVerification | None) -> Receipt:
         if verification is None:
             with self._sole(post):
                 return await self._take_blocks(post, body.blocks())

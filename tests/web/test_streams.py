@@ -1,0 +1,153 @@
+"""What the owner's file says of a stream holds; its mistakes are told at once, before anything is opened."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from arion_lib.web import serve, streams
+from arion_lib.web.fast_path import FastProtocol
+from arion_lib.web.signatures import HmacVerifier, sign
+from arion_lib.web.streams import ConfigError, read_streams
+from tests.web.client import get, post
+from tests.web.conftest import Serve, Served
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+PLAIN = "a shared secret".replace(" ", "-")
+BODY = b'{"id": "e1", "amount": 0.10, "currency": "EUR", "email": "me@example.org"}'
+
+
+def example() -> str:
+    """Return the file that the module's docstring shows."""
+    lines = (streams.__doc__ or "").split("tests/web/test_streams.py", 1)[1].splitlines()[1:]
+    return "\n".join(line.removeprefix("    ") for line in lines)
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PAYMENTS_SECRET", SECRET)
+    (tmp_path / "builds").write_text(PLAIN + "\n", encoding="utf-8")
+    text = example().replace("/run/secrets/builds", (tmp_path / "builds").as_posix())
+    more = f"""
+[streams.pushes]
+secret_file = "{(tmp_path / "builds").as_posix()}"
+scheme = "github"
+fields = ["id"]
+[streams.shop]
+secret_file = "{(tmp_path / "builds").as_posix()}"
+scheme = "shopify"
+[streams.svix]
+secret_env = "PAYMENTS_SECRET"
+scheme = "svix"
+"""
+    (tmp_path / "arion.toml").write_text(text + more, encoding="utf-8")
+    return tmp_path / "arion.toml"
+
+
+def stored(served: Served, stream: str) -> list[object]:
+    return [json.loads(row.body) for row in served.store.rows(stream)]
+
+
+def digest(body: bytes = BODY) -> bytes:
+    return hmac.digest(PLAIN.encode(), body, hashlib.sha256)
+
+
+def test_the_example_is_followed(serve: Serve, config: Path) -> None:
+    now = int(time.time())
+    with serve(streams=read_streams(config)) as served:
+        url = f"{served.url}/webhook"
+        assert post(f"{url}/other", BODY).status == 404
+        assert post(f"{url}/payments", BODY).status == 401
+        signed = {"webhook-id": "m", "webhook-timestamp": str(now), "webhook-signature": sign(SECRET, "m", now, BODY)}
+        assert post(f"{url}/payments?fields=email", BODY, signed).status == 400
+        assert post(f"{url}/payments", BODY, signed).json["groups"] == 1
+        assert b'"sum":0.10' in get(f"{served.url}/results?stream=payments").body
+        assert post(f"{url}/builds", BODY, signed).status == 401, "each stream has its own secret"
+        own = {"x-signature": "sha256=" + digest().hex(), "x-request-id": "r1"}
+        assert post(f"{url}/builds", BODY, own).json["accepted"] == 1
+        assert post(f"{url}/builds", BODY, own).json["duplicates"] == 1
+        assert post(f"{url}/builds", BODY + b" ", own).status == 401
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_github_shopify_and_svix_are_taken_as_they_send(
+    serve: Serve, config: Path, fast: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = int(time.time())
+    taken: list[bytes] = []
+    take = FastProtocol._take
+
+    def noting(self: FastProtocol, body: bytes) -> bool:
+        taken.append(body)
+        return take(self, body)
+
+    monkeypatch.setattr(FastProtocol, "_take", noting)
+    svix = sign(SECRET, "m", now, BODY)
+    ways = {
+        "pushes": {"X-Hub-Signature-256": "sha256=" + digest().hex(), "X-GitHub-Delivery": "d1"},
+        "shop": {"X-Shopify-Hmac-Sha256": base64.b64encode(digest()).decode(), "X-Shopify-Webhook-Id": "d1"},
+        "svix": {"svix-id": "m", "svix-timestamp": str(now), "svix-signature": svix},
+    }
+    with serve(streams=read_streams(config)) as served:
+        if not fast:
+            served.app.fast_path = None
+        for stream, headers in ways.items():
+            wrong = {
+                name: value.replace(value[-3:], "AAA") if "ig" in name or "mac" in name else value
+                for name, value in headers.items()
+            }
+            assert post(f"{served.url}/webhook/{stream}", BODY, wrong).status == 401
+            assert post(f"{served.url}/webhook/{stream}", BODY, headers).json["accepted"] == 1
+            assert post(f"{served.url}/webhook/{stream}", BODY, headers).json["duplicates"] == 1
+        assert stored(served, "pushes") == [{"id": "e1"}], "the owner's fields, not the sender's"
+    assert bool(taken) == fast
+
+
+def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "arion.toml"
+    file.write_text(
+        """
+unknown_streams = "maybe"
+quereis = true
+[streams.a]
+fields = ["x", "x"]
+secret_env = "NOT_SET_AT_ALL"
+[streams.b]
+group_by = ["t"]
+fields = ["x"]
+scheme = "githib"
+secret_env = "PATH"
+[streams.c]
+delivery_header = "no header"
+scheme = "github"
+""",
+        encoding="utf-8",
+    )
+    with pytest.raises(ConfigError) as caught:
+        read_streams(file)
+    told = " ".join(caught.value.mistakes)
+    for word in ("maybe", "did you mean queries", "name each field once", "NOT_SET_AT_ALL", "a sum keeps no rows"):
+        assert word in told
+    for word in ("githib", "no header", "secret_env and secret_file, got 0"):
+        assert word in told
+    assert len(caught.value.mistakes) == 8
+
+
+def test_a_wrong_file_is_one_sentence_and_nothing_is_opened(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "arion.toml").write_text("streams = 5\n[", encoding="utf-8")
+    assert serve.run(["--data", str(tmp_path / "data"), "--config", str(tmp_path / "arion.toml")]) == 2
+    assert "no TOML" in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_scheme_of_ones_own_is_checked() -> None:
+    with pytest.raises(ValueError, match="encoding must be hex or base64"):
+        HmacVerifier([PLAIN], header="x", encoding="base32")
+    with pytest.raises(ValueError, match="8 characters"):
+        HmacVerifier(["short"], header="x")
