@@ -24,6 +24,7 @@ from arion_lib.web.answers import refuse
 from arion_lib.web.gate import Doors, Gate
 from arion_lib.web.pages import Pages
 from arion_lib.web.pipeline_pages import health_of, pipeline_pages
+from arion_lib.web.plugin_pages import plugin_pages
 from arion_lib.web.problems import DOCUMENTED, Problem, answer_problems
 from arion_lib.web.requests import PREFIX
 from arion_lib.web.resource_pages import resource_pages
@@ -138,5 +139,6 @@ def create_app(
     api.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
     api.include_router(pipeline_pages(service, SchedulerCollector(tasks.status)))
     api.include_router(resource_pages(ResourceRuns(local_sets())))
+    api.include_router(plugin_pages())
     api.include_router(scheduler_pages(tasks))
     return Application(service, api, tasks, doors)
