@@ -64,8 +64,9 @@ class Snapshot:
 
 
 def _threads() -> list[threading.Thread]:
-    # tqdm's monitor is one for the whole process and never ends: no test can leak it.
-    return [thread for thread in threading.enumerate() if type(thread).__name__ != "TMonitor"]
+    # tqdm's monitor and dask's thread for serialising are one for the whole process and never end: no test leaks them.
+    found = (thread for thread in threading.enumerate() if type(thread).__name__ != "TMonitor")
+    return [thread for thread in found if not thread.name.startswith("Dask-Offload")]
 
 
 def _children() -> list[psutil.Process]:

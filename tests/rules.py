@@ -45,8 +45,7 @@ HOMES = {
     "opentelemetry": {"resources/exporters.py"},
     "beartype": {"contracts/checks/predicates.py"},
     "ijson": {"pipeline/documents.py"},
-    "dask": {"scheduler/dask_link.py"},
-    "distributed": {"scheduler/dask_link.py"},
+    "distributed": {"scheduler/dask/link.py", "scheduler/dask/plugin.py"},
 }
 """The files that may import a heavy library; `bench` may measure against any."""
 
@@ -54,6 +53,9 @@ HEAVY = {*HOMES, "pandas", "numpy", "polars", "duckdb", "dask", "distributed", "
     "ijson"
 }
 """What no import of a part brings along: it is imported where it is used."""
+
+ELSEWHERE = {"workbook/strict.py", "scheduler/dask/plugin.py"}
+"""Files that only another program imports: pytest with nbval, a dask worker."""
 
 LABELS = ("Idea", "Invariant", "When wrong", "See")
 MOST_LINES = 15

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -115,16 +116,12 @@ def _classes(retry_on: type[BaseException] | Iterable[type[BaseException]]) -> t
 
 
 def _tasks(after: Task[Any] | Iterable[Task[Any]]) -> tuple[Task[Any], ...]:
-    if not after:
-        return ()
-    from arion_lib.scheduler.task import Task
-
     try:
-        tasks = (after,) if isinstance(after, Task) else tuple(after)
+        tasks: tuple[Any, ...] = (after,) if isinstance(after, Future) else tuple(after)
     except TypeError:
         raise TypeError(f"after must be tasks of this scheduler, got {after!r}") from None
     for one in tasks:
-        if not isinstance(one, Task):
+        if not (isinstance(one, Future) and hasattr(one, "number")):
             raise TypeError(f"after must be tasks of this scheduler, got {one!r}")
     return tasks
 

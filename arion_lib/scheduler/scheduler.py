@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from types import TracebackType
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, Protocol, TypeVar
 
 from arion_lib.scheduler.adapt import Adaptation
 from arion_lib.scheduler.calls import Function, Functions, arguments, linked, pickled
@@ -205,7 +205,7 @@ class Scheduler(Executor):
         return self._submit_here(function, args, kwargs, options)
 
     def _submit_many(
-        self, fn: Callable[..., Any], calls: Iterable[tuple[Any, ...]], chosen: _Chosen
+        self, fn: Callable[..., Any], calls: Iterable[tuple[Any, ...]], chosen: _Chosen, _chunksize: int
     ) -> list[Task[Any]]:
         """Submit a function with many arguments; what is asked for each submit is asked once."""
         core, tasks = self._core, list[Task[Any]]()
@@ -232,6 +232,9 @@ class Scheduler(Executor):
             core.post_many(batch)
         return tasks
 
+    def _cancel_many(self, tasks: list[Task[Any]]) -> None:
+        self._core.cancel_many(tasks)
+
     def _submit_pickled(
         self, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any], options: Options
     ) -> Task[Any]:
@@ -255,7 +258,7 @@ class Scheduler(Executor):
             more = More()
             more.needs = needs
             for needed in (*needs, *options.after) if options.after else needs:
-                if needed._core is not core:
+                if getattr(needed, "_core", None) is not core:
                     raise ValueError(f"a task can need tasks of its own scheduler only, got {needed!r}")
         task: Task[Any] = Task(core, core.next_number(), function, call, options, more)
         core.post(task)
@@ -422,11 +425,13 @@ class Submitter:
         if chunksize < 1:
             raise ValueError(f"chunksize must be >= 1, got {chunksize!r}")
         until = None if timeout is None else time.monotonic() + timeout
-        tasks = self._scheduler._submit_many(fn, zip(*iterables, strict=False), self._chosen)
-        return _results(tasks, until, progress)
+        tasks = self._scheduler._submit_many(fn, zip(*iterables, strict=False), self._chosen, chunksize)
+        return _results(tasks, until, progress, self._scheduler._cancel_many)
 
 
-def _results(tasks: list[Task[T]], until: float | None, progress: bool) -> Iterator[T]:
+def _results(
+    tasks: list[Task[T]], until: float | None, progress: bool, cancel: Callable[[list[Task[Any]]], object]
+) -> Iterator[T]:
     """Yield the results in order, letting go of each task; cancel the rest when nobody wants them any more."""
     bar = _Bar(tasks) if progress else None
     tasks.reverse()
@@ -436,7 +441,7 @@ def _results(tasks: list[Task[T]], until: float | None, progress: bool) -> Itera
             yield tasks.pop().result(left)
     finally:
         if tasks:
-            tasks[0]._core.cancel_many(tasks)
+            cancel(tasks)
         if bar is not None:
             bar.close(complete=not tasks)
 
@@ -466,19 +471,27 @@ class _Bar:
             self._bar.close()
 
 
+class _Source(Protocol):
+    """What events come from."""
+
+    def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]: ...
+
+    def at_end(self, command: Callable[[], None]) -> Callable[[], object]: ...
+
+
 class EventStream:
     """An iterator over the changes of all tasks from the moment it was made."""
 
-    def __init__(self, core: Core, most: int) -> None:
+    def __init__(self, source: _Source, most: int) -> None:
         _check_count("most", most, 1)
         self._events: deque[Event] = deque(maxlen=most)
         self._changed = threading.Condition()
         self._closed = False
         self.dropped = 0
         """How many events were dropped because nobody took them."""
-        self._unsubscribe = core.subscribe(self._take)
+        self._unsubscribe = source.subscribe(self._take)
         self._forget: Callable[[], object] = lambda: None
-        self._forget = core.at_end(self.close)
+        self._forget = source.at_end(self.close)
 
     def _take(self, event: Event) -> None:
         with self._changed:

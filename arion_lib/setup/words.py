@@ -71,13 +71,6 @@ WORDS = {
         ("web", "notebooks"),
         "class --port 8765",
     ),
-    "pack": Word(
-        "make a folder to set the workbook up from without a network",
-        "arion_lib.workbook.pack",
-        WORKBOOK,
-        "pack --to /media/stick",
-        clone=True,
-    ),
     "site": Word(
         "write the workbook as pages to read in a browser",
         "arion_lib.workbook.site.pages",

@@ -76,3 +76,12 @@ def pid_when_open(gate: Path, log: Path) -> int:
     note(log, str(os.getpid()))
     until(gate.exists)
     return os.getpid()
+
+
+def leave_or_spin_once(folder: Path, number: int) -> int:
+    """Return the number; the first time, 7 ends its process and 11 never returns."""
+    mark = folder / {7: "left 7", 11: "spun 11"}.get(number, "nothing")
+    if number in (7, 11) and not mark.exists():
+        mark.touch()
+        leave(3) if number == 7 else spin()
+    return number

@@ -26,6 +26,8 @@ class Subject:
     name: str
     open: Callable[[], Any]
     differs: Mapping[str, str] = field(default_factory=dict)
+    long: frozenset[str] = frozenset()
+    """Tests of thousands of calls, which take so long here that only `--thorough` runs them."""
 
     def __str__(self) -> str:
         return self.name
@@ -96,10 +98,27 @@ DASK_DIFFERS = {
     "test_threads_run_in_this_process": "its threads are in the dask workers",
     "test_a_result_of_a_thread_that_cannot_travel_fails_the_task_that_needs_it": "a thread's result travels there",
     "test_log_records_of_a_task_reach_this_process": "records go to the dask worker's own loggers",
+    "test_an_urgent_task_overtakes_what_was_sent_ahead": "dask sends a call ahead to each of its workers",
+    "test_what_waits_is_cancelled_at_once_and_never_run": "a cancellation takes some 10 ms to reach the cluster",
+    "test_what_was_sent_ahead_can_be_cancelled": "a cancellation takes some 10 ms to reach the cluster",
+    "test_it_scales_up_and_down_while_it_runs": "what runs on a dask worker that goes is begun again elsewhere",
     "test_what_a_task_prints_appears_here": "what is printed goes to the dask worker's own streams",
 }
 """Where the same API on Dask is another thing: `DaskScheduler` says so in its docstring."""
-DASK = [Subject("dask", open_dask, DASK_DIFFERS)] if importlib.util.find_spec("arion_lib.scheduler.dask") else []
+DASK_LONG = frozenset(
+    {
+        "test_a_chain_of_a_thousand",
+        "test_a_chain_whose_worker_dies_in_the_middle_is_finished_elsewhere",
+        "test_tasks_share_no_mutable_argument",
+        "test_urgent_tasks_run_before_a_large_backlog",
+    }
+)
+"""A dask task takes milliseconds."""
+DASK = (
+    [Subject("dask", open_dask, DASK_DIFFERS, DASK_LONG)]
+    if importlib.util.find_spec("arion_lib.scheduler.dask")
+    else []
+)
 UNINTERRUPTED = "no signal interrupts a call: its worker is killed at once"
 SOCKETS = Subject(
     "sockets",

@@ -67,6 +67,8 @@ def scheduler(opened: tuple[Subject, Any], request: pytest.FixtureRequest, no_ha
     name = request.node.originalname
     if name in subject.differs:
         pytest.skip(f"{subject} differs: {subject.differs[name]}")
+    if name in subject.long and not request.config.option.thorough:
+        pytest.skip(f"it takes long on {subject}: --thorough runs it")
     yield executor
     assert executor.wait_idle(PATIENCE), "tasks were left unfinished"
     until(lambda: len(working(executor)) == WORKERS, f"a pool of {WORKERS} workers")

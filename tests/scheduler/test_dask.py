@@ -21,11 +21,11 @@ from arion_lib.scheduler import (
     SchedulerError,
     ShutDownError,
     State,
-    Task,
     TaskTimeoutError,
     WorkerDiedError,
 )
 from arion_lib.scheduler.dask import DaskScheduler
+from arion_lib.scheduler.dask.handle import DaskTask
 from tests.leaks import Snapshot
 from tests.scheduler.dask_jobs import (
     PATIENCE,
@@ -36,6 +36,7 @@ from tests.scheduler.dask_jobs import (
     fail_until,
     hold,
     leave,
+    leave_or_spin_once,
     note,
     pid_when_open,
     spin,
@@ -45,7 +46,7 @@ from tests.scheduler.dask_jobs import (
 from tests.scheduler.gates import KILL
 
 
-def running(task: Task[Any]) -> Task[Any]:
+def running(task: DaskTask[Any]) -> DaskTask[Any]:
     until(lambda: task.status() is State.RUNNING)
     return task
 
@@ -91,6 +92,16 @@ def client(cluster: LocalCluster) -> Iterator[Client]:
 def dask_workers(client: Client) -> dict[str, int]:
     """Return the process of each dask worker, by address."""
     found: dict[str, int] = client.run(os.getpid)
+    return found
+
+
+def states_in_dask(client: Client, name: str) -> list[str]:
+    """Return the states, in dask's scheduler, of the tasks of a name."""
+
+    def look(dask_scheduler: Any) -> list[str]:
+        return [task.state for key, task in dask_scheduler.tasks.items() if str(key[0]).startswith(f"{name}-arion")]
+
+    found: list[str] = client.run_on_scheduler(look)
     return found
 
 
@@ -143,7 +154,7 @@ def test_large_arrays_travel_and_are_not_shared(scheduler: DaskScheduler) -> Non
     ids=["argument", "argument for a thread", "result"],
 )
 def test_what_cannot_travel_fails_its_own_task_only(
-    scheduler: DaskScheduler, submit: Callable[[DaskScheduler], Task[Any]]
+    scheduler: DaskScheduler, submit: Callable[[DaskScheduler], DaskTask[Any]]
 ) -> None:
     good = scheduler.submit(square, 3)
     with pytest.raises(NotTransferableError):
@@ -195,10 +206,11 @@ def test_a_task_comes_after_others(scheduler: DaskScheduler, tmp_path: Path) -> 
 # --- priorities, retries, deadlines ---
 
 
-def test_high_runs_before_low(scheduler: DaskScheduler, tmp_path: Path) -> None:
+def test_high_runs_before_low(scheduler: DaskScheduler, client: Client, tmp_path: Path) -> None:
     gates = [running(scheduler.submit(hold, tmp_path / "gate")) for _ in range(2)]
     low = [scheduler.submit(note, tmp_path / "log", "low") for _ in range(50)]
-    high = scheduler.with_options(priority=5).submit(note, tmp_path / "log", "high")
+    high = scheduler.with_options(priority=5, name="high").submit(note, tmp_path / "log", "high")
+    until(lambda: states_in_dask(client, "high"))
     (tmp_path / "gate").touch()
     wait([*gates, *low, high])
     assert "high" in (tmp_path / "log").read_text().splitlines()[:5]
@@ -270,20 +282,95 @@ def test_dask_alone_lets_a_cancelled_task_run_on(client: Client, tmp_path: Path)
     until(lambda: "went on" in (tmp_path / "log").read_text())
 
 
-def given_out(scheduler: DaskScheduler) -> list[Task[Any]]:
-    """Return what a host has, or may still have: a cancellation takes a moment to reach it."""
-    with scheduler._core.lock:
-        return scheduler._core.lanes["processes"].assigned()
-
-
-def test_a_cancelled_waiting_task_never_runs(scheduler: DaskScheduler, tmp_path: Path) -> None:
+def test_a_cancelled_waiting_task_never_runs(scheduler: DaskScheduler, client: Client, tmp_path: Path) -> None:
     gates = [running(scheduler.submit(hold, tmp_path / "gate")) for _ in range(2)]
-    task = scheduler.submit(note, tmp_path / "log", "ran")
+    task = scheduler.with_options(name="waits").submit(note, tmp_path / "log", "ran")
+    until(lambda: states_in_dask(client, "waits"))
     assert task.cancel()
-    until(lambda: task not in given_out(scheduler))
+    until(lambda: not states_in_dask(client, "waits"))
     (tmp_path / "gate").touch()
     wait([*gates, scheduler.submit(square, 1)])
     assert not (tmp_path / "log").exists()
+
+
+def test_a_cancellation_that_overtakes_its_task_is_made_good(
+    scheduler: DaskScheduler, client: Client, tmp_path: Path
+) -> None:
+    gates = [running(scheduler.submit(hold, tmp_path / "gate")) for _ in range(2)]
+    tasks = [scheduler.with_options(name="overtaken").submit(note, tmp_path / "log", "ran") for _ in range(20)]
+    assert all([task.cancel() for task in tasks])  # noqa: C419  (every one)
+    until(lambda: not states_in_dask(client, "overtaken"))
+    (tmp_path / "gate").touch()
+    wait(gates)
+
+
+# --- what dask sees ---
+
+
+def test_dask_sees_each_call_as_a_task_of_its_own(scheduler: DaskScheduler, client: Client, tmp_path: Path) -> None:
+    gates = [running(scheduler.with_options(name="seen").submit(hold, tmp_path / "gate")) for _ in range(2)]
+    waiting = [scheduler.with_options(name="seen").submit(square, number) for number in range(8)]
+    until(lambda: len(states_in_dask(client, "seen")) == 10)
+    assert states_in_dask(client, "seen").count("processing") >= 2
+    (tmp_path / "gate").touch()
+    wait([*gates, *waiting])
+    until(lambda: not states_in_dask(client, "seen"))  # nothing is kept there of small results
+
+
+def test_a_bundle_is_one_dask_task(scheduler: DaskScheduler, client: Client, tmp_path: Path) -> None:
+    results = scheduler.with_options(name="bundle").map(hold, [tmp_path / "gate"] * 40, range(40), chunksize=20)
+    until(lambda: len(states_in_dask(client, "bundle")) == 2)
+    (tmp_path / "gate").touch()
+    assert list(results) == list(range(40))
+
+
+def test_in_a_bundle_a_death_and_a_time_limit_cost_their_own_call_alone(
+    scheduler: DaskScheduler, client: Client, tmp_path: Path
+) -> None:
+    before = dask_workers(client)
+    again = scheduler.with_options(retries=1, timeout=1.0)
+    results = again.map(leave_or_spin_once, [tmp_path] * 30, range(30), chunksize=30)
+    assert list(results) == list(range(30))
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["left 7", "spun 11"]
+    assert dask_workers(client) == before
+
+
+def test_a_large_result_stays_in_the_cluster_and_goes_with_its_handle(scheduler: DaskScheduler, client: Client) -> None:
+    numpy = pytest.importorskip("numpy")
+    made = scheduler.with_options(name="large").submit(numpy.ones, 100_000)
+    assert scheduler.submit(numpy.sum, made).result(PATIENCE) == 100_000
+    assert not made.local
+    assert states_in_dask(client, "large") == ["memory"]
+    assert made.result().sum() == 100_000
+    del made
+    until(lambda: not states_in_dask(client, "large"))
+
+
+@pytest.mark.thorough
+def test_dask_moves_the_results_of_a_dask_worker_that_is_retired() -> None:
+    numpy = pytest.importorskip("numpy")
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50) as small,
+        Client(small, set_as_default=False) as client,
+        DaskScheduler(client) as scheduler,
+    ):
+        made = [scheduler.submit(numpy.full, 100_000, number) for number in range(4)]
+        wait(made)
+        client.retire_workers([min(client.nthreads())])
+        until(lambda: len(client.nthreads()) == 1)
+        assert [task.result()[0] for task in made] == [0, 1, 2, 3]
+        assert scheduler.submit(square, 3).result(PATIENCE) == 9
+
+
+@pytest.mark.thorough
+def test_an_adaptive_cluster_starts_dask_workers_for_what_waits(tmp_path: Path) -> None:
+    with (
+        LocalCluster(n_workers=0, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50) as small,
+        DaskScheduler(small) as scheduler,
+    ):
+        scheduler.adapt(0, 1)
+        assert scheduler.submit(square, 3).result(PATIENCE) == 9
+        assert len(small.scheduler.workers) == 1
 
 
 # --- deaths ---
@@ -335,25 +422,23 @@ def host_of(process: int) -> psutil.Process:
     return next(one for one in psutil.Process(process).parents() if "spawn_main" in " ".join(one.cmdline()))
 
 
-def test_a_lost_dask_worker_costs_what_it_had_begun(tmp_path: Path) -> None:
-    gate, logs = tmp_path / "gate", [tmp_path / "once", tmp_path / "again"]
+def test_what_ran_on_a_lost_dask_worker_is_begun_again_elsewhere(tmp_path: Path) -> None:
+    gate, logs = tmp_path / "gate", [tmp_path / "first", tmp_path / "second"]
     with (
-        LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address="127.0.0.1:0") as small,
+        LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address="127.0.0.1:0", silence_logs=50) as small,
         DaskScheduler(small) as scheduler,
     ):
-        once = running(scheduler.submit(pid_when_open, gate, logs[0]))
-        again = running(scheduler.with_options(retries=1).submit(pid_when_open, gate, logs[1]))
-        waiting = [scheduler.with_options(retries=1).submit(square, number) for number in range(20)]
-        first = [int(log.read_text()) for log in logs]
-        host_of(first[0]).send_signal(KILL)
-        with pytest.raises(WorkerDiedError) as caught:
-            once.result(PATIENCE)
-        assert caught.value.exit_code is None
-        until(lambda: len(logs[1].read_text().splitlines()) == 2)  # dask has started another in its place
-        gate.touch()
-        assert again.result(PATIENCE) not in first
+        try:
+            held = [running(scheduler.submit(pid_when_open, gate, log)) for log in logs]
+            waiting = [scheduler.submit(square, number) for number in range(20)]
+            until(lambda: all(log.exists() and log.read_text() for log in logs))
+            before = [int(log.read_text()) for log in logs]
+            host_of(before[0]).send_signal(KILL)
+            until(lambda: all(len(log.read_text().splitlines()) == 2 for log in logs))
+        finally:
+            gate.touch()
+        assert not {task.result(PATIENCE) for task in held} & {*before}
         assert [task.result(PATIENCE) for task in waiting] == [number * number for number in range(20)]
-    assert len(logs[0].read_text().splitlines()) == 1
 
 
 # --- the whole ---
@@ -451,13 +536,14 @@ def test_a_cluster_of_its_own_scales_and_leaves_nothing(tmp_path: Path) -> None:
     with DaskScheduler(workers=1) as scheduler:
         scheduler.scale(2)
         tasks = [scheduler.submit(hold, tmp_path / "gate") for _ in range(2)]
-        for task in tasks:
-            running(task)  # both at once: there are two workers now
-        scheduler.scale(1)
-        assert scheduler.status().lanes[0].size == 1
-        (tmp_path / "gate").touch()
-        wait(tasks)  # fewer workers, but what ran was finished
-        until(lambda: len(scheduler.status().workers) == 1)
-        assert all(task.status() is State.SUCCEEDED and len(task.history()) == 4 for task in tasks)
+        try:
+            for task in tasks:
+                running(task)  # both at once: there are two workers now
+            scheduler.scale(1)
+            until(lambda: scheduler.status().lanes[0].size == 1)
+        finally:
+            (tmp_path / "gate").touch()
+        wait(tasks)
+        assert all(task.status() is State.SUCCEEDED for task in tasks)  # the one that lost its place was begun again
         assert list(scheduler.map(square, range(10))) == [number * number for number in range(10)]
     until(lambda: not before.leaked())  # the other cluster here reads /proc now and then
