@@ -2,7 +2,8 @@
 
 Idea        `ijson` turns a document into events; they tell where the array at a path begins. Its elements are then read
             as those of any array, and ijson goes on behind it.
-Invariant   The same records and places for any cutting into chunks; live memory is one chunk and one record.
+Invariant   The same records and places for any cutting into chunks; live memory is one chunk and one record, and time
+            is linear, whatever stands around the records: ijson is given no more than the beginning of a long string.
 When wrong  What is at the path but is not a record becomes a dead letter; where the document is no JSON, what came
             before is kept and `broken` says where (around the records: in which piece of what was fed).
 See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_documents.py
@@ -10,6 +11,7 @@ See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_document
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import ijson  # type: ignore[import-untyped]
@@ -19,6 +21,20 @@ from arion_lib.pipeline.batch import Record
 from arion_lib.pipeline.nesting import shallow
 from arion_lib.pipeline.projection import split_path
 from arion_lib.pipeline.verdict import BAD_RECORD, BOM, MAX_RECORD, Ledger, parser, strictly
+
+TOKEN = 1_024
+"""Bytes of a string around the records that are looked at: a member's name on the path is shorter."""
+
+_QUOTE, _BACKSLASH, _U, _BRACKET = b'"\\u['
+_WORDS = b"+-.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_WORD = re.compile(rb"[-+.0-9A-Za-z]*")
+_INSIDE = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
+# Strings and words that are short, and what stands between them; possessive, so that it costs no memory.
+_SHORT = re.compile(
+    rb'(?:[^-+.0-9A-Za-z"\[]++|[-+.0-9A-Za-z]{1,%d}+(?![-+.0-9A-Za-z])|"(?:[^"\\]|\\.){0,%d}+")*+'
+    % (TOKEN, TOKEN // 6),
+    re.DOTALL,
+)
 
 MAX_DEPTH = 256
 """Brackets that may be open around the records of a document."""
@@ -35,6 +51,76 @@ def slow_backend() -> str | None:
     return f"ijson runs its {ijson.backend!r} backend, many times slower than 'yajl2_c': install a wheel of ijson"
 
 
+class Shortener:
+    r"""Leave out the rest of a long string, so that a parser which gathers a whole string never has to.
+
+    What is left out is not looked at, except for its end. A number or a word of more than `TOKEN` bytes is refused.
+
+    >>> shortener = Shortener()
+    >>> shortener.step(b'{"a": [1]}', 0), shortener.step(b'{"a": [1]}', 7)
+    ((7, b'{"a": [', True), (10, b'1]}', False))
+    """
+
+    def __init__(self) -> None:
+        self._string = False
+        self._length = 0  # bytes so far of the string, or of the number or word, that the text ended in
+        self._escape = 0  # bytes to come of an escape
+        self._skipping = False
+
+    def step(self, text: bytes, at: int) -> tuple[int, bytes, bool]:
+        """Go some way into the text from `at`: return where that ends, what is kept of it, whether it ends with a `[`.
+
+        Only a `[` outside of strings counts. Raises ValueError.
+        """
+        if self._skipping:
+            end = self._to_end(text, at)
+            return end, b"" if self._string else b'"', False
+        end = self._some(text, at) if self._string else self._to_string(text, at)
+        return end, text[at:end], not self._string and text[end - 1] == _BRACKET
+
+    def _to_string(self, text: bytes, at: int) -> int:
+        """Go on behind the next `[`, or into a string that is long or ends in a later text."""
+        word = _WORD.match(text, at).end()  # type: ignore[union-attr]  # no word is one, too
+        self._length += word - at if self._length else 0
+        end = _SHORT.match(text, at).end()  # type: ignore[union-attr]  # nothing is short, too
+        if self._length > TOKEN or (end < len(text) and text[end] not in b'"['):
+            raise ValueError(f"a number or word around the records must have at most {TOKEN} bytes, and has more")
+        if end == len(text):
+            if not (self._length and word == end):  # another word than the one that the text began in
+                last = text[max(at, end - TOKEN) : end]
+                self._length = len(last) - len(last.rstrip(_WORDS))
+            return end
+        self._string, self._length = text[end] == _QUOTE, 0
+        return end + 1
+
+    def _some(self, text: bytes, at: int) -> int:
+        """Go on to the end of the string, or of what is kept of it: never inside of a character or an escape."""
+        while at < len(text):
+            byte = text[at]
+            if self._escape:
+                self._escape += 3 if byte == _U and self._escape == 1 else -1
+            elif byte == _QUOTE:
+                self._string, self._length = False, 0
+                return at + 1
+            elif self._length >= TOKEN and byte & 0xC0 != 0x80:
+                self._skipping = True
+                return at
+            elif byte == _BACKSLASH:
+                self._escape = 1
+            self._length += 1
+            at += 1
+        return at
+
+    def _to_end(self, text: bytes, at: int) -> int:
+        """Go on behind the quote that ends the string, or to the end of the text."""
+        end = _INSIDE.match(text, at + self._escape).end()  # type: ignore[union-attr]  # nothing is inside, too
+        self._escape = int(end < len(text) and text[end] == _BACKSLASH)
+        if end < len(text) and text[end] == _QUOTE:
+            self._string = self._skipping = False
+            self._length = 0
+        return min(end + 1, len(text))
+
+
 class PathFinder:
     """Find the arrays at a path of a document: `a.b.item` are the elements of the array `b` of the object `a`.
 
@@ -47,11 +133,14 @@ class PathFinder:
     """
 
     def __init__(self, path: str) -> None:
+        if len(path.encode()) >= TOKEN:
+            raise ValueError(f"path must have less than {TOKEN} bytes, got {path[:60]!r}...")
         *self._target, last = split_path(path)
         if last != "item":
             raise ValueError(f"path must end in .item, the elements of an array, got {path!r}")
         self._events: list[tuple[str, Any]] = ijson.sendable_list()
         self._parse = ijson.basic_parse_coro(self._events)
+        self._shorten = Shortener()
         self._names: list[str] = []  # of the members we are in: a key for each open object, "item" for each open array
         self.seen = False  # whether an array was found at all
 
@@ -60,14 +149,18 @@ class PathFinder:
 
         Raises ValueError where the document is no JSON or nested more than MAX_DEPTH deep.
         """
-        start = 0
-        # An array begins at a `[`: sent on its own, it says by its events whether this was one, and whether ours.
-        while (bracket := text.find(b"[", start)) >= 0:
-            self._send(text[start:bracket])
-            if self._send(b"["):
-                return bracket + 1
-            start = bracket + 1
-        self._send(text[start:])
+        at = 0
+        piece: list[bytes] = []
+        while at < len(text):
+            at, kept, bracket = self._shorten.step(text, at)
+            piece.append(kept[:-1] if bracket else kept)
+            if bracket:
+                # Sent on its own, it says by its events whether the array that begins here is ours.
+                self._send(b"".join(piece))
+                piece = []
+                if self._send(b"["):
+                    return at
+        self._send(b"".join(piece))
         return -1
 
     def passed(self) -> None:

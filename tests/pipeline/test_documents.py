@@ -143,3 +143,56 @@ def test_an_object_over_the_limit_is_one_dead_letter() -> None:
         found, dead, _, _ = decode(ObjectDecoder(max_record=100), chunks)
         assert (found, len(dead)) == ([], 1)
         assert "at most 100 bytes" in dead[0].reason
+
+
+_long = st.sampled_from(["x", "é", "😀", '"', "\\", "\n", "[", "\u0001"]).map(lambda one: one * 3_000)
+
+
+@given(_long, _long, st.booleans(), st.lists(st.integers(0, 60_000), max_size=6))
+@settings(max_examples=100, deadline=None)
+def test_a_long_string_around_the_records_changes_nothing_however_it_is_cut(
+    before: str, behind: str, ascii_only: bool, points: list[int]
+) -> None:
+    events = [{"a": 1}, {"a": behind}]
+    document = {"big": before, "l" * 5_000: [before], "events": events, "behind": {"more": [behind, 1.5, None]}}
+    body = json.dumps(document, ensure_ascii=ascii_only).encode()
+    assert decode(PathDecoder("events.item"), cuts(body, points)) == (events, [], 2, None)
+
+
+def test_what_stands_around_the_records_is_not_gathered(monkeypatch: pytest.MonkeyPatch) -> None:
+    given_on = 0
+    send = PathFinder._send
+
+    def counted(self: PathFinder, piece: bytes) -> bool:
+        nonlocal given_on
+        given_on += len(piece)
+        return send(self, piece)
+
+    monkeypatch.setattr(PathFinder, "_send", counted)
+    for filling in (b"x", b"\\n", b"[", "é".encode(), b'\\"'):
+        given_on = 0
+        decoder = PathDecoder("events.item")
+        chunks = [b'{"big": "', *[filling * 60_000] * 40, b'", "events": [{"a": 1}], "z": "', filling * 60_000, b'"}']
+        assert decode(decoder, chunks)[0] == [{"a": 1}]
+        assert given_on < 5_000
+    read: list[bytes] = []  # the control: ijson gathers a string until it ends
+    coroutine = ijson.basic_parse_coro(events := ijson.sendable_list())
+    for chunk in [b'{"big": "', *[b"x" * 60_000] * 4]:
+        coroutine.send(chunk)
+        read += [value for event, value in events if event == "string"]
+    assert read == []
+
+
+@pytest.mark.parametrize("chunk", [1, 700, 10_000])
+def test_a_number_without_end_around_the_records_is_refused(chunk: int) -> None:
+    body = b'{"n": ' + b"1" * 1_025 + b', "events": [{"a": 1}]}'
+    _, _, _, broken = decode(PathDecoder("events.item"), [body[at : at + chunk] for at in range(0, len(body), chunk)])
+    assert broken is not None
+    assert "at most 1024 bytes" in broken.reason
+    good = body.replace(b"1" * 1_025, b"1" * 1_000)
+    assert decode(PathDecoder("events.item"), [good])[0] == [{"a": 1}]
+
+
+def test_a_path_as_long_as_what_is_left_of_a_name_is_refused() -> None:
+    with pytest.raises(ValueError, match="path must have less than 1024 bytes"):
+        PathDecoder("a" * 1_020 + ".item")
