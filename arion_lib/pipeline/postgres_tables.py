@@ -48,6 +48,8 @@ CREATE TABLE IF NOT EXISTS outbox (
     seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, stream integer NOT NULL, at double precision NOT NULL,
     first bigint NOT NULL, count bigint NOT NULL, block bytea, published boolean NOT NULL DEFAULT false);
 CREATE INDEX IF NOT EXISTS outbox_waiting ON outbox (seq) WHERE NOT published;
+CREATE TABLE IF NOT EXISTS marks (
+    stream integer, at double precision, rows bigint NOT NULL, dead bigint NOT NULL, PRIMARY KEY (stream, at));
 CREATE TABLE IF NOT EXISTS pipeline_identity (id text NOT NULL);
 INSERT INTO pipeline_identity SELECT substr(md5(random()::text || clock_timestamp()::text), 1, 16)
 WHERE NOT EXISTS (SELECT FROM pipeline_identity);
@@ -60,7 +62,7 @@ ALTER TABLE deliveries ADD COLUMN length bigint, ADD COLUMN crc bigint
     2: "UPDATE deliveries SET length = NULL, crc = NULL WHERE length > 65536",  # summed over samples of the body
 }
 """What makes tables of that version those of the next."""
-TABLES = ("streams", "rows", "dead", "groups", "deliveries", "seen", "outbox")
+TABLES = ("streams", "rows", "dead", "groups", "deliveries", "seen", "outbox", "marks")
 _UPSERT = """
 INSERT INTO groups
 SELECT %s, * FROM unnest(%s::text[], %s::bigint[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[],
@@ -103,6 +105,7 @@ class PostgresWriting:
     def write(self, stream: str, plan: Plan) -> None:
         """Write all of the plan."""
         number = self._numbers[stream]
+        mark(self._db, number, self._now)
         first, first_dead = self._number_rows(number, plan)
         if plan.rows:
             self._copy("rows", ((number, seq, row.decode()) for seq, row in enumerate(plan.rows, first)))
@@ -176,6 +179,20 @@ def _upgrade(db: psycopg.Connection[Any], version: int, where: str) -> None:
     for older in range(version, _VERSION):
         db.execute(_UPGRADES[older])
         db.execute("UPDATE pipeline_version SET version = %s", (older + 1,))
+
+
+MARK_EVERY = 60.0
+"""Seconds between two marks of a stream."""
+
+
+def mark(db: psycopg.Connection[Any], number: int | None, now: float) -> None:
+    """Note how many rows and dead letters a stream (None: each) has now, once a minute: so their ages are known."""
+    db.execute(
+        "INSERT INTO marks SELECT number, %s::double precision, rows, dead FROM streams "
+        "WHERE (%s::integer IS NULL OR number = %s) AND NOT EXISTS "
+        "(SELECT FROM marks WHERE stream = number AND at > %s) ON CONFLICT DO NOTHING",
+        (now, number, number, now - MARK_EVERY),
+    )
 
 
 def stream_number(db: psycopg.Connection[Any], stream: str) -> int:

@@ -31,6 +31,7 @@ from arion_lib.pipeline.sqlite_tables import (
     add_functions,
     done,
     echoed,
+    mark,
     stream_number,
 )
 from arion_lib.pipeline.stored import (
@@ -86,6 +87,16 @@ SELECT (SELECT count(*) FROM streams), (SELECT coalesce(sum(rows), 0) FROM strea
        (SELECT coalesce(sum(count), 0) FROM pending), (SELECT at FROM pending ORDER BY seq LIMIT 1),
        (SELECT page_count FROM pragma_page_count()) * (SELECT page_size FROM pragma_page_size())
 """
+# The last number of each stream that is old, and that the outbox does not need any more for its messages.
+_OLD = """
+SELECT stream, min(max({table}), ifnull((
+    SELECT min(first) - 1 - (marks.stream << 40) FROM outbox JOIN pending USING (seq)
+    WHERE '{table}' = 'rows' AND outbox.stream = marks.stream AND block IS NULL), max({table})))
+FROM marks WHERE at <= ? GROUP BY stream
+"""
+_DELETE = "DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE id > ? AND id <= ? ORDER BY id LIMIT ?)"
+_FORGET_MARKS = "DELETE FROM marks WHERE at < ?"
+_MARKS_KEPT = 366 * 86_400.0  # seconds; a stream has at most one a minute
 _PRUNE_SLICE = 1_000  # rows a transaction of `prune`: a commit never waits for more than that
 
 
@@ -157,13 +168,21 @@ class SqliteStore(GroupCommit):
         return self._connections.lock()
 
     def prune(
-        self, *, deliveries: float | None = None, ids: float | None = None, published: float | None = None
+        self,
+        *,
+        deliveries: float | None = None,
+        ids: float | None = None,
+        published: float | None = None,
+        rows: float | None = None,
+        dead: float | None = None,
     ) -> Pruned:
         """Forget what is older than so many seconds, oldest first, in small transactions (see `Store.prune`)."""
         return Pruned(
             0 if deliveries is None else self._prune("deliveries", "true", deliveries),
             0 if ids is None else self._prune("seen", "true", ids),
             0 if published is None else self._prune("outbox", "seq NOT IN (SELECT seq FROM pending)", published),
+            0 if rows is None else self._prune_numbered("rows", rows),
+            0 if dead is None else self._prune_numbered("dead", dead),
         )
 
     # -- reading
@@ -230,6 +249,26 @@ class SqliteStore(GroupCommit):
             base = stream_number(db, stream) << STREAM_BITS
             page = (base, base + after, base + (1 << STREAM_BITS), checked_limit(limit))
             return db.execute(query, page).fetchall()
+
+    def _prune_numbered(self, table: str, age: float) -> int:
+        """Delete what each stream's marks say to be that old."""
+        with self._connections.transaction(durable=False) as db:
+            now = self._clock()
+            for (number,) in db.execute("SELECT number FROM streams").fetchall():
+                mark(db, number, now)
+            upto = db.execute(_OLD.format(table=table), (now - age,)).fetchall()
+        gone = 0
+        for number, last in upto:
+            first = number << STREAM_BITS
+            while True:
+                with self._connections.transaction(durable=False) as db:
+                    deleted = db.execute(_DELETE.format(table=table), (first, first + last, _PRUNE_SLICE)).rowcount
+                gone += deleted
+                if deleted < _PRUNE_SLICE:
+                    break
+        with self._connections.transaction(durable=False) as db:
+            db.execute(_FORGET_MARKS, (now - _MARKS_KEPT,))
+        return gone
 
     def _prune(self, table: str, where: str, age: float) -> int:
         before = self._clock() - age

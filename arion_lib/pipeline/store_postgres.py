@@ -27,6 +27,7 @@ from arion_lib.pipeline.postgres_tables import (
     echoed,
     loaded,
     make_tables,
+    mark,
     stream_number,
 )
 from arion_lib.pipeline.stored import Lease, OutboxEntry, Pruned, Result, StoredLetter, StoredRow, StoreStatus
@@ -50,6 +51,19 @@ SELECT (SELECT count(*) FROM streams), (SELECT coalesce(sum(rows), 0) FROM strea
        (SELECT at FROM outbox WHERE NOT published ORDER BY seq LIMIT 1),
        (SELECT sum(pg_total_relation_size(to_regclass(name))) FROM unnest(%s::text[]) AS tables (name))
 """
+# The last number of each stream that is old, and that the outbox does not need any more for its messages.
+_OLD = """
+SELECT marks.stream, least(max({table}), (
+    SELECT min(first) - 1 FROM outbox
+    WHERE '{table}' = 'rows' AND outbox.stream = marks.stream AND block IS NULL AND NOT published))
+FROM marks WHERE at <= %s GROUP BY marks.stream
+"""
+_DELETE = """
+DELETE FROM {table} WHERE stream = %s AND seq IN
+    (SELECT seq FROM {table} WHERE stream = %s AND seq <= %s ORDER BY seq LIMIT %s)
+"""
+_FORGET_MARKS = "DELETE FROM marks WHERE at < %s"
+_MARKS_KEPT = 366 * 86_400.0  # seconds; a stream has at most one a minute
 _PRUNE_SLICE = 1_000
 
 
@@ -98,13 +112,21 @@ class PostgresStore(GroupCommit):
         return self._connections.lock(LEASE)
 
     def prune(
-        self, *, deliveries: float | None = None, ids: float | None = None, published: float | None = None
+        self,
+        *,
+        deliveries: float | None = None,
+        ids: float | None = None,
+        published: float | None = None,
+        rows: float | None = None,
+        dead: float | None = None,
     ) -> Pruned:
         """Forget what is older than so many seconds, oldest first, in small transactions (see `Store.prune`)."""
         return Pruned(
             0 if deliveries is None else self._prune("deliveries", "true", deliveries),
             0 if ids is None else self._prune("seen", "true", ids),
             0 if published is None else self._prune("outbox", "published", published),
+            0 if rows is None else self._prune_numbered("rows", rows),
+            0 if dead is None else self._prune_numbered("dead", dead),
         )
 
     # -- reading
@@ -168,6 +190,26 @@ class PostgresStore(GroupCommit):
     def _begin(self, streams: Sequence[str]) -> Iterator[PostgresWriting]:
         with self._connections.transaction() as db:
             yield PostgresWriting(db, streams, self._clock())
+
+    def _prune_numbered(self, table: str, age: float) -> int:
+        """Delete what each stream's marks say to be that old."""
+        with self._connections.transaction() as db:
+            now = self._clock()
+            mark(db, None, now)
+            upto = db.execute(_OLD.format(table=table).encode(), (now - age,)).fetchall()
+        gone = 0
+        for number, last in upto:
+            while True:
+                with self._connections.transaction() as db:
+                    db.execute("SET LOCAL synchronous_commit = off")
+                    page = (number, number, last, _PRUNE_SLICE)
+                    deleted = db.execute(_DELETE.format(table=table).encode(), page).rowcount
+                gone += deleted
+                if deleted < _PRUNE_SLICE:
+                    break
+        with self._connections.transaction() as db:
+            db.execute(_FORGET_MARKS, (now - _MARKS_KEPT,))
+        return gone
 
     def _prune(self, table: str, where: str, age: float) -> int:
         before = self._clock() - age

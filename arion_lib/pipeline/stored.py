@@ -136,6 +136,8 @@ class Pruned:
     deliveries: int = 0
     ids: int = 0
     published: int = 0
+    rows: int = 0
+    dead: int = 0
 
 
 class Lease(Protocol):
@@ -210,9 +212,20 @@ class Store(Protocol):
         ...
 
     def prune(
-        self, *, deliveries: float | None = None, ids: float | None = None, published: float | None = None
+        self,
+        *,
+        deliveries: float | None = None,
+        ids: float | None = None,
+        published: float | None = None,
+        rows: float | None = None,
+        dead: float | None = None,
     ) -> Pruned:
-        """Forget deliveries, seen event ids and published outbox entries older than so many seconds (None: keep)."""
+        """Forget what is older than so many seconds (None: keep), in small transactions: no commit waits for long.
+
+        `deliveries` and event `ids`: what comes again after that counts again. `published`: outbox entries. `rows` and
+        `dead` letters: to the minute, and counted from the first pruning where a stream has been silent since; a row
+        that the outbox still has to publish stays.
+        """
         ...
 
     def listen(self, committed: Callable[[], None]) -> Callable[[], None]:

@@ -27,6 +27,7 @@ from arion_lib.pipeline.plan import LETTER_LIMIT
 from arion_lib.pipeline.store import SqliteStore, open_store
 from arion_lib.pipeline.stored import (
     BatchesRefused,
+    Pruned,
     Result,
     StaleDelivery,
     Store,
@@ -228,7 +229,8 @@ def make_old(database: Database, version: int = 1) -> None:
         for what in dropped if version == 1 else ():
             db.execute(f"ALTER TABLE {what}")
         sqlite = isinstance(store, SqliteStore)
-        db.execute(f"DROP TABLE {'identity' if sqlite else 'pipeline_identity'}")
+        for table in ("identity" if sqlite else "pipeline_identity", "marks"):
+            db.execute(f"DROP TABLE {table}")
         db.execute(f"PRAGMA user_version = {version}" if sqlite else f"UPDATE pipeline_version SET version = {version}")
 
 
@@ -766,3 +768,33 @@ def test_the_longest_key_of_letters_that_do_not_compress_fits_the_index(database
     with database.open() as store:
         store.commit(Batch("s", groups={(text,): Aggregate(1)}))
         assert [one.key for one in store.results("s")] == [(text,)]
+
+
+def test_old_rows_and_dead_letters_are_forgotten_but_for_what_the_outbox_needs(database: Database) -> None:
+    now = 1_000_000.0
+    letter = DeadLetter(1, 0, "bad", b"x")
+    with database.open(clock=lambda: now) as store:
+        rows = rows_of(0, 2_500)
+        store.commit(Batch("old", rows, dead=[letter]))
+        store.commit(Batch("silent", rows[:1]))
+        sent = Batch("sent", rows[:5], messages=rows[:5])
+        store.commit(Batch("sent", rows[5:6]))
+        store.commit(sent)
+        assert store.prune(rows=0.0, dead=0.0).rows == 0, "nobody has noted yet how old they are"
+        now += 100.0
+        store.commit(Batch("old", rows_of(2_500, 3), dead=[letter]))
+        now += 100.0
+        store.commit(Batch("old", rows_of(2_503, 1)))
+        assert store.prune(rows=250.0, dead=250.0) == Pruned()
+        assert store.prune(rows=150.0, dead=150.0) == Pruned(rows=0, dead=0)
+        assert store.prune(rows=100.0, dead=100.0) == Pruned(rows=2_500, dead=1)
+        assert [row.seq for row in store.rows("old")] == [2_501, 2_502, 2_503, 2_504]
+        assert [one.seq for one in store.dead_letters("old")] == [2]
+        now += 1_000.0
+        assert store.prune(rows=100.0).rows == 3 + 1 + 1, "a row that the outbox still has to publish stays"
+        assert [list(entry.messages) for entry in store.outbox()] == [rows[:5]]
+        store.mark_published([entry.seq for entry in store.outbox()])
+        now += 1_000.0
+        assert store.prune(rows=100.0).rows == 1 + 5
+        store.commit(Batch("old", rows[:1]))
+        assert [row.seq for row in store.rows("old")] == [2_505], "numbers go on"
