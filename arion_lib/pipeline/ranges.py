@@ -85,7 +85,9 @@ def aggregate_range(part: Range, keys: Sequence[Part], field: str | None, figure
         start = _line_behind(file.seek, file.read, part.start)
         named = [key for key in keys if isinstance(key, str)]
         times = [key.field for key in keys if isinstance(key, Window)]
-        decoder = NdjsonDecoder(projection(keys=named, times=times, numbers=[field] if field else ()), offset=start)
+        decoder = NdjsonDecoder(
+            projection(keys=named, times=times, numbers=[field] if field else (), decimal=True), offset=start
+        )
         dead: list[DeadLetter] = []
         count = _Counter(dead)
         file.seek(start)

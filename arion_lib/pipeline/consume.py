@@ -1,0 +1,99 @@
+"""`python -m arion_lib consume`: the messages of a queue, a line each, for a pipe into any other program.
+
+Idea        A message is acknowledged once its line was taken by the pipe, so what reads it may be written in anything.
+Invariant   Every message is printed at least once; one that comes again comes with the id it had.
+When wrong  A pipe that is closed leaves the rest in the queue and ends with exit code 1; a wrong option with 2.
+See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_consume.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from arion_lib.pipeline.addresses import local_url
+from arion_lib.pipeline.broker import open_broker
+from arion_lib.pipeline.queued import Broker, BrokerError, Claim
+
+TOGETHER = 1_000
+"""Messages that are claimed at once, about."""
+
+
+def run(args: list[str]) -> int:
+    """Print the messages of a queue; return the exit code."""
+    chosen = _parser().parse_args(args)
+    url = chosen.broker or local_url("file", chosen.data / "queue")
+    try:
+        with open_broker(url, claim_timeout=chosen.claim_timeout) as broker:
+            consume(broker, sys.stdout.buffer, wait=chosen.wait, most=chosen.max, ids=chosen.ids)
+    except BrokenPipeError:
+        # Python flushes its output once more at its end: let that have a place to go to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except (BrokerError, ValueError) as error:
+        sys.stderr.write(f"python -m arion_lib consume: {error}\n")
+        return 2
+    return 0
+
+
+def consume(
+    broker: Broker, out: BinaryIO, *, wait: float | None = 0.0, most: int | None = None, ids: bool = False
+) -> int:
+    """Write messages to `out`, a line each, and acknowledge them; return how many.
+
+    Ends when none came for `wait` seconds (None: never), or after the block in which the message number `most` is.
+    With `ids` a line is `{"id": ..., "stream": ..., "data": MESSAGE}`. What `out` did not take is given back.
+    """
+    count = 0
+    while (most is None or count < most) and (claim := broker.claim(TOGETHER, timeout=wait)) is not None:
+        try:
+            out.writelines(_lines(claim, ids))
+            out.flush()
+        except BaseException:
+            broker.nack(claim)
+            raise
+        broker.ack(claim)
+        count += len(claim.messages)
+    return count
+
+
+def _lines(claim: Claim, ids: bool) -> Iterator[bytes]:
+    stream = json.dumps(claim.stream).encode()
+    for name, message in zip(claim.ids, claim.messages, strict=True):
+        line = message.replace(b"\n", b" ")
+        yield b'{"id":%s,"stream":%s,"data":%s}\n' % (json.dumps(name).encode(), stream, line) if ids else line + b"\n"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m arion_lib consume",
+        description="Print the messages of a queue, a line of JSON each, and acknowledge what was printed.",
+        epilog="example: python -m arion_lib consume --wait forever | jq .amount",
+    )
+    add = parser.add_argument
+    add("--broker", help="queue's URL, redis://... or amqp://... (default: files in --data)")
+    add("--data", type=Path, default=Path("arion-data"), help="folder of the service (default: ./%(default)s)")
+    add("--wait", type=_wait, default=0.0, help="seconds to wait for more, or forever (default: end when none is left)")
+    add("--max", type=int, help="end after so many messages, or a few more: a block is never split")
+    add("--ids", action="store_true", help='print {"id": ..., "stream": ..., "data": MESSAGE}')
+    add("--claim-timeout", type=float, default=30.0, help="seconds until a block that was not taken comes again")
+    return parser
+
+
+def _wait(text: str) -> float | None:
+    if text == "forever":
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0.0 <= seconds <= 1e9:
+        raise argparse.ArgumentTypeError(f"must be seconds or the word forever, got {text[:40]!r}")
+    return seconds

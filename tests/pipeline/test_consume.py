@@ -1,0 +1,57 @@
+"""Messages go down a pipe at least once each, with their ids; what the pipe did not take stays in the queue."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from arion_lib.pipeline.broker import FileBroker
+from arion_lib.pipeline.consume import consume
+from tests.pipeline.queues import Queue, queue
+
+__all__ = ["queue"]  # the fixture
+COMMAND = [sys.executable, "-m", "arion_lib", "consume"]
+
+
+def test_every_message_is_a_line_and_leaves_the_queue(no_leaks: None, queue: Queue) -> None:
+    with queue.open() as broker:
+        broker.publish("orders", [b'{"n":1}', b'{"n":2}'], ["a-1.1", "a-1.2"])
+        broker.publish("grün", [b'{"n":\n3}'], ["a-2.1"])
+        assert consume(broker, out := io.BytesIO(), ids=True) == 3
+        assert [json.loads(line) for line in out.getvalue().splitlines()] == [
+            {"id": "a-1.1", "stream": "orders", "data": {"n": 1}},
+            {"id": "a-1.2", "stream": "orders", "data": {"n": 2}},
+            {"id": "a-2.1", "stream": "grün", "data": {"n": 3}},
+        ]
+        assert broker.claim() is None
+        assert consume(broker, io.BytesIO()) == 0
+
+
+def test_what_the_pipe_did_not_take_is_delivered_again(tmp_path: Path) -> None:
+    class Closed(io.BytesIO):
+        def flush(self) -> None:
+            raise BrokenPipeError
+
+    with FileBroker(tmp_path) as broker:
+        broker.publish("s", [b"1"])
+        with pytest.raises(BrokenPipeError):
+            consume(broker, Closed())
+        assert consume(broker, out := io.BytesIO()) == 1
+        assert out.getvalue() == b"1\n"
+
+
+def test_the_command_prints_pipes_and_says_what_is_wrong(tmp_path: Path) -> None:
+    with FileBroker(tmp_path / "queue") as broker:
+        broker.publish("s", [b'{"n":1.10}'])
+        done = subprocess.run([*COMMAND, "--data", str(tmp_path)], capture_output=True, check=False, timeout=60)
+        assert (done.returncode, done.stdout, done.stderr) == (0, b'{"n":1.10}\n', b"")
+        assert broker.claim() is None
+    wrong = subprocess.run([*COMMAND, "--broker", "kafka://x"], capture_output=True, check=False, timeout=60)
+    assert wrong.returncode == 2
+    assert b"a queue's URL must be file:///folder" in wrong.stderr
+    assert b"Traceback" not in wrong.stderr

@@ -1,0 +1,69 @@
+"""Files at rest: the same groups however many processes read them; a file taken in twice counts once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from arion_lib.pipeline.addresses import local_url
+from arion_lib.pipeline.ingest_files import aggregate_files, run
+from arion_lib.pipeline.sample import write_sample
+from arion_lib.pipeline.store import SqliteStore
+
+
+def test_two_workers_find_what_one_finds_and_what_is_there(no_leaks: None, tmp_path: Path) -> None:
+    paths = [tmp_path / "a.ndjson", tmp_path / "b.ndjson"]
+    expected = [write_sample(path, 600_000, seed=seed) for seed, path in enumerate(paths)]
+    one = aggregate_files(paths, ["type"], "amount", figures=("sum", "max"))
+    two = aggregate_files(paths, ["type"], "amount", figures=("sum", "max"), workers=2, size=200_000)
+    assert (two.groups, two.records, two.malformed) == (one.groups, one.records, one.malformed)
+    assert one.records == sum(answer.records for answer in expected)
+    for (name,), cell in one.groups.items():
+        assert cell.count == sum(answer.totals[str(name)][0] for answer in expected)
+        assert cell.sum == sum(answer.totals[str(name)][1] for answer in expected)
+
+
+def test_groups_are_printed_with_exact_sums_windows_and_figures(
+    tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    path = tmp_path / "e.ndjson"
+    event = b'{"t":"a","at":"2026-03-01T10:59:59Z","n":0.10}\n'
+    path.write_bytes(event * 10 + b"nonsense\n")
+    asked = ["--group-by", "t", "--sum-field", "n", "--window", "at:3600", "--figures", "min,mean"]
+    assert run([str(path), *asked]) == 0
+    out, err = capsysbinary.readouterr()
+    assert out == (b'{"group":{"t":"a","at":"2026-03-01T10:00:00Z"},"count":10,"sum":1.00,"min":0.10,"mean":0.10}\n')
+    assert b"1 of 11 records are bad" in err
+    assert b"record at byte 480: " in err
+
+
+def test_a_file_that_is_taken_into_a_store_twice_counts_once(
+    no_leaks: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, url = tmp_path / "e.json", local_url("sqlite", tmp_path / "s.db")
+    path.write_text(json.dumps({"events": [{"id": 1}, {"id": 2}]}))
+    for said in ("2 accepted, 0 known", "0 accepted, 2 known"):
+        assert run([str(path), "--store", url, "--stream", "s", "--path", "events"]) == 0
+        assert said in capsys.readouterr().out
+    with SqliteStore(tmp_path / "s.db") as store:
+        assert [row.body for row in store.rows("s")] == [b'{"id": 1}', b'{"id": 2}']
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["missing.ndjson", "--group-by", "t"], "missing.ndjson"),
+        (["x.ndjson"], "--group-by or --sum-field"),
+        (["x.ndjson", "--group-by", "a,a"], "must name each field once"),
+        (["x.ndjson", "--store", "sqlite:///x.db", "--workers", "2"], "must be left out with --store"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence_and_exit_code_2(
+    args: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(args) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
