@@ -8,13 +8,15 @@ See         notebooks/2_resource_manager.ipynb · tests/resources/test_manager.p
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import threading
+from collections.abc import AsyncIterator, Callable
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 from arion_lib.nearest import near_or_known
-from arion_lib.resources.core import Entry, ResourceError
+from arion_lib.resources.core import Entry, Lease, ResourceError, clock
 from arion_lib.resources.events import Event, Journal
 from arion_lib.resources.health import Health, acheck_all, check_all
 from arion_lib.resources.interrupts import in_main_thread, interrupts, uninterrupted
@@ -28,6 +30,9 @@ from arion_lib.resources.tasks import TaskEntry
 from arion_lib.resources.threads import ThreadEntry
 from arion_lib.resources.timeline import Span, timeline
 from arion_lib.resources.watch import Dismissed, Watch
+from arion_lib.resources.wrappers import Callback
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Resources:
@@ -323,6 +328,30 @@ class Resources:
     def _raise(self, unwinding: Unwinding) -> None:
         if (outcome := unwinding.outcome()) is not None:
             raise outcome
+
+    def callback(self, function: Function, /, *args: Any, **kwargs: Any) -> Function:
+        """Call a function when the block ends, before what is open already is released, as `ExitStack.callback` does.
+
+        In an `async with` block it may be asynchronous. Returns the function, so that this may be a decorator.
+        """
+        entry = self._open_entry()
+        asynchronous = isinstance(entry, TaskEntry)
+        if inspect.iscoroutinefunction(function) and not asynchronous:
+            raise TypeError(f"{function!r} must not be asynchronous in a `with` block: nothing could await it")
+        with self._adding:
+            name = next(name for number in itertools.count(1) if entry.recipe(name := f"callback {number}") is None)
+            call = Callback(function, args, kwargs)
+            self._meters.setdefault(name, Meter())
+            entry.add(name, resource(call))
+            at = clock()
+            entry.opened(Lease(name, call, function, at, asynchronous), at, 1)
+        return function
+
+    @classmethod
+    async def per_request(cls) -> AsyncIterator[Self]:
+        """Open this class's resources for a request of FastAPI: `shop: Annotated[Shop, Depends(Shop.per_request)]`."""
+        async with cls() as opened:
+            yield opened
 
     # Scopes and variants --------------------------------------------------------------------------------------------
 

@@ -12,12 +12,13 @@ import contextlib
 import enum
 import inspect
 import math
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from arion_lib.resources.retry import Retry
+from arion_lib.resources.wrappers import Awaited, warn_if_it_stays_open
 
 if TYPE_CHECKING:
     from arion_lib.resources.manager import Resources
@@ -100,11 +101,17 @@ def resource(target: Callable[..., AbstractContextManager[T]], /, **options: Any
 @overload
 def resource(target: Callable[..., AbstractAsyncContextManager[T]], /, **options: Any) -> Recipe[T]: ...
 @overload
+def resource(target: Callable[..., Awaitable[AbstractContextManager[T]]], /, **options: Any) -> Recipe[T]: ...
+@overload
+def resource(target: Callable[..., Awaitable[AbstractAsyncContextManager[T]]], /, **options: Any) -> Recipe[T]: ...
+@overload
 def resource(target: Callable[..., Iterator[T]], /, **options: Any) -> Recipe[T]: ...
 @overload
 def resource(target: Callable[..., AsyncIterator[T]], /, **options: Any) -> Recipe[T]: ...
 def resource(target: Any, /, **options: Any) -> Recipe[Any]:
     """Describe a resource: a context manager, a function that returns one, or a generator function with one `yield`.
+
+    The function may be asynchronous. A plain value becomes a resource by `contextlib.nullcontext(value)`.
 
     A function's parameters without defaults name the resources it needs and receives, open:
 
@@ -170,7 +177,10 @@ def _refuse_bad_options(options: dict[str, Any]) -> None:
 def _opener(target: Any) -> tuple[Callable[..., Any], Kind, tuple[str, ...]]:
     """What to call for a context manager, which protocol it will speak, and what it must be given."""
     if not isinstance(target, type) and (kind := kind_of(type(target))):
+        warn_if_it_stays_open(target)
         return target.fresh if hasattr(type(target), "fresh") else lambda: target, kind, ()
+    if inspect.iscoroutinefunction(target):
+        return lambda **given: Awaited(target(**given)), Kind.ASYNC, _required(target)
     if inspect.isgeneratorfunction(target):
         return contextlib.contextmanager(target), Kind.SYNC, _required(target)
     if inspect.isasyncgenfunction(target):
@@ -179,7 +189,7 @@ def _opener(target: Any) -> tuple[Callable[..., Any], Kind, tuple[str, ...]]:
         return target, kind_of(target) if isinstance(target, type) else Kind.UNKNOWN, _required(target)
     raise TypeError(
         f"a resource must be a context manager, a function returning one, or a generator function, got {target!r}:"
-        " give it __enter__ and __exit__, or wrap it in contextlib.closing"
+        " give it __enter__ and __exit__, or wrap it in contextlib.closing (a plain value: in contextlib.nullcontext)"
     )
 
 

@@ -21,6 +21,7 @@ from arion_lib.resources.recipe import RELEASE_TIMEOUT, Recipe
 from arion_lib.resources.settle import Phase, Unwinding, add_note
 from arion_lib.resources.shield import Shield, anyio_scope, go_on
 from arion_lib.resources.threads import AcquireTimeout, close
+from arion_lib.resources.wrappers import warn_if_it_stays_open
 
 
 class TaskCarrier:
@@ -202,6 +203,7 @@ class TaskEntry(Entry):
         if self.logged:
             self.journal.log(Step.ACQUIRING, name, attempt=attempt)
         cm = recipe.make(**self.given(recipe)) if recipe.takes else recipe.make()
+        warn_if_it_stays_open(cm)
         asynchronous = hasattr(type(cm), "__aenter__")
         if not asynchronous and recipe.limited:
             raise TypeError(unlimited(name))
@@ -330,6 +332,7 @@ class TaskEntry(Entry):
         sorter = TopologicalSorter(self.release_order())
         sorter.prepare()
         done: asyncio.Queue[Any] = asyncio.Queue()
+        running = 0
         while sorter.is_active():
             told = unwinding.told()
             for name in sorter.get_ready():
@@ -338,8 +341,10 @@ class TaskEntry(Entry):
                     sorter.done(name)
                 else:
                     self.leases.pop(name).carrier.close(told, done)
-            if sorter.is_active():
+                    running += 1
+            if running:
                 sorter.done(await self._finish(done, unwinding))
+                running -= 1
 
     async def _finish(self, done: asyncio.Queue[Any], unwinding: Unwinding) -> str:
         lease, began, suppressed, error = await done.get()

@@ -21,6 +21,7 @@ from arion_lib.resources.interrupts import interrupts
 from arion_lib.resources.recipe import RELEASE_TIMEOUT, Recipe
 from arion_lib.resources.settle import Phase, Unwinding, add_note
 from arion_lib.resources.shield import ReleaseTimeout
+from arion_lib.resources.wrappers import warn_if_it_stays_open
 
 
 class AcquireTimeout(TimeoutError):
@@ -213,6 +214,7 @@ class ThreadEntry(Entry):
         if self.logged:
             self.journal.log(Step.ACQUIRING, name, attempt=attempt)
         cm = recipe.make(**self.given(recipe)) if recipe.takes else recipe.make()
+        warn_if_it_stays_open(cm)
         lease = Lease(name, cm, _enter(name, cm), clock(), False, None, carrier)
         if carrier is not None and not carrier.keep():
             close(lease, None)
