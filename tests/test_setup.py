@@ -420,6 +420,14 @@ def test_what_a_word_would_refuse_is_refused_before_anything_is_installed(clone:
     assert not (clone.root / "work").exists()
 
 
+def test_a_folder_of_wheels_in_the_clone_is_all_that_a_set_up_needs(clone: Clone) -> None:
+    shutil.move(clone.wheels, clone.root / installer.WHEELS)
+    clone.variables |= {"PIP_NO_INDEX": "0", "PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_RETRIES": "1"}
+    del clone.variables["PIP_FIND_LINKS"]
+    done = clone.run("test")
+    assert (done.returncode, str(clone.venv) in done.stdout) == (0, True), done.stderr
+
+
 def test_a_learners_copy_needs_no_environment(clone: Clone) -> None:
     (clone.root / "notebooks").mkdir()
     cell = {"cell_type": "markdown", "metadata": {"tags": ["instructor"]}, "source": "not for learners"}

@@ -40,6 +40,10 @@ OLDEST, NEWEST = (3, 11), (3, 15)
 
 TRIED = f"{OLDEST[0]}.{OLDEST[1]} to {NEWEST[0]}.{NEWEST[1]}"
 
+ROOT = Path(__file__).resolve().parents[2]
+WHEELS = "wheels"
+"""A folder of the clone: where it is there, packages come from it and from nowhere else (see the word `pack`)."""
+
 NO_WHEEL = re.compile(
     r"No matching distribution found for ([\w.-]+?)==|Because ([\w.-]+?)==\S+ (?:\{[^}]*\} )?has no (?:usable )?wheels"
 )
@@ -79,6 +83,8 @@ def install(python: Path, lock: Path, needed: Collection[str]) -> list[str]:
 def _try_once(python: Path, lock: Path) -> str | None:
     """Install by uv, else by pip; return the package that has no wheel, or None when all are installed."""
     what = ["--require-hashes", "--requirement", str(lock)]
+    if (wheels := ROOT / WHEELS).is_dir():
+        what += ["--no-index", "--find-links", str(wheels)]
     if (uv := shutil.which("uv")) is not None:
         command = [uv, "pip", "install", "--python", str(python), "--only-binary", ":all:", *what]
         with started(command, captured=False) as process:
@@ -137,7 +143,7 @@ def _version(python: Path) -> str:
     return subprocess.run([python, "-c", code], capture_output=True, encoding="utf-8", check=True).stdout.strip()
 
 
-def _blocks(lock: str) -> list[tuple[str, str]]:
+def blocks(lock: str) -> list[tuple[str, str]]:
     """Return the lock's lines package by package, by name; one that differs by Python stands there more than once."""
     blocks = re.split(r"^(?=[^\s#])", lock, flags=re.MULTILINE)
     return [(block.split("==", 1)[0], block) for block in blocks if "==" in block]
@@ -149,7 +155,7 @@ def without(lock: str, names: Collection[str]) -> str:
     >>> without("idna==3.10 \\\n    --hash=sha256:00\npika==1.3.2 \\\n    --hash=sha256:01\n", {"pika"})
     'idna==3.10 \\\n    --hash=sha256:00\n'
     """
-    return "".join(block for name, block in _blocks(lock) if name not in names) if names else lock
+    return "".join(block for name, block in blocks(lock) if name not in names) if names else lock
 
 
 def left_out(lock: str, lacking: str, needed: Collection[str]) -> set[str]:
@@ -159,14 +165,14 @@ def left_out(lock: str, lacking: str, needed: Collection[str]) -> set[str]:
     >>> sorted(left_out(lock, "numpy", needed=[])), left_out(lock, "numpy", needed=["pandas"])
     (['numpy', 'pandas'], set())
     """
-    blocks = _blocks(lock)
+    every = blocks(lock)
     gone, new = set[str](), {lacking}
     while new:
         gone |= new
-        lines = [line for name, block in blocks if name in new for line in block.splitlines()]
+        lines = [line for name, block in every if name in new for line in block.splitlines()]
         comments = [line for line in lines if line.lstrip().startswith("#")]
         named = {word for line in comments for word in line.replace("#", " ").split()}
-        new = (named & {name for name, _ in blocks}) - gone
+        new = (named & {name for name, _ in every}) - gone
     return set() if gone & set(needed) else gone
 
 
