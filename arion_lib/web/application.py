@@ -15,7 +15,6 @@ import logging
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
 from arion_lib import __version__
@@ -33,6 +32,7 @@ from arion_lib.web.scheduler_pages import scheduler_pages
 from arion_lib.web.scheduler_samples import shipped
 from arion_lib.web.scheduler_tasks import ScheduledTasks
 from arion_lib.web.service import PipelineService
+from arion_lib.web.status_page import status_page
 from arion_lib.web.webhook import Webhook
 
 log = logging.getLogger(__name__)
@@ -136,9 +136,10 @@ def create_app(
         responses=DOCUMENTED,
     )
     answer_problems(api)
-    api.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
     api.include_router(pipeline_pages(service, SchedulerCollector(tasks.status)))
-    api.include_router(resource_pages(ResourceRuns(local_sets())))
+    runs = ResourceRuns(local_sets())
+    api.include_router(status_page(service, tasks, runs))
+    api.include_router(resource_pages(runs))
     api.include_router(plugin_pages())
     api.include_router(scheduler_pages(tasks))
     return Application(service, api, tasks, doors)

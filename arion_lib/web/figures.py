@@ -14,6 +14,9 @@ from typing import Any
 
 from arion_lib.pipeline.batch import Batch
 
+STREAMS, OTHERS = 1_000, "(others)"
+"""Streams that are counted each, and what the rest is called."""
+
 
 @dataclass(slots=True)
 class Figures:
@@ -27,10 +30,18 @@ class Figures:
     groups: int = 0
     bytes: int = 0
     answers: Counter[int] = field(default_factory=Counter)
+    streams: dict[str, int] = field(default_factory=dict)  # records taken by stream; those past `STREAMS` as one
+
+    def take(self, stream: str, records: int) -> None:
+        """Add records to their stream."""
+        name = stream if stream in self.streams or len(self.streams) < STREAMS else OTHERS
+        self.streams[name] = self.streams.get(name, 0) + records
 
     def count(self, batch: Batch, left_out: int = 0) -> None:
         """Add what one batch made durable; `left_out` of its rows had event ids that were known."""
-        self.accepted += len(batch.rows) + sum(part.count for part in batch.groups.values()) - left_out
+        taken = len(batch.rows) + sum(part.count for part in batch.groups.values()) - left_out
+        self.accepted += taken
+        self.take(batch.stream, taken)
         self.duplicates += left_out
         self.dead += len(batch.dead)
         self.groups += len(batch.groups)

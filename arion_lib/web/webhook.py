@@ -148,6 +148,7 @@ class Webhook:
                 self._queue.submit_row(target.stream, row, one_record(post.delivery, rest), future)
                 await future
                 self.figures.accepted += 1
+                self.figures.take(target.stream, 1)
                 return ONE
             return await self._take_records(self._intake(post, recipe, None), rest)
         except StaleDelivery as stale:

@@ -147,11 +147,6 @@ def test_no_such_page_and_another_method_are_problem_documents(shared: Served) -
     assert (answer.json["must"], answer.headers["allow"]) == ("the method must be GET, HEAD", "GET, HEAD")
 
 
-def test_the_root_leads_to_the_docs(shared: Served) -> None:
-    answer = get(shared.url + "/")
-    assert (answer.status, answer.headers["location"]) == (307, "/docs")
-
-
 def test_status_and_metrics_tell_what_was_taken(served: Served) -> None:
     post(served.orders, b'{"id": "e1"}\nbad\n', LINES)
     post(served.orders, b"{}", {"content-type": "text/css"})

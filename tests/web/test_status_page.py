@@ -1,0 +1,120 @@
+"""The page to look at: drawn by the server, live, harmless, and readable by keyboard and screen reader."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import time
+
+import pytest
+
+from arion_lib.pipeline.batch import Batch
+from arion_lib.pipeline.stored import StoreDown
+from arion_lib.web import status_page
+from tests.browser import browser
+from tests.web.client import get, post, until
+from tests.web.conftest import Serve, Served
+
+SECTIONS = ("health", "streams", "queue", "scheduler", "resources", "plugins")
+
+
+def test_the_server_draws_every_part(served: Served) -> None:
+    post(served.orders, b'{"id": "e1"}')
+    answer = get(served.url + "/")
+    page = answer.body.decode()
+    assert answer.headers["content-type"].startswith("text/html")
+    for name in SECTIONS:
+        assert f'<section id="{name}" aria-labelledby="{name}-title">' in page
+    assert '<th scope="row">orders</th><td>1</td>' in page
+    assert "Health: ok" in page
+    assert not re.findall(r"""(?:src|href)=["']https?://""", page), "nothing from another machine"
+
+
+def test_what_senders_name_is_text_and_scripts_are_the_pages_own(served: Served) -> None:
+    name = "%3Cscript%3Ealert(1)%3C%2Fscript%3E"
+    assert post(f"{served.url}/webhook/{name}", b"{}").status == 200
+    answer = get(served.url + "/")
+    assert b"<script>alert" not in answer.body
+    assert b"&lt;script&gt;alert" in answer.body
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+
+
+def test_a_part_that_is_ill_says_so_and_hides_no_other(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise StoreDown("postgresql://me@10.0.0.1/db does not answer")
+
+    monkeypatch.setattr(served.store, "status", fail)
+    page = get(served.url + "/").body.decode()
+    assert "a store that does not answer" in page
+    assert "10.0.0.1" not in page
+    assert "plugins-title" in page
+    monkeypatch.undo()
+
+
+def events(served: Served, count: int) -> list[dict[str, str]]:
+    connection = http.client.HTTPConnection(served.url.removeprefix("http://"), timeout=20)
+    try:
+        connection.request("GET", "/events")
+        answer = connection.getresponse()
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        found: list[dict[str, str]] = []
+        while len(found) < count:
+            line = answer.readline()
+            assert line
+            if line.startswith(b"data: "):
+                found.append(json.loads(line[6:]))
+        return found
+    finally:
+        connection.close()
+
+
+def test_events_bring_what_changed_alone(served: Served) -> None:
+    first, second = events(served, 2)
+    assert set(first) == set(SECTIONS)
+    assert "resources" not in second, "nothing changed there"
+
+
+def test_those_who_look_are_bounded_and_do_not_hold_the_end_up(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status_page, "MOST", 1)
+    with serve() as served:
+        connection = http.client.HTTPConnection(served.url.removeprefix("http://"), timeout=20)
+        connection.request("GET", "/events")
+        answer = connection.getresponse()
+        assert answer.readline().startswith(b"retry")
+        assert get(f"{served.url}/events").status == 503
+        before = time.monotonic()
+    assert time.monotonic() - before < 15
+    connection.close()
+
+
+def test_streams_that_are_counted_are_bounded(served: Served) -> None:
+    figures = served.service.webhook.figures
+    for number in range(2_000):
+        figures.count(Batch(f"s{number}", [b"1"]))
+    assert sum(figures.streams.values()) == 2_000
+    assert len(figures.streams) <= 1_001
+
+
+def test_a_real_browser_shows_it_live_and_works_by_keyboard(served: Served) -> None:
+    with browser() as window:
+        window.open(served.url + "/")
+        until(lambda: window.run("return document.getElementById('state').textContent") == "live")
+        for _ in range(3):
+            post(served.orders, b'{"id": "e1"}')
+        rows = "return document.getElementById('streams').innerText"
+        until(lambda: "orders" in window.run(rows))
+        tables = "return [...document.querySelectorAll('table')].every(t => t.getAttribute('aria-labelledby'))"
+        assert window.run(tables)
+        # A link that has the focus keeps it while the figures go on.
+        window.run("document.querySelector('#streams a').focus()")
+        post(served.orders, b'{"id": "e2"}')
+        time.sleep(2.2)
+        assert window.run("return document.activeElement.textContent") == "rows"
+        window.run("document.activeElement.blur()")
+        until(lambda: "orders\t4" in window.run(rows))
+        window.resize(360, 740)
+        assert window.run("return document.documentElement.scrollWidth <= innerWidth"), "fits a phone"
+        assert window.picture().startswith(b"\x89PNG")
