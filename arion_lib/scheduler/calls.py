@@ -10,6 +10,7 @@ See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_calls.py
 from __future__ import annotations
 
 import builtins
+import functools
 import inspect
 import pickle
 import sys
@@ -17,8 +18,10 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import Context, copy_context
-from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
+
+import cloudpickle
 
 from arion_lib.scheduler.context import portable
 from arion_lib.scheduler.errors import NotTransferableError
@@ -29,13 +32,14 @@ if TYPE_CHECKING:
     from arion_lib.scheduler.task import Task
 
 MOST_FUNCTIONS = 1_000
-"""Functions remembered; of one more, the one used longest ago is forgotten and would be pickled again."""
+"""Functions remembered; of one more, the one met longest ago is forgotten and would be pickled again."""
 
 
 class Function:
     """A function that workers can be told about: its number, its pickle, and how its runs have been so far."""
 
     __slots__ = (
+        "__weakref__",
         "call",
         "context",
         "context_data",
@@ -132,10 +136,44 @@ def _importable(call: Any) -> bool:
     module, name = getattr(call, "__module__", None), getattr(call, "__qualname__", "")
     if module in (None, "__main__") or not isinstance(call, (FunctionType, BuiltinFunctionType, type)):
         return False
+    if _travels_by_value(str(module)):
+        return False
     found: Any = sys.modules.get(str(module))
     for part in name.split("."):
         found = getattr(found, part, None)
     return found is call
+
+
+def _travels_by_value(module: str) -> bool:
+    """Whether a module, or a package that it is in, was given to `cloudpickle.register_pickle_by_value`."""
+    registered = cloudpickle.list_registry_pickle_by_value()
+    return bool(registered) and any(module == one or module.startswith(f"{one}.") for one in registered)
+
+
+def unwrapped(
+    call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+    """Return the same call with the function apart from what a partial or a bound method adds to it.
+
+    The function is pickled once for all calls then, and what it is bound to is an argument of each.
+
+    >>> unwrapped(functools.partial(pow, 2), (5,), {})
+    (<built-in function pow>, (2, 5), {})
+    """
+    while type(call) in WRAPPED:
+        inner: Any = call
+        if type(call) is MethodType:
+            if not _importable(inner.__func__):
+                break
+            call, args = inner.__func__, (inner.__self__, *args)
+        else:
+            if any(type(arg).__name__ == "_PlaceholderType" for arg in inner.args):  # they take the call's arguments
+                break
+            call, args, kwargs = inner.func, (*inner.args, *args), {**inner.keywords, **kwargs}
+    return call, args, kwargs
+
+
+WRAPPED = frozenset({functools.partial, MethodType})
 
 
 class _Seen:

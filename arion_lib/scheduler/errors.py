@@ -8,7 +8,9 @@ See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_errors.py
 
 from __future__ import annotations
 
+import pickle
 import signal
+from concurrent.futures import BrokenExecutor
 
 
 class SchedulerError(Exception):
@@ -23,7 +25,7 @@ class QueueFullError(SchedulerError):
     """`max_pending` tasks wait already, and the scheduler was told to refuse rather than to wait."""
 
 
-class NotTransferableError(SchedulerError, TypeError):
+class NotTransferableError(SchedulerError, TypeError, pickle.PicklingError):
     """A function, an argument, a result or an exception could not be brought to or from a worker."""
 
 
@@ -49,7 +51,7 @@ class TaskTimeoutError(SchedulerError, TimeoutError):
         return f"task {self.task!r} did not end within {self.limit:g} s of its {self.since}"
 
 
-class WorkerDiedError(SchedulerError):
+class WorkerDiedError(SchedulerError, BrokenExecutor):
     """The worker process that ran the task ended: `exit_code` as `subprocess` gives it, None when nobody could tell."""
 
     def __init__(self, task: str, exit_code: int | None) -> None:

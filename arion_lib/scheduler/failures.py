@@ -60,6 +60,12 @@ def _full_name(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
+def without_our_frame(error: BaseException) -> BaseException:
+    """Cut the frame that caught an error off its traceback: it holds the task, and the task will hold the error."""
+    traceback_ = error.__traceback__
+    return error.with_traceback(traceback_.tb_next if traceback_ is not None else None)
+
+
 def describe(error: BaseException) -> str:
     """Return an exception as one line; it never raises, whatever the exception's own `__str__` does.
 

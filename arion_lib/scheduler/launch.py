@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import logging
+import multiprocessing
 import os
 import signal
 import socket
@@ -25,7 +26,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from arion_lib.scheduler.note import Note
+from arion_lib.scheduler.outputs import levels
 from arion_lib.scheduler.pipes import End, end_of, one_way
+from arion_lib.scheduler.zygote import AUTHKEY
 
 StartMethod = Literal["forkserver", "spawn", "fork"]
 START_METHODS: tuple[StartMethod, ...] = ("spawn",) if sys.platform == "win32" else ("forkserver", "spawn", "fork")
@@ -126,7 +129,7 @@ class ZygoteStarter:
     """Has a zygote fork the workers; replaces the zygote when it has died."""
 
     def __init__(self, preload: Sequence[str], *, fresh: bool) -> None:
-        self._setup = json.dumps({"preload": list(preload), "level": logging.getLogger().getEffectiveLevel()})
+        self._setup = json.dumps({"preload": list(preload), "levels": levels(), "tracker": _tracker()})
         self._fresh = fresh
         self._control: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -236,9 +239,9 @@ class ZygoteStarter:
         _OURS.add(ours.fileno())
         if self._fresh:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _program("zygote_main"), str(theirs.fileno()), self._setup],
+                [sys.executable, *_flags(), "-c", _program("zygote_main"), str(theirs.fileno()), self._setup],
                 env=_environment(),
-                pass_fds=[theirs.fileno()],
+                pass_fds=[theirs.fileno(), *_inherited()],
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
@@ -291,17 +294,17 @@ class Spawner:
 
     def start(self, number: int) -> Child:
         child, theirs = _new_child(number)
-        level = str(logging.getLogger().getEffectiveLevel())
+        setup = json.dumps({"levels": levels(), "tracker": _tracker()})
         if sys.platform == "win32":
-            child.process = _spawn_on_windows(theirs, level)
+            child.process = _spawn_on_windows(theirs, setup)
         else:
             fds = _descriptors(theirs)
             program, environment = interpreter()
             try:
                 child.process = subprocess.Popen(
-                    [program, "-c", _program("worker_main"), *map(str, fds), level],
+                    [program, *_flags(), "-c", _program("worker_main"), *map(str, fds), setup],
                     env=environment,
-                    pass_fds=fds,
+                    pass_fds=[*fds, *_inherited()],
                     stdin=subprocess.DEVNULL,
                     start_new_session=True,
                 )
@@ -392,7 +395,31 @@ def interpreter() -> tuple[str, dict[str, str]]:
 
 def _environment() -> dict[str, str]:
     """Return this process's variables; what a worker prints past `sys.stdout` is UTF-8 on Windows, too."""
-    return {**os.environ, "PYTHONIOENCODING": os.environ.get("PYTHONIOENCODING") or "utf-8"}
+    key = multiprocessing.current_process().authkey.hex()  # not an argument: those can be read by every user
+    return {**os.environ, "PYTHONIOENCODING": os.environ.get("PYTHONIOENCODING") or "utf-8", AUTHKEY: key}
+
+
+def _flags() -> list[str]:
+    """Return this interpreter's options: warnings, `-X`, `-O` hold in the workers, too."""
+    flags: list[str] = getattr(subprocess, "_args_from_interpreter_flags", list)()  # as multiprocessing does
+    return flags
+
+
+def _tracker() -> int:
+    """Return the descriptor of multiprocessing's resource tracker, -1 where there is none.
+
+    Workers that had one of their own would, at their end, destroy the shared memory that they only looked at.
+    """
+    if sys.platform == "win32":
+        return -1
+    from multiprocessing import resource_tracker
+
+    tracker = resource_tracker.getfd()
+    return -1 if tracker is None else tracker
+
+
+def _inherited() -> list[int]:
+    return [] if sys.platform == "win32" else [_tracker()]
 
 
 def _program(function: str) -> str:
@@ -421,10 +448,10 @@ def _fork_zygote(theirs: socket.socket, setup: str) -> int:
         os._exit(70)
 
 
-def _spawn_on_windows(theirs: Sequence[Any], level: str) -> subprocess.Popen[bytes]:
+def _spawn_on_windows(theirs: Sequence[Any], setup: str) -> subprocess.Popen[bytes]:
     """Start a worker that gets duplicates of the two sockets by its standard input."""
     program, environment = interpreter()
-    command = [program, "-c", _program("windows_worker_main"), level]
+    command = [program, *_flags(), "-c", _program("windows_worker_main"), setup]
     group = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)  # Ctrl-C is for the program that has us
     process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, creationflags=group)
     *ends, name = theirs

@@ -11,9 +11,11 @@ from __future__ import annotations
 import math
 import threading
 import time
+from contextlib import suppress
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
+from arion_lib.scheduler.failures import without_our_frame
 from arion_lib.scheduler.ready import ReadyQueue
 from arion_lib.scheduler.snapshot import LaneStatus, WorkerStatus
 from arion_lib.scheduler.substitute import filled_in
@@ -24,20 +26,26 @@ if TYPE_CHECKING:
     from arion_lib.scheduler.core import Core
     from arion_lib.scheduler.task import Task
 
+LONGEST_END = 1.0
+"""Seconds that the loop's last coroutines have to clean up; one that blocks the loop is left behind."""
 NUMBER = 2_000
 """The loop's number as a worker."""
 
 
 class _Run:
-    """One coroutine on the loop."""
+    """One coroutine on a loop."""
 
     number = NUMBER
 
-    def __init__(self, task: Task[Any]) -> None:
-        self.task = task
+    def __init__(self, task: Task[Any], loop: asyncio.AbstractEventLoop) -> None:
+        self.task, self.loop = task, loop
         self.began: float | None = None
         self.stopping = False
         self.running: asyncio.Task[None] | None = None
+        self.heard = False
+        """Whether its loop has come to cancel it: then the loop is not blocked."""
+        self.given_up_at = math.inf
+        """When it is given up if it has not stopped by then."""
 
 
 class LoopLane:
@@ -45,13 +53,16 @@ class LoopLane:
 
     name = "loop"
 
-    def __init__(self, size: int, *, ageing: float | None) -> None:
+    def __init__(self, size: int, *, ageing: float | None, grace: float) -> None:
         self.ready: ReadyQueue[Task[Any]] = ReadyQueue(ageing)
-        self.size, self.restarts = size, 0
+        self.size, self.restarts, self._grace = size, 0, grace
         self._runs: dict[int, _Run] = {}
         self._done = self._failed = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._left: list[tuple[asyncio.AbstractEventLoop, threading.Thread]] = []
+        """Loops that a coroutine blocks."""
+        self._close_by = math.inf
         self._core: Core
 
     def open(self, core: Core) -> None:
@@ -65,7 +76,7 @@ class LoopLane:
         while self.ready and len(self._runs) < self.size:
             loop = self._open_loop()
             task = self.ready.pop()
-            run = self._runs[task.number] = _Run(task)
+            run = self._runs[task.number] = _Run(task, loop)
             task._run = (run, task.number)
             loop.call_soon_threadsafe(self._begin, loop, run)
 
@@ -81,8 +92,15 @@ class LoopLane:
     def _begin(self, loop: asyncio.AbstractEventLoop, run: _Run) -> None:
         context = (run.task._function.context or Context()).copy()
         run.running = loop.create_task(self._live(run), context=context)
+        run.running.add_done_callback(lambda _: self._core.post(lambda: self._not_begun(run)))
         if run.stopping:
             run.running.cancel()
+
+    def _not_begun(self, run: _Run) -> None:
+        """Take back the place of a coroutine that was cancelled before its first step: it can tell nothing itself."""
+        if self._runs.get(run.task.number) is run and run.began is None:
+            now = time.monotonic()
+            self._take(run, None, None, (NUMBER, now, now))
 
     async def _live(self, run: _Run) -> None:
         run.began = began = time.monotonic()
@@ -92,13 +110,15 @@ class LoopLane:
             args, kwargs = filled_in(run.task)
             value = await run.task._function.call(*args, **kwargs)
         except BaseException as raised:  # noqa: BLE001  (a worker's boundary: any exception becomes the result)
-            error = raised
+            error = without_our_frame(raised)
         finished = NUMBER, began, time.monotonic()
         self._core.post(lambda: self._take(run, value, error, finished))
 
     def _take(self, run: _Run, value: Any, error: BaseException | None, finished: tuple[int, float, float]) -> None:
         task = run.task
-        self._runs.pop(task.number, None)
+        if self._runs.get(task.number) is not run:
+            return  # it was given up
+        del self._runs[task.number]
         self._done += 1
         if task._state_now.final:
             return
@@ -122,23 +142,54 @@ class LoopLane:
 
     def stop(self, place: tuple[Any, ...]) -> None:
         run = place[0]
-        run.stopping = True
-        if self._loop is not None and run.running is not None:
-            self._loop.call_soon_threadsafe(run.running.cancel)
+        if not run.stopping:
+            run.stopping, run.given_up_at = True, time.monotonic() + self._grace
+            self._core.again()  # so that it is looked at when it is to be given up
+        if run.running is not None:
+            with suppress(RuntimeError):  # its loop has just been closed
+                run.loop.call_soon_threadsafe(self._cancel, run)
+
+    @staticmethod
+    def _cancel(run: _Run) -> None:
+        run.heard = True
+        if run.running is not None:
+            run.running.cancel()
 
     def check(self, now: float) -> float:
         soonest = math.inf
         for run in list(self._runs.values()):
             limit = run.task.options.timeout
-            if limit is None or run.stopping:
-                continue
-            due = (run.began or now) + limit
-            if now >= due:
-                self._core.overrun(run.task)
-                self.stop((run, run.task.number))
-            else:
+            if run.stopping:
+                if now >= run.given_up_at:
+                    self._give_up(run, now)
+                else:
+                    soonest = min(soonest, run.given_up_at)
+            elif limit is not None:
+                due = (run.began or now) + limit
+                if now >= due:
+                    self._core.overrun(run.task)
+                    self.stop((run, run.task.number))
+                    due = run.given_up_at
                 soonest = min(soonest, due)
         return soonest
+
+    def _give_up(self, run: _Run, now: float) -> None:
+        """Do without a coroutine that does not stop, and without its loop when that is blocked: a new one is opened.
+
+        What had not begun on that loop is queued again; what had may end yet, when the loop is free again.
+        """
+        del self._runs[run.task.number]
+        self.restarts += 1
+        if run.loop is self._loop and self._thread is not None and not run.heard:
+            self._left.append((run.loop, self._thread))
+            self._loop = self._thread = None
+        for other in [] if run.heard else reversed(list(self._runs.values())):
+            if other.loop is run.loop and other.began is None and not other.stopping:
+                del self._runs[other.task.number]
+                self._core.put_back(other.task)
+        if not run.task._state_now.final:
+            self._core.time_out(run.task, (NUMBER, run.began or now, now))
+        self._core.again()
 
     def status(self, _now: float) -> LaneStatus:
         workers: tuple[WorkerStatus, ...] = ()
@@ -147,18 +198,25 @@ class LoopLane:
             workers = (WorkerStatus(NUMBER, self.name, state, done=self._done, failed=self._failed),)  # type: ignore[arg-type]
         return LaneStatus(self.name, self.size, workers, self.ready.counts(), len(self._runs), self.restarts)
 
-    def close(self, _now: float) -> bool:
-        self.kill()
-        return True
+    def close(self, now: float) -> bool:
+        """End the loops. The supervisor asks again: to wait here would keep their last coroutines from the lock."""
+        self._close_by = min(self._close_by, now + LONGEST_END)
+        self._stop_loops()
+        return now >= self._close_by or not any(thread.is_alive() for _, thread in self._left)
+
+    def _stop_loops(self) -> None:
+        if self._loop is not None and self._thread is not None:
+            self._left.append((self._loop, self._thread))
+            self._loop = self._thread = None
+        for loop, _ in self._left:
+            with suppress(RuntimeError):  # it is closed already
+                loop.call_soon_threadsafe(loop.stop)
 
     def abandon(self) -> None:
         """Nothing of it is in a forked process."""
 
     def kill(self) -> None:
-        if self._loop is not None and self._thread is not None:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(timeout=1.0)
-            self._loop = None
+        self._stop_loops()
 
 
 def _run_loop(loop: asyncio.AbstractEventLoop) -> None:

@@ -9,7 +9,6 @@ See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_endings.py
 from __future__ import annotations
 
 import json
-import logging
 import os
 import socket
 import sys
@@ -19,7 +18,7 @@ from contextlib import suppress
 from arion_lib.scheduler.note import Note
 from arion_lib.scheduler.pipes import end_of
 from arion_lib.scheduler.worker import work
-from arion_lib.scheduler.zygote import be_zygote, begin_anew, die_with_parent
+from arion_lib.scheduler.zygote import adopt, be_zygote, begin_anew, die_with_parent
 
 LINUX = sys.platform.startswith("linux")
 
@@ -30,14 +29,14 @@ def zygote_main() -> None:
 
 
 def worker_main() -> None:
-    """Be a spawned worker: `argv` is the descriptors of inbox, outbox and note, and the level of logging."""
+    """Be a spawned worker: `argv` is the descriptors of inbox, outbox and note, and the set-up as JSON."""
     inbox, outbox, note = (int(fd) for fd in sys.argv[1:4])
     for fd in (inbox, outbox):
         os.set_inheritable(fd, False)
     begin_anew()
     die_with_parent()
     _follow_supervisor()
-    logging.getLogger().setLevel(int(sys.argv[4]))
+    adopt(json.loads(sys.argv[4]))
     work(end_of(inbox, blocking=True), end_of(outbox, blocking=True), Note.attach(note))
 
 
@@ -48,7 +47,7 @@ if sys.platform == "win32":
         inbox, outbox, name = json.load(sys.stdin)
         ends = [socket.fromshare(bytes.fromhex(shared)) for shared in (inbox, outbox)]
         _follow_supervisor()
-        logging.getLogger().setLevel(int(sys.argv[1]))
+        adopt(json.loads(sys.argv[1]))
         work(end_of(ends[0], blocking=True), end_of(ends[1], blocking=True), Note.attach(name))
 
 

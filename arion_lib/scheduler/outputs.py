@@ -10,6 +10,7 @@ See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_outputs.py
 
 from __future__ import annotations
 
+import codecs
 import copy
 import io
 import logging
@@ -17,6 +18,7 @@ import os
 import pickle
 import sys
 from collections.abc import Callable
+from typing import Any
 
 
 class Forwarded(io.TextIOBase):
@@ -24,12 +26,25 @@ class Forwarded(io.TextIOBase):
 
     def __init__(self, stream: str, send: Callable[[str, str], None]) -> None:
         self._stream, self._send = stream, send
+        self.name, self.mode = f"<{stream}>", "w"
+        self.buffer = _Bytes(self)
         self.line = ""
         """What was written since the last whole line."""
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
         return "utf-8"
+
+    @property
+    def errors(self) -> str:  # type: ignore[override]
+        return "replace"
+
+    def fileno(self) -> int:
+        """Return the process's own descriptor, for programs that a task starts: what they write goes where it leads."""
+        return 1 if self._stream == "stdout" else 2
+
+    def reconfigure(self, **_: object) -> None:
+        """Take the settings of a `TextIOWrapper`: here each whole line is sent at once, as UTF-8."""
 
     def writable(self) -> bool:
         return True
@@ -45,6 +60,28 @@ class Forwarded(io.TextIOBase):
         line, self.line = self.line, ""
         if line:
             self._send(self._stream, line)
+
+
+class _Bytes(io.BufferedIOBase):
+    """What a text stream's `buffer` is: bytes of UTF-8, sent as the text that they are."""
+
+    def __init__(self, text: Forwarded) -> None:
+        self._text = text
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._text.fileno()
+
+    def write(self, data: Any, /) -> int:
+        whole = bytes(data)
+        self._text.write(self._decoder.decode(whole))
+        return len(whole)
+
+    def flush(self) -> None:
+        self._text.flush()
 
 
 def forward_output(send: Callable[[str, str], None]) -> tuple[Forwarded, Forwarded]:
@@ -86,6 +123,22 @@ def _portable(record: logging.LogRecord) -> bytes:
 
 def _simple(value: object) -> object:
     return value if isinstance(value, (int, float, str, type(None))) else repr(value)
+
+
+def levels() -> dict[str, int]:
+    """Return the levels that this program has set on its loggers, by their names; "" is the root's."""
+    named = {
+        name: one.level
+        for name, one in list(logging.root.manager.loggerDict.items())
+        if isinstance(one, logging.Logger) and one.level != logging.NOTSET
+    }
+    return {"": logging.root.getEffectiveLevel(), **named}
+
+
+def set_levels(found: dict[str, int]) -> None:
+    """Set what `levels` returned in the program, in a worker: records that nobody wants need not travel."""
+    for name, level in found.items():
+        logging.getLogger(name).setLevel(level)
 
 
 def forward_logging(send: Callable[[bytes], None]) -> None:

@@ -8,12 +8,13 @@ See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_random_grap
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from arion_lib.scheduler.calls import Linked
 from arion_lib.scheduler.frames import Buffer
 from arion_lib.scheduler.values import Packed, encode
-from arion_lib.scheduler.worker_handle import MOST_KNOWN, WorkerHandle
+from arion_lib.scheduler.worker_handle import WorkerHandle
 
 if TYPE_CHECKING:
     from arion_lib.scheduler.task import Task
@@ -25,14 +26,12 @@ class Parcel:
     __slots__ = ("buffers", "calls", "forget", "functions", "linked", "worker")
 
     def __init__(self, worker: WorkerHandle) -> None:
-        self.worker, self.forget = worker, len(worker.known) > MOST_KNOWN
+        self.worker, self.forget = worker, worker.forgettable()
         self.calls: list[tuple[Any, ...]] = []
         self.functions: list[tuple[int, bytes | None, bytes | None]] = []
         self.buffers: list[Buffer] = []
         self.linked = False
         """Whether a call needs the result of one that was sent to the same worker just before it."""
-        if self.forget:
-            worker.known.clear()
 
     def message(self, first: int) -> tuple[Any, ...]:
         """Return what the worker is to read; `first` is the number of the first call."""
@@ -46,6 +45,8 @@ class Parcel:
         function = task._function
         if function.number not in self.worker.known:
             self.worker.known.add(function.number)
+            if function.unchanged is None:  # no later submit will mean this one
+                self.worker.passing[function.number] = weakref.ref(function)
             self.functions.append((function.number, function.data, function.context_data))
         self.calls.append(packed)
         self.buffers += buffers

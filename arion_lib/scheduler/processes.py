@@ -225,7 +225,7 @@ class ProcessLane(Pool):
             used += len(buffers)
             try:
                 sent = worker.send((number, forget, parcel.linked, functions, [call]), buffers)
-                forget, functions = False, []
+                forget, functions = (), []
             except ValueError as error:
                 task = worker.outstanding.pop(number)
                 text = f"the arguments of {task.name!r} must be less than 2 GiB apart from arrays: {error}"
@@ -428,7 +428,15 @@ class ProcessLane(Pool):
                 soonest = kill_at - LEAD
         elif worker.outstanding:
             soonest = self._check_time(worker, now)
+        elif worker.passing and not worker.choked:
+            self._forget_dropped(worker)
         return soonest
+
+    def _forget_dropped(self, worker: WorkerHandle) -> None:
+        """Tell an idle worker to forget the functions whose tasks nobody holds any more, and what they captured."""
+        gone = worker.forgettable()
+        if gone and not worker.send((worker.last + 1, gone, False, [], []), []):
+            self._wait_to_write(worker)
 
     def _take_back(self, worker: WorkerHandle) -> None:
         for task in reversed(worker.taken_back()):

@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any, Literal, ParamSpec, Protocol, TypeVar
 
 from arion_lib.scheduler.adapt import Adaptation
-from arion_lib.scheduler.calls import Function, Functions, arguments, linked, pickled
+from arion_lib.scheduler.calls import WRAPPED, Function, Functions, arguments, linked, pickled, unwrapped
 from arion_lib.scheduler.core import Core
 from arion_lib.scheduler.errors import NotTransferableError, QueueFullError
 from arion_lib.scheduler.launch import StartMethod
@@ -108,7 +108,7 @@ class Scheduler(Executor):
         self._lanes: dict[str, ProcessLane | ThreadLane | LoopLane] = {
             "processes": self._processes,
             "threads": ThreadLane(threads, ageing=ageing, grace=grace),
-            "loop": LoopLane(MOST_COROUTINES, ageing=ageing),
+            "loop": LoopLane(MOST_COROUTINES, ageing=ageing, grace=grace),
         }
         self._max_pending, self._when_full = max_pending, when_full
         self._functions = Functions()
@@ -132,7 +132,7 @@ class Scheduler(Executor):
         """
         # What most calls are, a known function and plain arguments, is dealt with here; the rest in _submit.
         core = self._core
-        if not (kwargs or core.closing or self._max_pending):
+        if not (kwargs or core.closing or self._max_pending or type(fn) in WRAPPED):
             function = self._functions.find(fn)
             if function.plain:
                 for arg in args:
@@ -183,6 +183,8 @@ class Scheduler(Executor):
             raise core.refusal()
         if self._max_pending is not None:
             self._make_room(self._max_pending)
+        if type(fn) in WRAPPED:
+            fn, args, kwargs = unwrapped(fn, args, kwargs)
         function = self._functions.find(fn)
         options = function.options if chosen is None else chosen.of(function)
         lane = options.lane or function.lane
@@ -211,6 +213,8 @@ class Scheduler(Executor):
         core, tasks = self._core, list[Task[Any]]()
         if core.closing:
             raise core.refusal()
+        if type(fn) in WRAPPED:  # what it is bound to is an argument of each call
+            return [self._submit(fn, args, {}, chosen) for args in calls]
         function = self._functions.find(fn)
         options = chosen.of(function)
         plain = not (self._max_pending or options.after) and (options.lane or function.lane) == "processes"

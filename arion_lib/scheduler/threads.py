@@ -16,7 +16,7 @@ import time
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
-from arion_lib.scheduler.failures import TaskInterrupted
+from arion_lib.scheduler.failures import TaskInterrupted, without_our_frame
 from arion_lib.scheduler.ready import ReadyQueue
 from arion_lib.scheduler.snapshot import LaneStatus, WorkerStatus
 from arion_lib.scheduler.substitute import filled_in
@@ -51,23 +51,29 @@ class _Slot:
                 if given is None:
                     return
                 self._run(*given)
+                del given  # an idle thread must keep no task, and with it a result
             except TaskInterrupted:  # it came after the task's own code had ended
                 continue
 
     def _run(self, task: Task[Any], context: Context) -> None:
         error: BaseException | None = None
+        args: Any = None
+        kwargs: Any = None
         value: Any = None
         self.began = began = time.monotonic()
         try:
             args, kwargs = filled_in(task)
             value = context.run(task._function.call, *args, **kwargs)
         except BaseException as raised:  # noqa: BLE001  (a worker's boundary: any exception becomes the result)
-            error = raised
+            error = without_our_frame(raised)
         ended = time.monotonic()
         try:
             self.lane.report(self, task, value, error, (self.number, began, ended))
         except TaskInterrupted:
             self.lane.report(self, task, value, error, (self.number, began, ended))
+        finally:  # the error's traceback leads here by way of the frames below
+            args = kwargs = error = value = None
+            del task
 
     def interrupt(self, given_up_at: float) -> None:
         """Raise `TaskInterrupted` in the thread, at its next line of Python."""

@@ -65,6 +65,9 @@ def pack(value: Any, role: str) -> Packed:
     """Pickle one value, by the fast pickler where that is enough and by value (cloudpickle) where it is not."""
     buffers: Buffers = []
     keep_aside = _aside(buffers)
+    if cloudpickle.list_registry_pickle_by_value():  # only cloudpickle heeds it
+        data = _by_value(value, role, keep_aside)
+        return Packed(data, tuple(_raw(buffer) for buffer in buffers))
     try:
         data = pickle.dumps(value, 5, buffer_callback=keep_aside)
     except Exception:  # noqa: BLE001  (whatever the fast pickler cannot do, the other may)

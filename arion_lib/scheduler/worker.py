@@ -78,11 +78,12 @@ class Worker:
         self._answer((NO_CALL, BEGUN))
         for message in self._messages():
             first, forget, linked, functions, calls, *rest = message
-            if forget:
-                self._functions.clear()
+            for number in forget:
+                self._functions.pop(number, None)
             for number, function, context in functions:
                 self._functions[number] = _Unloaded(self._functions, number, function, context)
-            self._run_all(first, calls, rest[0] if rest else (), self._last if linked else None)
+            if calls:
+                self._run_all(first, calls, rest[0] if rest else (), self._last if linked else None)
             if self._suspect:
                 return
             del message, calls, rest  # large arguments must not stay while nothing is to be done

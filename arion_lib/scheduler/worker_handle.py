@@ -8,6 +8,7 @@ See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_processes.p
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from arion_lib.scheduler.frames import Buffer, FrameParser, Message, frame
@@ -16,6 +17,7 @@ from arion_lib.scheduler.pipes import rest_of
 from arion_lib.scheduler.worker import INTERRUPTION
 
 if TYPE_CHECKING:
+    from arion_lib.scheduler.calls import Function
     from arion_lib.scheduler.launch import Child
     from arion_lib.scheduler.task import Task
 
@@ -37,6 +39,9 @@ class WorkerHandle:
         self.lowest: int | None = None
         """No unstarted call here has a lower priority."""
         self.known: set[int] = set()
+        """The functions that it has been sent."""
+        self.passing: dict[int, weakref.ref[Function]] = {}
+        """Those of them that only tasks submitted already will call."""
         self.last = 0
         """The number of the last call sent."""
         self.done = self.failed = 0
@@ -62,6 +67,19 @@ class WorkerHandle:
         self._unsent: list[Buffer] = []
 
     # --- sending ---
+
+    def forgettable(self) -> tuple[int, ...]:
+        """Return, and take for forgotten, the functions that nothing will call any more; all when they are too many."""
+        if len(self.known) > MOST_KNOWN:
+            gone = tuple(self.known)
+        elif self.passing:
+            gone = tuple(number for number, function in self.passing.items() if function() is None)
+        else:
+            return ()
+        for number in gone:
+            self.known.discard(number)
+            self.passing.pop(number, None)
+        return gone
 
     def send(self, message: Message, buffers: list[Buffer]) -> bool:
         """Send some calls; False when the pipe is full and `flush` has to be called once it is not."""

@@ -13,7 +13,7 @@ import errno
 import gc
 import importlib
 import json
-import logging
+import multiprocessing
 import os
 import selectors
 import signal
@@ -21,9 +21,10 @@ import socket
 import struct
 import sys
 from contextlib import suppress
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from arion_lib.scheduler.note import Note
+from arion_lib.scheduler.outputs import set_levels
 from arion_lib.scheduler.pipes import end_of
 from arion_lib.scheduler.worker import work
 
@@ -33,6 +34,8 @@ REPORT = struct.Struct("<BQqq")
 """What comes back: STARTED or ENDED, the worker's number, its process id, its exit code (negative: the signal). REFUSED
 says that the system gives no process now, and instead of the exit code why: an error number."""
 STARTED, ENDED, REFUSED = 1, 2, 3
+AUTHKEY = "ARION_MULTIPROCESSING_AUTHKEY"
+"""The variable by which multiprocessing's key comes: managers of the program are reached with it."""
 
 
 def be_zygote(control: socket.socket, setup: str) -> NoReturn:
@@ -69,12 +72,12 @@ def be_zygote(control: socket.socket, setup: str) -> NoReturn:
         os._exit(0)
 
 
-def _prepare(setup: dict[str, object]) -> None:
+def _prepare(setup: dict[str, Any]) -> None:
     begin_anew()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with_parent()
-    logging.getLogger().setLevel(int(str(setup["level"])))
-    for name in setup["preload"]:  # type: ignore[attr-defined]
+    adopt(setup)
+    for name in setup["preload"]:
         importlib.import_module(name)
     gc.collect()
     gc.freeze()  # what is here now is shared by all workers: their collectors need not touch, and so copy, it
@@ -137,6 +140,18 @@ def _report_ends(control: socket.socket, children: dict[int, int]) -> None:
             del children[number]
             with suppress(ConnectionError):
                 control.sendall(REPORT.pack(ENDED, number, pid, os.waitstatus_to_exitcode(status)))
+
+
+def adopt(setup: dict[str, Any]) -> None:
+    """Take over what the program and its workers share: levels of logging, multiprocessing's key and tracker."""
+    set_levels(setup["levels"])
+    key = os.environ.pop(AUTHKEY, "")
+    if key:
+        multiprocessing.current_process().authkey = bytes.fromhex(key)
+    if setup["tracker"] >= 0 and sys.platform != "win32":
+        from multiprocessing import resource_tracker
+
+        resource_tracker._resource_tracker._fd = setup["tracker"]  # type: ignore[attr-defined]
 
 
 def begin_anew() -> None:

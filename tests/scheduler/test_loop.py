@@ -10,7 +10,7 @@ import pytest
 
 from arion_lib.scheduler import Scheduler, State, TaskTimeoutError, task
 from tests.scheduler import jobs
-from tests.scheduler.gates import PATIENCE, Gate
+from tests.scheduler.gates import PATIENCE, Gate, until
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -94,3 +94,37 @@ def test_a_declared_lane_sends_a_coroutine_to_the_processes() -> None:
     with Scheduler(1) as scheduler:
         assert scheduler.submit(there).result(PATIENCE) != jobs.pid()
         assert scheduler.submit(jobs.async_mark).result(PATIENCE) == "unset"
+
+
+def test_coroutines_cancelled_before_their_first_step_give_back_their_places() -> None:
+    async def nothing() -> None: ...
+
+    with Scheduler(0) as scheduler:
+        scheduler.submit(nothing).result(PATIENCE)
+        scheduler.scale(10, "loop")
+        for _ in range(200):
+            scheduler.submit(nothing).cancel()
+        assert [task.result(PATIENCE) for task in [scheduler.submit(nothing) for _ in range(20)]] == [None] * 20
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+def test_a_coroutine_that_blocks_the_loop_times_out_and_costs_no_other_its_turn(retries: int) -> None:
+    go = threading.Event()
+
+    async def block() -> None:
+        go.wait(PATIENCE)
+
+    async def one() -> int:
+        return 1
+
+    with Scheduler(0, grace=0.05) as scheduler:
+        blocking = scheduler.with_options(timeout=0.05, retries=retries).submit(block)
+        until(blocking.running, "the block")
+        others = [scheduler.submit(one) for _ in range(3)]
+        assert isinstance(blocking.exception(PATIENCE), TaskTimeoutError)
+        assert [task.result(PATIENCE) for task in others] == [1, 1, 1]
+        blocked = [thread for _, thread in scheduler._lanes["loop"]._left]  # type: ignore[union-attr]
+        assert blocked
+        go.set()
+    for thread in blocked:
+        thread.join()
