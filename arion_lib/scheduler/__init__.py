@@ -14,6 +14,7 @@ from arion_lib.scheduler.errors import (
     QueueFullError,
     SchedulerError,
     ShutDownError,
+    StartError,
     TaskTimeoutError,
     WorkerDiedError,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "SchedulerError",
     "ShutDownError",
     "Snapshot",
+    "StartError",
     "State",
     "Task",
     "TaskTimeoutError",

@@ -59,8 +59,8 @@ _PLACES: dict[ContextVar[Any], str | None] = {}
 
 
 def _search(variable: ContextVar[Any]) -> str | None:
-    for module_name, module in list(sys.modules.items()):
-        for name, value in list(getattr(module, "__dict__", {}).items()):
+    for module_name, module in sys.modules.copy().items():  # a copy in one step: other threads import meanwhile
+        for name, value in getattr(module, "__dict__", {}).copy().items():
             if value is variable:
                 return f"{module_name}:{name}"
     return None

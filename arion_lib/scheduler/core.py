@@ -376,7 +376,7 @@ class Core(Lifecycle):
 
     def report(self, error: BaseException) -> None:
         """Log an error of the supervisor's own, and go slowly for a moment."""
-        self._pause = PAUSE
+        self._pause, self._again = PAUSE, True  # what could not be done is tried again
         self.later(log.error, "the supervisor goes on after an error: %r", error, exc_info=error)
 
     def _sleep(self) -> list[Any]:

@@ -81,6 +81,10 @@ class WorkerDiedError(SchedulerError, BrokenExecutor):
         return f"the worker that ran task {self.task!r} {self.how}; {hint}"
 
 
+class StartError(SchedulerError, BrokenExecutor):
+    """No worker process can be started: several in a row ended before they could run anything."""
+
+
 class QuarantinedError(SchedulerError):
     """The task ended `deaths` workers, as many as one task may; it is not run again."""
 

@@ -17,6 +17,8 @@ from typing import Any, TypeAlias
 Message: TypeAlias = tuple[Any, ...]
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
+INITIALIZER = 0
+"""In place of a function's number: what a worker calls, once, before anything else."""
 HEADER = struct.Struct("<IQ")
 SIZE = struct.Struct("<Q")
 LARGE = 1 << 18

@@ -414,12 +414,17 @@ def _tracker() -> int:
         return -1
     from multiprocessing import resource_tracker
 
-    tracker = resource_tracker.getfd()
-    return -1 if tracker is None else tracker
+    tracker = getattr(resource_tracker._resource_tracker, "_fd", None)
+    if tracker is None:
+        try:
+            tracker = resource_tracker.getfd()
+        except OSError:  # the system gives no process now: the workers will have trackers of their own
+            tracker = None
+    return -1 if tracker is None else int(tracker)
 
 
 def _inherited() -> list[int]:
-    return [] if sys.platform == "win32" else [_tracker()]
+    return [fd for fd in [_tracker()] if fd >= 0]
 
 
 def _program(function: str) -> str:

@@ -20,7 +20,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from arion_lib.scheduler.errors import SchedulerError
+from arion_lib.scheduler.errors import StartError
+from arion_lib.scheduler.frames import INITIALIZER
 from arion_lib.scheduler.launch import Starter, StartMethod, starter
 from arion_lib.scheduler.note import STARTED
 from arion_lib.scheduler.snapshot import LaneStatus, WorkerState, WorkerStatus
@@ -60,7 +61,9 @@ class Pool(ABC):
         grace: float,
         recycle_after: int | None,
         memory_limit: int | None,
+        initializer: bytes | None,
     ) -> None:
+        self._initializer = initializer
         self.size, self.method = size, method
         self.restarts = 0
         self._preload, self._grace = tuple(preload), grace
@@ -97,7 +100,7 @@ class Pool(ABC):
             return
         if worker.at_end and worker.number in self._workers:
             self._core.unwatch(worker.child.outbox.fileno())
-            if worker.heard:
+            if worker.heard and (worker.done or self._initializer is None):
                 self._replace(worker)  # its end will be told in some milliseconds; the next one can start now
             else:
                 worker.kill()  # whatever closed its pipe, it cannot answer any more
@@ -177,6 +180,10 @@ class Pool(ABC):
             worker.child.close()
             raise
         self._workers[worker.number] = worker
+        if self._initializer is not None and not worker.send(
+            (1, (), False, [(INITIALIZER, self._initializer, None)], []), []
+        ):
+            self._wait_to_write(worker)
 
     def _drain(self, worker: WorkerHandle) -> None:
         """Let a worker finish what it runs and nothing else."""
@@ -257,7 +264,8 @@ class Pool(ABC):
         self._pause = FIRST_PAUSE
         if not worker.draining:
             self.restarts += 1
-            self._stillborn = 0 if worker.heard else self._stillborn + 1
+            began_well = worker.heard and (victim is not None or worker.done or self._initializer is None)
+            self._stillborn = 0 if began_well else self._stillborn + 1
             if self._stillborn >= STILLBORN:
                 self._give_up(worker)
             else:
@@ -266,9 +274,9 @@ class Pool(ABC):
 
     def _give_up(self, worker: WorkerHandle) -> None:
         code = worker.child.exit_code
-        error = SchedulerError(
+        error = StartError(
             f"worker processes cannot be started: {STILLBORN} in a row ended (the last with exit code {code}) before "
-            "they answered; see the standard error for their reason, often a module named in preload"
+            "they answered; see the standard error for their reason, often a module named in preload or the initializer"
         )
         for task in self.ready.drain():
             self._core.fail(task, error, None)

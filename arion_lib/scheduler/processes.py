@@ -80,9 +80,16 @@ class ProcessLane(Pool):
         grace: float,
         recycle_after: int | None,
         memory_limit: int | None,
+        initializer: bytes | None = None,
     ) -> None:
         super().__init__(
-            size, method, preload=preload, grace=grace, recycle_after=recycle_after, memory_limit=memory_limit
+            size,
+            method,
+            preload=preload,
+            grace=grace,
+            recycle_after=recycle_after,
+            memory_limit=memory_limit,
+            initializer=initializer,
         )
         self.ready: ReadyQueue[Task[Any]] = ReadyQueue(ageing)
         self._window = FIRST_WINDOW

@@ -10,6 +10,7 @@ See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_scheduler.p
 from __future__ import annotations
 
 import atexit
+import functools
 import os
 import sys
 import threading
@@ -18,8 +19,9 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
+from multiprocessing.context import BaseContext
 from types import TracebackType
-from typing import Any, Literal, ParamSpec, Protocol, TypeVar
+from typing import Any, Literal, ParamSpec, Protocol, TypeVar, cast
 
 from arion_lib.scheduler.adapt import Adaptation
 from arion_lib.scheduler.calls import WRAPPED, Function, Functions, arguments, linked, pickled, unwrapped
@@ -35,7 +37,7 @@ from arion_lib.scheduler.states import Event
 from arion_lib.scheduler.substitute import tasks_in
 from arion_lib.scheduler.task import More, Task
 from arion_lib.scheduler.threads import ThreadLane
-from arion_lib.scheduler.values import ATOMS
+from arion_lib.scheduler.values import ATOMS, by_value
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -58,6 +60,9 @@ class Scheduler(Executor):
     task and killing its worker. `poison_after`: deaths of workers after which a task is quarantined.
     `recycle_after`: tasks after which a worker is replaced; `memory_limit`: bytes of resident memory after which it is.
     `keep`: how many ended tasks the figures and `recent()` look back on.
+    `initializer(*initargs)` is called in each worker process before its first task; when it raises in several workers
+    in a row, the tasks fail with `StartError`. `max_workers`, `mp_context` and `max_tasks_per_child` are
+    `ProcessPoolExecutor`'s words for `workers`, `start_method` and `recycle_after`: code for it runs unchanged.
 
     Opening one takes some milliseconds; the workers start meanwhile. Raises `ValueError` for a wrong argument.
     """
@@ -78,7 +83,20 @@ class Scheduler(Executor):
         memory_limit: int | None = None,
         keep: int = 10_000,
         name: str = "scheduler",
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+        max_workers: int | None = None,
+        mp_context: BaseContext | None = None,
+        max_tasks_per_child: int | None = None,
     ) -> None:
+        workers = _one_of(workers=workers, max_workers=max_workers)
+        recycle_after = _one_of(recycle_after=recycle_after, max_tasks_per_child=max_tasks_per_child)
+        start_method = _one_of(
+            start_method=start_method, mp_context=None if mp_context is None else _method(mp_context)
+        )
+        if initializer is not None and not callable(initializer):
+            raise TypeError(f"initializer must be callable, got {initializer!r}")
+        begin = None if initializer is None else by_value(functools.partial(initializer, *initargs), "initializer")
         size = cores() if workers is None else workers
         for word, value, least in (
             ("workers", size, 0),
@@ -104,6 +122,7 @@ class Scheduler(Executor):
             grace=grace,
             recycle_after=recycle_after,
             memory_limit=memory_limit,
+            initializer=begin,
         )
         self._lanes: dict[str, ProcessLane | ThreadLane | LoopLane] = {
             "processes": self._processes,
@@ -526,6 +545,19 @@ class EventStream:
             self._changed.notify_all()
         self._unsubscribe()
         self._forget()
+
+
+def _one_of(**words: T | None) -> T | None:
+    """Return the value given under one of two words for the same thing."""
+    given = {word: value for word, value in words.items() if value is not None}
+    if len(given) > 1:
+        raise ValueError(f"{' and '.join(given)} must not be given together: they say the same")
+    return next(iter(given.values()), None)
+
+
+def _method(context: BaseContext) -> StartMethod:
+    """Return the start method of a context of multiprocessing's; one that this system lacks is refused later."""
+    return cast(StartMethod, context.get_start_method())
 
 
 def cores() -> int:

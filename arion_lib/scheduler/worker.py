@@ -27,7 +27,7 @@ from arion_lib.scheduler.calls import NEEDED
 from arion_lib.scheduler.context import context_of
 from arion_lib.scheduler.errors import NotTransferableError
 from arion_lib.scheduler.failures import TaskInterrupted, pack_failure
-from arion_lib.scheduler.frames import FrameParser, Message, frame, small_frame
+from arion_lib.scheduler.frames import INITIALIZER, FrameParser, Message, frame, small_frame
 from arion_lib.scheduler.messages import (
     BEGUN,
     FAILED,
@@ -81,6 +81,9 @@ class Worker:
             for number in forget:
                 self._functions.pop(number, None)
             for number, function, context in functions:
+                if number == INITIALIZER:
+                    _prepare(function, context)()  # what it raises ends this worker, with its traceback
+                    continue
                 self._functions[number] = _Unloaded(self._functions, number, function, context)
             if calls:
                 self._run_all(first, calls, rest[0] if rest else (), self._last if linked else None)

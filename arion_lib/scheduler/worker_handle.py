@@ -93,8 +93,11 @@ class WorkerHandle:
                 self._unsent = rest_of(self._unsent, self.child.inbox.write(self._unsent))
         except BlockingIOError:
             return False
-        except OSError:  # the worker has died: its end is told another way
+        except ConnectionError:  # the worker has died: its end is told another way
             self._unsent.clear()
+        except OSError:  # half a message may be written, and none can follow it
+            self._unsent.clear()
+            self.kill()
         return True
 
     @property

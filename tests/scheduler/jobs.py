@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 MARK: contextvars.ContextVar[str] = contextvars.ContextVar("MARK", default="unset")
 
+REMEMBERED: list[tuple[Any, ...]] = []
+"""What an initializer has left in this process."""
+
 
 # --- values ---
 

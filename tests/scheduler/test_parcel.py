@@ -40,7 +40,7 @@ def parcel_after_a_failed_call() -> Parcel:
         array.result(20), lock.result(20)
         bad = scheduler.submit(first_items, array, lock)
         scheduler._core.ask(lambda: None)  # it is admitted
-        parcel = Parcel(SimpleNamespace(known=set(), number=1))  # type: ignore[arg-type]
+        parcel = Parcel(SimpleNamespace(known=set(), passing={}, forgettable=tuple))  # type: ignore[arg-type]
         with pytest.raises(NotTransferableError):
             parcel.add(bad)
         bad.cancel()
