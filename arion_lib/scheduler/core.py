@@ -74,6 +74,7 @@ class Core(Lifecycle):
         self._selector = selectors.DefaultSelector()
         self._bell, self._ring = socket.socketpair()
         self._opened = threading.Event()
+        self._finished = Signal()
         self.failure: BaseException | None = None
         self._errors = 0
         """Turns in a row that failed."""
@@ -218,13 +219,19 @@ class Core(Lifecycle):
         return lambda: self._at_end.pop(command, None)
 
     def join(self) -> None:
-        """Wait for the supervisor's end; Ctrl-C while waiting cancels everything."""
+        """Wait for the supervisor's end; Ctrl-C while waiting cancels everything.
+
+        By a signal of our own: a `Thread.join` that Ctrl-C ends takes the thread for ended from then on.
+        """
         try:
-            self.thread.join()
+            self._finished.wait()
         except KeyboardInterrupt:
             self.cancel_all()
-            self.thread.join()
+            self._finished.wait()
             raise
+        finally:
+            if self.ended and not self.abandoned:
+                self.thread.join()
 
     def is_own_thread(self) -> bool:
         """Whether the calling thread is one that the scheduler's end waits for."""
@@ -269,6 +276,7 @@ class Core(Lifecycle):
     def abandon(self) -> None:
         """Let go, in a process that was forked from the scheduler's: its workers' pipes are not this process's."""
         self.abandoned = self.closing = self.ended = True
+        self._finished.set()
         self.lock = threading.RLock()  # another thread may have held it, and that one is not here
         self.condition = threading.Condition(self.lock)
         self.inbox.clear()
@@ -320,6 +328,7 @@ class Core(Lifecycle):
                 self._close()
             finally:  # whatever happens, nobody waits for a scheduler that does not come
                 self._opened.set()
+                self._finished.set()
 
     def _turn_guarded(self) -> bool:
         """Do a turn; one that fails is logged, and the next is done. Raises when too many in a row have failed."""

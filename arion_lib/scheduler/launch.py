@@ -234,23 +234,31 @@ class ZygoteStarter:
             _OURS.discard(fd)
             os.close(fd)
 
-    def _open(self) -> socket.socket:
+    def _open(self) -> None:
         ours, theirs = socket.socketpair()
         _OURS.add(ours.fileno())
-        if self._fresh:
-            self._process = subprocess.Popen(
-                [sys.executable, *_flags(), "-c", _program("zygote_main"), str(theirs.fileno()), self._setup],
-                env=_environment(),
-                pass_fds=[theirs.fileno(), *_inherited()],
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-        else:
-            self._pid = _fork_zygote(theirs, self._setup)
-        theirs.close()
+        try:
+            self._start_zygote(theirs)
+        except OSError:
+            _OURS.discard(ours.fileno())
+            ours.close()
+            raise
+        finally:
+            theirs.close()
         ours.setblocking(False)
         self._control, self._rest = ours, b""
-        return ours
+
+    def _start_zygote(self, theirs: socket.socket) -> None:
+        if not self._fresh:
+            self._pid = _fork_zygote(theirs, self._setup)
+            return
+        self._process = subprocess.Popen(
+            [sys.executable, *_flags(), "-c", _program("zygote_main"), str(theirs.fileno()), self._setup],
+            env=_environment(),
+            pass_fds=[theirs.fileno(), *_inherited()],
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
 
     def _receive(self) -> None:
         from arion_lib.scheduler.zygote import REPORT
@@ -358,12 +366,13 @@ def _new_child(number: int) -> tuple[Child, tuple[int | socket.socket | str, ...
     try:
         made += one_way()
         made += one_way()
+        their_inbox, our_inbox, our_outbox, their_outbox = (one for one in made if not isinstance(one, str))
+        inbox, outbox = end_of(our_inbox, blocking=False), end_of(our_outbox, blocking=False)
         note, where = Note.create()
     except OSError:
         _close_raw(made)
         raise
-    their_inbox, our_inbox, our_outbox, their_outbox = (one for one in made if not isinstance(one, str))
-    child = Child(number, end_of(our_inbox, blocking=False), end_of(our_outbox, blocking=False), note)
+    child = Child(number, inbox, outbox, note)
     _OURS.update((child.inbox.fileno(), child.outbox.fileno()))
     return child, (their_inbox, their_outbox, where)
 
