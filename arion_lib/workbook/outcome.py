@@ -153,12 +153,19 @@ def _outcome(code: Callable[[], object], own: str) -> Outcome:
     except OutOfTime:
         return Outcome(Kind.TIME)
     except BaseException as e:  # noqa: BLE001 - the boundary: whatever a reader's code raises becomes a value
-        return Outcome(Kind.RAISED, type(e).__name__, _message(e), _own_line(e.__traceback__, own))
+        return Outcome(Kind.RAISED, _name(e), _message(e), _own_line(e.__traceback__, own))
+
+
+def _name(error: BaseException) -> str:
+    """Return the type of an error; where it lists violations, their codes too: only the same ones are equal."""
+    codes = [f"{v.code} of {v.cls}.{v.member}" for v in getattr(error, "violations", ())]
+    return type(error).__name__ + (f" ({', '.join(codes)})" if codes else "")
 
 
 def _message(error: BaseException) -> str:
-    first_line, *_ = str(error).splitlines() or [""]
-    return first_line[:200]
+    """Return the first line of a message; of a diagnosis with violations all of it, for it is there to be read."""
+    lines = str(error).splitlines() or [""]
+    return lines[0][:200] if not getattr(error, "violations", ()) else ("\n" + " " * 32).join(lines)
 
 
 def _own_line(trace: TracebackType | None, own: str) -> str:

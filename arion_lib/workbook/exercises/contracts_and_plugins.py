@@ -1,4 +1,4 @@
-"""Exercises of notebook 3: write a plugin, write a contract, repair five classes.
+"""Exercises of notebook 3: a step of the judge, a plugin, a contract, five classes to repair.
 
 Idea        An answer is a function that is handed the base class and returns what it made of it, so that every check
             works with a contract and a registry of its own.
@@ -9,6 +9,7 @@ See         notebooks/3_contracts_and_plugins.ipynb · tests/workbook/test_exerc
 
 # ruff: noqa: ARG001, ARG002 - wrong answers and classes to judge do little with their arguments
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
@@ -17,7 +18,71 @@ from arion_lib.contracts.contract import Contract, check
 from arion_lib.contracts.registry import Registry
 from arion_lib.workbook.exercise import Answer, Case, Exercise, Wrong
 
-# --- 3.1 shouting(Validator) --------------------------------------------------------------------------------------
+# --- 3.1 same_names(promised, offered) ----------------------------------------------------------------------------
+
+
+def same_names(promised: Any, offered: Any) -> bool:
+    asked = list(inspect.signature(promised).parameters)
+    given = list(inspect.signature(offered).parameters)
+    return given[: len(asked)] == asked
+
+
+def _all_equal(promised: Any, offered: Any) -> bool:
+    return list(inspect.signature(promised).parameters) == list(inspect.signature(offered).parameters)
+
+
+def _as_many(promised: Any, offered: Any) -> bool:
+    return len(inspect.signature(offered).parameters) >= len(inspect.signature(promised).parameters)
+
+
+def _in_any_order(promised: Any, offered: Any) -> bool:
+    return set(inspect.signature(promised).parameters) <= set(inspect.signature(offered).parameters)
+
+
+def _the_shorter(promised: Any, offered: Any) -> bool:
+    pairs = zip(inspect.signature(promised).parameters, inspect.signature(offered).parameters, strict=False)
+    return all(a == b for a, b in pairs)
+
+
+def _other_way_round(promised: Any, offered: Any) -> bool:
+    return same_names(offered, promised)
+
+
+def _function(parameters: str) -> Any:
+    space: dict[str, Any] = {}
+    exec(f"def f({parameters}): ...", space)  # noqa: S102 - the text is ours
+    return space["f"]
+
+
+def _comparing(promised: str, offered: str) -> Case:
+    show = f"same_names(f({promised}), f({offered}))"
+    return Case(show, lambda answer: answer(_function(promised), _function(offered)))
+
+
+SAME_NAMES = Exercise(
+    id="3.1",
+    name="same_names",
+    stars=1,
+    minutes=8,
+    solution=same_names,
+    cases=[
+        _comparing("rows", "rows"),
+        _comparing("rows", "lines"),
+        _comparing("rows", "rows, log=None"),
+        _comparing("rows, scale=1", "rows"),
+        _comparing("rows, scale=1", "scale, rows"),
+        _comparing("rows, scale=1", "rows, factor=1"),
+    ],
+    wrong=[
+        Wrong(_all_equal, "a class may take more: compare only as many names as were promised"),
+        Wrong(_as_many, "callers write the names: compare them, not how many there are"),
+        Wrong(_in_any_order, "callers pass by position too: the order counts, and a set has none"),
+        Wrong(_the_shorter, "`zip` stops at the shorter one: a promised name may be missing at the end"),
+        Wrong(_other_way_round, "callers know the promise alone: its names come first in what is offered"),
+    ],
+)
+
+# --- 3.2 shouting(Validator) --------------------------------------------------------------------------------------
 
 Row: TypeAlias = dict[str, Any]
 
@@ -82,6 +147,14 @@ def _only_texts(base: Any) -> Any:
     return Shouting
 
 
+def _equal_to_its_upper(base: Any) -> Any:
+    class Shouting(base, name="shouting", version="1.0"):  # type: ignore[misc, call-arg]
+        def validate(self, row: Row) -> list[str]:
+            return [field for field, value in row.items() if isinstance(value, str) and value == value.upper()]
+
+    return Shouting
+
+
 def _registered(answer: Answer) -> object:
     shelf, base = _validator()
     answer(base)
@@ -93,7 +166,7 @@ def _validating(row: Row) -> Case:
 
 
 SHOUTING = Exercise(
-    id="3.1",
+    id="3.2",
     name="shouting",
     stars=1,
     minutes=10,
@@ -104,17 +177,19 @@ SHOUTING = Exercise(
         _validating({"a": "HEY"}),
         _validating({"a": "hey", "b": "HO"}),
         _validating({"a": 3, "b": "HO", "c": None}),
+        _validating({"a": "12", "b": "", "c": "B2"}),
     ],
     wrong=[
         Wrong(_look_alike, "a class that looks like a plugin is none: derive it from the base you are handed"),
         Wrong(_unnamed, 'the class statement takes words: class Shouting(Validator, name="shouting", version="1.0")'),
         Wrong(_yields, "with `yield` the method gives a generator; the contract promises a list"),
         Wrong(_says_yes_or_no, "True or False is no list: return the fields that shout"),
+        Wrong(_equal_to_its_upper, '"12" and "" equal their upper case and hold no letter: str.isupper knows'),
         Wrong(_only_texts, "a row holds numbers and None as well, and they have no isupper: ask for str first"),
     ],
 )
 
-# --- 3.2 storage(Contract) ----------------------------------------------------------------------------------------
+# --- 3.3 storage(Contract) ----------------------------------------------------------------------------------------
 
 
 def storage(base: Any) -> Any:
@@ -205,6 +280,28 @@ def _abstract_base_class(_base: Any) -> Any:
     return Storage
 
 
+def _three_retries(base: Any) -> Any:
+    class Storage(base):  # type: ignore[misc]
+        root: str
+        mode: Literal["r", "w"] = "r"
+
+        @abstractmethod
+        def load(self, key: str, *, retries: int = 3) -> bytes: ...
+
+    return Storage
+
+
+def _key_by_name_only(base: Any) -> Any:
+    class Storage(base):  # type: ignore[misc]
+        root: str
+        mode: Literal["r", "w"] = "r"
+
+        @abstractmethod
+        def load(self, *, key: str, retries: int = 0) -> bytes: ...
+
+    return Storage
+
+
 class Good:
     root = "/"
 
@@ -252,13 +349,19 @@ def _judging(cls: type) -> Case:
     return Case(f"check({cls.__name__}, storage(Contract))   -> the codes", probe)
 
 
+def _load_of(answer: Answer) -> object:
+    parameters = list(inspect.signature(answer(Contract).load).parameters.values())[1:]
+    return [(p.name, p.kind.description, p.default is not p.empty and p.default) for p in parameters]
+
+
 STORAGE = Exercise(
-    id="3.2",
+    id="3.3",
     name="storage",
     stars=2,
     minutes=15,
     solution=storage,
-    cases=[_judging(cls) for cls in (Good, Wider, NoLoad, NoRoot, RootNumber, OddMode, Text, NoRetries)],
+    cases=[_judging(cls) for cls in (Good, Wider, NoLoad, NoRoot, RootNumber, OddMode, Text, NoRetries)]
+    + [Case("inspect.signature(storage(Contract).load)   -> names, kinds, defaults", _load_of)],
     wrong=[
         Wrong(_with_a_value, "a value makes an attribute optional: an annotation alone asks every class for one"),
         Wrong(_any_text, 'str lets every word through: Literal["r", "w"] names the two that count'),
@@ -266,11 +369,13 @@ STORAGE = Exercise(
         Wrong(_not_abstract, "a method with a body is there to be inherited: @abstractmethod asks for one"),
         Wrong(_without_annotations, "a missing annotation fits everything: say what load takes and returns"),
         Wrong(_by_position_too, "retries is named by callers only: without the * a contract promises it by position"),
+        Wrong(_three_retries, "the text says that there are no retries by default"),
+        Wrong(_key_by_name_only, "the text lets callers pass the key by position: it stands before the lone *"),
         Wrong(_abstract_base_class, "abc looks at names, at the first instance: derive from the base you are handed"),
     ],
 )
 
-# --- 3.3 repaired(Exporter) ---------------------------------------------------------------------------------------
+# --- 3.4 repaired(Exporter) ---------------------------------------------------------------------------------------
 
 
 def _exporter() -> Any:
@@ -342,6 +447,11 @@ def _export_all(self: Any, rows: list[Row], limit: int = 10) -> str:
     return "\n".join(map(str, rows))
 
 
+def _export_stars(self: Any, *args: Any, **kwargs: Any) -> str:
+    rows, limit = [*args, kwargs.get("rows")][0], [*args, 10, 10][1]
+    return "\n".join(map(str, rows[: kwargs.get("limit", limit)]))
+
+
 def _all_unfinished(base: Any) -> list[Any]:
     return [type(base)(cls.__name__, (base,), {"export": cls.export}, abstract=True) for cls in repaired(base)]
 
@@ -363,6 +473,10 @@ def _how_many(answer: Answer) -> object:
     return [(issubclass(cls, base), cls.suffix) for cls in answer(base)]
 
 
+def _parameters(answer: Answer) -> object:
+    return [list(inspect.signature(cls.export).parameters)[1:3] for cls in answer(_exporter())]
+
+
 def _exporting(place: int, name: str, **words: Any) -> Case:
     shown = ", ".join(["rows", *(f"{word}={value!r}" for word, value in words.items())])
 
@@ -373,7 +487,7 @@ def _exporting(place: int, name: str, **words: Any) -> Case:
 
 
 REPAIRED = Exercise(
-    id="3.3",
+    id="3.4",
     name="repaired",
     stars=3,
     minutes=20,
@@ -387,6 +501,7 @@ REPAIRED = Exercise(
         _exporting(2, "Joined", limit=2, sep="; "),
         _exporting(3, "Fetched", limit=1),
         _exporting(4, "Lines", limit=2),
+        Case("the first two parameters of each export", _parameters),
     ],
     wrong=[
         Wrong(_changed(First=_export_any), "stars take every call, but who passes limit now? Name it as promised"),
@@ -394,10 +509,11 @@ REPAIRED = Exercise(
         Wrong(_changed(Joined=_export_one_sep), "sep needs a default, and the one it stood for is a comma"),
         Wrong(_changed(Fetched=_export_later), "a caller of a plain method does not await: drop the async"),
         Wrong(_changed(Lines=_export_all), "the limit is part of the promise: keep using it"),
+        Wrong(_changed(Lines=_export_stars), "stars silence the check: a reader sees no parameters"),
         Wrong(_all_unfinished, "abstract=True silences the check, and the classes cannot be used any more"),
         Wrong(_outside, "classes that derive from nothing are checked by nobody: they must keep Exporter"),
         Wrong(_only_the_first, "five classes are asked for, in their order"),
     ],
 )
 
-EXERCISES = (SHOUTING, STORAGE, REPAIRED)
+EXERCISES = (SAME_NAMES, SHOUTING, STORAGE, REPAIRED)
