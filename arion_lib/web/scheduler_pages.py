@@ -155,6 +155,7 @@ def _workers(router: APIRouter, tasks: ScheduledTasks) -> None:
     @router.put("/workers")
     def scale(wanted: Scale) -> list[LaneStatus]:
         """Have more workers or fewer; one that runs a task ends it first."""
+        _check_workers(wanted.workers, tasks)
         with _opened():
             tasks.scheduler().scale(wanted.workers, wanted.lane)
         return list(tasks.status().lanes)
@@ -164,9 +165,16 @@ def _workers(router: APIRouter, tasks: ScheduledTasks) -> None:
         """Let the number of worker processes follow the queue, within bounds."""
         if wanted.minimum > wanted.maximum:
             raise parameter_problem(f"minimum must be at most maximum ({wanted.maximum})", str(wanted.minimum))
+        _check_workers(wanted.maximum, tasks)
         with _opened():
             tasks.scheduler().adapt(wanted.minimum, wanted.maximum, wanted.target)
         return list(tasks.status().lanes)
+
+
+def _check_workers(wanted: int, tasks: ScheduledTasks) -> None:
+    if wanted > tasks.most_workers:
+        must = f"workers must be <= {tasks.most_workers}, what the service was started with"
+        raise Problem(422, must, str(wanted), "start it with more --workers")
 
 
 def _state(router: APIRouter, tasks: ScheduledTasks) -> None:

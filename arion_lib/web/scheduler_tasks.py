@@ -1,13 +1,15 @@
 """Tasks that were asked for over the web: their numbers, what became of them, and for how long that is kept.
 
 Idea        The scheduler begins with the first task: a service that nobody gives one costs no process and no thread.
-Invariant   Of tasks that ended the last `keep` are kept, of the others `max_pending` and those that run: all bounded.
+Invariant   Of tasks that ended the last `keep` are kept, of the others `max_pending` and those that run, `MAX_BYTES` of
+            arguments at most: all bounded.
 When wrong  A number that was never given or is forgotten is `UnknownTaskError`; after `close` a submit is refused.
 See         arion_lib/web/scheduler_pages.py · tests/web/test_scheduler_pages.py
 """
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections import deque
@@ -17,12 +19,15 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from arion_lib.scheduler import Scheduler, ShutDownError, Snapshot, State, Task
+from arion_lib.scheduler import QueueFullError, Scheduler, ShutDownError, Snapshot, State, Task
 from arion_lib.scheduler.snapshot import Spread
 from arion_lib.web.scheduler_functions import RegisteredFunctions
 
 KEEP = 1_000
 MAX_PENDING = 10_000
+MAX_BYTES = 256 << 20
+"""Bytes of JSON that the arguments of all tasks which have not ended may be."""
+
 PATIENCE = 5.0
 """Seconds that running tasks get to end once the service stops."""
 
@@ -64,11 +69,15 @@ class ScheduledTasks:
         open_scheduler: Callable[[], Scheduler] = local_scheduler,
         *,
         keep: int = KEEP,
+        most_workers: int = 64,
+        most_bytes: int = MAX_BYTES,
     ) -> None:
         self.functions = RegisteredFunctions(functions)
         self._open, self._keep = open_scheduler, keep
         self._opening, self._lock = threading.Lock(), threading.Lock()
         self._scheduler: Scheduler | None = None
+        self.most_workers, self._most_bytes = most_workers, most_bytes
+        self._held = 0  # bytes of the arguments of tasks that have not ended
         self._closed = False
         self._records: dict[int, Record] = {}
         self._ended: deque[int] = deque()
@@ -97,16 +106,22 @@ class ScheduledTasks:
         """
         registered = self.functions.find(function)
         checked = registered.check(arguments)
+        size = len(json.dumps(arguments))
+        with self._lock:
+            if self._held + size > self._most_bytes:
+                raise QueueFullError(f"arguments of waiting tasks must be <= {self._most_bytes} bytes, got more")
         after = [self.find(number).task for number in options.get("after", ())]
         submitter = self.scheduler().with_options(**{"name": function, **options, "after": after})
         record = Record(function, time.time(), submitter.submit(registered.call, **checked))
         with self._lock:
             self._records[record.task.number] = record
-        record.task.add_done_callback(partial(self._ends, record.task.number))
+            self._held += size
+        record.task.add_done_callback(partial(self._ends, record.task.number, size))
         return record
 
-    def _ends(self, number: int, _: object) -> None:
+    def _ends(self, number: int, size: int, _: object) -> None:
         with self._lock:
+            self._held -= size
             self._ended.append(number)
             while len(self._ended) > self._keep:
                 self._records.pop(self._ended.popleft(), None)

@@ -240,7 +240,9 @@ def _listen(
     )
     doors, admin = where_in
     service = PipelineService(store, broker, streams=streams, limits=limits, cut=Cut(bytes=chosen.batch))
-    app = create_app(service, ScheduledTasks(shipped(), partial(local_scheduler, chosen.workers)), doors=doors)
+    most = chosen.workers or os.cpu_count() or 1
+    tasks = ScheduledTasks(shipped(), partial(local_scheduler, chosen.workers), most_workers=most)
+    app = create_app(service, tasks, doors=doors)
     socks = [listening_socket(chosen.host, chosen.port)]
     if admin is not None:
         try:

@@ -436,3 +436,17 @@ def test_the_service_ends_in_order_though_its_tasks_cannot_be_closed(no_leaks: N
         with pytest.raises(RuntimeError, match="stuck"):
             asyncio.run(app({"type": "lifespan"}, quiet, quiet))
     # The committing thread has ended: the fixture looks.
+
+
+def test_waiting_tasks_are_bounded_by_bytes_and_workers_by_what_the_service_was_started_with(
+    no_leaks: None, tmp_path: Path
+) -> None:
+    with SqliteStore(tmp_path / "arion.db") as store:
+        tasks = ScheduledTasks(shipped(), most_workers=1, most_bytes=1_000)
+        with running(create_app(PipelineService(store), tasks)) as url:
+            assert put(f"{url}/scheduler/workers", b'{"workers": 2}').status == 422
+            assert put(f"{url}/scheduler/adapt", b'{"minimum": 1, "maximum": 2}').status == 422
+            name = next(name for name in shipped() if "words" in name)
+            long = {"function": name, "arguments": {"text": "x" * 2_000}}
+            refused = post(f"{url}/scheduler/tasks", json.dumps(long).encode())
+            assert (refused.status, refused.headers["retry-after"]) == (429, "1")
