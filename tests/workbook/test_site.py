@@ -78,6 +78,14 @@ def test_every_notebook_guide_map_and_exercise_is_there(built: dict[str, Seen]) 
     assert set(pages.PARTS) <= built["library.html"].ids
 
 
+def test_the_glossary_has_every_word_of_every_notebooks_table(built: dict[str, Seen]) -> None:
+    for path in notebooks.select([]):
+        words = pages.vocabulary(json.loads(path.read_text("utf-8")))
+        assert len(words) >= 5, path.name
+        assert all(words.values())
+    assert built["glossary.html"].tags.count("tr") > 25
+
+
 def test_answers_stand_behind_a_triangle_and_the_instructors_notes_not_at_all() -> None:
     for path in notebooks.select([]):
         notebook = json.loads(path.read_text("utf-8"))

@@ -78,6 +78,7 @@ def _pages() -> Iterator[Page]:
     for path in books:
         text = guide.guide_for(path)
         yield Page(f"guide_{path.name[0]}.html", text.partition("\n")[0].lstrip("# "), cells.markdown(text))
+    yield Page("glossary.html", "Glossary", cells.markdown(_glossary(books)))
     yield Page("library.html", "The library: five readers' maps", _maps())
     yield Page("figures.html", "The figures of the benchmarks", _figures())
 
@@ -116,13 +117,39 @@ A guide a notebook, with minutes, questions to ask and the wrong answers to expe
 
 ## Behind it
 
-[The library](library.html), drawn for its readers, and [the figures](figures.html): ours and the peers in one run.
+[The words](glossary.html), [the library](library.html), drawn for its readers, and
+[the figures](figures.html): ours and the peers in one run.
 """
     return (
         cells.markdown(f"# Arion: five hard Python problems, measured\n\n{promise}")
         + drawn
         + cells.markdown(table + more)
     )
+
+
+def vocabulary(notebook: dict[str, object]) -> dict[str, str]:
+    """Return the words of a notebook with what they mean there, from its table `| word | here it means |`."""
+    text = "\n\n".join(_markdown_of(notebook))
+    found = re.search(r"^\| word \| here it means \|\n\|[-|: ]+\|\n((?:\|.*\|(?:\n|$))+)", text, re.MULTILINE)
+    rows = [line.strip().strip("|").split("|", 1) for line in (found.group(1).splitlines() if found else ())]
+    return {word.strip(): meaning.strip() for word, meaning in rows}
+
+
+def _glossary(books: list[Path]) -> str:
+    """Return every notebook's vocabulary in one table, by the alphabet."""
+    rows = []
+    for path in books:
+        for word, meaning in vocabulary(json.loads(path.read_text("utf-8"))).items():
+            rows.append((word.lower().strip("`*"), f"| {word} | {meaning} | [{path.name[0]}]({path.stem}.html) |"))
+    lines = [
+        "# Glossary",
+        "",
+        "What the words mean in the notebooks.",
+        "",
+        "| word | meaning | notebook |",
+        "|---|---|---|",
+    ]
+    return "\n".join([*lines, *(line for _, line in sorted(rows))])
 
 
 def _maps() -> str:
@@ -145,7 +172,13 @@ def _figures() -> str:
 
 def _menu() -> list[tuple[str, str]]:
     books = [(f"{path.stem}.html", path.stem.partition("_")[2].replace("_", " ")) for path in notebooks.select([])]
-    return [("index.html", "start"), *books, ("library.html", "library"), ("figures.html", "figures")]
+    return [
+        ("index.html", "start"),
+        *books,
+        ("glossary.html", "words"),
+        ("library.html", "library"),
+        ("figures.html", "figures"),
+    ]
 
 
 def _links(body: str, pages: set[str], source: str) -> str:
