@@ -5,6 +5,30 @@ Idea        An `Executor` whose handles are `Future`s, so everything that knows 
 Invariant   Each task ends exactly once for its caller, whatever happens to workers.
 When wrong  Only the task that a worker was running is touched by that worker's death.
 See         notebooks/5_task_scheduler.ipynb · tests/scheduler
+
+What a submitted call passes::
+
+    your thread      scheduler.submit(fn, *args)
+                        calls.py      the function becomes a number, pickled once; arguments are copied
+                        task.py       the handle that you get, a Future
+                        core.inbox    appended, without a lock; a byte wakes the supervisor when it sleeps
+                            |
+    supervisor       core.py          one thread: takes in what was posted, reads pipes, looks at clocks
+                        lifecycle.py  what follows from what: needs, retries, deadlines, quarantine, cancellation
+                        ready.py      the queue: by priority, then by arrival
+                        lane.py       where tasks run, as a few questions; three lanes answer them:
+                            |
+                            +-- processes.py, pool.py   which worker gets what, how much ahead; deaths, replacements
+                            |       parcel.py, frames.py, pipes.py      calls as bytes
+                            |       launch.py, zygote.py, mains.py      how a process starts
+                            |       worker_handle.py  <- note.py ->  worker.py: the other process, runs the calls
+                            +-- threads.py
+                            +-- loop.py
+                            |
+    supervisor       lifecycle.py     the end: the value is in the handle, waiting threads and dependents go on
+    other threads    serial.py        your callbacks, and what tasks print: slow ones hold up no task
+
+Read first: states, options, task, ready, lifecycle, core, scheduler; then lane and threads, the shortest lane.
 """
 
 from arion_lib.scheduler.errors import (

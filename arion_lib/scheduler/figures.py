@@ -2,7 +2,8 @@
 
 Idea        One ring of ended tasks feeds the percentiles, the throughput and the list of recent events; the price of an
             ended task is one tuple, everything else is computed when somebody looks.
-Invariant   Memory does not grow with the number of tasks; no entry keeps a result or an argument alive.
+Invariant   Memory does not grow with the number of tasks; no entry keeps a result or an argument alive
+            (test_released.py).
 When wrong  When more tasks end within the window than the ring holds, the figures are about the part that it holds.
 See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_figures.py
 """

@@ -2,7 +2,8 @@
 
 Idea        Worker processes, threads, an event loop and a Dask cluster differ in how a call gets there and how it is
             stopped; the supervisor knows them by these few questions.
-Invariant   A lane never changes a task's state itself: it tells the supervisor what a call came to.
+Invariant   A lane says what a call came to and the lifecycle decides what follows; only plain successes, most of all
+            ends, the process lane writes itself (`ended_plainly`), for half of a short task's cost.
 When wrong  A lane that cannot work any more fails its tasks with the reason; it never leaves them waiting.
 See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_conformance.py
 """

@@ -2,7 +2,7 @@
 
 Idea        Options are a frozen value beside the call, never keywords within it: `submit(f, priority=3)` gives f its
             own `priority`, as the `Executor` contract says it must.
-Invariant   An `Options` that exists is valid; thousands of tasks share one.
+Invariant   An `Options` that exists is valid (test_options.py); thousands of tasks share one.
 When wrong  A wrong option is refused where it is written, before any task exists.
 See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_options.py
 """

@@ -3,7 +3,7 @@
 Idea        A worker is told of a function once; a call that needs an earlier one's result says so by that one's number.
 Invariant   Buffers are in the order in which the worker will want them: those of what a call needs, then its own.
 When wrong  A result that cannot travel raises `NotTransferableError`; the parcel is as it was before that call.
-See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_random_graphs.py
+See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_parcel.py
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Idea        The three methods everybody knows, `submit`, `map`, `shutdown`; how a task is to be run is said beside the
             call (`with_options`), so that no option can collide with a function's own argument.
-Invariant   Every submitted task ends, exactly once for its caller; `shutdown` leaves no process and no thread.
+Invariant   Every submitted task ends, exactly once for its caller, whatever system call fails on the way
+            (test_fault_injection.py); `shutdown` leaves no process and no thread of its own.
 When wrong  `submit` raises only for misuse; what befalls a task is in its handle.
 See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_scheduler.py
 """
