@@ -89,10 +89,30 @@ class Lifecycle:
             self._keep_deadline(task, task._submitted + task.options.deadline)
         if self.subscribers:
             self.emit(change(task, PENDING, task._submitted))
-        if task._more is None or not (task._more.needs or task.options.after) or self._needs_nothing(task):
+        nothing = task._more is None or not (task._more.needs or task.options.after) or self._needs_nothing(task)
+        if task._state_now.final:
+            return  # what it needs has failed
+        if task.options.delay:
+            self._wait_for_its_time(task)
+        elif nothing:
             self._make_ready(task)
-        elif not task._state_now.final:
-            self._waiting.add(task)
+            return
+        self._waiting.add(task)
+
+    def _wait_for_its_time(self, task: Task[Any]) -> None:
+        """Count the time to wait as one more thing that a task needs."""
+        more = task.more()
+        more.blocked, more.ready_at = more.blocked + 1, NOT_YET
+
+        def come() -> None:
+            if task._state_now.final:
+                return
+            more.blocked -= 1
+            if not more.blocked:
+                self._waiting.discard(task)
+                self._make_ready(task)
+
+        self.at(task._submitted + task.options.delay, come)
 
     def _keep_deadline(self, task: Task[Any], when: float) -> None:
         heapq.heappush(self._deadlines, (when, next(self._timer_numbers), weakref.ref(task)))

@@ -35,6 +35,8 @@ class Options:
     more than once (at-least-once). `retry_on` names the exceptions of the task's own code that are worth another
     attempt. `backoff` seconds pass before the second attempt, twice that before the third, and so on.
     `timeout`: for one attempt from its start. `deadline`: for all of it from submission.
+    `delay`: the task becomes ready that many seconds after its submission at the earliest; `deadline` counts from the
+    submission, too. Waiting so costs no worker.
     `lane`: "processes", "threads" or "loop"; None is the function's own declaration, else "loop" for an `async def`
     and "processes" for the rest.
     """
@@ -47,6 +49,7 @@ class Options:
     backoff: float = 0.0
     timeout: float | None = None
     deadline: float | None = None
+    delay: float = 0.0
     lane: Lane | None = None
     name: str | None = None
     tags: frozenset[str] = field(default=frozenset())
@@ -56,8 +59,9 @@ class Options:
             raise TypeError(f"priority must be an int, higher runs sooner, got {self.priority!r}")
         if type(self.retries) is not int or self.retries < 0:
             raise ValueError(f"retries must be an int >= 0, got {self.retries!r}")
-        if not (isinstance(self.backoff, (int, float)) and 0 <= self.backoff < math.inf):
-            raise ValueError(f"backoff must be seconds >= 0, got {self.backoff!r}")
+        for name, seconds in (("backoff", self.backoff), ("delay", self.delay)):
+            if not (isinstance(seconds, (int, float)) and 0 <= seconds < math.inf):
+                raise ValueError(f"{name} must be seconds >= 0, got {seconds!r}")
         for name, value in (("timeout", self.timeout), ("deadline", self.deadline)):
             if value is not None and not (isinstance(value, (int, float)) and 0 < value < math.inf):
                 raise ValueError(f"{name} must be seconds > 0 or None, got {value!r}")
@@ -78,7 +82,7 @@ class Options:
         Traceback (most recent call last):
             ...
         TypeError: an option must be one of priority, after, if_dependency_fails, retries, retry_on, backoff, timeout, \
-deadline, lane, name, tags, got 'prioritty'
+deadline, delay, lane, name, tags, got 'prioritty'
         """
         for name in changes:
             if name not in Options.__slots__:

@@ -214,7 +214,7 @@ class Scheduler(Executor):
                     pickled(function)
                 except NotTransferableError as error:
                     return self._refused(function, options, error)
-            if not (kwargs or options.after):
+            if not (kwargs or options.after or options.delay):
                 for arg in args:
                     if type(arg) not in ATOMS:
                         break
@@ -237,7 +237,9 @@ class Scheduler(Executor):
             return [self._submit(fn, args, {}, chosen) for args in calls]
         function = self._functions.find(fn)
         options = chosen.of(function)
-        plain = not (self._max_pending or options.after) and (options.lane or function.lane) == "processes"
+        plain = (
+            not (self._max_pending or options.after or options.delay) and (options.lane or function.lane) == "processes"
+        )
         batch: list[Task[Any]] = []
         for args in calls:
             if plain and function.data is not None and all([type(arg) in ATOMS for arg in args]):  # noqa: C419
@@ -278,7 +280,7 @@ class Scheduler(Executor):
 
     def _post(self, function: Function, call: Any, needs: Sequence[Task[Any]], options: Options) -> Task[Any]:
         core, more = self._core, None
-        if needs or options.after:
+        if needs or options.after or options.delay:
             more = More()
             more.needs = needs
             for needed in (*needs, *options.after) if options.after else needs:

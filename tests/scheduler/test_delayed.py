@@ -1,0 +1,84 @@
+"""Tasks that become ready later: by a delay from their submission, beside what else they need."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from arion_lib.scheduler import DependencyFailedError, Scheduler, State, TaskTimeoutError
+from arion_lib.scheduler.options import task as declare
+from tests.scheduler import jobs
+from tests.scheduler.gates import PATIENCE, until
+
+pytestmark = pytest.mark.usefixtures("no_leaks")
+NEVER = 3_600.0
+
+
+@declare(delay=0.05)
+def declared() -> float:
+    return time.monotonic()
+
+
+async def in_the_loop() -> float:
+    return time.monotonic()
+
+
+@pytest.mark.parametrize("how", ["processes", "threads", "loop", "declared", "map"])
+def test_a_delayed_task_does_not_begin_before_its_time(how: str) -> None:
+    with Scheduler(1) as scheduler:
+        began = time.monotonic()
+        later = scheduler.with_options(delay=0.05)
+        if how == "map":
+            moments = list(later.map(lambda _: time.monotonic(), range(3)))
+        elif how == "declared":
+            moments = [scheduler.submit(declared).result(PATIENCE)]
+        else:
+            call: Any = in_the_loop if how == "loop" else time.monotonic
+            moments = [later.with_options(lane=how).submit(call).result(PATIENCE)]
+        assert min(moments) >= began + 0.05
+
+
+def test_a_delayed_task_keeps_no_worker_from_others_and_can_be_cancelled() -> None:
+    with Scheduler(1) as scheduler:
+        later = scheduler.with_options(delay=NEVER).submit(jobs.add, 1)
+        assert scheduler.submit(jobs.add, 1, 2).result(PATIENCE) == 3
+        assert later.status() is State.PENDING
+        assert scheduler.status().pending == 1
+        assert later.cancel()
+        assert scheduler.wait_idle(PATIENCE)
+
+
+def test_a_deadline_ends_a_task_that_still_waits_for_its_time() -> None:
+    with Scheduler(1) as scheduler:
+        later = scheduler.with_options(delay=NEVER, deadline=0.05).submit(jobs.add, 1)
+        assert isinstance(later.exception(PATIENCE), TaskTimeoutError)
+
+
+def test_a_delayed_task_waits_for_its_time_and_for_its_needs() -> None:
+    with Scheduler(1) as scheduler:
+        began = time.monotonic()
+        needed = scheduler.submit(jobs.add, 1, 2)
+        later = scheduler.with_options(delay=0.1).submit(jobs.add, needed, 4)
+        slow = scheduler.with_options(delay=0.1).submit(jobs.add, 5)
+        follows = scheduler.with_options(delay=0.001).submit(jobs.add, slow, 6)
+        assert (later.result(PATIENCE), follows.result(PATIENCE)) == (7, 11)
+        assert time.monotonic() >= began + 0.1
+
+
+def test_a_delayed_task_whose_needs_fail_ends_at_once() -> None:
+    with Scheduler(1) as scheduler:
+        broken = scheduler.submit(jobs.fail, "no")
+        later = scheduler.with_options(delay=NEVER).submit(jobs.add, broken)
+        assert isinstance(later.exception(PATIENCE), DependencyFailedError)
+        until(lambda: scheduler.status().pending == 0, "the end")
+
+
+def test_a_shutdown_waits_for_delayed_tasks_or_cancels_them_by_its_deadline() -> None:
+    with Scheduler(1) as scheduler:
+        soon = scheduler.with_options(delay=0.05).submit(jobs.add, 1)
+        never = scheduler.with_options(delay=NEVER).submit(jobs.add, 1)
+        scheduler.shutdown(deadline=PATIENCE / 10)
+        assert soon.result(0) == 1
+        assert never.cancelled()
