@@ -38,6 +38,7 @@ from arion_lib.measure.tables import text_table
 from arion_lib.pipeline.sample import write_sample
 from arion_lib.web import serve
 from arion_lib.web.load import Headers, post_events
+from arion_lib.web.signatures import sign
 
 _MB = 1_000_000
 QUESTION = "group_by=type&sum_field=amount"
@@ -45,6 +46,9 @@ RATE, P99, FACTOR = 18_000.0, 0.020, 4.0
 """What one event a post is held to: events/s on an idle machine of two cores, seconds, times a commit per post."""
 
 OURS, EACH = "ours, durable", "a commit per post"
+
+
+SECRET = "whsec_" + "QUFB" * 8
 
 
 def run(args: list[str]) -> int:
@@ -249,6 +253,7 @@ def single_events(nursery: Nursery, folder: Path, rounds: int, posts: int = 10_0
         "FastAPI, nothing": (servers.fastapi_nothing, [], None),
         OURS: (serve.run, ["--port", "0", "--data", str(folder / "posts")], None),
         "ours, each with a webhook-id": (serve.run, ["--port", "0", "--data", str(folder / "named")], with_id),
+        "ours, signed": (serve.run, ["--port", "0", "--data", str(folder / "signed"), "--secret", SECRET], signed),
         EACH: (servers.commit_each, [str(folder)], None),
     }
     found: dict[str, list[Any]] = {name: [] for name in contenders}
@@ -278,6 +283,12 @@ def single_events(nursery: Nursery, folder: Path, rounds: int, posts: int = 10_0
 def with_id(n: int, body: bytes) -> Mapping[str, str]:  # noqa: ARG001  as `Headers`
     """Name the n-th delivery of this run."""
     return {"webhook-id": f"m{time.monotonic_ns()}-{n}"}
+
+
+def signed(n: int, body: bytes) -> Mapping[str, str]:
+    """Sign the n-th delivery of this run."""
+    name, now = f"m{time.monotonic_ns()}-{n}", int(time.time())
+    return {"webhook-id": name, "webhook-timestamp": str(now), "webhook-signature": sign(SECRET, name, now, body)}
 
 
 def _post_row(name: str, loads: list[Any]) -> PostRow:

@@ -235,6 +235,9 @@ def _webhook(router: APIRouter, service: PipelineService) -> None:
         repeats a delivery of bad records alone, which was refused with 422, gets 200 with `accepted` 0: stop sending.
         Another body under a `webhook-id` that is known is refused with 422, before and after its first body's end: send
         it under an id of its own. Only a body that was refused because it broke off may be mended under its id.
+
+        Give each delivery a `webhook-id`, the same at every retry: without one a retry is a new body, so what was whole
+        of one that broke off is stored again. A name is a stream as it is written: `orders/` is another than `orders`.
         """
         return _Handover(service.webhook)
 
