@@ -25,8 +25,10 @@ from typing import Any
 from arion_lib.masking import masked
 from arion_lib.pipeline.addresses import local_url
 from arion_lib.pipeline.broker import check_broker_url, open_broker
+from arion_lib.pipeline.durable import make_folder
 from arion_lib.pipeline.ingest import Cut
 from arion_lib.pipeline.outbox import Relay
+from arion_lib.pipeline.retention import REMEMBERED, Retention
 from arion_lib.pipeline.store import Store, StoreError, open_store
 from arion_lib.web.gate import LOCAL, LOOPBACK, Doors, Gate, is_loopback
 from arion_lib.web.late_broker import LateBroker
@@ -108,6 +110,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--batch", type=_size, default=Cut().bytes, help="bytes of a long body that share a transaction (default: 8m)")
     add("--idle", type=_seconds, default=limits.idle, help="seconds a sender may pause (default: %(default)s)")
+    add("--keep", type=_age, help="age at which rows and dead letters are forgotten: 12h, 7d (default: never)")
+    add(
+        "--remember", type=_age, default=REMEMBERED, help="age at which ids of deliveries and events are (default: 30d)"
+    )
     add(
         "--workers",
         type=_workers,
@@ -123,6 +129,14 @@ def _size(text: str) -> int:
     if not known or int(number) == 0:
         raise argparse.ArgumentTypeError(f"must be bytes such as 1000, 64k, 100m or 4g, got {text[:40]!r}")
     return int(number) * _SIZES[unit]
+
+
+def _age(text: str) -> float:
+    unit = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}.get(text[-1:].lower())
+    number = text[:-1]
+    if unit is None or not (number.isascii() and number.isdigit()) or len(number) > 9 or int(number) == 0:
+        raise argparse.ArgumentTypeError(f"must be a time such as 90s, 30m, 12h or 7d, got {text[:40]!r}")
+    return float(int(number) * unit)
 
 
 def _port(text: str) -> int:
@@ -157,11 +171,15 @@ def _serve(chosen: argparse.Namespace) -> int:
     others = Rules(verifier=Verifier(secrets) if secrets else None)
     streams = read_streams(chosen.config, secrets) if chosen.config else Streams(others=others)
     if not (chosen.store and chosen.broker):
-        chosen.data.mkdir(parents=True, exist_ok=True)
+        make_folder(chosen.data)
     store_url = chosen.store or local_url("sqlite", chosen.data / "arion.db")
     broker_url = chosen.broker or local_url("file", chosen.data / "queue")
     check_broker_url(broker_url)  # the address is judged now; the queue itself may come later
-    with open_store(store_url) as store, LateBroker(lambda: open_broker(broker_url)) as broker:
+    with (
+        open_store(store_url) as store,
+        LateBroker(lambda: open_broker(broker_url)) as broker,
+        Retention(store, keep=chosen.keep, remember=chosen.remember),
+    ):
         if chosen.relay == "only":
             return _relay(store, broker)
         sending = broker if chosen.relay == "inside" else None

@@ -36,7 +36,7 @@ def test_groups_are_printed_with_exact_sums_windows_and_figures(
     out, err = capsysbinary.readouterr()
     assert out == (b'{"group":{"t":"a","at":"2026-03-01T10:00:00Z"},"count":10,"sum":1.00,"min":0.10,"mean":0.10}\n')
     assert b"1 of 11 records are bad" in err
-    assert b"record at byte 480: " in err
+    assert b"record at byte 470: " in err
 
 
 def test_a_file_that_is_taken_into_a_store_twice_counts_once(
