@@ -104,6 +104,8 @@ def test_a_relay_of_its_own_sends_on_what_a_server_without_one_took(tmp_path: Pa
         (["--max-in-flight", "0"], "must be a whole number from 1"),
         (["--workers", "257"], "must be a whole number from 1 to 256, got '257'"),
         (["--idle", "nan"], "must be a number from"),
+        (["--keep", "7"], "must be a time such as 90s"),
+        (["--remember", "0d"], "must be a time such as 90s"),
         (["--idle", "1e400"], "must be a number from"),
         (["--idle", "0"], "must be a number from"),
         (["--max-body", "9" * 5_000], "must be bytes"),
