@@ -19,7 +19,7 @@ import msgspec
 
 from arion_lib.pipeline.batch import Aggregate, Batch, DeadLetter, Delivery, Key, Record
 from arion_lib.pipeline.fingerprint import BodyCheck
-from arion_lib.pipeline.groups import Groups
+from arion_lib.pipeline.groups import Figure, Groups
 from arion_lib.pipeline.nesting import shallow
 from arion_lib.pipeline.plan import ID_LIMIT, storable
 from arion_lib.pipeline.projection import getter, picker, projection
@@ -29,6 +29,8 @@ from arion_lib.pipeline.verdict import BAD_RECORD, MAX_RECORD, Decoder, Verbatim
 
 _BIGGEST_ID = 10**100
 _BYTES = (bytes, bytearray, memoryview)
+
+FIGURES: tuple[Figure, ...] = ("min", "max")
 
 OpenDecoder = Callable[[Any, int], Decoder]
 """Makes the decoder of a body from the records' type and the number of records to skip."""
@@ -192,7 +194,8 @@ def record_type(recipe: Recipe) -> Any:
     Groups: a type with the named fields only. Rows: the record's own bytes, or those of the chosen fields.
     """
     if recipe.groups:
-        return projection(keys=recipe.group_by, numbers=[recipe.sum_field] if recipe.sum_field else (), decimal=True)
+        numbers = [recipe.sum_field] if recipe.sum_field else ()
+        return projection(keys=recipe.group_by, numbers=numbers, times=recipe.times, decimal=True)
     if recipe.fields:
         return projection(_columns(recipe), verbatim=True)
     return Verbatim(projection([recipe.dedupe], verbatim=True)) if recipe.dedupe else bytes
@@ -317,8 +320,9 @@ class _Sums:
     """Records to partial aggregates; a message tells one group's part of a batch."""
 
     def __init__(self, recipe: Recipe, cut: Cut) -> None:
-        self._groups = Groups(recipe.group_by, recipe.sum_field, max_keys=cut.groups)
-        self._names = recipe.group_by
+        figures = ("sum", *(figure for figure in FIGURES if figure in recipe.figures))
+        self._groups = Groups(recipe.parts(), recipe.sum_field, figures=figures, max_keys=cut.groups)
+        self._names = [*recipe.group_by, *recipe.times]
         self._accepted = 0
 
     @property
@@ -391,7 +395,8 @@ def _missing(names: Sequence[str], field: str | None, groups: Mapping[Key, Aggre
 def _message(stream: str, names: Sequence[str], key: Key, part: Aggregate, origin: Mapping[str, Any]) -> bytes:
     """Tell what one batch adds to one group; delivery and start make it recognisable when it comes twice."""
     figures = {"count": part.count, "sum": part.sum, "values": part.values}
-    return encode({"stream": stream, "group": dict(zip(names, key, strict=True)), **figures, **origin})
+    asked = {name: figure for name in FIGURES if (figure := getattr(part, name)) is not None}
+    return encode({"stream": stream, "group": dict(zip(names, key, strict=True)), **figures, **asked, **origin})
 
 
 def _numbers(count: int, seen: int, dead: Sequence[DeadLetter]) -> list[int]:

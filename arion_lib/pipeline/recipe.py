@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from arion_lib.pipeline.projection import check_paths, split_path
+from arion_lib.pipeline.windows import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,9 @@ class Recipe:
 
     `fields` are the (dotted) fields that a row keeps; none keeps all. With `group_by` or `sum_field` no rows are
     stored but the groups' counts and sums; one message a group and batch is sent on. `sum_field` without `group_by`
-    sums all records as one group, whose key is empty. `path` leads to the array inside a
+    sums all records as one group, whose key is empty. `window` groups by stretches of time as well: `created:3600` are
+    the hours of the field `created`. `figures` are what is known of `sum_field` beside its sum and mean: `min`, `max`.
+    `path` leads to the array inside a
     JSON document: `events`, or `events.item` as ijson writes it. `dedupe` is the field whose value makes a row unique
     in its stream.
 
@@ -35,6 +38,8 @@ class Recipe:
     sum_field: str | None = None
     path: str | None = None
     dedupe: str | None = None
+    window: str | None = None
+    figures: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check all of it. Raises `ValueError`, and `TypeError` for a value that is not of the field's type."""
@@ -45,24 +50,60 @@ class Recipe:
             if len(set(names)) != len(names):
                 raise ValueError(f"{what} must name each field once, got {','.join(names)}: leave the second out")
         check_paths(self.named_fields())
+        if not set(self.figures) <= {"min", "max"} or (self.figures and self.sum_field is None):
+            raise ValueError(f"figures must be min or max of a sum_field, got {','.join(self.figures)}")
+        if set(self.times) & set(self.group_by):
+            raise ValueError(f"window must be of a field that is not in group_by, got {self.window}")
         if self.groups and (self.fields or self.dedupe):
             other = "fields" if self.fields else "dedupe"
             raise ValueError(f"{other} must be left out where groups are summed, got both: a sum keeps no rows")
 
     def _check_types(self) -> None:
-        lists: tuple[tuple[str, Any], ...] = (("fields", self.fields), ("group_by", self.group_by))
+        lists: tuple[tuple[str, Any], ...] = (
+            ("fields", self.fields),
+            ("group_by", self.group_by),
+            ("figures", self.figures),
+        )
         for what, names in lists:
             if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
                 write = f"write ({names!r},)" if isinstance(names, str) else 'write ("type",), say'
                 raise TypeError(f"{what} must be a tuple of names, got {names!r:.80}: {write}")
-        for what, name in (("sum_field", self.sum_field), ("path", self.path), ("dedupe", self.dedupe)):
+        for what, name in (
+            ("sum_field", self.sum_field),
+            ("path", self.path),
+            ("dedupe", self.dedupe),
+            ("window", self.window),
+        ):
             if name is not None and not isinstance(name, str):
                 raise TypeError(f"{what} must be a name or None, got {name!r:.80}")
 
     @property
     def groups(self) -> bool:
         """Whether groups are kept instead of rows."""
-        return bool(self.group_by or self.sum_field)
+        return bool(self.group_by or self.sum_field or self.window)
+
+    def parts(self) -> tuple[str | Window, ...]:
+        """Return the parts of a group's key, the window last. Raises `ValueError` for a window that makes no sense.
+
+        >>> [part.seconds for part in Recipe(window="created:3600").parts() if not isinstance(part, str)]
+        [3600.0]
+        """
+        if self.window is None:
+            return self.group_by
+        field, _, seconds = self.window.rpartition(":")
+        try:
+            return (*self.group_by, Window(field, float(seconds)))
+        except ValueError as error:
+            raise ValueError(f"window must be FIELD:SECONDS, got {self.window!r:.80}: {error}") from error
+
+    @property
+    def times(self) -> list[str]:
+        """Return the fields that hold times.
+
+        >>> Recipe(window="created:3600").times
+        ['created']
+        """
+        return [part.field for part in self.parts() if not isinstance(part, str)]
 
     @property
     def items(self) -> str:
@@ -78,7 +119,8 @@ class Recipe:
     def named_fields(self) -> list[str]:
         """Return every field that the recipe names."""
         single = [name for name in (self.sum_field, self.dedupe) if name is not None]
-        return [*self.fields, *self.group_by, *single]
+        times = [self.window.rpartition(":")[0]] if self.window and ":" in self.window else []
+        return [*self.fields, *self.group_by, *single, *times]
 
 
 def read_recipe(wishes: Mapping[str, Sequence[str] | str]) -> Recipe:
@@ -87,8 +129,8 @@ def read_recipe(wishes: Mapping[str, Sequence[str] | str]) -> Recipe:
     `fields` and `group_by` are names with commas between them, or lists. Raises `ValueError` for a parameter that does
     not exist, comes twice, or is empty.
 
-    >>> read_recipe({"group_by": ["type,currency"], "sum_field": ["amount"]})
-    Recipe(fields=(), group_by=('type', 'currency'), sum_field='amount', path=None, dedupe=None)
+    >>> read_recipe({"group_by": ["type,currency"], "sum_field": ["amount"]}).group_by
+    ('type', 'currency')
     >>> read_recipe({"fields": ["id", "amount"]}).fields
     ('id', 'amount')
     """
@@ -97,7 +139,7 @@ def read_recipe(wishes: Mapping[str, Sequence[str] | str]) -> Recipe:
     if unknown:
         raise ValueError(f"parameters must be of {', '.join(known)}, got {unknown[0][:80]!r}")
     values: dict[str, Any] = {name: _names(name, wish) for name, wish in wishes.items()}
-    for name in ("sum_field", "path", "dedupe"):
+    for name in ("sum_field", "path", "dedupe", "window"):
         if name in values:
             values[name] = _only(name, values[name])
     return Recipe(**values)

@@ -11,7 +11,7 @@ See         tests/web/test_streams.py, which serves the example below
     queries = false                       # senders may not configure streams by their query (default: true)
 
     [streams.payments]
-    group_by = ["currency"]               # fields, group_by, sum_field, path, dedupe: as in the query
+    group_by = ["currency"]               # fields, group_by, sum_field, path, dedupe, window, figures: as in the query
     sum_field = "amount"
     secret_env = "PAYMENTS_SECRET"        # or secret_file = "..."; several secrets with blanks between them
     scheme = "standard"                   # Standard Webhooks; or "svix", "github", "shopify"

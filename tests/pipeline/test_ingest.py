@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from arion_lib.pipeline.batch import Batch, Delivery
 from arion_lib.pipeline.fingerprint import OtherBody, fingerprint
 from arion_lib.pipeline.ingest import Cut, Intake, Receipt, event_id, ingest, row_reader
-from arion_lib.pipeline.recipe import Recipe
+from arion_lib.pipeline.recipe import Recipe, read_recipe
 from arion_lib.pipeline.records import open_decoder
 from arion_lib.pipeline.store import SqliteStore
 from arion_lib.pipeline.verdict import Decoder
@@ -355,3 +355,24 @@ def test_dead_letters_make_a_batch_due_as_rows_do() -> None:
     intake = Intake("s", Recipe(), lines, cut=Cut(rows=10))
     found = batches(intake, [b"1\n" * 7] * 6)
     assert [len(batch.dead) for batch in found] == [14, 14, 14]
+
+
+def test_hours_least_and_greatest_are_kept_by_group_and_told_in_a_message(tmp_path: Path) -> None:
+    recipe = read_recipe({"group_by": "t", "sum_field": "n", "window": "at:3600", "figures": "min,max"})
+    events = [("a", "10:59:59", "0.10"), ("a", "10:00:00", "0.30"), ("a", "11:00:00", "5"), ("b", "10:30:00", "1")]
+    lined = b"".join(b'{"t":"%s","at":"2026-03-01T%sZ","n":%s}\n' % tuple(map(str.encode, one)) for one in events)
+    with SqliteStore(tmp_path / "x.db") as store:
+        for receipt in (Receipt(accepted=4, groups=3), Receipt(accepted=4, groups=3)):
+            assert ingest([lined], store, "s", recipe, lines) == receipt
+        found = {one.key: (one.count, one.sum, one.min, one.max) for one in store.results("s")}
+        ten, eleven = "2026-03-01T10:00:00Z", "2026-03-01T11:00:00Z"
+        assert found == {
+            ("a", ten): (4, Decimal("0.80"), Decimal("0.10"), Decimal("0.30")),
+            ("a", eleven): (2, 10, 5, 5),
+            ("b", ten): (2, 2, 1, 1),
+        }
+        message = json.loads(store.outbox()[0].messages[0])
+        assert message["group"] == {"t": "a", "at": ten}
+        assert (message["min"], message["max"]) == (0.1, 0.3)
+        bad = ingest([b'{"t":"a","at":"yesterday","n":1}\n{"t":"a","n":1}\n'], store, "s", recipe, lines)
+        assert (bad.accepted, bad.dead, bad.missing) == (1, 1, {"at": 1})

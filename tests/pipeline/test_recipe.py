@@ -54,3 +54,21 @@ def test_a_value_of_another_type_is_refused(wrong: dict[str, Any], words: str) -
 def test_what_makes_no_sense_is_refused(wishes: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         read_recipe(wishes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("wishes", "said"),
+    [
+        ({"window": "created"}, "window must be FIELD:SECONDS"),
+        ({"window": "created:0"}, "window must be FIELD:SECONDS"),
+        ({"window": "created:hour"}, "window must be FIELD:SECONDS"),
+        ({"window": "created:60", "fields": "id"}, "fields must be left out where groups are summed"),
+        ({"window": "created:60", "group_by": "created"}, "not in group_by"),
+        ({"figures": "min"}, "figures must be min or max of a sum_field"),
+        ({"figures": "median", "sum_field": "n"}, "figures must be min or max of a sum_field"),
+        ({"fields": "a,a.b"}, "must not name an object whole and a part of it"),
+    ],
+)
+def test_a_window_or_figure_that_makes_no_sense_is_refused(wishes: dict[str, str], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        read_recipe(wishes)
