@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from types import CodeType, FrameType
 from typing import Any, TypeVar
 
@@ -57,7 +58,8 @@ class Interrupts:
         previous = _signal.getsignal(_SIGINT)
         if previous is not self._handler and callable(previous):
             self._previous = previous
-            _signal.signal(_SIGINT, self._handler)
+            with suppress(ValueError):  # a subinterpreter: no signal arrives in one, and none can be handled
+                _signal.signal(_SIGINT, self._handler)
 
     def free(self, entry: object) -> None:
         """Stop deferring for one entry; the last one restores the handler that was there."""
