@@ -2,7 +2,8 @@
 
 Idea        A contract is a base class; its metaclass compares each subclass with it at the `class` statement, puts
             guards before its methods and registers it.
-Invariant   A class that can be named keeps its contracts, as far as signatures show it; a guarded call shows the rest.
+Invariant   A class whose name was bound keeps its contracts as far as signatures show it; guarded calls show the rest.
+            A program that works without a contract works under one that it keeps.
 When wrong  One error with all violations: code, place, contract against class, reason, fix. Nothing is registered.
 See         notebooks/3_contracts_and_plugins.ipynb · tests/contracts/
 

@@ -1,9 +1,11 @@
 """Contracts: base classes whose subclasses are checked when they are defined, registered, and guarded at run time.
 
-Idea        A metaclass sees a class the moment it exists and before anybody can name it. It compares the class with
+Idea        A metaclass sees a class as soon as it exists and before its name is bound. It compares the class with
             everything its contracts promise, and only then puts guards in and registers it.
-Invariant   A class that can be named keeps its contracts. Instances cost nothing more to make, to ask `isinstance`
-            of, or to set other attributes on: no `__call__` and no `__setattr__` stands in their way.
+Invariant   A class whose name was bound keeps its contracts. (A mixin's `__init_subclass__` and a descriptor's
+            `__set_name__` run a moment earlier, and see a class that may be refused.) Instances cost nothing more to
+            make, to ask `isinstance` of, or to set other attributes on: no `__call__` and no `__setattr__` stands in
+            their way.
 When wrong  `ContractError` lists all violations; nothing is registered. A refused class leaves nothing behind. What is
             set on one instance in a method's place is not seen: a descriptor that refuses it costs each call more than
             the checks do (`bench contracts` measures it).
