@@ -2,7 +2,7 @@
 
 Idea        A manager is one `with` block over many resources; how each is opened and closed stays its own affair.
 Invariant   All or nothing on the way in; everything, whatever fails, on the way out.
-When wrong  One error is raised, never wrapped; `errors_of` lists all of them.
+When wrong  One error is raised, and `errors_of` lists all of them. Several releases that fail alone come as a group.
 See         notebooks/2_resource_manager.ipynb · tests/resources
 """
 

@@ -2,7 +2,7 @@
 
 Idea        A manager is a definition that can be entered; `with` and `async with` read it the same way.
 Invariant   The body runs only if every resource that is not optional is open; each release is attempted exactly once.
-When wrong  One error is raised, never wrapped, and carries the others: see `settle`. Misuse says what to call instead.
+When wrong  One error is raised and carries the others: see `settle`. Misuse says what to call instead.
 See         notebooks/2_resource_manager.ipynb · tests/resources/test_manager.py
 """
 

@@ -1,4 +1,4 @@
-"""Exercises of notebook 2: give back what was borrowed, close everything, and unwind as nested `with` blocks do.
+"""Exercises of notebook 2: give back what was borrowed, close everything, and unwind so that the first error is kept.
 
 Idea        Each exercise rebuilds one promise of the resource manager in three to ten lines.
 Invariant   Every case says what happened, in order, and which error came out: nothing is judged by looking at code.
