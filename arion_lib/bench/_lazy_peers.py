@@ -71,6 +71,7 @@ def map_filter_map_sum(xs: Sequence[int]) -> Workload:
     described = lazy(xs).map(triple).filter(even).map(less)
     return {
         "hand-written loop": by_hand,
+        "loop, written out": lambda: _written_out(xs),
         "ours": lambda: lazy(xs).map(triple).filter(even).map(less).sum(),
         "ours, compiled": described.compile().sum,
         "itertools": lambda: sum(map(less, filter(even, map(triple, xs)))),
@@ -80,6 +81,16 @@ def map_filter_map_sum(xs: Sequence[int]) -> Workload:
         "generator per operation": lambda: sum(mapped(mapped_filter(mapped(xs, triple), even), less)),
         "polars (its own expressions)": with_polars,
     }
+
+
+def _written_out(xs: Sequence[int]) -> int:
+    """The loop with the expressions in it instead of calls."""
+    total = 0
+    for x in xs:
+        y = x * 3 + 1
+        if y % 2 == 0:
+            total += y - 7
+    return total
 
 
 def five_maps_two_filters(xs: Sequence[int]) -> Workload:
@@ -266,6 +277,7 @@ def page(xs: Sequence[int]) -> Workload:
 
     return {
         "itertools": lambda: list(islice(iter(xs), (number - 1) * 50, number * 50)),
+        "a slice": lambda: list(xs[(number - 1) * 50 : number * 50]),
         "ours": lambda: lazy(xs).page(number, 50).to_list(),
         "ours, behind a map": lambda: lazy(xs).map(same).page(number, 50).to_list(),
         "PyFunctional": with_pyfunctional,

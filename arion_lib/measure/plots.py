@@ -47,6 +47,7 @@ from arion_lib.units import BYTES, SECONDS, amount_text, bytes_text, rate_text, 
 
 _MOST_POINTS = 400
 _PAGE = 4_096  # bytes: the least that memory grows by, where a logarithmic axis begins
+_NOISE = 1_000_000
 
 
 def memory_and_throughput(
@@ -111,10 +112,11 @@ def peak_by_input_and_output(
 ) -> None:
     """Draw peak memory against the size of the input and, on the same axes, against the size of the output.
 
-    `by_input` was measured with growing input and the same output, `by_output` the other way round; same unit.
+    `by_input` was measured with growing input and the same output, `by_output` the other way round; same unit. A peak
+    of less than a megabyte is drawn as one: below it a process's own noise is all there is.
     """
     series = {
-        f"{name}, {what} grows": [(size, max(peak, _PAGE)) for size, peak in growth.series(name)]
+        f"{name}, {what} grows": [(size, max(peak, _NOISE)) for size, peak in growth.series(name)]
         for what, growth in (("input", by_input), ("output", by_output))
         for name in growth.versions
     }

@@ -1,4 +1,4 @@
-"""Exercises of notebook 4: exactly n pulls, a page for the fewest calls, a cache that readers share.
+"""Exercises of notebook 4: exactly n pulls, in a generator and in generated code; a page; an error's place; a cache.
 
 Idea        Each exercise rebuilds one promise of the lazy collection in three to ten lines.
 Invariant   Sources are one-shot and counted, so an answer that lists the whole stream first is caught.
@@ -54,6 +54,17 @@ def _bare_next(elements: Iterable[Any], n: int) -> Iterator[Any]:
         yield next(source)
 
 
+def _collects_then_yields(elements: Iterable[Any], n: int) -> Iterator[Any]:
+    yield from list(islice(elements, n))
+
+
+def _none_is_the_end(elements: Iterable[Any], n: int) -> Iterator[Any]:
+    source = iter(elements)
+    while n and (x := next(source, None)) is not None:
+        yield x
+        n -= 1
+
+
 def _at_once(elements: Iterable[Any], n: int) -> Iterator[Any]:
     return iter([x for x, _ in zip(elements, range(n), strict=False)] if n else [])
 
@@ -68,6 +79,16 @@ def _taking(size: int, n: int) -> Case:
         return first(answer(source, n)), source.pulled
 
     return Case(f"take(iter(range({size})), {n})   -> (elements, how many were pulled)", probe)
+
+
+def _one_at_a_time(answer: Answer) -> object:
+    source = Counted(range(9), at_most=10)
+    taken = iter(answer(source, 3))
+    return [(next(taken, "end"), source.pulled) for _ in range(4)]
+
+
+def _take_with_none(answer: Answer) -> object:
+    return first(answer(iter([None, 0, None, 1]), 4))
 
 
 def _not_read(answer: Answer) -> object:
@@ -95,6 +116,8 @@ TAKE = Exercise(
         _taking(2, 1),
         _taking(2, 3),
         _taking(5, 3),
+        Case("next(t) four times for t = take(iter(range(9)), 3)   -> (element, pulled so far)", _one_at_a_time),
+        Case("take(iter([None, 0, None, 1]), 4)", _take_with_none),
         Case("take(count(), 4), a stream without end   -> (elements, how many were pulled)", _endless_take),
     ],
     wrong=[
@@ -102,12 +125,127 @@ TAKE = Exercise(
         Wrong(_one_too_many, "element n + 1 is pulled only to find out that it is not wanted: stop at the n-th"),
         Wrong(_one_at_least, "with n = 0 nothing may be pulled: look at n before the loop"),
         Wrong(_bare_next, "next() on a source that has ended raises StopIteration: a shorter source just ends"),
+        Wrong(_collects_then_yields, "all n are pulled before the first comes out: yield each one when it is there"),
+        Wrong(_none_is_the_end, "None is an element like any other: a source may hold it"),
         Wrong(_at_once, "the work is done when take is called, and an element too many is pulled by zip"),
         Wrong(_at_once_exactly, "the work is done when take is called: yield, so that it waits until somebody reads"),
     ],
 )
 
-# --- 4.2 page(source, steps, number, size) --------------------------------------------------------
+# --- 4.2 loop(kinds) -------------------------------------------------------------------------------
+
+
+def loop(kinds: list[str]) -> str:
+    names = [f"a{i}" for i in range(len(kinds))]
+    left = [name for name, kind in zip(names, kinds, strict=True) if kind == "take"]
+    lines = [f"def run(source, {', '.join(names)}):", "    source = iter(source)"]
+    lines += [
+        f"    while {' and '.join(left) or True}:",
+        "        x = next(source, run)",
+        "        if x is run: return",
+    ]
+    for name, kind in zip(names, kinds, strict=True):
+        lines.append(
+            {
+                "map": f"        x = {name}(x)",
+                "filter": f"        if not {name}(x): continue",
+                "take": f"        {name} -= 1",
+            }[kind]
+        )
+    return "\n".join([*lines, "        yield x"])
+
+
+def _variant(old: str, new: str) -> Answer:
+    """The solution, with one place of the text it writes changed."""
+
+    def answer(kinds: list[str]) -> str:
+        return loop(kinds).replace(old, new)
+
+    return answer
+
+
+def _for_loop(at_the_end: bool) -> Answer:
+    """A `for` over the source; the count is looked at before the next element is used, or after it was handed out."""
+
+    def answer(kinds: list[str]) -> str:
+        names = [f"a{i}" for i in range(len(kinds))]
+        left = [name for name, kind in zip(names, kinds, strict=True) if kind == "take"]
+        enough = f"        if not ({' and '.join(left) or True}): return"
+        lines = [f"def run(source, {', '.join(names)}):"]
+        lines += [enough[4:]] * at_the_end + ["    for x in source:"] + [enough] * (not at_the_end)
+        for name, kind in zip(names, kinds, strict=True):
+            words = {"map": f"x = {name}(x)", "filter": f"if not {name}(x): continue", "take": f"{name} -= 1"}
+            lines.append(f"        {words[kind]}")
+        return "\n".join([*lines, "        yield x", *([enough] * at_the_end)])
+
+    return answer
+
+
+def _takes_as_filter(kinds: list[str]) -> str:
+    lines = loop([kind for kind in kinds if kind != "take"]).splitlines()
+    names = ", ".join(f"a{i}" for i in range(len(kinds)))
+    lines[0] = f"def run(source, {names}):"
+    body = []
+    for i, kind in enumerate(kinds):
+        words = {"map": f"x = a{i}(x)", "filter": f"if not a{i}(x): continue"}
+        take = f"if not a{i}: continue\n        a{i} -= 1"
+        body.append(f"        {words.get(kind, take)}")
+    return "\n".join([*lines[:5], *body, "        yield x"])
+
+
+def _running(kinds: str, *args: Any, size: int | None = None, enough: int = 20) -> Case:
+    """Run the text that is written for `kinds` on the numbers from 0 on."""
+
+    def probe(answer: Answer) -> object:
+        text = answer(kinds.split())
+        space: dict[str, Any] = {}
+        exec(text, space)  # noqa: S102 - the reader's own text, as in the notebook
+        source = Counted(count() if size is None else range(size), at_most=enough)
+        return first(space["run"](source, *args)), source.pulled
+
+    shown = ", ".join(_named(arg) for arg in args)
+    numbers = "count()" if size is None else f"range({size})"
+    return Case(f"run({numbers}, {shown}) of loop({kinds.split()})   -> (elements, how many were pulled)", probe)
+
+
+def _named(arg: Any) -> str:
+    return getattr(arg, "__name__", str(arg))
+
+
+def triple(x: int) -> int:
+    return x * 3
+
+
+def odd(x: int) -> int:
+    return x % 2
+
+
+LOOP = Exercise(
+    id="4.2",
+    name="loop",
+    stars=2,
+    minutes=15,
+    solution=loop,
+    cases=[
+        _running("take", 0),
+        _running("take", 2),
+        _running("take", 5, size=3),
+        _running("map take", triple, 2),
+        _running("map filter", triple, odd, size=4),
+        _running("filter take", odd, 2),
+        _running("take filter", 3, odd),
+        _running("take map take filter", 5, triple, 4, odd),
+    ],
+    wrong=[
+        Wrong(_for_loop(at_the_end=False), "a for pulls an element before its body can say no: look first"),
+        Wrong(_for_loop(at_the_end=True), "a filter behind the take jumps over the line that ends the loop"),
+        Wrong(_takes_as_filter, "the run goes on pulling after the n-th element, and only drops what comes"),
+        Wrong(_variant("next(source, run)", "next(source)"), "next() at the end of a source raises in the generator"),
+        Wrong(_variant(" and ", " or "), "the run ends with the first take that is full, not with the last one"),
+    ],
+)
+
+# --- 4.3 page(source, steps, number, size) --------------------------------------------------------
 
 Steps = list[tuple[str, Fn]]
 
@@ -190,7 +328,7 @@ def _finite_page(answer: Answer) -> object:
 
 
 PAGE = Exercise(
-    id="4.2",
+    id="4.3",
     name="page",
     stars=2,
     minutes=15,
@@ -216,7 +354,100 @@ PAGE = Exercise(
     ],
 )
 
-# --- 4.3 class Cached -----------------------------------------------------------------------------
+# --- 4.4 where(steps, elements) -------------------------------------------------------------------
+
+
+def where(steps: Steps, elements: Iterable[Any]) -> tuple[int, Any] | None:
+    for x in elements:
+        for number, (kind, fn) in enumerate(steps, 1):
+            try:
+                result = fn(x)
+            except Exception:  # noqa: BLE001 - whatever a step raises is what is looked for
+                return number, x
+            if kind == "filter" and not result:
+                break
+            x = result if kind == "map" else x
+    return None
+
+
+def _where(change: str) -> Answer:
+    """The solution with one mistake."""
+
+    def answer(steps: Steps, elements: Iterable[Any]) -> tuple[int, Any] | None:
+        for source in elements:
+            x = source
+            for number, (kind, fn) in enumerate(steps, 0 if change == "from 0" else 1):
+                try:
+                    result = fn(x)
+                except Exception:  # noqa: BLE001 - as above
+                    return number, source if change == "source" else x
+                if kind == "filter" and not result and change != "goes on":
+                    break
+                x = result if kind == "map" or change == "filtered" else x
+        return None
+
+    return answer
+
+
+def _step_by_step(steps: Steps, elements: Iterable[Any]) -> tuple[int, Any] | None:
+    values = list(elements)
+    for number, (kind, fn) in enumerate(steps, 1):
+        kept = []
+        for x in values:
+            try:
+                result = fn(x)
+            except Exception:  # noqa: BLE001 - as above
+                return number, x
+            if kind == "map" or result:
+                kept.append(result if kind == "map" else x)
+        values = kept
+    return None
+
+
+def inverse(x: int) -> float:
+    return 12 / x
+
+
+def _failing(words: str, *elements: int) -> Case:
+    known: dict[str, tuple[str, Fn]] = {
+        "less": ("map", lambda x: x - 1),
+        "inverse": ("map", inverse),
+        "odd": ("filter", odd),
+        "fits": ("filter", lambda x: 12 % x == 0),
+    }
+
+    def probe(answer: Answer) -> object:
+        return answer([known[word] for word in words.split()], iter(elements))
+
+    return Case(f"where([{', '.join(words.split())}], iter({list(elements)}))", probe)
+
+
+WHERE = Exercise(
+    id="4.4",
+    name="where",
+    stars=2,
+    minutes=10,
+    solution=where,
+    cases=[
+        _failing("inverse", 1, 2),
+        _failing("inverse", 1, 0),
+        _failing("less inverse", 2, 1),
+        _failing("fits less inverse", 6),
+        _failing("odd less inverse", 4, 1),
+        _failing("odd inverse", 2, 0, 3),
+        _failing("fits less inverse", 5, 6, 1, 0),
+        _failing("inverse fits", 5, 0),
+    ],
+    wrong=[
+        Wrong(_where("from 0"), "stages are counted from 1"),
+        Wrong(_where("source"), "the element is what the stage was given, not what the source gave"),
+        Wrong(_where("goes on"), "an element that a filter dropped reaches no later stage"),
+        Wrong(_where("filtered"), "a filter hands on the element, not its own verdict"),
+        Wrong(_step_by_step, "stage after stage is an eager list: the first error is that of the first element"),
+    ],
+)
+
+# --- 4.5 class Cached -----------------------------------------------------------------------------
 
 
 class Cached:
@@ -265,6 +496,29 @@ class _EndsEarly(Cached):
             yield x
 
 
+class _NoneIsTheEnd(Cached):
+    def __iter__(self) -> Iterator[Any]:
+        at = 0
+        while True:
+            if at == len(self.kept):
+                x = next(self.source, None)
+                if x is None:
+                    return
+                self.kept.append(x)
+            yield self.kept[at]
+            at += 1
+
+
+class _LeaksStop(Cached):
+    def __iter__(self) -> Iterator[Any]:
+        at = 0
+        while True:
+            if at == len(self.kept):
+                self.kept.append(next(self.source))
+            yield self.kept[at]
+            at += 1
+
+
 class _OnePosition(Cached):
     at = 0
 
@@ -307,6 +561,11 @@ def _nobody(cached: Any) -> None:
     del cached
 
 
+def _cached_none(answer: Answer) -> object:
+    cached = answer(iter([None, 1]))
+    return first(cached), first(cached)
+
+
 def _endless_cache(answer: Answer) -> object:
     source = Counted(count(), at_most=5)
     cached = answer(source)
@@ -314,7 +573,7 @@ def _endless_cache(answer: Answer) -> object:
 
 
 CACHED = Exercise(
-    id="4.3",
+    id="4.5",
     name="Cached",
     stars=3,
     minutes=20,
@@ -329,6 +588,7 @@ CACHED = Exercise(
         _counted(_steps("aaba"), "next(a), next(a), next(b), next(a)   for a, b = iter(c), iter(c)"),
         _counted(_steps("abba"), "next(a), next(b), next(b), next(a)   for a, b = iter(c), iter(c)"),
         _counted(_steps("abbbbbaaaaa"), "a reads one, b reads to the end, a reads on"),
+        Case("list(c), list(c) for c = Cached(iter([None, 1]))", _cached_none),
         Case(
             "five, then three elements of a cached stream without end   -> (..., how many were pulled)", _endless_cache
         ),
@@ -338,9 +598,11 @@ CACHED = Exercise(
         Wrong(_NoBuffer, "nothing is kept, so the second reader begins where the first one stopped"),
         Wrong(_Misses, "what another reader pulls meanwhile is missed: look at the kept elements before each pull"),
         Wrong(_EndsEarly, "a partial read looks like the end: go on pulling after the kept elements"),
+        Wrong(_NoneIsTheEnd, "None is an element like any other: a source may hold it"),
+        Wrong(_LeaksStop, "next() on a source that has ended raises StopIteration, which a generator may not let out"),
         Wrong(_OnePosition, "all readers share one position: each needs its own"),
         Wrong(_Ahead, "one element more than asked for is pulled: pull when a reader is at the end, not before"),
     ],
 )
 
-EXERCISES = (TAKE, PAGE, CACHED)
+EXERCISES = (TAKE, LOOP, PAGE, WHERE, CACHED)
