@@ -11,16 +11,18 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 import os
 import pickle
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from distributed import Reschedule, WorkerPlugin, get_worker
 
-from arion_lib.scheduler.dask.wire import Answer, Bundle, Call, CallFailed, Kind, Place, run, run_in_loop, size_of
+from arion_lib.scheduler.dask.wire import Answer, Bundle, CallFailed, Kind, Place, run, run_in_loop, size_of
 from arion_lib.scheduler.errors import TaskTimeoutError, WorkerDiedError
 from arion_lib.scheduler.failures import Failure, describe, pack_failure
 from arion_lib.scheduler.scheduler import Scheduler
@@ -30,6 +32,7 @@ from arion_lib.scheduler.states import State
 if TYPE_CHECKING:
     from distributed import Worker
 
+    from arion_lib.scheduler.states import Event
     from arion_lib.scheduler.task import Task
 
 WORTH_TELLING = 0.01
@@ -93,12 +96,12 @@ class Host(WorkerPlugin):
         """Run calls in the scheduler's processes, threads or event loop; see `run_calls`."""
         self._idle.cancel()
         local = self._local or await self._open()
-        tasks = {call.ticket: self._begin(local, bundle, call, brought) for call in bundle.calls}
+        tasks = self._begin(local, bundle, brought)
         self._calls[bundle.key] = tasks
         loop = asyncio.get_running_loop()
         telling = loop.call_later(WORTH_TELLING, self._tell_starts, bundle.key)
         try:
-            await asyncio.wait([asyncio.wrap_future(task) for task in tasks.values()])
+            await _all_ended(list(tasks.values()))
         finally:
             telling.cancel()
             del self._calls[bundle.key]
@@ -120,17 +123,22 @@ class Host(WorkerPlugin):
             return answer.value
         raise CallFailed(answer, _in_words(answer))
 
-    def _begin(self, local: Scheduler, bundle: Bundle, call: Call, brought: tuple[Any, ...]) -> Task[Any]:
-        arguments, *needs = (
-            brought[one.number] if type(one) is Place else one for one in (call.arguments, *call.needs)
-        )
+    def _begin(self, local: Scheduler, bundle: Bundle, brought: tuple[Any, ...]) -> dict[int, Task[Any]]:
         submitter = local.with_options(
-            lane=bundle.lane, priority=bundle.priority, timeout=bundle.timeout, name=call.name
+            lane=bundle.lane, priority=bundle.priority, timeout=bundle.timeout, name=bundle.calls[0].name
         )
-        if bundle.lane == "loop":
-            return submitter.submit(run_in_loop, bundle.function, bundle.context, arguments, tuple(needs))
         shared = bundle.lane == "threads"
-        return submitter.submit(run, bundle.function, bundle.context, arguments, tuple(needs), shared)
+        tasks: dict[int, Task[Any]] = {}
+        for call in bundle.calls:
+            arguments, *needs = (
+                brought[one.number] if type(one) is Place else one for one in (call.arguments, *call.needs)
+            )
+            there = (bundle.function, bundle.context, arguments, tuple(needs))
+            if bundle.lane == "loop":
+                tasks[call.ticket] = submitter.submit(run_in_loop, *there)
+            else:
+                tasks[call.ticket] = submitter.submit(run, *there, shared)
+        return tasks
 
     async def _open(self) -> Scheduler:
         async with self._opening:
@@ -187,6 +195,21 @@ class Host(WorkerPlugin):
                 tasks[ticket].cancel()
 
 
+async def _all_ended(tasks: list[Task[Any]]) -> None:
+    """Wait for tasks; the event loop is woken once, not once a task."""
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    left = itertools.count(len(tasks) - 1, -1)
+
+    def count_down(_: object) -> None:
+        if not next(left):
+            with suppress(RuntimeError):  # the dask worker's loop has ended: nobody waits
+                loop.call_soon_threadsafe(ended.set)
+
+    for task in tasks:
+        task.add_done_callback(count_down)
+    await ended.wait()
+
+
 def _answer(task: Task[Any]) -> Answer:
     if task.cancelled():
         return Answer(Kind.STOPPED, None)
@@ -219,14 +242,18 @@ def _in_words(answer: Answer) -> str:
 
 def _began(task: Task[Any]) -> list[tuple[float, int]]:
     """Return when a call's code began, and the worker; nothing when it did not begin."""
-    return [(event.time, event.worker or 0) for event in task.history() if event.state is State.RUNNING][-1:]
+    return _beginnings(task.history())
+
+
+def _beginnings(history: tuple[Event, ...]) -> list[tuple[float, int]]:
+    return [(event.time, event.worker or 0) for event in history if event.state is State.RUNNING][-1:]
 
 
 def _span(task: Task[Any]) -> tuple[float, float, int]:
     """Return how many seconds ago a call's code began (-1 for not at all) and ended, and the worker."""
-    now = time.monotonic()
-    for began, worker in _began(task):
-        return now - began, now - task.history()[-1].time, worker
+    now, history = time.monotonic(), task.history()
+    for began, worker in _beginnings(history):
+        return now - began, now - history[-1].time, worker
     return -1.0, 0.0, 0
 
 
