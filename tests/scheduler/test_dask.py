@@ -248,6 +248,14 @@ def test_a_deadline_counts_from_submission(scheduler: DaskScheduler, tmp_path: P
     wait(gates)
 
 
+def test_a_delayed_task_waits_in_no_worker_until_its_time(scheduler: DaskScheduler) -> None:
+    task = scheduler.with_options(delay=0.3).submit(square, 3)
+    assert task.status() is State.PENDING
+    assert task.result(PATIENCE) == 9
+    submitted, ready, *_ = task.history()
+    assert ready.time - submitted.time >= 0.3
+
+
 # --- cancelling ---
 
 

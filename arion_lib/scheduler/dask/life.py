@@ -129,6 +129,8 @@ class Lives:
     async def _try(self, task: DaskTask[Any]) -> None:
         if not await self._needs_are_met(task):
             return
+        if task.options.delay:
+            await asyncio.sleep(task.submitted + task.options.delay - time.monotonic())
         while True:
             task.change(State.READY)
             answer = await self._attempt(task)
