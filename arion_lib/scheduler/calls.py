@@ -121,7 +121,7 @@ def pickled(function: Function) -> None:
         function.context = None  # a value may be changed in its place: the function is met anew each time
     function.context_data = by_value(pairs, "context") if pairs else None
     options = function.options
-    urgent = options.priority > 0 or options.timeout is not None or options.deadline is not None or options.delay > 0
+    urgent = options.priority > 0 or options.timeout is not None or options.deadline is not None or not options.plain
     function.plain = function.lane == "processes" and not urgent
 
 

@@ -27,6 +27,7 @@ from arion_lib.scheduler.failures import Failure, is_one_of
 from arion_lib.scheduler.figures import Figures
 from arion_lib.scheduler.history import NOT_YET, attempt, began_at, change, ended_at, in_words, ready_at
 from arion_lib.scheduler.lane import Lane
+from arion_lib.scheduler.limits import Limits
 from arion_lib.scheduler.serial import SerialThread
 from arion_lib.scheduler.signals import Signal
 from arion_lib.scheduler.states import Event, State
@@ -45,6 +46,7 @@ class Lifecycle:
         self.lanes, self.poison_after = lanes, poison_after
         self.lock = threading.RLock()
         self.figures = Figures(keep)
+        self.limits: Limits[Task[Any]] | None = None
         self.admitted = self.finished = 0
         self.subscribers: list[Callable[[Event], None]] = []
         self.close_by: float | None = None
@@ -154,12 +156,40 @@ class Lifecycle:
         return task.options.if_dependency_fails == "run" and needed not in task.more().needs
 
     def _make_ready(self, task: Task[Any]) -> None:
+        """Queue a task for a worker, if its tags' limits leave room; else it waits for its turn."""
+        if self.limits is not None and self.limits.concern(task.options.tags):
+            more = task.more()
+            if not more.has_places:
+                more.has_places = self.limits.take(task, task.options.tags, task.options.priority)
+            if not more.has_places:
+                self._waiting.add(task)
+                return
+            self._waiting.discard(task)
         task._state_now = READY
         if task._more is not None:
             task._more.ready_at = time.monotonic()
         self.lanes[task.lane].ready.push(task, task.options.priority)
         if self.subscribers:
             self.emit(change(task, READY, ready_at(task)))
+
+    def _give_places_back(self, task: Task[Any], more: More) -> None:
+        """Let others of a task's tags have their turn; those that have ended meanwhile let the next ones."""
+        if self.limits is None or not more.has_places:
+            return
+        more.has_places = False
+        asking = self.limits.give_back(task.options.tags)
+        while asking:
+            other = asking.pop()
+            if not other._state_now.final:
+                self._make_ready(other)
+                if not other.more().has_places:
+                    asking += self.limits.asking(other.options.tags)
+            else:  # it takes and gives back at once what it no longer needs
+                its = other.options
+                if self.limits.take(other, its.tags, its.priority):
+                    asking += self.limits.give_back(its.tags)
+                else:
+                    asking += self.limits.asking(its.tags)
 
     def put_back(self, task: Task[Any]) -> None:
         """Take back an assigned task that was not begun: it is the first of its priority again."""
@@ -180,7 +210,7 @@ class Lifecycle:
 
     def met_plainly(self, task: Task[Any], more: More) -> bool:
         """Let the tasks that wait for a task go on, if nobody else waits for it; False when somebody does."""
-        if more.waiters is not None or more.callbacks:
+        if more.waiters is not None or more.callbacks or more.has_places:
             return False
         more.needs = ()
         for dependent in more.dependents:
@@ -230,6 +260,7 @@ class Lifecycle:
             self._end(task, state, error)
             return
         self._remember(task, state, error)
+        self._give_places_back(task, more)
         more.attempts += 1
         self.figures.retries += 1
         now = time.monotonic()
@@ -309,6 +340,7 @@ class Lifecycle:
 
     def _tell(self, task: Task[Any], more: More) -> None:
         self._waiting.discard(task)
+        self._give_places_back(task, more)
         more.needs = ()  # else the last handle of a chain would keep every result alive
         if task.options.after:
             task.options = replace(task.options, after=())

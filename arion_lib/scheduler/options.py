@@ -73,6 +73,11 @@ class Options:
         if self.if_dependency_fails not in ("fail", "run"):
             raise ValueError(f"if_dependency_fails must be 'fail' or 'run', got {self.if_dependency_fails!r}")
 
+    @property
+    def plain(self) -> bool:
+        """Whether a task of these waits for nothing but a worker."""
+        return not (self.after or self.delay or self.tags)
+
     def but(self, **changes: Any) -> Options:
         """Return a copy with some options changed; `after`, `tags` and `retry_on` may be any iterable, or one alone.
 

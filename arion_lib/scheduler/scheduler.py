@@ -18,7 +18,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from multiprocessing.context import BaseContext
 from types import TracebackType
@@ -29,6 +29,7 @@ from arion_lib.scheduler.calls import WRAPPED, Function, Functions, arguments, l
 from arion_lib.scheduler.core import Core
 from arion_lib.scheduler.errors import NotTransferableError, QueueFullError
 from arion_lib.scheduler.launch import StartMethod
+from arion_lib.scheduler.limits import Limits
 from arion_lib.scheduler.loop import LoopLane
 from arion_lib.scheduler.options import LANES, PLAIN, Options
 from arion_lib.scheduler.processes import ProcessLane
@@ -61,6 +62,7 @@ class Scheduler(Executor):
     task and killing its worker. `poison_after`: deaths of workers after which a task is quarantined.
     `recycle_after`: tasks after which a worker is replaced; `memory_limit`: bytes of resident memory after which it is.
     `keep`: how many ended tasks the figures and `recent()` look back on.
+    `limits`: for a tag, how many tasks that have it may be given out at once, on all lanes together: `{"db": 4}`.
     `initializer(*initargs)` is called in each worker process before its first task; when it raises in several workers
     in a row, the tasks fail with `StartError`. `max_workers`, `mp_context` and `max_tasks_per_child` are
     `ProcessPoolExecutor`'s words for `workers`, `start_method` and `recycle_after`: code for it runs unchanged.
@@ -89,6 +91,7 @@ class Scheduler(Executor):
         max_workers: int | None = None,
         mp_context: BaseContext | None = None,
         max_tasks_per_child: int | None = None,
+        limits: Mapping[str, int] | None = None,
     ) -> None:
         workers = _one_of(workers=workers, max_workers=max_workers)
         recycle_after = _one_of(recycle_after=recycle_after, max_tasks_per_child=max_tasks_per_child)
@@ -98,6 +101,7 @@ class Scheduler(Executor):
         if initializer is not None and not callable(initializer):
             raise TypeError(f"initializer must be callable, got {initializer!r}")
         begin = None if initializer is None else by_value(functools.partial(initializer, *initargs), "initializer")
+        limited: Limits[Task[Any]] | None = Limits(limits) if limits else None
         size = cores() if workers is None else workers
         for word, value, least in (
             ("workers", size, 0),
@@ -134,6 +138,7 @@ class Scheduler(Executor):
         self._functions = Functions()
         self._adaptation: Adaptation | None = None
         self._core = Core(self._lanes, name=name, poison_after=poison_after, keep=keep)
+        self._core.limits = limited
         self._core.start()
         # A scheduler that is dropped ends when its tasks have; one that is left open ends with the interpreter.
         finalizer = weakref.finalize(self, self._core.request_close)
@@ -214,7 +219,7 @@ class Scheduler(Executor):
                     pickled(function)
                 except NotTransferableError as error:
                     return self._refused(function, options, error)
-            if not (kwargs or options.after or options.delay):
+            if options.plain and not kwargs:
                 for arg in args:
                     if type(arg) not in ATOMS:
                         break
@@ -237,9 +242,7 @@ class Scheduler(Executor):
             return [self._submit(fn, args, {}, chosen) for args in calls]
         function = self._functions.find(fn)
         options = chosen.of(function)
-        plain = (
-            not (self._max_pending or options.after or options.delay) and (options.lane or function.lane) == "processes"
-        )
+        plain = (options.plain and not self._max_pending) and (options.lane or function.lane) == "processes"
         batch: list[Task[Any]] = []
         for args in calls:
             if plain and function.data is not None and all([type(arg) in ATOMS for arg in args]):  # noqa: C419
@@ -280,7 +283,7 @@ class Scheduler(Executor):
 
     def _post(self, function: Function, call: Any, needs: Sequence[Task[Any]], options: Options) -> Task[Any]:
         core, more = self._core, None
-        if needs or options.after or options.delay:
+        if needs or not options.plain:
             more = More()
             more.needs = needs
             for needed in (*needs, *options.after) if options.after else needs:

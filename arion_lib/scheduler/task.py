@@ -48,6 +48,8 @@ class More:
     needs: Sequence[Task[Any]] = ()
     """The tasks whose results are among the arguments, in the order of their places."""
     dependents: Sequence[Task[Any]] = ()
+    has_places = False
+    """Whether it counts against the limits of its tags."""
     past: Sequence[Event] = ()
     """Events of attempts before the last one."""
     error: BaseException | Failure | None = None
