@@ -131,8 +131,11 @@ class Core(Lifecycle):
 
     def unfinished(self) -> int:
         """Return how many tasks have not ended."""
-        posted = len(self.inbox) + sum(type(item) is Task for item in list(self.urgent))
-        return posted + self.admitted - self.finished
+        return self._posted() + self.admitted - self.finished
+
+    def _posted(self) -> int:
+        """Return how many tasks have not been taken in yet; among what is urgent there are questions, too."""
+        return len(self.inbox) + sum(type(item) is Task for item in list(self.urgent))
 
     def wait_idle(self, timeout: float | None) -> bool:
         return self.wait_for(lambda: not self.unfinished(), timeout)
@@ -258,7 +261,7 @@ class Core(Lifecycle):
                 uptime=now - self.figures.opened,
                 lanes=lanes,
                 pending=len(self._waiting),
-                ready=sum(sum(lane.queued.values()) for lane in lanes) + len(self.inbox) + len(self.urgent),
+                ready=sum(sum(lane.queued.values()) for lane in lanes) + self._posted(),
                 running=sum(lane.running for lane in lanes),
                 succeeded=counts[State.SUCCEEDED],
                 failed=counts[State.FAILED],
