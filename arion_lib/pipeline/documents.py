@@ -17,7 +17,7 @@ from typing import Any
 import ijson  # type: ignore[import-untyped]
 
 from arion_lib.pipeline.arrays import ArrayDecoder, Place
-from arion_lib.pipeline.batch import Record
+from arion_lib.pipeline.batch import RAW_LIMIT, Record
 from arion_lib.pipeline.nesting import shallow
 from arion_lib.pipeline.projection import split_path
 from arion_lib.pipeline.verdict import BAD_RECORD, BOM, MAX_RECORD, Ledger, parser, strictly
@@ -259,7 +259,7 @@ class ObjectDecoder(Ledger):
     def feed(self, chunk: bytes) -> list[Record]:
         """Take the next bytes; the record comes at the end."""
         self._check_open()
-        if len(self._text) <= self._max_record:
+        if len(self._text) <= max(self._max_record, RAW_LIMIT):  # what a dead letter keeps, however it was cut
             self._text += chunk
         return []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from arion_lib.pipeline.arrays import ArrayDecoder
@@ -17,6 +17,7 @@ from tests.pipeline.bodies import array_bodies, cuts, decode, line_bodies, recor
 
 @given(line_bodies() | array_bodies(), st.lists(st.integers(0, 10_000), max_size=4))
 @settings(max_examples=200, deadline=None)
+@example(body=b'{"a": 1\n}\n{"a": null, "": null, "b": -1.3407807929860961e+154, "c": 12}\n', points=[])
 def test_any_cutting_gives_the_records_and_dead_letters_of_the_whole_body(body: bytes, points: list[int]) -> None:
     for options in ({}, {"max_record": 64}):
         whole = decode(SniffingDecoder(**options), [body])
