@@ -204,8 +204,25 @@ class Dask(Pool):
         self.cluster.close(timeout=CLOSING)
 
 
+class OursOnDask(Pool):
+    """`arion_lib.scheduler.dask`, on a local cluster of its own."""
+
+    def __init__(self, workers: int) -> None:
+        from arion_lib.scheduler.dask import DaskScheduler
+
+        self.scheduler = DaskScheduler(workers=workers)
+        self.submit = self.scheduler.submit
+
+    def map(self, fn: Call, items: Iterable[Any], chunk: int = 1) -> list[Any]:
+        return list(self.scheduler.map(fn, items, chunksize=chunk))
+
+    def close(self) -> None:
+        self.scheduler.shutdown(wait=True, cancel_futures=True, deadline=0.01)
+
+
 POOLS: dict[str, type[Pool]] = {
     "ours": Ours,
+    "ours on dask": OursOnDask,
     "PPE": Standard,
     "mp.Pool": Multiprocessing,
     "pebble": Pebble,

@@ -267,6 +267,7 @@ def batch(lab: Lab) -> Iterator[Row]:
             arguments["PPE, chunks of 100"] = ("PPE", count, 100)
         if full == 10_000 and "dask" in lab.peers:
             arguments["dask"] = ("dask", max(10, count // 10), 1)
+            arguments["ours on dask, bundles of 100"] = ("ours on dask", max(10, count // 2), 100)
         runs = lab.turns(map_job, arguments)
         yield row("map", f"{count:,} no-op tasks as a batch", RATES, _rates(runs), _faster(runs, (15, "PPE")), used)
 
