@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from arion_lib.workbook import catalogue, desk, notebooks, progress
+from arion_lib.workbook import catalogue, desk, guide, notebooks, progress
 
 
 def test_the_command_writes_every_notebook_and_refuses_a_wrong_number(
@@ -58,3 +58,20 @@ def test_the_start_page_links_to_every_notebook() -> None:
     links = re.findall(r"\]\(([^)]+)\)", page)
     assert links == [path.name for path in notebooks.select([])]
     assert json.dumps(page)
+
+
+NEAR = 10
+"""Minutes by which a promise may differ from what the teacher's guide counts."""
+
+
+@pytest.mark.parametrize("notebook", notebooks.select([]), ids=lambda path: path.stem)
+def test_the_start_page_and_the_card_promise_the_minutes_that_the_guide_counts(notebook: Path) -> None:
+    reading, working = guide.minutes(json.loads(notebook.read_text("utf-8")))
+    page = (notebooks.FOLDER / desk.START).read_text("utf-8")
+    row = re.search(rf"\({re.escape(notebook.name)}\).*\| (\d+) min \| (\d+) min \|", page)
+    assert row is not None
+    assert [int(word) for word in row.groups()] == pytest.approx([reading, reading + working], abs=NEAR)
+    card = re.search(r"(\d+) minutes to read and run · (\d+) minutes for the exercises", notebook.read_text("utf-8"))
+    assert card is not None
+    assert int(card[1]) == pytest.approx(reading, abs=NEAR)
+    assert int(card[2]) == working
