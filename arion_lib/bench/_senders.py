@@ -2,7 +2,8 @@
 
 Idea        A sender repeats a delivery, under the same id, until it is acknowledged; then it begins the next.
 Invariant   An event enters the ledger when, and only when, a 2xx for its post was read.
-When wrong  A server that is gone is waited for; a refusal is tried again; anything else ends the run with its reason.
+When wrong  A server that is gone is left for another, or waited for; a refusal is tried again; anything else ends the
+            run with its reason.
 See         arion_lib/bench/pipeline_kills.py
 """
 
@@ -14,11 +15,13 @@ import random
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
+
+from arion_lib.web.signatures import sign
 
 PATIENCE = 60.0
 """Seconds after which a sender that gets nowhere has failed."""
@@ -39,6 +42,18 @@ class Post:
     body: bytes
     events: tuple[str, ...] = ()
     sums: tuple[tuple[str, int], ...] = ()
+    secret: str | None = None  # it is signed with
+
+    def headers(self) -> dict[str, str]:
+        """Return what is sent with the body; a signature is of this very moment."""
+        found = {"content-type": "application/x-ndjson", "content-length": str(len(self.body))}
+        if self.delivery is not None:
+            found["webhook-id"] = self.delivery
+        if self.secret is not None:
+            now = int(time.time())
+            found["webhook-timestamp"] = str(now)
+            found["webhook-signature"] = sign(self.secret, self.delivery or "", now, self.body)
+        return found
 
 
 @dataclass(slots=True)
@@ -61,10 +76,14 @@ class Ledger:
 
 
 class Senders:
-    """Threads that post to the server that `url`, or `go_on_at`, names, until `finish`."""
+    """Threads that post to the servers that `urls`, or `go_on_at`, name, to any of them at a time, until `finish`.
 
-    def __init__(self, url: str, seed: int, *, threads: int = 6) -> None:
-        self._url, self._changes = url, 0
+    With a `secret`, every second delivery that has an id is signed, to the stream "signed".
+    """
+
+    def __init__(self, urls: Sequence[str], seed: int, *, secret: str | None = None, threads: int = 6) -> None:
+        self._lives = [(url, 0) for url in urls]  # of each server: where it is, and how often it came back
+        self._secret = secret
         self._news = threading.Condition()
         self._ending = False
         self._ledger = Ledger()
@@ -98,10 +117,10 @@ class Senders:
             if self._failure:
                 raise self._failure
 
-    def go_on_at(self, url: str) -> None:
-        """Say where the server is now."""
+    def go_on_at(self, url: str, server: int = 0) -> None:
+        """Say where a server is now."""
         with self._news:
-            self._url, self._changes = url, self._changes + 1
+            self._lives[server] = (url, self._lives[server][1] + 1)
             self._news.notify_all()
 
     def finish(self) -> Ledger:
@@ -116,7 +135,10 @@ class Senders:
         try:
             n = 0
             while not self._ending:
-                self._deliver(line, make_post(draw, f"{number}-{n}"))
+                post = make_post(draw, f"{number}-{n}")
+                if self._secret and post.delivery and post.events and draw.random() < 0.5:
+                    post = replace(post, target="/webhook/signed", secret=self._secret)
+                self._deliver(line, post, draw)
                 n += 1
         except Exception as error:  # noqa: BLE001  a thread's boundary: the run fails with it
             with self._news:
@@ -125,18 +147,19 @@ class Senders:
         finally:
             line.close()
 
-    def _deliver(self, line: _Line, post: Post) -> None:
+    def _deliver(self, line: _Line, post: Post, draw: random.Random) -> None:
         tries = 0
+        gone: set[tuple[str, int]] = set()
         while True:
-            with self._news:
-                url, changes = self._url, self._changes
+            life = self._one_that_lives(gone, draw)
+            if life is None:
+                return None
             tries += 1
             try:
-                status, answer = line.post(url, post)
+                status, answer = line.post(life[0], post)
             except (OSError, http.client.HTTPException):
                 line.close()
-                if not self._wait_for_change(changes):
-                    return None
+                gone.add(life)
                 status, answer = 0, {}
             if status == 200:
                 return self._note(post, tries, answer)
@@ -145,11 +168,12 @@ class Senders:
             if post.delivery is None:
                 return None  # nobody knows whether it counted: it may be stored once, and is not claimed to be
 
-    def _wait_for_change(self, changes: int) -> bool:
+    def _one_that_lives(self, gone: set[tuple[str, int]], draw: random.Random) -> tuple[str, int] | None:
+        """Choose a server; where all of them are gone, wait until one is back. None: the run has failed."""
         with self._news:
-            if not self._news.wait_for(lambda: self._changes > changes or self._failure, PATIENCE):
-                raise TimeoutError(f"the server must come back within {PATIENCE:g} s")
-            return self._failure is None
+            if not self._news.wait_for(lambda: set(self._lives) - gone or self._failure, PATIENCE):
+                raise TimeoutError(f"a server must come back within {PATIENCE:g} s")
+            return None if self._failure else draw.choice([life for life in self._lives if life not in gone])
 
     def _note(self, post: Post, tries: int, answer: dict[str, int]) -> None:
         with self._news:
@@ -175,11 +199,7 @@ class _Line:
             parts = urlsplit(url)
             self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=PATIENCE)
             self._url = url
-        headers = {"content-type": "application/x-ndjson"}
-        if post.delivery:
-            headers["webhook-id"] = post.delivery
-        headers["content-length"] = str(len(post.body))
-        self._connection.request("POST", post.target, pieces(post.body), headers)
+        self._connection.request("POST", post.target, pieces(post.body), post.headers())
         answer = self._connection.getresponse()
         return answer.status, json.loads(answer.read())
 

@@ -9,10 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from arion_lib.bench.pipeline_kills import kill_rounds, noted
+from arion_lib.bench.pipeline_kills import PAIR, kill_rounds, noted
 from arion_lib.pipeline.batch import Batch
+from arion_lib.pipeline.queued import Claim
 from arion_lib.web import serve
 from arion_lib.web.group_commit import Event, GroupCommit, Waiter
+from tests.pipeline.databases import Database, database
+
+__all__ = ["database"]  # the fixture
 
 ROUNDS = int(os.environ.get("ARION_KILL_ROUNDS", "100"))
 """Kills in all; where processes cannot fork each takes seconds, and fewer make the point."""
@@ -27,7 +31,22 @@ def test_no_acknowledged_event_is_lost_or_doubled_whoever_is_killed(
     record_property("books", str(books))
     assert books.posts > rounds
     assert books.repeated > 0
-    assert (books.lost_rows, books.doubled_rows, books.lost_messages, books.wrong_sums) == (0, 0, 0, 0)
+    assert books.mistakes == {}
+
+
+@pytest.mark.usefixtures("no_leaks")
+@pytest.mark.parametrize("rounds", [4, pytest.param(ROUNDS, marks=pytest.mark.thorough, id="all")])
+def test_two_servers_on_one_store_lose_and_double_nothing_whichever_is_killed(
+    database: Database, tmp_path: Path, record_property: Callable[[str, object], None], rounds: int
+) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    rounds = rounds if hasattr(os, "fork") else min(rounds, 4)
+    books = kill_rounds(rounds, folder, seed=11, roles=PAIR, victims=PAIR[:2], store=database.url, most_acks=10)
+    record_property("books", str(books))
+    assert sum(books.kills.values()) == rounds
+    assert books.posts > rounds
+    assert books.mistakes == {}
 
 
 def hasty(args: list[str]) -> int:
@@ -51,11 +70,12 @@ def hasty(args: list[str]) -> int:
 @pytest.mark.usefixtures("no_leaks")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="a spawned child does not know the server that a test defines")
 def test_the_same_rounds_find_out_a_server_that_answers_before_it_commits(tmp_path: Path) -> None:
-    books = kill_rounds(3, tmp_path, seed=7, roles=("server",), server=hasty)
+    books = kill_rounds(3, tmp_path, seed=7, victims=("server",), server=hasty)
     assert books.lost_rows > 0
     assert books.lost_messages > 0
     assert not books.ok
 
 
 def test_a_consumer_notes_the_events_and_not_the_sums() -> None:
-    assert noted([b'{"id": "a"}', b'{"count": 3}', b'{"id": "b"}']) == b'["a", "b"]\n'
+    claim = Claim("1", "s", [b'{"id": "a"}', b'{"count": 3}', b'{"id": "b"}'], 1, ["f.1", "f.2", "f.3"])
+    assert noted(claim) == b'[["a", "f.1"], ["b", "f.3"]]\n'
