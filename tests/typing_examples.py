@@ -20,8 +20,8 @@ from arion_lib.contracts.violations import Violation
 from arion_lib.lazy import LazyCollection, lazy
 from arion_lib.pipeline.batch import Batch, DeadLetter
 from arion_lib.resources import Resources, resource
-from arion_lib.resources.cache import Cache, Store
-from arion_lib.resources.database import AsyncConnection, Connection, Database
+from arion_lib.resources.connections.cache import Cache, Store
+from arion_lib.resources.connections.database import AsyncConnection, Connection, Database
 
 
 def a_lazy_collection_knows_what_it_holds(numbers: list[int]) -> None:

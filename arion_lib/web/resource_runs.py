@@ -18,8 +18,8 @@ from typing import Any
 
 from arion_lib.masking import masked
 from arion_lib.resources import Resources, errors_of
-from arion_lib.resources.cache import Cache
-from arion_lib.resources.database import Database
+from arion_lib.resources.connections.cache import Cache
+from arion_lib.resources.connections.database import Database
 from arion_lib.resources.events import Event, Step
 from arion_lib.resources.health import Health
 

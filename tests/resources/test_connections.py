@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from arion_lib.resources import Resources, resource
-from arion_lib.resources.api import Api
-from arion_lib.resources.away import ServerAwayError
-from arion_lib.resources.cache import Cache
-from arion_lib.resources.database import Database
+from arion_lib.resources.connections.api import Api
+from arion_lib.resources.connections.away import ServerAwayError
+from arion_lib.resources.connections.cache import Cache
+from arion_lib.resources.connections.database import Database
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 postgres, redis = pytest.mark.postgres, pytest.mark.redis
@@ -110,7 +110,7 @@ def test_the_loop_that_psycopg_cannot_use_is_named_with_the_way_out(monkeypatch:
     url = "postgresql://127.0.0.1:1/none"
 
     async def main() -> None:
-        from arion_lib.resources.database_postgres import aopen_pool
+        from arion_lib.resources.connections.database_postgres import aopen_pool
 
         await aopen_pool(url, 1.0, 1)
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from arion_lib.resources import Resources, resource
-from arion_lib.resources.cache import Cache
-from arion_lib.resources.database import Database
+from arion_lib.resources.connections.cache import Cache
+from arion_lib.resources.connections.database import Database
 from arion_lib.web.resource_runs import KEPT_HOURS, ResourceRuns, local_sets
 from tests.web.client import get, post
 from tests.web.conftest import Served

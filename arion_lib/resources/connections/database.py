@@ -17,7 +17,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, Protocol, TypeAlias
 
 from arion_lib.masking import masked
-from arion_lib.resources.away import away
+from arion_lib.resources.connections.away import away
 
 Row: TypeAlias = tuple[Any, ...]
 
@@ -193,7 +193,7 @@ class Database:
             opened = _open(self._path, self.timeout)
             self._open.append(opened.raw)
             return opened
-        from arion_lib.resources.database_postgres import open_pool
+        from arion_lib.resources.connections.database_postgres import open_pool
 
         pooled = open_pool(self.url, self.timeout, self.size)
         self._open.append(pooled.pool)
@@ -207,7 +207,7 @@ class Database:
             opened = await _open_file(self._path, self.timeout)
             self._open.append(opened.raw)
             return opened
-        from arion_lib.resources.database_postgres import aopen_pool
+        from arion_lib.resources.connections.database_postgres import aopen_pool
 
         pooled = await aopen_pool(self.url, self.timeout, self.size)
         self._open.append(pooled.pool)

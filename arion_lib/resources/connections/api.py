@@ -13,7 +13,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
 from arion_lib.masking import masked
-from arion_lib.resources.away import away
+from arion_lib.resources.connections.away import away
 
 if TYPE_CHECKING:
     import httpx

@@ -17,7 +17,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 from arion_lib.masking import masked
-from arion_lib.resources.away import away
+from arion_lib.resources.connections.away import away
 
 
 class Store(Protocol):

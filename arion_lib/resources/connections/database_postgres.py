@@ -15,7 +15,7 @@ import math
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from arion_lib.resources.away import away
+from arion_lib.resources.connections.away import away
 
 if TYPE_CHECKING:
     from psycopg_pool import AsyncConnectionPool, ConnectionPool
