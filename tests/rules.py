@@ -42,7 +42,7 @@ HOMES = {
     "psycopg_pool": {"pipeline/postgres_connections.py", "resources/connections/database_postgres.py"},
     "aiosqlite": {"resources/connections/database.py"},
     "httpx": {"resources/connections/api.py"},
-    "opentelemetry": {"resources/exporters.py"},
+    "opentelemetry": {"resources/monitoring/exporters.py"},
     "beartype": {"contracts/checks/predicates.py"},
     "ijson": {"pipeline/documents.py"},
     "distributed": {"scheduler/dask/link.py", "scheduler/dask/plugin.py"},

@@ -14,8 +14,8 @@ from typing import Any
 
 from arion_lib.masking import masked
 from arion_lib.nearest import near_or_known
-from arion_lib.resources.events import Journal, Step, log
-from arion_lib.resources.metrics import PENDING, Meter
+from arion_lib.resources.monitoring.events import Journal, Step, log
+from arion_lib.resources.monitoring.metrics import PENDING, Meter
 from arion_lib.resources.plan import Plan
 from arion_lib.resources.recipe import Recipe
 from arion_lib.resources.settle import Failure, Phase, Unwinding, add_note, error_text

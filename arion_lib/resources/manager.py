@@ -17,18 +17,18 @@ from typing import Any, ClassVar, Self, TypeVar
 
 from arion_lib.nearest import near_or_known
 from arion_lib.resources.core import Entry, Lease, ResourceError, clock
-from arion_lib.resources.events import Event, Journal
-from arion_lib.resources.health import Health, acheck_all, check_all
 from arion_lib.resources.interrupts import in_main_thread, interrupts, uninterrupted
-from arion_lib.resources.metrics import Figures, Meter
+from arion_lib.resources.monitoring.events import Event, Journal
+from arion_lib.resources.monitoring.health import Health, acheck_all, check_all
+from arion_lib.resources.monitoring.metrics import Figures, Meter
+from arion_lib.resources.monitoring.show import table_html
+from arion_lib.resources.monitoring.timeline import Span, timeline
 from arion_lib.resources.plan import Plan, plan
 from arion_lib.resources.recipe import Recipe, resource
 from arion_lib.resources.scopes import all_names, aopen_for, end_with_outer, keep, open_for, owner_of
 from arion_lib.resources.settle import Phase, Unwinding
-from arion_lib.resources.show import table_html
 from arion_lib.resources.tasks import TaskEntry
 from arion_lib.resources.threads import ThreadEntry
-from arion_lib.resources.timeline import Span, timeline
 from arion_lib.resources.watch import Dismissed, Watch
 from arion_lib.resources.wrappers import Callback
 

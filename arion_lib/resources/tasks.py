@@ -15,7 +15,7 @@ from types import CoroutineType
 from typing import Any
 
 from arion_lib.resources.core import Entry, Lease, ResourceError, acquisition_note, clock
-from arion_lib.resources.events import Step
+from arion_lib.resources.monitoring.events import Step
 from arion_lib.resources.plan import unlimited
 from arion_lib.resources.recipe import RELEASE_TIMEOUT, Recipe
 from arion_lib.resources.settle import Phase, Unwinding, add_note

@@ -16,8 +16,8 @@ from graphlib import TopologicalSorter
 from typing import Any
 
 from arion_lib.resources.core import Entry, Lease, ResourceError, acquisition_note, clock
-from arion_lib.resources.events import Step
 from arion_lib.resources.interrupts import interrupts
+from arion_lib.resources.monitoring.events import Step
 from arion_lib.resources.recipe import RELEASE_TIMEOUT, Recipe
 from arion_lib.resources.settle import Phase, Unwinding, add_note
 from arion_lib.resources.shield import ReleaseTimeout

@@ -20,8 +20,8 @@ from arion_lib.masking import masked
 from arion_lib.resources import Resources, errors_of
 from arion_lib.resources.connections.cache import Cache
 from arion_lib.resources.connections.database import Database
-from arion_lib.resources.events import Event, Step
-from arion_lib.resources.health import Health
+from arion_lib.resources.monitoring.events import Event, Step
+from arion_lib.resources.monitoring.health import Health
 
 KEPT_EVENTS = 10_000
 KEPT_HOURS = 24 * 7

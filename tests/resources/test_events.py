@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from arion_lib.resources import Resources, Retry, resource
-from arion_lib.resources.events import Event, Journal, Step
+from arion_lib.resources.monitoring.events import Event, Journal, Step
 from tests.resources.probes import MODES, Log, fail, manager, run
 
 

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from arion_lib.resources import Resources, resource
-from arion_lib.resources.metrics import PENDING, Meter
+from arion_lib.resources.monitoring.metrics import PENDING, Meter
 from tests.resources.probes import MODES, Log, manager, run
 
 

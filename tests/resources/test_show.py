@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from arion_lib.resources import Resources, resource
-from arion_lib.resources.exporters import export_spans, prometheus
+from arion_lib.resources.monitoring.exporters import export_spans, prometheus
 from tests.resources.probes import MODES, BodyError, Log, fail, manager, run
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from arion_lib.resources.core import clock
-from arion_lib.resources.timeline import timeline
+from arion_lib.resources.monitoring.timeline import timeline
 
 if TYPE_CHECKING:
     from arion_lib.resources.manager import Resources

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from html import escape
 
 from arion_lib.histogram import Timing
-from arion_lib.resources.metrics import Figures
+from arion_lib.resources.monitoring.metrics import Figures
 from arion_lib.units import seconds_text
 
 HEADS = ("resource", "acquired", "open", "failures", "acquire p50 / p95", "hold p50 / p95", "release p50 / p95")

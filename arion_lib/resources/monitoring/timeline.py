@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from arion_lib.resources.events import Event, Step
+from arion_lib.resources.monitoring.events import Event, Step
 
 Span = tuple[float, float, str]
 _SEEN = 0.015  # the least width of a failure, as a share of the whole
