@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from arion_lib.resources import Resources, resource
-from arion_lib.resources.shield import ReleaseTimeout
+from arion_lib.resources.guarding.shield import ReleaseTimeout
 from arion_lib.resources.threads import AcquireTimeout
 from tests.resources.probes import Log, run
 

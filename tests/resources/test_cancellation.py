@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from arion_lib.resources import Resources, errors_of
-from arion_lib.resources.shield import anyio_scope
+from arion_lib.resources.guarding.shield import anyio_scope
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 SOON, LATER = 0.01, 0.03  # seconds, on the clock of the loop below

@@ -20,7 +20,7 @@ from contextvars import ContextVar
 from types import FrameType
 from typing import Any
 
-_shield: ContextVar[Shield | None] = ContextVar("arion_lib.resources.shield", default=None)
+_shield: ContextVar[Shield | None] = ContextVar("arion_lib.resources.guarding.shield", default=None)
 
 
 class ReleaseTimeout(TimeoutError):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import warnings
 
 from arion_lib.resources.core import Entry
-from arion_lib.resources.interrupts import in_main_thread, interrupts
+from arion_lib.resources.guarding.interrupts import in_main_thread, interrupts
 
 
 class Watch:
