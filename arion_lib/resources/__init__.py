@@ -6,9 +6,9 @@ When wrong  One error is raised, and `errors_of` lists all of them. Several rele
 See         notebooks/2_resource_manager.ipynb · tests/resources
 """
 
+from arion_lib.resources.making.retry import Retry
 from arion_lib.resources.manager import Resources
 from arion_lib.resources.recipe import resource
-from arion_lib.resources.retry import Retry
 from arion_lib.resources.settle import errors_of
 
 __all__ = ["Resources", "Retry", "errors_of", "resource"]

@@ -16,9 +16,10 @@ from types import TracebackType
 from typing import Any, ClassVar, Self, TypeVar
 
 from arion_lib.nearest import near_or_known
-from arion_lib.resources.core import Entry, Lease, ResourceError, clock
+from arion_lib.resources.entry import Entry, Lease, ResourceError, clock
 from arion_lib.resources.guarding.interrupts import in_main_thread, interrupts, uninterrupted
 from arion_lib.resources.guarding.watch import Dismissed, Watch
+from arion_lib.resources.making.wrappers import Callback
 from arion_lib.resources.monitoring.events import Event, Journal
 from arion_lib.resources.monitoring.health import Health, acheck_all, check_all
 from arion_lib.resources.monitoring.metrics import Figures, Meter
@@ -30,7 +31,6 @@ from arion_lib.resources.scopes import all_names, aopen_for, end_with_outer, kee
 from arion_lib.resources.settle import Phase, Unwinding
 from arion_lib.resources.tasks import TaskEntry
 from arion_lib.resources.threads import ThreadEntry
-from arion_lib.resources.wrappers import Callback
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -17,8 +17,8 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from arion_lib.resources.retry import Retry
-from arion_lib.resources.wrappers import Awaited, warn_if_it_stays_open
+from arion_lib.resources.making.retry import Retry
+from arion_lib.resources.making.wrappers import Awaited, warn_if_it_stays_open
 
 if TYPE_CHECKING:
     from arion_lib.resources.manager import Resources

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from arion_lib.resources.core import ResourceError
+from arion_lib.resources.entry import ResourceError
 from arion_lib.resources.recipe import Recipe
 from arion_lib.resources.settle import Phase, Unwinding
 from arion_lib.resources.tasks import TaskEntry

@@ -14,14 +14,14 @@ from graphlib import TopologicalSorter
 from types import CoroutineType
 from typing import Any
 
-from arion_lib.resources.core import Entry, Lease, ResourceError, acquisition_note, clock
+from arion_lib.resources.entry import Entry, Lease, ResourceError, acquisition_note, clock
 from arion_lib.resources.guarding.shield import Shield, anyio_scope, go_on
+from arion_lib.resources.making.wrappers import warn_if_it_stays_open
 from arion_lib.resources.monitoring.events import Step
 from arion_lib.resources.plan import unlimited
 from arion_lib.resources.recipe import RELEASE_TIMEOUT, Recipe
 from arion_lib.resources.settle import Phase, Unwinding, add_note
 from arion_lib.resources.threads import AcquireTimeout, close
-from arion_lib.resources.wrappers import warn_if_it_stays_open
 
 
 class TaskCarrier:

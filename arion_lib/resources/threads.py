@@ -15,13 +15,13 @@ from contextvars import copy_context
 from graphlib import TopologicalSorter
 from typing import Any
 
-from arion_lib.resources.core import Entry, Lease, ResourceError, acquisition_note, clock
+from arion_lib.resources.entry import Entry, Lease, ResourceError, acquisition_note, clock
 from arion_lib.resources.guarding.interrupts import interrupts
 from arion_lib.resources.guarding.shield import ReleaseTimeout
+from arion_lib.resources.making.wrappers import warn_if_it_stays_open
 from arion_lib.resources.monitoring.events import Step
 from arion_lib.resources.recipe import RELEASE_TIMEOUT, Recipe
 from arion_lib.resources.settle import Phase, Unwinding, add_note
-from arion_lib.resources.wrappers import warn_if_it_stays_open
 
 
 class AcquireTimeout(TimeoutError):

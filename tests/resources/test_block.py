@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from arion_lib.resources import Resources, resource
-from arion_lib.resources.core import ResourceError
+from arion_lib.resources.entry import ResourceError
 from tests.resources.probes import Log, manager
 
 pytestmark = pytest.mark.usefixtures("no_leaks")

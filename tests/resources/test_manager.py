@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from arion_lib.resources import Resources, Retry, errors_of, resource
-from arion_lib.resources.core import AbsentError, ResourceError
+from arion_lib.resources.entry import AbsentError, ResourceError
 from arion_lib.resources.graph import GraphError
 from arion_lib.resources.settle import Phase
 from tests.resources.probes import MODES, BodyError, Log, Probe, fail, manager, nested, run

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 
-from arion_lib.resources.core import Entry
+from arion_lib.resources.entry import Entry
 from arion_lib.resources.guarding.interrupts import in_main_thread, interrupts
 
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from arion_lib.resources.core import clock
+from arion_lib.resources.entry import clock
 from arion_lib.resources.monitoring.timeline import timeline
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from arion_lib.masking import masked
-from arion_lib.resources.core import Entry, clock
+from arion_lib.resources.entry import Entry, clock
 from arion_lib.resources.settle import error_text
 
 
