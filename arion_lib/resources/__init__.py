@@ -4,6 +4,19 @@ Idea        A manager is one `with` block over many resources; how each is opene
 Invariant   All or nothing on the way in; everything, whatever fails, on the way out.
 When wrong  One error is raised, and `errors_of` lists all of them. Several releases that fail alone come as a group.
 See         notebooks/2_resource_manager.ipynb · tests/resources
+
+Read in this order, the book:
+
+    recipe   how one resource is made                threads  open and close, in the caller's thread or in its own
+    graph    who must be open before whom            tasks    the same two ways on an event loop
+    plan     a definition, checked; never changes    scopes   a manager inside another one
+    entry    what one `with` block holds open        manager  `Resources`: everything above behind `with`
+    settle   which of several errors is raised
+
+One failing acquisition passes through manager, threads (or tasks), entry and settle.
+
+The annex, a folder for each idea: making (retries, callbacks, coroutines), guarding (Ctrl-C, cancellation), monitoring
+(events, figures, health, exports), connections (database, cache, HTTP API).
 """
 
 from arion_lib.resources.making.retry import Retry
