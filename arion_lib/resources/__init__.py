@@ -10,10 +10,11 @@ Read in this order, the book:
     recipe   how one resource is made                threads  open and close, in the caller's thread or in its own
     graph    who must be open before whom            tasks    the same two ways on an event loop
     plan     a definition, checked; never changes    scopes   a manager inside another one
-    entry    what one `with` block holds open        manager  `Resources`: everything above behind `with`
-    settle   which of several errors is raised
+    settle   which of several errors is raised       manager  `Resources`: everything above behind `with`
+    entry    what one `with` block holds open
 
-One failing acquisition passes through manager, threads (or tasks), entry and settle.
+One failing acquisition runs through six of them: manager, plan, threads (or tasks), entry, recipe, settle. Of the annex
+it meets wrappers, interrupts, watch, events and metrics, which may be skipped at first.
 
 The annex, a folder for each idea: making (retries, callbacks, coroutines), guarding (Ctrl-C, cancellation), monitoring
 (events, figures, health, exports), connections (database, cache, HTTP API).
