@@ -370,7 +370,7 @@ def row_reader(recipe: Recipe, max_record: int = MAX_RECORD) -> Callable[[bytes]
             record = parse(body)
         except BAD_RECORD:
             return None
-        if any(get(record) is None for get in getters):
+        if getters and any(get(record) is None for get in getters):
             return None  # the receipt says which fields are missing
         row = write(record)
         return row if row.isascii() or _all_utf8([row]) else None

@@ -48,6 +48,7 @@ class FastPath:
         self._webhook, self._gate = webhook, gate
         self._figures, self._limits = webhook.figures, webhook.limits
         self._one = encoded(*ONE_MESSAGES)
+        self._most = min(SMALL, webhook.limits.max_body)
 
     def offer(self, url: bytes, pairs: Headers, body: bytes, pending: Pending) -> bool:
         """Queue the post if it is a plain event, to be told to `pending`; say whether it was taken."""
@@ -55,7 +56,7 @@ class FastPath:
         commits, headers = webhook.commits, dict(pairs)
         if (
             commits is None
-            or len(body) > min(SMALL, limits.max_body)
+            or len(body) > self._most
             or len(headers) != len(pairs)
             or figures.in_flight >= limits.max_in_flight
             or not self._gate.plain(headers)

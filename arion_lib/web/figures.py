@@ -34,8 +34,9 @@ class Figures:
 
     def take(self, stream: str, records: int) -> None:
         """Add records to their stream."""
-        name = stream if stream in self.streams or len(self.streams) < STREAMS else OTHERS
-        self.streams[name] = self.streams.get(name, 0) + records
+        streams = self.streams
+        name = stream if stream in streams or len(streams) < STREAMS else OTHERS
+        streams[name] = streams.get(name, 0) + records
 
     def count(self, batch: Batch, left_out: int = 0) -> None:
         """Add what one batch made durable; `left_out` of its rows had event ids that were known."""
