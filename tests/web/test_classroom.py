@@ -184,3 +184,10 @@ def test_the_word_says_how_to_join_and_leaves_no_trace(tmp_path: Path) -> None:
         server.send_signal(signal.SIGINT)
         assert server.wait(60) == 0
     assert not list(tmp_path.iterdir())
+
+
+def test_code_in_a_reason_is_shown_as_code_and_still_escaped() -> None:
+    room = Room()
+    room.add(check_of("ada", "1.1", "no", "the `try` is too wide: `<b>`"))
+    page = render("inner", room)
+    assert "the <code>try</code> is too wide: <code>&lt;b&gt;</code>" in page

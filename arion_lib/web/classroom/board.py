@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import json
 import logging
+import re
 import socket
 import sys
 import tempfile
@@ -121,7 +122,15 @@ def render(part: str, room: Room) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     pages = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined)
+    pages.filters["code"] = _code
     return pages.get_template("board.html.j2").render(part=part, room=room)
+
+
+def _code(text: str) -> Any:
+    """Return the text as HTML, escaped, what stands between backquotes as code."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped just before
 
 
 def addresses(port: int) -> list[str]:
