@@ -21,8 +21,11 @@ _seen: list[object] = []
 def failed_to_define(name: str) -> str:
     """Return a warning where the last cell that defines `name` failed, so that an older definition stands; else ''."""
     kind = _failed.get(name)
+    if not kind:
+        return ""
     return (
-        f"(the cell that defines {name} ended with {kind}: what is judged here is its version before)" if kind else ""
+        f"(the cell that defines {name} ended with {kind}, so its version before is judged here: "
+        "repair that cell, run it, then run this one)"
     )
 
 

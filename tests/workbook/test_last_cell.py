@@ -17,7 +17,10 @@ def ended(source: str, *, before: BaseException | None = None, during: BaseExcep
 
 def test_a_syntax_error_leaves_the_old_answer_and_the_check_says_so() -> None:
     ended("def cut(x):\n    retrun x", before=SyntaxError())
-    assert "ended with SyntaxError" in last_cell.failed_to_define("cut")
+    said = last_cell.failed_to_define("cut")
+    assert "ended with SyntaxError" in said
+    assert "its version before is judged here" in said
+    assert "repair that cell, run it, then run this one" in said
     assert last_cell.failed_to_define("other") == ""
     ended("def cut(x):\n    return x")
     assert last_cell.failed_to_define("cut") == ""
