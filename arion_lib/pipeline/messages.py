@@ -8,6 +8,7 @@ When wrong  What is not whole, or of a content type that nobody here writes, rai
 See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_messages.py
 
 The ids of a block are a JSON array of runs: `[["5f0c-17", 1, 3]]` names 5f0c-17.1, 5f0c-17.2 and 5f0c-17.3.
+A consumer in JavaScript that needs nothing but node and Redis: .github/consumer.js in the repository.
 """
 
 from __future__ import annotations
