@@ -116,3 +116,13 @@ def test_making_uniform_is_idempotent() -> None:
     assert notebooks.WIDGET not in once.cells[0].outputs[0].data
     assert once.cells[0].outputs[1].traceback == ["File arion_lib/a.py:1, Cell In[1], line 1"]
     assert notebooks.uniform(copy.deepcopy(once)) == once
+
+
+@pytest.mark.parametrize("notebook", notebooks.select([]), ids=lambda path: path.stem)
+def test_every_link_into_the_repository_leads_to_a_file(notebook: Path) -> None:
+    cells = nbformat.read(notebook, as_version=4).cells
+    texts = [cell.source for cell in cells if cell.cell_type == "markdown"]
+    links = [link for text in texts for link in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", text)]
+    assert links
+    wrong = [link for link in links if not (notebook.parent / link).is_file()]
+    assert wrong == [], "JupyterLab opens files; of a folder it says `File Load Error`"
