@@ -110,8 +110,8 @@ class Verifier:
     ) -> None:
         if not secrets:
             raise ValueError("secrets must be one or more, got none: leave the verifier out to accept unsigned bodies")
-        self._keys = [_numbered(number, secret, len(secrets)) for number, secret in enumerate(secrets, 1)]
-        self._keyed = [hmac.new(key, digestmod=hashlib.sha256) for key in self._keys]
+        keys = [_numbered(number, secret, len(secrets)) for number, secret in enumerate(secrets, 1)]
+        self._keyed = [hmac.new(key, digestmod=hashlib.sha256) for key in keys]
         self._names = [f"{names}-{part}".encode() for part in ("id", "timestamp", "signature")]
         self._tolerance = tolerance
         self._clock = clock
@@ -134,7 +134,11 @@ class Verifier:
         message_id, stamp, signatures = (headers[name] for name in self._names)
         self._check_time(stamp)
         signed = b"%b.%b.%b" % (message_id, stamp, body)
-        wanted = [b"v1," + binascii.b2a_base64(hmac.digest(key, signed, "sha256"), newline=False) for key in self._keys]
+        wanted = []
+        for keyed in self._keyed:
+            mac = keyed.copy()  # half the cost of `hmac.digest`, which begins with the key each time
+            mac.update(signed)
+            wanted.append(b"v1," + binascii.b2a_base64(mac.digest(), newline=False))
         return bool(sum(hmac.compare_digest(ours, theirs) for ours in wanted for theirs in signatures.split()))
 
     def _check_time(self, stamp: bytes) -> None:
