@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -170,6 +171,17 @@ def test_results_show_the_figures_that_were_asked_for_and_the_mean_of_what_was_t
     summed, counted = (get(f"{served.url}/results?stream={name}").json["items"] for name in ("orders", "counts"))
     assert summed == [{"group": ["paid"], "count": 3, "sum": 10, "values": 1, "mean": 10.0}]
     assert counted == [{"group": ["paid"], "count": 3}]
+
+
+def test_results_write_an_exact_sum_as_the_number_it_is_neither_text_nor_rounded(served: Served) -> None:
+    post(
+        f"{served.orders}?group_by=type&sum_field=amount",
+        b'{"type":1,"amount":0.10}\n{"type":1,"amount":0.20}\n',
+        LINES,
+    )
+    text = get(f"{served.url}/results?stream=orders").body.decode()
+    assert re.search(r'"sum":0\.30?,', text), text
+    assert isinstance(json.loads(text, parse_float=Decimal)["items"][0]["mean"], Decimal)
 
 
 def test_results_doubt_names_that_no_record_has(served: Served) -> None:
