@@ -109,6 +109,19 @@ def test_a_notebook_without_outputs_is_refused_with_the_command(
     assert "`python -m arion_lib run 3 --update`" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("stored", [True, False])
+def test_the_page_of_figures_is_there_only_when_some_are_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stored: bool
+) -> None:
+    monkeypatch.setattr(pages, "FIGURES", tmp_path)
+    if stored:
+        (tmp_path / "lazy.txt").write_text("ours 1x", "utf-8")
+    written = site.build(tmp_path / "site")
+    assert (tmp_path / "site" / "figures.html" in written) is stored
+    for path in written:
+        assert ("figures.html" in Seen(path.read_text("utf-8")).links) is stored, path.name
+
+
 @pytest.mark.thorough
 @pytest.mark.parametrize("width", [360, 1280])
 def test_a_real_browser_shows_every_page_without_scrolling_sideways(width: int, tmp_path: Path) -> None:

@@ -80,7 +80,8 @@ def _pages() -> Iterator[Page]:
         yield Page(f"guide_{path.name[0]}.html", text.partition("\n")[0].lstrip("# "), cells.markdown(text))
     yield Page("glossary.html", "Glossary", cells.markdown(_glossary(books)))
     yield Page("library.html", "The library: five readers' maps", _maps())
-    yield Page("figures.html", "The figures of the benchmarks", _figures())
+    if _stored():
+        yield Page("figures.html", "The figures of the benchmarks", _figures())
 
 
 def title_of(notebook: dict[str, object]) -> str:
@@ -109,7 +110,7 @@ def _front(start: str) -> str:
         drawn = f'<img src="data:image/png;base64,{data}" alt="{html.escape(picture.group(1))}">'
     table = "## Five notebooks" + start.partition("# Start here")[2].replace(".ipynb)", ".html)")
     table = table.replace("A click on a link opens the notebook in a new tab.", "")
-    more = """
+    more = f"""
 ## To teach with it
 
 A guide a notebook, with minutes, questions to ask and the wrong answers to expect:
@@ -117,8 +118,8 @@ A guide a notebook, with minutes, questions to ask and the wrong answers to expe
 
 ## Behind it
 
-[The words](glossary.html), [the library](library.html), drawn for its readers, and
-[the figures](figures.html): ours and the peers in one run.
+[The words](glossary.html) and [the library](library.html), drawn for its readers.
+{"[The figures](figures.html): ours and the peers in one run." if _stored() else ""}
 """
     return (
         cells.markdown(f"# Arion: five hard Python problems, measured\n\n{promise}")
@@ -160,13 +161,15 @@ def _maps() -> str:
     return "\n".join(parts)
 
 
+def _stored() -> list[Path]:
+    return sorted(FIGURES.glob("*.txt"))
+
+
 def _figures() -> str:
     parts = ["<h1>The figures of the benchmarks</h1>"]
-    for path in sorted(FIGURES.glob("*.txt")):
+    for path in _stored():
         parts.append(f'<h2 id="{path.stem}">{path.stem}</h2>')
         parts.append(f'<pre class="text" tabindex="0">{html.escape(path.read_text("utf-8"))}</pre>')
-    if len(parts) == 1:
-        parts.append("<p>None is stored yet. <code>python -m arion_lib bench lazy</code> measures on your machine.</p>")
     return "\n".join(parts)
 
 
@@ -177,7 +180,7 @@ def _menu() -> list[tuple[str, str]]:
         *books,
         ("glossary.html", "words"),
         ("library.html", "library"),
-        ("figures.html", "figures"),
+        *([("figures.html", "figures")] if _stored() else []),
     ]
 
 
