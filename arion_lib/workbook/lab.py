@@ -64,7 +64,9 @@ def run(args: list[str]) -> int:
         if not options.teach:
             usual = ROOT / "work" if IN_CLONE else Path("work")  # beside the code, if that is a clone and not a wheel
             folder = (options.folder or usual).expanduser().resolve()
-            print("\n".join(line for line in desk.prepare(number, folder) if "changed since" in line), end="")
+            for line in desk.prepare(number, folder):
+                if "changed since" in line:
+                    print(line, flush=True)
         page = notebooks.select(number, folder)[0].name if number else desk.START
     except ValueError as error:
         parser.error(str(error))
@@ -72,6 +74,8 @@ def run(args: list[str]) -> int:
         path for path in (str(SETTINGS), os.environ.get("JUPYTER_CONFIG_PATH")) if path
     )
     root = ROOT if IN_CLONE and folder.is_relative_to(ROOT) else folder
+    if IN_CLONE and root != ROOT:
+        print(f"{folder} is outside {ROOT}: the notebooks' links to code and tests cannot be followed", flush=True)
     return become(command(root, (folder / page).relative_to(root).as_posix(), extra))
 
 

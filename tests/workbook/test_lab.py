@@ -75,7 +75,11 @@ def test_teach_opens_the_complete_notebooks_and_writes_nothing(
 
 @pytest.mark.parametrize("inside", [True, False])
 def test_in_keeps_the_copies_in_a_folder_of_ones_own(
-    inside: bool, commands: list[list[str]], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+    inside: bool,
+    commands: list[list[str]],
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     folder = tmp_path / "my course" if inside else tmp_path_factory.mktemp("elsewhere")
     assert lab.run(["3", "--in", str(folder), "--no-browser"]) == 0
@@ -83,6 +87,16 @@ def test_in_keeps_the_copies_in_a_folder_of_ones_own(
     assert (folder / name).exists()
     assert f"--ServerApp.root_dir={tmp_path if inside else folder}" in commands[0]
     assert page(commands[0]) == (f"my%20course/{name}" if inside else name)
+    assert ("links to code and tests cannot be followed" in capsys.readouterr().out) is not inside
+
+
+def test_a_copy_behind_its_notebook_is_told_on_a_line_of_its_own(
+    commands: list[list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(lab.desk, "prepare", lambda *_: ["1 is kept", "2 has changed since", "3 has changed since"])
+    assert lab.run([]) == 0
+    assert capsys.readouterr().out == "2 has changed since\n3 has changed since\n"
+    assert len(commands) == 1
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals to a process group are POSIX")
