@@ -74,8 +74,8 @@ def run(args: list[str]) -> int:
         path for path in (str(SETTINGS), os.environ.get("JUPYTER_CONFIG_PATH")) if path
     )
     root = ROOT if IN_CLONE and folder.is_relative_to(ROOT) else folder
-    if IN_CLONE and root != ROOT:
-        print(f"{folder} is outside {ROOT}: the notebooks' links to code and tests cannot be followed", flush=True)
+    if IN_CLONE and folder.parent != ROOT:  # links begin with ../
+        print(f"{folder} is not directly in {ROOT}: links to code and tests cannot be followed", flush=True)
     return become(command(root, (folder / page).relative_to(root).as_posix(), extra))
 
 

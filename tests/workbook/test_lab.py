@@ -30,6 +30,9 @@ def commands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]
     return became
 
 
+TOLD = "links to code and tests cannot be followed"
+
+
 def page(command: list[str]) -> str:
     return next(word for word in command if "default_url" in word).partition("/lab/tree/")[2]
 
@@ -87,7 +90,9 @@ def test_in_keeps_the_copies_in_a_folder_of_ones_own(
     assert (folder / name).exists()
     assert f"--ServerApp.root_dir={tmp_path if inside else folder}" in commands[0]
     assert page(commands[0]) == (f"my%20course/{name}" if inside else name)
-    assert ("links to code and tests cannot be followed" in capsys.readouterr().out) is not inside
+    assert (TOLD in capsys.readouterr().out) is not inside
+    assert lab.run(["--in", str(folder / "deeper")]) == 0
+    assert TOLD in capsys.readouterr().out
 
 
 def test_a_copy_behind_its_notebook_is_told_on_a_line_of_its_own(
