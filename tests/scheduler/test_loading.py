@@ -55,29 +55,19 @@ def import_slowly(folder: str, pause: float) -> int:
 @pytest.mark.skipif(sys.platform == "win32", reason="no signal interrupts a call there")
 def test_a_worker_whose_import_was_interrupted_runs_nothing_more(tmp_path: Path) -> None:
     """What an import leaves behind when it is cut short fails the next import of the same."""
-    package = tmp_path / "slow_package"
+    package, begun = tmp_path / "slow_package", tmp_path / "begun"
     package.mkdir()
-    (package / "__init__.py").write_text("import sys, time; sys.modules['half'] = 1; time.sleep(0.3); VALUE = 7")
+    (package / "__init__.py").write_text(
+        f"import sys, time\nopen({str(begun)!r}, 'w').close()\nsys.modules['half'] = 1\ntime.sleep(1.5)\nVALUE = 7"
+    )
     with Scheduler(1, grace=5.0) as scheduler:
-        before = scheduler.submit(jobs.pid).result(PATIENCE)
-        cut = scheduler.with_options(timeout=0.05).submit(import_slowly, str(tmp_path), 0)
-        later = [scheduler.submit(jobs.pid) for _ in range(5)]
-        assert isinstance(cut.exception(PATIENCE), TaskTimeoutError)
-        pids = {task.result(PATIENCE) for task in later}
+        before, limit = 0, 0.1
+        while not begun.exists():  # on a busy machine a short limit may strike before the import begins
+            before = scheduler.submit(jobs.pid).result(PATIENCE)
+            cut = scheduler.with_options(timeout=limit).submit(import_slowly, str(tmp_path), 0)
+            later = [scheduler.submit(jobs.pid) for _ in range(5)]
+            assert isinstance(cut.exception(PATIENCE), TaskTimeoutError)
+            pids = {task.result(PATIENCE) for task in later}
+            limit = min(2 * limit, 1.0)
         assert before not in pids
         assert scheduler.submit(import_slowly, str(tmp_path), 0).result(PATIENCE) == 7
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot stop a process so")
-def test_what_was_sent_to_a_worker_that_stands_still_runs_on_another() -> None:
-    with Scheduler(2) as scheduler:
-        for _ in range(20):
-            list(scheduler.map(jobs.add, range(50)))
-        pids = [one.pid for one in scheduler.status().workers if one.pid is not None]
-        os.kill(pids[0], signal.SIGSTOP)
-        try:
-            assert [task.result(PATIENCE) for task in [scheduler.submit(jobs.add, n) for n in range(200)]] == [
-                *range(200)
-            ]
-        finally:
-            os.kill(pids[0], signal.SIGCONT)
