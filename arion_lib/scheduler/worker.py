@@ -260,8 +260,17 @@ def _prepare(function: bytes, context: bytes | None) -> Callable[..., Any]:
 
 
 def _was_importing(error: BaseException) -> bool:
-    """Whether an error passed through the import system: then a module may be there in part."""
-    return any("importlib._bootstrap" in frame.f_code.co_filename for frame, _ in walk_tb(error.__traceback__))
+    """Whether an error passed through an import: then a module may be there in part.
+
+    Python takes the import system's own frames out of a traceback where they only called a module's code; that code's
+    frame stays, and its globals know that a module is made.
+    """
+    frames = (frame for frame, _ in walk_tb(error.__traceback__))
+    return any(
+        "importlib._bootstrap" in frame.f_code.co_filename
+        or (frame.f_code.co_name == "<module>" and frame.f_globals.get("__spec__") is not None)
+        for frame in frames
+    )
 
 
 def _run_coroutine(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -71,3 +71,18 @@ def test_a_worker_whose_import_was_interrupted_runs_nothing_more(tmp_path: Path)
             limit = min(2 * limit, 1.0)
         assert before not in pids
         assert scheduler.submit(import_slowly, str(tmp_path), 0).result(PATIENCE) == 7
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot stop a process so")
+def test_what_was_sent_to_a_worker_that_stands_still_runs_on_another() -> None:
+    with Scheduler(2) as scheduler:
+        for _ in range(20):
+            list(scheduler.map(jobs.add, range(50)))
+        pids = [one.pid for one in scheduler.status().workers if one.pid is not None]
+        os.kill(pids[0], signal.SIGSTOP)
+        try:
+            assert [task.result(PATIENCE) for task in [scheduler.submit(jobs.add, n) for n in range(200)]] == [
+                *range(200)
+            ]
+        finally:
+            os.kill(pids[0], signal.SIGCONT)
