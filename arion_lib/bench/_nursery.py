@@ -10,6 +10,7 @@ See         tests/bench/test_pipeline_kills.py
 from __future__ import annotations
 
 import contextlib
+import importlib
 import multiprocessing
 import os
 import signal
@@ -64,14 +65,20 @@ class Child:
 
 
 class Nursery:
-    """Starts children: `with Nursery() as nursery: child = nursery.start(role, args)`."""
+    """Starts children: `with Nursery() as nursery: child = nursery.start(role, args)`.
+
+    `modules` are names of what children import late: imported once, before the first of them starts.
+    """
+
+    def __init__(self, *modules: str) -> None:
+        self._modules = modules
 
     def __enter__(self) -> Self:
         context = multiprocessing.get_context("spawn")
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(PATIENCE)
         self._orders, theirs = context.Pipe()
-        self._process = context.Process(target=_mother, args=(theirs, self._listener.getsockname()))
+        self._process = context.Process(target=_mother, args=(theirs, self._listener.getsockname(), self._modules))
         self._process.start()
         theirs.close()
         self._children: list[Child] = []
@@ -105,13 +112,14 @@ class Nursery:
         self._listener.close()
 
 
-def _mother(orders: Connection, address: tuple[str, int]) -> None:
+def _mother(orders: Connection, address: tuple[str, int], modules: tuple[str, ...]) -> None:
     """Import what children need, then start one for each order until the parent hangs up."""
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "SIGCHLD"):
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system buries the children
     spawn = multiprocessing.get_context("spawn")
+    for module in modules:
+        importlib.import_module(module)
     with contextlib.suppress(EOFError, ConnectionError):
         while True:
             role, args = orders.recv()

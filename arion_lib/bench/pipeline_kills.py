@@ -40,6 +40,8 @@ PAIR = ("server", "second server", "consumer")
 
 SECRET = "whsec_c2VjcmV0LW9mLXRoZS1raWxscy4="  # noqa: S105  of a server that lives for seconds
 STREAMS = ("events", "signed")
+LATE = tuple(f"arion_lib.web.{name}" for name in ("application", "server", "scheduler_samples", "scheduler_tasks"))
+"""What a server imports when it starts: most of a second, at each of its lives."""
 
 BATCH = "64k"
 """Body bytes of a transaction: small, so that a kill often falls between two batches of one body."""
@@ -166,7 +168,7 @@ def kill_rounds(
     relay = "none" if "relay" in roles else "inside"
     kills = Counter(dict.fromkeys(roles, 0))
     with ExitStack() as stack:
-        yard = Yard(stack.enter_context(Nursery()), folder, url, server)
+        yard = Yard(stack.enter_context(Nursery(*LATE)), folder, url, server)
         first = {role: yard.start(role, relay=relay) for role in roles}
         urls = [url_of(first[role]) for role in servers]
         senders = stack.enter_context(Senders(urls, seed, secret=SECRET))
