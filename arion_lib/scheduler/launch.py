@@ -444,7 +444,9 @@ def _program(function: str) -> str:
 def _fork_zygote(theirs: socket.socket, setup: str) -> int:
     if sys.platform == "win32":
         raise NotImplementedError("Windows cannot fork")
-    with warnings.catch_warnings():
+    from arion_lib.scheduler.zygote import be_zygote, keeping_the_tracker
+
+    with warnings.catch_warnings(), keeping_the_tracker():
         # Python warns, rightly, that other threads' locks are copied locked. start_method="fork" asks for just that.
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
@@ -455,8 +457,6 @@ def _fork_zygote(theirs: socket.socket, setup: str) -> int:
             with suppress(OSError):
                 os.close(fd)
         os.setsid()
-        from arion_lib.scheduler.zygote import be_zygote
-
         be_zygote(theirs, setup)
     finally:
         os._exit(70)

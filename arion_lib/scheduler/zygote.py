@@ -20,7 +20,8 @@ import signal
 import socket
 import struct
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 from arion_lib.scheduler.note import Note
@@ -99,7 +100,8 @@ def _fork_one(
         return False
     (number,) = ORDER.unpack(data)
     try:
-        pid, refused = (os.fork(), 0) if len(fds) == 3 else (-1, errno.EMFILE)  # fewer come when none is free here
+        with keeping_the_tracker():
+            pid, refused = (os.fork(), 0) if len(fds) == 3 else (-1, errno.EMFILE)  # fewer come when none is free here
     except OSError as error:
         pid, refused = -1, error.errno or errno.EAGAIN
     if refused:  # this worker cannot be; those that run must not end with this process
@@ -152,6 +154,26 @@ def adopt(setup: dict[str, Any]) -> None:
         from multiprocessing import resource_tracker
 
         resource_tracker._resource_tracker._fd = setup["tracker"]  # type: ignore[attr-defined]
+
+
+@contextmanager
+def keeping_the_tracker() -> Iterator[None]:
+    """Let a process that is forked in the block keep multiprocessing's resource tracker.
+
+    A Python of 2026 closes its descriptor in what `os.fork` makes, but for multiprocessing's own processes
+    (https://github.com/python/cpython/issues/146313); the descriptor's number would then be taken for another file's.
+    """
+    from multiprocessing import resource_tracker
+
+    intent = getattr(resource_tracker, "_fork_intent", None)
+    if intent is None:
+        yield
+        return
+    intent.preserve_fd = True
+    try:
+        yield
+    finally:
+        intent.preserve_fd = False
 
 
 def begin_anew() -> None:
