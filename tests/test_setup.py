@@ -491,7 +491,8 @@ def test_a_python_newer_than_the_tested_ones_gets_one_sentence_and_is_tried(tmp_
         "runpy.run_module('arion_lib', run_name='__main__')"
     )
     command = [sys.executable, "-c", code, "learner", "1", "--to", str(tmp_path / "mine")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    outside = {key: value for key, value in os.environ.items() if key != environment.ENTERED}
+    done = subprocess.run(command, cwd=ROOT, env=outside, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines() == [words.newer((3, 16))]
     assert list((tmp_path / "mine").glob("1_*.ipynb"))

@@ -1140,7 +1140,7 @@ def test_the_snapshot_counts_what_ended_and_what_waits(scheduler: Any, make_gate
     low = [scheduler.submit(jobs.add, n) for n in range(5)]
     high = [scheduler.with_options(priority=3).submit(jobs.add, n) for n in range(2)]
     last = scheduler.submit(jobs.add, *low)
-    until(lambda: last.status() is State.PENDING and low[-1].status() is State.READY, "the admission")
+    until(lambda: scheduler.status().pending == 1 and low[-1].status() is State.READY, "the admission of the last")
     snapshot = scheduler.status()
     lane = next(lane for lane in snapshot.lanes if lane.name == "processes")
     assert (before.running, before.ready, before.pending) == (0, 0, 0)
