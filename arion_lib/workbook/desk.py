@@ -14,7 +14,6 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from arion_lib.setup.environment import ROOT
 from arion_lib.workbook import copies, notebooks, progress
 
 START = "START.md"
@@ -80,8 +79,3 @@ def run(args: list[str]) -> int:
     except ValueError as error:
         parser.error(str(error))
     return 0
-
-
-def folder_of_the_clone() -> Path:
-    """Return the folder that `lab` opens for a learner."""
-    return ROOT / "work"

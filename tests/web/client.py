@@ -9,9 +9,12 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
+
+from arion_lib.pipeline.broker import FileBroker
 
 PATIENCE = 20.0
 """Seconds after which a test that waits for an answer has failed."""
@@ -117,3 +120,13 @@ class Wire:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def ids_in_queue(folder: Path) -> list[str]:
+    """Take every message out of the file queue in `folder`; return the ids of their events."""
+    found: list[str] = []
+    with FileBroker(folder) as queue:
+        while (claim := queue.claim(10_000)) is not None:
+            found += [json.loads(message)["id"] for message in claim.messages]
+            queue.ack(claim)
+    return found

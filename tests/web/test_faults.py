@@ -24,7 +24,7 @@ from arion_lib.web import serve as serve_command
 from arion_lib.web import server
 from arion_lib.web.late_broker import LateBroker
 from arion_lib.web.requests import Limits
-from tests.web.client import Wire, accepts, get, post, until
+from tests.web.client import Wire, accepts, get, ids_in_queue, post, until
 from tests.web.conftest import Serve, Served
 
 LINES = {"content-type": "application/x-ndjson"}
@@ -32,15 +32,6 @@ LINES = {"content-type": "application/x-ndjson"}
 
 def ids(store: Any, stream: str = "orders") -> list[str]:
     return [json.loads(row.body)["id"] for row in store.rows(stream, limit=100_000)]
-
-
-def messages(folder: Path) -> list[str]:
-    found: list[str] = []
-    with FileBroker(folder) as queue:
-        while (claim := queue.claim(10_000)) is not None:
-            found += [json.loads(message)["id"] for message in claim.messages]
-            queue.ack(claim)
-    return found
 
 
 # -- senders
@@ -225,7 +216,7 @@ def test_a_disk_that_takes_no_more_loses_nothing_that_was_acknowledged(nursery: 
     child.terminate()
     with SqliteStore(tmp_path / "arion.db") as store:
         assert ids(store) == acknowledged
-    assert set(messages(tmp_path / "queue")) == set(acknowledged)
+    assert set(ids_in_queue(tmp_path / "queue")) == set(acknowledged)
 
 
 # -- the queue
@@ -242,7 +233,7 @@ def test_events_are_taken_while_the_queue_is_down_and_sent_on_when_it_comes(serv
         (tmp_path / "late").unlink()
         until(lambda: served.store.status().outbox_entries == 0)
         assert get(f"{served.url}/health").json["status"] == "ok"
-    assert messages(tmp_path / "late") == ["e1"]
+    assert ids_in_queue(tmp_path / "late") == ["e1"]
 
 
 def test_a_queue_that_goes_half_way_and_comes_back_gets_everything(serve: Serve, tmp_path: Path) -> None:
@@ -257,7 +248,7 @@ def test_a_queue_that_goes_half_way_and_comes_back_gets_everything(serve: Serve,
         ready.unlink()
         away.rename(ready)
         until(lambda: served.store.status().outbox_entries == 0)
-    assert sorted(set(messages(tmp_path / "queue"))) == ["e1", "e2", "e3"]
+    assert sorted(set(ids_in_queue(tmp_path / "queue"))) == ["e1", "e2", "e3"]
 
 
 # -- the end
@@ -275,7 +266,7 @@ def test_sigterm_lets_what_is_in_flight_end_and_sends_it_on(nursery: Nursery, tm
     with SqliteStore(tmp_path / "arion.db") as store:
         assert ids(store) == ["e1"]
         assert store.status().outbox_entries == 0
-    assert messages(tmp_path / "queue") == ["e1"]
+    assert ids_in_queue(tmp_path / "queue") == ["e1"]
 
 
 def test_after_kill_nine_a_body_goes_on_where_its_last_batch_ended(nursery: Nursery, tmp_path: Path) -> None:

@@ -13,10 +13,9 @@ from pathlib import Path
 import pytest
 
 from arion_lib.bench._nursery import Child, Nursery
-from arion_lib.pipeline.broker import FileBroker
 from arion_lib.pipeline.store import SqliteStore
 from arion_lib.web import serve as serve_command
-from tests.web.client import get, post, until
+from tests.web.client import get, ids_in_queue, post, until
 
 ROOM = 4 << 20
 
@@ -67,15 +66,6 @@ def start(nursery: Nursery, data: Path) -> tuple[Child, str]:
     return child, child.said.split()[0]
 
 
-def queued(folder: Path) -> list[str]:
-    found: list[str] = []
-    with FileBroker(folder) as queue:
-        while (claim := queue.claim(10_000)) is not None:
-            found += [json.loads(message)["id"] for message in claim.messages]
-            queue.ack(claim)
-    return found
-
-
 class Sender:
     """Posts events of 20 KB with ids of their own, and notes which were acknowledged."""
 
@@ -96,7 +86,7 @@ def compare(disk: Path, acknowledged: list[str]) -> None:
     with SqliteStore(disk / "data" / "arion.db") as store:
         assert [json.loads(row.body)["id"] for row in store.rows("orders", limit=10_000)] == acknowledged
         assert store.status().outbox_entries == 0
-    assert set(queued(disk / "data" / "queue")) == set(acknowledged)
+    assert set(ids_in_queue(disk / "data" / "queue")) == set(acknowledged)
 
 
 def test_a_full_disk_refuses_posts_loses_none_and_takes_them_again_when_there_is_room(

@@ -143,7 +143,6 @@ def test_an_update_loses_nothing_that_the_learner_wrote(
     assert len(result["cells"]) <= len(fresh["cells"]) + len(written)
     ids = [cell["id"] for cell in result["cells"]]
     assert len(ids) == len(set(ids))
-    assert copies.merged(mine, mine)["cells"] or not mine["cells"]
 
 
 def test_every_notebooks_copy_is_a_valid_notebook(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from arion_lib.setup.environment import ROOT
-from arion_lib.workbook import guide, notebooks
+from arion_lib.workbook import guide, learner, notebooks
 from arion_lib.workbook.site import cells
 
 HERE = Path(__file__).parent
@@ -84,18 +84,16 @@ def _pages() -> Iterator[Page]:
         yield Page("figures.html", "The figures of the benchmarks", _figures())
 
 
-def title_of(notebook: dict[str, object]) -> str:
+def title_of(notebook: learner.Notebook) -> str:
     """Return the first heading of a notebook."""
     found = re.search(r"^# (.+)$", "\n".join(_markdown_of(notebook)), re.MULTILINE)
     return found.group(1) if found else ""
 
 
-def _markdown_of(notebook: dict[str, object]) -> Iterator[str]:
-    cells_: list[dict[str, object]] = notebook["cells"]  # type: ignore[assignment]
-    for cell in cells_:
+def _markdown_of(notebook: learner.Notebook) -> Iterator[str]:
+    for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown":
-            source = cell["source"]
-            yield source if isinstance(source, str) else "".join(source)  # type: ignore[arg-type]
+            yield learner.text_of(cell["source"])
 
 
 def _front(start: str) -> str:
@@ -128,7 +126,7 @@ A guide a notebook, with minutes, questions to ask and the wrong answers to expe
     )
 
 
-def vocabulary(notebook: dict[str, object]) -> dict[str, str]:
+def vocabulary(notebook: learner.Notebook) -> dict[str, str]:
     """Return the words of a notebook with what they mean there, from its table `| word | here it means |`."""
     text = "\n\n".join(_markdown_of(notebook))
     found = re.search(r"^\| word \| here it means \|\n\|[-|: ]+\|\n((?:\|.*\|(?:\n|$))+)", text, re.MULTILINE)
