@@ -16,7 +16,7 @@ from typing import Any
 from arion_lib.pipeline.groups import Groups
 from arion_lib.pipeline.ndjson import NdjsonDecoder
 from arion_lib.pipeline.projection import projection
-from arion_lib.pipeline.store import SqliteStore
+from arion_lib.pipeline.stores.sqlite import SqliteStore
 from arion_lib.web.application import create_app
 from arion_lib.web.server import listening_socket, serve_until_signal, url_of
 from arion_lib.web.service import PipelineService

@@ -28,7 +28,7 @@ from arion_lib.bench import _pipeline_peers as peers
 from arion_lib.bench.command import Result, finish, options
 from arion_lib.bench.compare import Comparison, at_least, compare
 from arion_lib.bench.memory import MemoryComparison, compare_memory, peak_at_most, peak_within
-from arion_lib.pipeline.sample import write_sample
+from arion_lib.pipeline.files.sample import write_sample
 
 SECTIONS = ("pipeline_store", "pipeline_http")
 """Modules beside this one that measure the rest of the challenge."""

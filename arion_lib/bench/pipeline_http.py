@@ -35,7 +35,7 @@ from arion_lib.bench.command import Result, finish, options
 from arion_lib.bench.compare import Comparison, at_least, compare
 from arion_lib.bench.memory import MemoryComparison, PeakRow, peak_within
 from arion_lib.measure.tables import text_table
-from arion_lib.pipeline.sample import write_sample
+from arion_lib.pipeline.files.sample import write_sample
 from arion_lib.web import serve
 from arion_lib.web.load import Headers, post_events
 from arion_lib.web.signatures import sign

@@ -25,11 +25,11 @@ from pathlib import Path
 
 from arion_lib.bench._nursery import PATIENCE, Child, Nursery, Role
 from arion_lib.bench._senders import Ledger, Senders
-from arion_lib.pipeline.addresses import local_url
-from arion_lib.pipeline.broker import FileBroker
+from arion_lib.pipeline.broker import Claim
 from arion_lib.pipeline.outbox import Relay
-from arion_lib.pipeline.queued import Claim
+from arion_lib.pipeline.queues.file_queue import FileBroker
 from arion_lib.pipeline.store import Store, StoreBusy, open_store
+from arion_lib.pipeline.stores.addresses import local_url
 from arion_lib.web import serve
 
 ROLES = ("server", "relay", "consumer")

@@ -23,10 +23,10 @@ from arion_lib.bench.command import Result
 from arion_lib.bench.compare import Comparison, at_least, compare
 from arion_lib.bench.memory import MemoryComparison, compare_memory, peak_within
 from arion_lib.pipeline.batch import Aggregate, Batch
-from arion_lib.pipeline.broker import FileBroker, open_broker
-from arion_lib.pipeline.queued import Broker, BrokerError
-from arion_lib.pipeline.sample import sample_events
-from arion_lib.pipeline.store import SqliteStore
+from arion_lib.pipeline.broker import Broker, BrokerError, open_broker
+from arion_lib.pipeline.files.sample import sample_events
+from arion_lib.pipeline.queues.file_queue import FileBroker
+from arion_lib.pipeline.stores.sqlite import SqliteStore
 
 REDIS = "redis://127.0.0.1:6379/0"
 RABBITMQ = "amqp://guest:guest@127.0.0.1:5672/%2F"

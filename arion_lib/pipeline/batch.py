@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, TypeAlias
 
-from arion_lib.pipeline.fingerprint import Fingerprint
-from arion_lib.pipeline.means import mean
+from arion_lib.pipeline.deliveries import Fingerprint
+from arion_lib.pipeline.numbers.means import mean
 
 Record: TypeAlias = Any
 """One event: a `dict` with string keys, or a `msgspec.Struct` that holds only the projected fields."""

@@ -15,8 +15,8 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from arion_lib.pipeline.batch import Batch, Delivery
-from arion_lib.pipeline.plan import Plan, Refused, admit, by_stream, check_all
-from arion_lib.pipeline.stored import BatchesRefused
+from arion_lib.pipeline.store import BatchesRefused
+from arion_lib.pipeline.stores.plan import Plan, Refused, admit, by_stream, check_all
 
 
 class Writing(Protocol):

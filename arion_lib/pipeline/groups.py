@@ -17,10 +17,10 @@ from itertools import islice, repeat
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from arion_lib.pipeline.batch import Aggregate, DeadLetter, Key, Number, Record
-from arion_lib.pipeline.exact import add, check_key, check_number, greatest, least, merge
+from arion_lib.pipeline.decoder import dead_letter, encode
+from arion_lib.pipeline.numbers.exact import add, check_key, check_number, greatest, least, merge
+from arion_lib.pipeline.numbers.windows import Window
 from arion_lib.pipeline.projection import fast_getter, getter
-from arion_lib.pipeline.verdict import dead_letter, encode
-from arion_lib.pipeline.windows import Window
 
 Figure: TypeAlias = Literal["sum", "min", "max", "mean"]
 Part: TypeAlias = str | Window

@@ -18,14 +18,14 @@ from typing import Any
 import msgspec
 
 from arion_lib.pipeline.batch import Aggregate, Batch, DeadLetter, Delivery, Key, Record
-from arion_lib.pipeline.fingerprint import BodyCheck
+from arion_lib.pipeline.decoder import BAD_RECORD, MAX_RECORD, Decoder, Verbatim, dead_letter, encode, parser, strictly
+from arion_lib.pipeline.deliveries import BodyCheck
+from arion_lib.pipeline.formats.nesting import shallow
 from arion_lib.pipeline.groups import Figure, Groups
-from arion_lib.pipeline.nesting import shallow
-from arion_lib.pipeline.plan import ID_LIMIT, storable
 from arion_lib.pipeline.projection import getter, picker, projection
 from arion_lib.pipeline.recipe import Recipe
-from arion_lib.pipeline.stored import Store
-from arion_lib.pipeline.verdict import BAD_RECORD, MAX_RECORD, Decoder, Verbatim, dead_letter, encode, parser, strictly
+from arion_lib.pipeline.store import Store
+from arion_lib.pipeline.stores.plan import ID_LIMIT, storable
 
 _BIGGEST_ID = 10**100
 _BYTES = (bytes, bytearray, memoryview)

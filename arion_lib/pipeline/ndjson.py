@@ -15,8 +15,8 @@ import re
 from typing import Any
 
 from arion_lib.pipeline.batch import RAW_LIMIT, Record
-from arion_lib.pipeline.nesting import all_short, shallow
-from arion_lib.pipeline.verdict import BAD_RECORD, BOM, MAX_RECORD, Ledger, TooLong, parser, strictly, too_long
+from arion_lib.pipeline.decoder import BAD_RECORD, BOM, MAX_RECORD, Ledger, TooLong, parser, strictly, too_long
+from arion_lib.pipeline.formats.nesting import all_short, shallow
 
 _BLANK_LINES = re.compile(rb"(?:[ \t\r]*\n)*")
 

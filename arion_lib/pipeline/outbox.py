@@ -18,9 +18,9 @@ from types import TracebackType
 from typing import Self, TypeAlias
 
 from arion_lib.pipeline.batch import Batch, DeadLetter
-from arion_lib.pipeline.messages import numbered
-from arion_lib.pipeline.queued import Broker, BrokerError, MessageTooLarge
-from arion_lib.pipeline.stored import Lease, OutboxEntry, Store, StoreBusy, StoreError
+from arion_lib.pipeline.broker import Broker, BrokerError, MessageTooLarge
+from arion_lib.pipeline.queues.messages import numbered
+from arion_lib.pipeline.store import Lease, OutboxEntry, Store, StoreBusy, StoreError
 
 log = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from arion_lib.pipeline.numbers.windows import Window
 from arion_lib.pipeline.projection import check_paths, split_path
-from arion_lib.pipeline.windows import Window
 
 
 @dataclass(frozen=True, slots=True)

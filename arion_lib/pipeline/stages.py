@@ -15,8 +15,8 @@ from itertools import chain
 from typing import Any, Final
 
 from arion_lib.pipeline.batch import DeadLetter, Record
+from arion_lib.pipeline.decoder import Decoder
 from arion_lib.pipeline.projection import getter, pick, split_path
-from arion_lib.pipeline.verdict import Decoder
 
 
 def parse(

@@ -1,171 +1,218 @@
-"""The pipeline's results in SQLite: one transaction a batch, durable when `commit` returns.
+"""What every store of the pipeline promises, and what it gives back.
 
-Idea        Rows, aggregates, outgoing messages, progress and seen ids are written in one transaction, or not at all.
-Invariant   A reader sees all of a batch or nothing; a committed batch survives kill -9 and a power cut.
-When wrong  Locked too long, disk full, damaged file: a `StoreError` says which, and nothing was changed.
+Idea        One transaction makes rows, aggregates, outgoing messages and progress true together.
+Invariant   When `commit` returns, all of the batch is durable; when it raises, nothing of it is there.
+When wrong  A batch is refused (`ValueError`, `StaleDelivery`) or the store says what it lacks (busy, full, broken).
 See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_store.py
 """
 
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from types import TracebackType
+from typing import Protocol, Self
 
 from arion_lib.masking import masked
-from arion_lib.pipeline.addresses import local_path, scheme
-from arion_lib.pipeline.batch import DeadLetter, Delivery, Key
-from arion_lib.pipeline.commit import GroupCommit
-from arion_lib.pipeline.exact import Stored, decode_key, decode_number, encode_key
-from arion_lib.pipeline.frames import whole
-from arion_lib.pipeline.plan import checked_limit
-from arion_lib.pipeline.sqlite_connections import SqliteConnections
-from arion_lib.pipeline.sqlite_tables import (
-    IDENTITY,
-    SCHEMA,
-    STREAM_BITS,
-    UPGRADES,
-    SqliteWriting,
-    add_functions,
-    done,
-    echoed,
-    mark,
-    stream_number,
-)
-from arion_lib.pipeline.stored import (
-    BatchesRefused,
-    Lease,
-    OutboxEntry,
-    Pruned,
-    Result,
-    StaleDelivery,
-    Store,
-    StoreBroken,
-    StoreBusy,
-    StoredLetter,
-    StoreDown,
-    StoredRow,
-    StoreError,
-    StoreFull,
-    StoreStatus,
-)
-
-__all__ = [
-    "BatchesRefused",
-    "OutboxEntry",
-    "Pruned",
-    "Result",
-    "SqliteStore",
-    "StaleDelivery",
-    "Store",
-    "StoreBroken",
-    "StoreBusy",
-    "StoreDown",
-    "StoreError",
-    "StoreFull",
-    "StoreStatus",
-    "StoredLetter",
-    "StoredRow",
-    "open_store",
-]
-
-_ROWS = "SELECT id - ?, CAST(body AS BLOB) FROM rows WHERE id > ? AND id < ? ORDER BY id LIMIT ?"
-_LETTERS = "SELECT id - ?, record, offset, reason, raw FROM dead WHERE id > ? AND id < ? ORDER BY id LIMIT ?"
-_GROUPS = """
-SELECT key, count, total, least, greatest, valued FROM groups
-WHERE stream = (SELECT number FROM streams WHERE name = ?) AND key > ? ORDER BY key LIMIT ?
-"""
-_WAITING = """
-SELECT outbox.seq, streams.name, first, outbox.count, block, (SELECT id FROM identity) FROM pending
-JOIN outbox ON outbox.seq = pending.seq JOIN streams ON streams.number = outbox.stream ORDER BY pending.seq LIMIT ?
-"""
-_STATUS = """
-SELECT (SELECT count(*) FROM streams), (SELECT coalesce(sum(rows), 0) FROM streams),
-       (SELECT coalesce(sum(dead), 0) FROM streams), (SELECT count(*) FROM pending),
-       (SELECT coalesce(sum(count), 0) FROM pending), (SELECT at FROM pending ORDER BY seq LIMIT 1),
-       (SELECT page_count FROM pragma_page_count()) * (SELECT page_size FROM pragma_page_size())
-"""
-# The last number of each stream that is old, and that the outbox does not need any more for its messages.
-_OLD = """
-SELECT stream, min(max({table}), ifnull((
-    SELECT min(first) - 1 - (marks.stream << 40) FROM outbox JOIN pending USING (seq)
-    WHERE '{table}' = 'rows' AND outbox.stream = marks.stream AND block IS NULL), max({table})))
-FROM marks WHERE at <= ? GROUP BY stream
-"""
-_DELETE = "DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE id > ? AND id <= ? ORDER BY id LIMIT ?)"
-_FORGET_MARKS = "DELETE FROM marks WHERE at < ?"
-_MARKS_KEPT = 366 * 86_400.0  # seconds; a stream has at most one a minute
-_PRUNE_SLICE = 1_000  # rows a transaction of `prune`: a commit never waits for more than that
+from arion_lib.pipeline.batch import Batch, DeadLetter, Delivery, Key, Number
+from arion_lib.pipeline.numbers.means import mean
+from arion_lib.pipeline.stores.addresses import scheme
 
 
-def open_store(url: str | os.PathLike[str]) -> Store:
-    """Open the store that `url` names: `sqlite:///relative.db`, `sqlite:////absolute.db`, a plain path, `postgresql://...`.
+class StoreError(Exception):
+    """The store could not do what was asked; nothing was changed."""
 
-    A fresh process opens the same store by the same text. Raises `ValueError` for another scheme.
+
+class StoreBusy(StoreError):
+    """Somebody else held the database for longer than the busy time-out: try again later."""
+
+
+class StoreFull(StoreError):
+    """There is no room left. Nothing was written; the store works again once there is space."""
+
+
+class StoreBroken(StoreError):
+    """What is there is not a database of this library, or is damaged."""
+
+
+class StoreDown(StoreError):
+    """The database server does not answer: try again later."""
+
+
+class StaleDelivery(StoreError):
+    """A batch does not go on from where its delivery has come to: somebody stored these records already.
+
+    `known` is what the store has (None: nothing). Skip `known.done` records of the body and go on from there; when
+    `known.complete`, there is nothing left to do.
     """
-    kind = scheme(url)
-    if kind in ("", "sqlite"):
-        return SqliteStore(url)
-    if kind in ("postgresql", "postgres"):
-        from arion_lib.pipeline.store_postgres import PostgresStore
 
-        return PostgresStore(os.fspath(url))
-    raise ValueError(
-        f"a store's URL must be sqlite:///path or postgresql://host/database, got {masked(os.fspath(url))}"
-    )
-
-
-def _result(key: str, count: int, total: Stored, low: Stored, high: Stored, valued: int | None) -> Result:
-    return Result(decode_key(key), count, decode_number(total), decode_number(low), decode_number(high), valued)
+    def __init__(self, stream: str, delivery: Delivery, known: Delivery | None) -> None:
+        there = "nothing is" if known is None else f"{known.done} records{' and the end' if known.complete else ''} are"
+        super().__init__(
+            f"delivery must go on from what is stored, got records {delivery.start} to {delivery.done} of "
+            f"{delivery.id!r} in {stream!r} where {there} stored; read done() and go on from there"
+        )
+        self.stream = stream
+        self.delivery = delivery
+        self.known = known
 
 
-class SqliteStore(GroupCommit):
-    """A `Store` in one SQLite file (and its two WAL companions), which several processes may open.
+class BatchesRefused(StoreError):
+    """Some batches of a group commit were refused; all the others are durable.
 
-    One connection writes, guarded by a lock; others read, so that a page of results never waits for a commit.
-    Live memory is the batch and twice SQLite's cache of 4 MiB, however large the database is.
-
-    Parameters
-    ----------
-    path
-        A path or a `sqlite:` URL; the file is made when missing, its folder must exist.
-    busy_timeout
-        Seconds to wait for another writer before `StoreBusy`.
-    max_bytes
-        Size that the file must not pass (`StoreFull`); None leaves it to the disk.
-    clock
-        Seconds since 1970, for the ages that `prune` and `status` look at.
+    `refused` maps the index of each refused batch to its `ValueError` or `StaleDelivery`; `left_out` is what
+    `Store.commit_all` returns.
     """
 
     def __init__(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        busy_timeout: float = 5.0,
-        max_bytes: int | None = None,
-        clock: Callable[[], float] = time.time,
+        self, refused: Mapping[int, ValueError | StaleDelivery], total: int, left_out: Mapping[int, int] | None = None
     ) -> None:
-        if busy_timeout < 0:
-            raise ValueError(f"busy_timeout must be >= 0 seconds, got {busy_timeout}")
-        super().__init__()
-        self.path = local_path(path)
-        self._clock = clock
-        self._connections = SqliteConnections(self.path, busy_timeout, IDENTITY, SCHEMA, UPGRADES, max_bytes)
-        add_functions(self._connections.writer)
+        first = min(refused)
+        super().__init__(f"{len(refused)} of {total} batches refused; the first, batch {first}: {refused[first]}")
+        self.refused = dict(refused)
+        self.left_out = dict(left_out or {})
 
-    def __repr__(self) -> str:
-        return f"SqliteStore({str(self.path)!r})"
 
-    def mark_published(self, seqs: Iterable[int]) -> None:
-        """Note that the queue has these entries; written without waiting for the disk (see `Store.mark_published`)."""
-        with self._connections.transaction(durable=False) as db:
-            db.executemany("DELETE FROM pending WHERE seq = ?", ((seq,) for seq in seqs))
+@dataclass(frozen=True, slots=True)
+class StoredRow:
+    """A row and its number in its stream: 1, 2, 3 ... in the order of their commits."""
+
+    seq: int
+    body: bytes  # the JSON text that was committed, byte for byte
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLetter:
+    """A dead letter and its number in its stream."""
+
+    seq: int
+    letter: DeadLetter
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What is known of one group."""
+
+    key: Key
+    count: int
+    sum: Number | None = None
+    min: Number | None = None
+    max: Number | None = None
+    values: int | None = None  # numbers that the sum is of; None beside a sum: stored before they were counted
+
+    @property
+    def mean(self) -> float | Decimal | None:
+        """The numbers' mean, records without one left out; None where there is no number, or nobody counted them."""
+        return mean(self.sum, self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxEntry:
+    """Messages that a transaction made true and that the queue has not confirmed yet."""
+
+    seq: int
+    stream: str
+    messages: Sequence[bytes]
+    id: str = ""  # of the entry in this store, which no other entry anywhere has; its messages are id.1, id.2 ...
+    gone: int = 0  # messages that are not there any more: damaged, or echoed rows that somebody deleted
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStatus:
+    """Figures for a health page; none of them costs more than the outbox is long."""
+
+    streams: int
+    rows: int
+    dead_letters: int
+    outbox_entries: int  # waiting to be published
+    outbox_messages: int
+    outbox_age: float  # seconds since the commit of the oldest waiting entry; 0.0 when none waits
+    bytes: int  # on disk
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """How many entries `prune` took away."""
+
+    deliveries: int = 0
+    ids: int = 0
+    published: int = 0
+    rows: int = 0
+    dead: int = 0
+
+
+class Lease(Protocol):
+    """The right to do what only one process may do at a time; it ends with the process, however that ends."""
+
+    def held(self) -> bool:
+        """Say whether it still is ours: a server that was restarted knows nothing of it."""
+        ...
+
+    def close(self) -> None:
+        """Give it back; a second call does nothing."""
+        ...
+
+
+class Store(Protocol):
+    """Where the pipeline's results live. Every method may be called from any thread, also at the same time."""
+
+    def commit(self, batch: Batch) -> int:
+        """Make all of `batch` durable, or raise and leave nothing of it.
+
+        Returns how many of its rows were left out because the stream knew their event ids.
+
+        Raises
+        ------
+        ValueError
+            The batch could not be kept exactly; found before the transaction begins.
+        StaleDelivery
+            A delivery of the batch does not start where the store has come to.
+        StoreBusy, StoreFull, StoreDown, StoreBroken
+            The database could not; the same batch may be committed again later.
+        """
+        ...
+
+    def commit_all(self, batches: Iterable[Batch]) -> dict[int, int]:
+        """Make several batches durable in one transaction (group commit), in order.
+
+        Returns how many rows of a batch were left out because the stream knew their event ids, by the batch's index,
+        for those of which any were.
+
+        A refused batch does not take the others with it: values are checked before the transaction begins, deliveries
+        are compared inside it before anything is written; what passes is committed, then `BatchesRefused` is raised.
+        On any other error nothing of any batch is there.
+        """
+        ...
+
+    def done(self, stream: str, delivery_id: str) -> Delivery | None:
+        """Return how far a delivery has come (its `start` is 0), or None when nothing of it is stored."""
+        ...
+
+    def results(self, stream: str, after: Key | None = None, limit: int = 100) -> list[Result]:
+        """Return up to `limit` groups in the order of their keys' JSON text, those past `after`."""
+        ...
+
+    def rows(self, stream: str, after: int = 0, limit: int = 100) -> list[StoredRow]:
+        """Return up to `limit` rows with a number greater than `after`, in order."""
+        ...
+
+    def dead_letters(self, stream: str, after: int = 0, limit: int = 100) -> list[StoredLetter]:
+        """Return up to `limit` dead letters with a number greater than `after`, in order."""
+        ...
+
+    def outbox(self, limit: int = 64, size: int = 1 << 20) -> list[OutboxEntry]:
+        """Return the oldest unpublished entries: at most `limit`, and none after the one that reaches `size` bytes."""
+        ...
 
     def lease(self) -> Lease | None:
-        """Take the right to publish the outbox (see `Store.lease`): a lock on the file `<path>-relay`."""
-        return self._connections.lock()
+        """Take the right to publish this store's outbox, or None while another relay has it, in whatever process."""
+        ...
+
+    def mark_published(self, seqs: Iterable[int]) -> None:
+        """Note that the queue has these entries. A mark lost in a power cut means that they are published again."""
+        ...
 
     def prune(
         self,
@@ -176,110 +223,51 @@ class SqliteStore(GroupCommit):
         rows: float | None = None,
         dead: float | None = None,
     ) -> Pruned:
-        """Forget what is older than so many seconds, oldest first, in small transactions (see `Store.prune`)."""
-        return Pruned(
-            0 if deliveries is None else self._prune("deliveries", "true", deliveries),
-            0 if ids is None else self._prune("seen", "true", ids),
-            0 if published is None else self._prune("outbox", "seq NOT IN (SELECT seq FROM pending)", published),
-            0 if rows is None else self._prune_numbered("rows", rows),
-            0 if dead is None else self._prune_numbered("dead", dead),
-        )
+        """Forget what is older than so many seconds (None: keep), in small transactions: no commit waits for long.
 
-    # -- reading
+        `deliveries` and event `ids`: what comes again after that counts again. `published`: outbox entries. `rows` and
+        `dead` letters: to the minute, and counted from the first pruning where a stream has been silent since; a row
+        that the outbox still has to publish stays.
+        """
+        ...
 
-    def done(self, stream: str, delivery_id: str) -> Delivery | None:
-        """Return how far a delivery has come, or None when nothing of it is stored."""
-        with self._connections.reading() as db:
-            return done(db, stream, delivery_id)
-
-    def results(self, stream: str, after: Key | None = None, limit: int = 100) -> list[Result]:
-        """Return up to `limit` groups in the order of their keys' JSON text, those past `after`."""
-        with self._connections.reading() as db:
-            page = (stream, "" if after is None else encode_key(after), checked_limit(limit))
-            found = db.execute(_GROUPS, page).fetchall()
-        return [_result(*row) for row in found]
-
-    def rows(self, stream: str, after: int = 0, limit: int = 100) -> list[StoredRow]:
-        """Return up to `limit` rows with a number greater than `after`, in order."""
-        return [StoredRow(*found) for found in self._numbered(stream, _ROWS, after, limit)]
-
-    def dead_letters(self, stream: str, after: int = 0, limit: int = 100) -> list[StoredLetter]:
-        """Return up to `limit` dead letters with a number greater than `after`, in order."""
-        found = self._numbered(stream, _LETTERS, after, limit)
-        return [StoredLetter(seq, DeadLetter(*letter)) for seq, *letter in found]
-
-    def outbox(self, limit: int = 64, size: int = 1 << 20) -> list[OutboxEntry]:
-        """Return the oldest unpublished entries, bounded in number and bytes (see `Store.outbox`)."""
-        entries: list[OutboxEntry] = []
-        with self._connections.reading() as db:
-            for seq, stream, first, count, block, store in db.execute(_WAITING, (checked_limit(limit),)):
-                messages = whole(block) if block is not None else echoed(db, first, count)
-                entries.append(OutboxEntry(seq, stream, messages, f"{store}-{seq}", count - len(messages)))
-                size -= sum(map(len, messages))
-                if size <= 0:
-                    break
-        return entries
+    def listen(self, committed: Callable[[], None]) -> Callable[[], None]:
+        """Call `committed` after each commit of this object that left messages; the returned function ends that."""
+        ...
 
     def status(self) -> StoreStatus:
         """Return the figures of a health page."""
-        with self._connections.reading() as db:
-            streams, rows, dead, entries, messages, oldest, size = db.execute(_STATUS).fetchone()
-        age = 0.0 if oldest is None else max(0.0, self._clock() - oldest)
-        return StoreStatus(streams, rows, dead, entries, messages, age, size)
+        ...
 
     def ping(self) -> None:
-        """Raise a `StoreError` unless the database can be read and written: a page is, and reaches the disk."""
-        with self._connections.reading() as db:
-            db.execute("SELECT count(*) FROM streams").fetchone()
-        with self._connections.transaction() as db:
-            db.execute(f"PRAGMA user_version = {IDENTITY[1]}")
+        """Raise a `StoreError` unless the database can be read and a write lock can be had."""
+        ...
 
     def close(self) -> None:
-        """Fold the write-ahead log into the database and close the files; a second call does nothing."""
-        self._connections.close()
+        """Let go of connections and files; a second call does nothing."""
+        ...
 
-    @contextmanager
-    def _begin(self, streams: Sequence[str]) -> Iterator[SqliteWriting]:  # noqa: ARG002 - a writer is alone in all
-        with self._connections.transaction() as db:
-            yield SqliteWriting(db, self._clock())
+    def __enter__(self) -> Self: ...
 
-    def _numbered(self, stream: str, query: str, after: int, limit: int) -> list[tuple[Any, ...]]:
-        """Read a page of a table whose keys are of the form stream, number."""
-        with self._connections.reading() as db:
-            base = stream_number(db, stream) << STREAM_BITS
-            page = (base, base + after, base + (1 << STREAM_BITS), checked_limit(limit))
-            return db.execute(query, page).fetchall()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
 
-    def _prune_numbered(self, table: str, age: float) -> int:
-        """Delete what each stream's marks say to be that old."""
-        with self._connections.transaction(durable=False) as db:
-            now = self._clock()
-            for (number,) in db.execute("SELECT number FROM streams").fetchall():
-                mark(db, number, now)
-            upto = db.execute(_OLD.format(table=table), (now - age,)).fetchall()
-        gone = 0
-        for number, last in upto:
-            first = number << STREAM_BITS
-            while True:
-                with self._connections.transaction(durable=False) as db:
-                    deleted = db.execute(_DELETE.format(table=table), (first, first + last, _PRUNE_SLICE)).rowcount
-                gone += deleted
-                if deleted < _PRUNE_SLICE:
-                    break
-        with self._connections.transaction(durable=False) as db:
-            db.execute(_FORGET_MARKS, (now - _MARKS_KEPT,))
-        return gone
 
-    def _prune(self, table: str, where: str, age: float) -> int:
-        before = self._clock() - age
-        gone = 0
-        while True:
-            with self._connections.transaction(durable=False) as db:  # a lost pruning is done again
-                oldest = db.execute(
-                    f"SELECT seq, at FROM {table} WHERE {where} ORDER BY seq LIMIT {_PRUNE_SLICE}"
-                ).fetchall()
-                old = [(seq,) for seq, at in oldest if at <= before]
-                db.executemany(f"DELETE FROM {table} WHERE seq = ?", old)
-            gone += len(old)
-            if len(old) < _PRUNE_SLICE:
-                return gone
+def open_store(url: str | os.PathLike[str]) -> Store:
+    """Open the store that `url` names: `sqlite:///relative.db`, `sqlite:////absolute.db`, a plain path, `postgresql://...`.
+
+    A fresh process opens the same store by the same text. Raises `ValueError` for another scheme.
+    """
+    kind = scheme(url)
+    if kind in ("", "sqlite"):
+        from arion_lib.pipeline.stores.sqlite import SqliteStore
+
+        return SqliteStore(url)
+    if kind in ("postgresql", "postgres"):
+        from arion_lib.pipeline.stores.postgres import PostgresStore
+
+        return PostgresStore(os.fspath(url))
+    raise ValueError(
+        f"a store's URL must be sqlite:///path or postgresql://host/database, got {masked(os.fspath(url))}"
+    )

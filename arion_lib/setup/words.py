@@ -90,12 +90,12 @@ WORDS = {
     "serve": Word("serve the web application", "arion_lib.web.serve", ("web",), "serve --help"),
     "ingest": Word(
         "sum files of JSON lines on every core, or take them into a store",
-        "arion_lib.pipeline.ingest_files",
+        "arion_lib.pipeline.files.ingest_files",
         (),
         "ingest events.ndjson --group-by type --workers 2",
     ),
     "consume": Word(
-        "print the messages of a queue, a line each", "arion_lib.pipeline.consume", (), "consume --wait forever"
+        "print the messages of a queue, a line each", "arion_lib.pipeline.queues.consume", (), "consume --wait forever"
     ),
     "top": Word(
         "show what a running service's scheduler does", "arion_lib.web.top", ("web",), "top --interval 0.5", reads=True

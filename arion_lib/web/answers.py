@@ -12,8 +12,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from arion_lib.pipeline.decoder import encode
 from arion_lib.pipeline.ingest import Receipt
-from arion_lib.pipeline.verdict import encode
 from arion_lib.web.problems import MEDIA_TYPE, Problem
 
 LINGER = 1.0

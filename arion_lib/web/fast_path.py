@@ -20,7 +20,7 @@ from http import HTTPStatus
 from typing import Any, TypeAlias
 
 from arion_lib.pipeline.ingest import Receipt
-from arion_lib.pipeline.stored import StaleDelivery
+from arion_lib.pipeline.store import StaleDelivery
 from arion_lib.web.answers import ONE_MESSAGES, answer, refuse
 from arion_lib.web.bodies import SMALL
 from arion_lib.web.gate import Gate

@@ -21,7 +21,7 @@ from queue import SimpleQueue
 from typing import Protocol
 
 from arion_lib.pipeline.batch import Batch, DeadLetter, Delivery
-from arion_lib.pipeline.stored import BatchesRefused, Store, StoreBroken, StoreBusy, StoreDown, StoreFull
+from arion_lib.pipeline.store import BatchesRefused, Store, StoreBroken, StoreBusy, StoreDown, StoreFull
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
-from arion_lib.pipeline.queued import Broker, BrokerStatus, Claim
+from arion_lib.pipeline.broker import Broker, BrokerStatus, Claim
 
 
 class LateBroker:

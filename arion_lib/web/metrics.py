@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from arion_lib.pipeline.stored import StoreError
+from arion_lib.pipeline.store import StoreError
 from arion_lib.web.service import PipelineService
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

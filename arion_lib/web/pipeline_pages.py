@@ -24,9 +24,9 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
 from arion_lib.pipeline.batch import Number
-from arion_lib.pipeline.queued import BrokerError
-from arion_lib.pipeline.stored import Result, StoredLetter, StoredRow, StoreError
-from arion_lib.pipeline.verdict import encode
+from arion_lib.pipeline.broker import BrokerError
+from arion_lib.pipeline.decoder import encode
+from arion_lib.pipeline.store import Result, StoredLetter, StoredRow, StoreError
 from arion_lib.web import metrics
 from arion_lib.web.problems import inside, parameter_problem
 from arion_lib.web.service import PipelineService

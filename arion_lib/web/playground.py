@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from arion_lib.pipeline.batch import Batch
-from arion_lib.pipeline.store import SqliteStore
+from arion_lib.pipeline.stores.sqlite import SqliteStore
 from arion_lib.web.application import create_app
 from arion_lib.web.load import LoadGenerator
 from arion_lib.web.server import running

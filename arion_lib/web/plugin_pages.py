@@ -21,7 +21,7 @@ from arion_lib.contracts.contract import registry as common
 from arion_lib.contracts.plugins import processors, transformers, validators
 from arion_lib.contracts.registry import Plugin, UnknownPlugin
 from arion_lib.contracts.violations import ContractCallError
-from arion_lib.pipeline.verdict import encode
+from arion_lib.pipeline.decoder import encode
 from arion_lib.web.problems import SEE, Problem
 
 LEFT_OUT = frozenset({"matches"})

@@ -19,9 +19,9 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from arion_lib.pipeline.fingerprint import OtherBody
-from arion_lib.pipeline.queued import BrokerError
-from arion_lib.pipeline.stored import StaleDelivery, StoreBroken, StoreBusy, StoreDown, StoreError, StoreFull
+from arion_lib.pipeline.broker import BrokerError
+from arion_lib.pipeline.deliveries import OtherBody
+from arion_lib.pipeline.store import StaleDelivery, StoreBroken, StoreBusy, StoreDown, StoreError, StoreFull
 from arion_lib.web.group_commit import CommitsClosed, QueueFull
 from arion_lib.web.patience import Draining, TooSlow
 from arion_lib.web.signatures import SignatureError

@@ -23,13 +23,13 @@ from pathlib import Path
 from typing import Any
 
 from arion_lib.masking import masked
-from arion_lib.pipeline.addresses import local_url
 from arion_lib.pipeline.broker import check_broker_url, open_broker
-from arion_lib.pipeline.durable import make_folder
 from arion_lib.pipeline.ingest import Cut
 from arion_lib.pipeline.outbox import Relay
-from arion_lib.pipeline.retention import REMEMBERED, Retention
+from arion_lib.pipeline.queues.durable import make_folder
 from arion_lib.pipeline.store import Store, StoreError, open_store
+from arion_lib.pipeline.stores.addresses import local_url
+from arion_lib.pipeline.stores.retention import REMEMBERED, Retention
 from arion_lib.web.gate import LOCAL, LOOPBACK, Doors, Gate, is_loopback
 from arion_lib.web.late_broker import LateBroker
 from arion_lib.web.requests import Limits

@@ -13,10 +13,10 @@ import contextlib
 import logging
 from collections.abc import Sequence
 
+from arion_lib.pipeline.broker import Broker, BrokerError
 from arion_lib.pipeline.ingest import Cut
 from arion_lib.pipeline.outbox import Relay
-from arion_lib.pipeline.queued import Broker, BrokerError
-from arion_lib.pipeline.stored import Store, StoreError
+from arion_lib.pipeline.store import Store, StoreError
 from arion_lib.web.group_commit import GroupCommit
 from arion_lib.web.patience import Patience
 from arion_lib.web.requests import Limits

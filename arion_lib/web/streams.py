@@ -33,8 +33,8 @@ from pathlib import Path
 from typing import Any
 
 from arion_lib.nearest import nearest
-from arion_lib.pipeline.addresses import checked_stream
 from arion_lib.pipeline.recipe import Recipe, read_recipe
+from arion_lib.pipeline.stores.addresses import checked_stream
 from arion_lib.web.problems import Problem
 from arion_lib.web.signatures import HmacVerifier, Verifier
 

@@ -17,12 +17,12 @@ from functools import partial
 from typing import Any
 
 from arion_lib.pipeline.batch import Batch, Delivery
-from arion_lib.pipeline.fingerprint import BodyCheck, fingerprint
+from arion_lib.pipeline.decoder import Decoder
+from arion_lib.pipeline.deliveries import BodyCheck, fingerprint
+from arion_lib.pipeline.formats.records import open_decoder
 from arion_lib.pipeline.ingest import Cut, Intake, Receipt, again
 from arion_lib.pipeline.recipe import Recipe
-from arion_lib.pipeline.records import open_decoder
-from arion_lib.pipeline.stored import StaleDelivery, Store
-from arion_lib.pipeline.verdict import Decoder
+from arion_lib.pipeline.store import StaleDelivery, Store
 from arion_lib.web.answers import ONE, answer, read_to_end, refuse
 from arion_lib.web.bodies import SMALL, Body, Disconnected, inflated, spool, unspooled
 from arion_lib.web.figures import Figures

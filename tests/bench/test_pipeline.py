@@ -10,7 +10,7 @@ import pytest
 
 from arion_lib.bench import _pipeline_peers as peers
 from arion_lib.bench.pipeline import parse_array, parse_lines, run, size_in_bytes
-from arion_lib.pipeline.sample import write_sample
+from arion_lib.pipeline.files.sample import write_sample
 
 
 def test_all_readers_find_the_right_totals(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from arion_lib.bench.pipeline_kills import PAIR, kill_rounds, noted
 from arion_lib.pipeline.batch import Batch
-from arion_lib.pipeline.queued import Claim
+from arion_lib.pipeline.broker import Claim
 from arion_lib.web import serve
 from arion_lib.web.group_commit import Event, GroupCommit, Waiter
 from tests.pipeline.databases import Database, database

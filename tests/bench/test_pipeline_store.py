@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from arion_lib.bench import pipeline_store
-from arion_lib.pipeline.store import SqliteStore
+from arion_lib.pipeline.stores.sqlite import SqliteStore
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from arion_lib.pipeline.batch import DeadLetter
-from arion_lib.pipeline.verdict import Decoder
+from arion_lib.pipeline.decoder import Decoder
 
 Outcome = tuple[list[Any], list[DeadLetter], int, DeadLetter | None]
 

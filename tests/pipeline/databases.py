@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from arion_lib.pipeline.addresses import local_url, scheme
-from arion_lib.pipeline.store import SqliteStore
-from arion_lib.pipeline.store_postgres import PostgresStore
+from arion_lib.pipeline.stores.addresses import local_url, scheme
+from arion_lib.pipeline.stores.postgres import PostgresStore
+from arion_lib.pipeline.stores.sqlite import SqliteStore
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from arion_lib.pipeline import frames
-from arion_lib.pipeline.queued import BrokerStatus, Claim
+from arion_lib.pipeline.broker import BrokerStatus, Claim
+from arion_lib.pipeline.queues import frames
 
 
 class NaiveQueue:

@@ -10,8 +10,7 @@ from __future__ import annotations
 import itertools
 import sys
 
-from arion_lib.pipeline.broker import open_broker
-from arion_lib.pipeline.queued import Broker
+from arion_lib.pipeline.broker import Broker, open_broker
 
 BLOCK = 3
 

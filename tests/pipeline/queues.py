@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from arion_lib.pipeline.addresses import local_url
-from arion_lib.pipeline.broker import open_broker
-from arion_lib.pipeline.queued import Broker
+from arion_lib.pipeline.broker import Broker, open_broker
+from arion_lib.pipeline.stores.addresses import local_url
 
 
 @dataclass(frozen=True)

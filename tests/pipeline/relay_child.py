@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from arion_lib.pipeline.broker import FileBroker
 from arion_lib.pipeline.outbox import Relay
+from arion_lib.pipeline.queues.file_queue import FileBroker
 from arion_lib.pipeline.store import open_store
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arion_lib.pipeline.addresses import checked_stream, local_path, local_url, queue_name, scheme
+from arion_lib.pipeline.stores.addresses import checked_stream, local_path, local_url, queue_name, scheme
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0/\\:", exclude_categories=["Cs", "Cc"]), min_size=1))

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arion_lib.pipeline.arrays import ArrayDecoder
+from arion_lib.pipeline.formats.arrays import ArrayDecoder
 from arion_lib.pipeline.projection import projection
 from tests.pipeline.bodies import BAD_TEXTS, array_bodies, cuts, decode, read_whole, records, single_bytes
 

@@ -17,8 +17,16 @@ from pathlib import Path
 
 import pytest
 
-from arion_lib.pipeline.broker import check_broker_url, open_broker
-from arion_lib.pipeline.queued import Broker, BrokerDown, BrokerError, BrokerFull, Claim, MessageTooLarge
+from arion_lib.pipeline.broker import (
+    Broker,
+    BrokerDown,
+    BrokerError,
+    BrokerFull,
+    Claim,
+    MessageTooLarge,
+    check_broker_url,
+    open_broker,
+)
 from tests.pipeline.children import running
 from tests.pipeline.naive_queue import NaiveQueue
 from tests.pipeline.queue_child import messages_of

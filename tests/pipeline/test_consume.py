@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from arion_lib.pipeline.broker import FileBroker
-from arion_lib.pipeline.consume import consume
+from arion_lib.pipeline.queues.consume import consume
+from arion_lib.pipeline.queues.file_queue import FileBroker
 from tests.pipeline.queues import Queue, queue
 
 __all__ = ["queue"]  # the fixture

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arion_lib.pipeline.documents import MAX_DEPTH, ObjectDecoder, PathDecoder, PathFinder, slow_backend
+from arion_lib.pipeline.formats.documents import MAX_DEPTH, ObjectDecoder, PathDecoder, PathFinder, slow_backend
 from tests.pipeline.bodies import cuts, decode, read_whole, records, single_bytes
 
 _around = st.dictionaries(st.sampled_from(["a", "b", "events", "ev[ents", "ü", 'q"']), st.none() | records, max_size=3)

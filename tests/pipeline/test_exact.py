@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arion_lib.pipeline.batch import Aggregate, Key
-from arion_lib.pipeline.exact import (
+from arion_lib.pipeline.numbers.exact import (
     DIGITS,
     add,
     check_number,
@@ -25,7 +25,7 @@ from arion_lib.pipeline.exact import (
     least,
     merge,
 )
-from arion_lib.pipeline.means import mean
+from arion_lib.pipeline.numbers.means import mean
 
 decimals = st.decimals(allow_nan=False, allow_infinity=False).filter(lambda number: abs(number.adjusted()) < 5_000)
 numbers = st.integers() | st.floats(allow_nan=False) | decimals

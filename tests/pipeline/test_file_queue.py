@@ -20,10 +20,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, precondition, rule
 
-from arion_lib.pipeline import broker as broker_module
-from arion_lib.pipeline import durable, frames
-from arion_lib.pipeline.broker import FileBroker
-from arion_lib.pipeline.queued import BrokerError, BrokerFull, BrokerStatus, Claim
+from arion_lib.pipeline.broker import BrokerError, BrokerFull, BrokerStatus, Claim
+from arion_lib.pipeline.queues import durable, frames
+from arion_lib.pipeline.queues import file_queue as broker_module
+from arion_lib.pipeline.queues.file_queue import FileBroker
 
 
 @dataclass

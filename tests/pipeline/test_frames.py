@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arion_lib.pipeline.frames import TornBlock, decode, encode
+from arion_lib.pipeline.queues.frames import TornBlock, decode, encode
 
 messages = st.lists(st.binary(max_size=20), max_size=8)
 

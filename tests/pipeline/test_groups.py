@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 from arion_lib.pipeline.batch import Aggregate, Key
 from arion_lib.pipeline.groups import Figure, Groups, group_by, merge_all
-from arion_lib.pipeline.means import mean
 from arion_lib.pipeline.ndjson import NdjsonDecoder
+from arion_lib.pipeline.numbers.means import mean
+from arion_lib.pipeline.numbers.windows import Window
 from arion_lib.pipeline.projection import projection
-from arion_lib.pipeline.windows import Window
 from tests.pipeline.bodies import decode
 
 ALL = ("sum", "min", "max")

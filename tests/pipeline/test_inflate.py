@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arion_lib.pipeline.inflate import PIECE, BadGzip, BodyTooLarge, GzipBody, PlainBody, open_body
+from arion_lib.pipeline.formats.inflate import PIECE, BadGzip, BodyTooLarge, GzipBody, PlainBody, open_body
 from tests.pipeline.bodies import cuts, single_bytes
 
 

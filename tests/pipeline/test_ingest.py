@@ -18,12 +18,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from arion_lib.pipeline.batch import Batch, Delivery
-from arion_lib.pipeline.fingerprint import OtherBody, fingerprint
+from arion_lib.pipeline.decoder import Decoder
+from arion_lib.pipeline.deliveries import OtherBody, fingerprint
+from arion_lib.pipeline.formats.records import open_decoder
 from arion_lib.pipeline.ingest import Cut, Intake, Receipt, event_id, ingest, row_reader
 from arion_lib.pipeline.recipe import Recipe, read_recipe
-from arion_lib.pipeline.records import open_decoder
-from arion_lib.pipeline.store import SqliteStore
-from arion_lib.pipeline.verdict import Decoder
+from arion_lib.pipeline.stores.sqlite import SqliteStore
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 SUMS = Recipe(group_by=("type",), sum_field="amount")

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from arion_lib.pipeline.addresses import local_url
-from arion_lib.pipeline.ingest_files import aggregate_files, run
-from arion_lib.pipeline.sample import write_sample
-from arion_lib.pipeline.store import SqliteStore
+from arion_lib.pipeline.files.ingest_files import aggregate_files, run
+from arion_lib.pipeline.files.sample import write_sample
+from arion_lib.pipeline.stores.addresses import local_url
+from arion_lib.pipeline.stores.sqlite import SqliteStore
 
 
 def test_two_workers_find_what_one_finds_and_what_is_there(no_leaks: None, tmp_path: Path) -> None:

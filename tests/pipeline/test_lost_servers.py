@@ -12,12 +12,11 @@ import pytest
 
 from arion_lib.masking import masked
 from arion_lib.pipeline.batch import Batch, Delivery
-from arion_lib.pipeline.broker import open_broker
+from arion_lib.pipeline.broker import BrokerDown, open_broker
 from arion_lib.pipeline.outbox import Relay
-from arion_lib.pipeline.queued import BrokerDown
-from arion_lib.pipeline.store import SqliteStore
-from arion_lib.pipeline.store_postgres import PostgresStore
-from arion_lib.pipeline.stored import StaleDelivery, StoreBroken, StoreDown
+from arion_lib.pipeline.store import StaleDelivery, StoreBroken, StoreDown
+from arion_lib.pipeline.stores.postgres import PostgresStore
+from arion_lib.pipeline.stores.sqlite import SqliteStore
 from tests.pipeline.proxy import Proxy, through
 from tests.pipeline.queues import Queue, _rabbit_queue, _redis_queue
 

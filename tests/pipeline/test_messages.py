@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arion_lib.pipeline import frames
-from arion_lib.pipeline.frames import TornBlock
-from arion_lib.pipeline.messages import (
+from arion_lib.pipeline.queues import frames
+from arion_lib.pipeline.queues.frames import TornBlock
+from arion_lib.pipeline.queues.messages import (
     FRAMES,
     LINES,
     ONE,

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arion_lib.pipeline.batch import RAW_LIMIT
+from arion_lib.pipeline.decoder import MAX_BAD
 from arion_lib.pipeline.ndjson import NdjsonDecoder
 from arion_lib.pipeline.projection import projection
-from arion_lib.pipeline.verdict import MAX_BAD
 from tests.pipeline.bodies import (
     BAD_TEXTS,
     cuts,

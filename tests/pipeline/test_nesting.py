@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arion_lib.pipeline.arrays import ArrayDecoder
-from arion_lib.pipeline.documents import ObjectDecoder
+from arion_lib.pipeline.formats.arrays import ArrayDecoder
+from arion_lib.pipeline.formats.documents import ObjectDecoder
+from arion_lib.pipeline.formats.nesting import LIMIT, all_short, too_deep
 from arion_lib.pipeline.ndjson import NdjsonDecoder
-from arion_lib.pipeline.nesting import LIMIT, all_short, too_deep
 from arion_lib.pipeline.projection import projection
 
 

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from arion_lib.pipeline.addresses import local_url
 from arion_lib.pipeline.batch import Batch
-from arion_lib.pipeline.broker import FileBroker, open_broker
-from arion_lib.pipeline.frames import TornBlock
+from arion_lib.pipeline.broker import Broker, BrokerDown, MessageTooLarge, open_broker
 from arion_lib.pipeline.outbox import Relay, pause_after
-from arion_lib.pipeline.queued import Broker, BrokerDown, MessageTooLarge
-from arion_lib.pipeline.store import SqliteStore, open_store
-from arion_lib.pipeline.stored import StoreBusy
+from arion_lib.pipeline.queues.file_queue import FileBroker
+from arion_lib.pipeline.queues.frames import TornBlock
+from arion_lib.pipeline.store import StoreBusy, open_store
+from arion_lib.pipeline.stores.addresses import local_url
+from arion_lib.pipeline.stores.sqlite import SqliteStore
 from tests.pipeline.children import running
 from tests.pipeline.databases import Database, database
 from tests.pipeline.queues import Queue, queue

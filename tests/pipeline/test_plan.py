@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arion_lib.pipeline.batch import Batch, Delivery
-from arion_lib.pipeline.plan import Refused, admit, by_stream, check, check_all, messages_are_rows
+from arion_lib.pipeline.stores.plan import Refused, admit, by_stream, check, check_all, messages_are_rows
 
 steps = st.lists(st.tuples(st.integers(0, 4), st.integers(1, 3), st.booleans()), max_size=12)
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from arion_lib.pipeline.decoder import encode
 from arion_lib.pipeline.ndjson import NdjsonDecoder
 from arion_lib.pipeline.projection import attribute, fast_getter, getter, pick, projection
-from arion_lib.pipeline.verdict import encode
 from tests.pipeline.bodies import decode, records
 
 EVENT = {"id": 1, "type": "paid", "customer": {"country": "DE", "name": "J"}, "event-id": "x", "class": 7, "ü": 1}

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from arion_lib.pipeline.files.ranges import CHUNK, aggregate_file, ranges
+from arion_lib.pipeline.files.sample import write_sample
 from arion_lib.pipeline.groups import Groups
 from arion_lib.pipeline.ndjson import NdjsonDecoder
+from arion_lib.pipeline.numbers.windows import Window
 from arion_lib.pipeline.projection import projection
-from arion_lib.pipeline.ranges import CHUNK, aggregate_file, ranges
-from arion_lib.pipeline.sample import write_sample
-from arion_lib.pipeline.windows import Window
 from tests.pipeline.bodies import decode, line_bodies
 
 pytestmark = pytest.mark.usefixtures("no_leaks")

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from arion_lib.pipeline.ranges import aggregate_file
-from arion_lib.pipeline.sample import write_sample
+from arion_lib.pipeline.files.ranges import aggregate_file
+from arion_lib.pipeline.files.sample import write_sample
 
 
 # Warnings of dask's own; its pool for serialising keeps a thread for as long as the process lives, hence no `no_leaks`.

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from arion_lib.pipeline.arrays import ArrayDecoder
-from arion_lib.pipeline.documents import ObjectDecoder, PathDecoder
+from arion_lib.pipeline.formats.arrays import ArrayDecoder
+from arion_lib.pipeline.formats.documents import ObjectDecoder, PathDecoder
+from arion_lib.pipeline.formats.records import SniffingDecoder, open_decoder, sniff
 from arion_lib.pipeline.ndjson import NdjsonDecoder
-from arion_lib.pipeline.records import SniffingDecoder, open_decoder, sniff
 from tests.pipeline.bodies import array_bodies, cuts, decode, line_bodies, records, single_bytes
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from arion_lib.pipeline.batch import Batch, Delivery
-from arion_lib.pipeline.retention import Retention
-from arion_lib.pipeline.store import SqliteStore
-from arion_lib.pipeline.stored import Pruned, StoreBusy
+from arion_lib.pipeline.store import Pruned, StoreBusy
+from arion_lib.pipeline.stores.retention import Retention
+from arion_lib.pipeline.stores.sqlite import SqliteStore
 
 PATIENCE = 30.0
 

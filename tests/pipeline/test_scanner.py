@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arion_lib.pipeline.scanner import ElementScanner
+from arion_lib.pipeline.formats.scanner import ElementScanner
 from tests.pipeline.bodies import records
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from arion_lib.pipeline.batch import Aggregate, Batch, DeadLetter, Delivery
-from arion_lib.pipeline.store import SqliteStore, open_store
-from arion_lib.pipeline.stored import StoreBroken, StoreError, StoreFull
+from arion_lib.pipeline.store import StoreBroken, StoreError, StoreFull, open_store
+from arion_lib.pipeline.stores.sqlite import SqliteStore
 
 ROWS = [b'{"event":%d,"text":"%s"}' % (number, b"x" * 500) for number in range(1_000)]
 

@@ -19,13 +19,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from arion_lib.pipeline.batch import Aggregate, Batch, DeadLetter, Delivery, Key
-from arion_lib.pipeline.exact import KEY_LIMIT, encode_key, merge
-from arion_lib.pipeline.fingerprint import Fingerprint
+from arion_lib.pipeline.deliveries import Fingerprint
 from arion_lib.pipeline.groups import Groups, merge_all
-from arion_lib.pipeline.means import mean
-from arion_lib.pipeline.plan import LETTER_LIMIT
-from arion_lib.pipeline.store import SqliteStore, open_store
-from arion_lib.pipeline.stored import (
+from arion_lib.pipeline.numbers.exact import KEY_LIMIT, encode_key, merge
+from arion_lib.pipeline.numbers.means import mean
+from arion_lib.pipeline.store import (
     BatchesRefused,
     Pruned,
     Result,
@@ -35,7 +33,10 @@ from arion_lib.pipeline.stored import (
     StoreBusy,
     StoreDown,
     StoreError,
+    open_store,
 )
+from arion_lib.pipeline.stores.plan import LETTER_LIMIT
+from arion_lib.pipeline.stores.sqlite import SqliteStore
 from tests.pipeline.children import running
 from tests.pipeline.databases import Database, database
 

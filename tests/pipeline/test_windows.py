@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from arion_lib.pipeline.numbers.windows import Window
 from arion_lib.pipeline.projection import projection
-from arion_lib.pipeline.windows import Window
 
 moments = st.datetimes(
     min_value=datetime(1900, 1, 1),

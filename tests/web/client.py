@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from arion_lib.pipeline.broker import FileBroker
+from arion_lib.pipeline.queues.file_queue import FileBroker
 
 PATIENCE = 20.0
 """Seconds after which a test that waits for an answer has failed."""

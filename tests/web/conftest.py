@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from arion_lib.pipeline.broker import FileBroker
-from arion_lib.pipeline.queued import Broker
-from arion_lib.pipeline.store import SqliteStore
-from arion_lib.pipeline.stored import Store
+from arion_lib.pipeline.broker import Broker
+from arion_lib.pipeline.queues.file_queue import FileBroker
+from arion_lib.pipeline.store import Store
+from arion_lib.pipeline.stores.sqlite import SqliteStore
 from arion_lib.web.application import Application, create_app
 from arion_lib.web.load import new_loop_run
 from arion_lib.web.server import running

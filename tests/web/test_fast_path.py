@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arion_lib.pipeline.batch import Batch
-from arion_lib.pipeline.store import SqliteStore
-from arion_lib.pipeline.stored import StoreBusy
+from arion_lib.pipeline.store import StoreBusy
+from arion_lib.pipeline.stores.sqlite import SqliteStore
 from arion_lib.web.fast_path import FastPath, FastProtocol
 from arion_lib.web.requests import Limits
 from arion_lib.web.signatures import sign

@@ -17,9 +17,9 @@ import pytest
 
 from arion_lib.bench._nursery import Child, Nursery
 from arion_lib.pipeline.batch import Delivery
-from arion_lib.pipeline.broker import FileBroker
 from arion_lib.pipeline.ingest import Cut
-from arion_lib.pipeline.store import SqliteStore
+from arion_lib.pipeline.queues.file_queue import FileBroker
+from arion_lib.pipeline.stores.sqlite import SqliteStore
 from arion_lib.web import serve as serve_command
 from arion_lib.web import server
 from arion_lib.web.late_broker import LateBroker

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from arion_lib.bench._nursery import Child, Nursery
-from arion_lib.pipeline.store import SqliteStore
+from arion_lib.pipeline.stores.sqlite import SqliteStore
 from arion_lib.web import serve as serve_command
 from tests.web.client import get, ids_in_queue, post, until
 

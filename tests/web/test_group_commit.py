@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arion_lib.pipeline.batch import Aggregate, Batch, Delivery
-from arion_lib.pipeline.stored import BatchesRefused, StaleDelivery, Store, StoreBusy, StoreDown, StoreError
+from arion_lib.pipeline.store import BatchesRefused, StaleDelivery, Store, StoreBusy, StoreDown, StoreError
 from arion_lib.web import group_commit
 from arion_lib.web.group_commit import CommitsClosed, Event, GroupCommit, QueueFull, as_batch, join
 

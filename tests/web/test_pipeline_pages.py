@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from arion_lib.pipeline.batch import Aggregate, Batch, DeadLetter
-from arion_lib.pipeline.stored import StoreDown, StoreError
+from arion_lib.pipeline.store import StoreDown, StoreError
 from tests.web.client import get, post
 from tests.web.conftest import Serve, Served
 

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from arion_lib.pipeline.store import SqliteStore
+from arion_lib.pipeline.stores.sqlite import SqliteStore
 from arion_lib.scheduler import Scheduler, State
 from arion_lib.web.application import create_app
 from arion_lib.web.scheduler_functions import RegisteredFunctions

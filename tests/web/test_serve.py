@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from arion_lib.pipeline.store import SqliteStore
+from arion_lib.pipeline.stores.sqlite import SqliteStore
 from arion_lib.web import serve
 from arion_lib.web.server import ServerFailed, listening_socket, running
 from arion_lib.web.signatures import sign

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from arion_lib.pipeline.batch import Batch
-from arion_lib.pipeline.stored import StoreDown
+from arion_lib.pipeline.store import StoreDown
 from arion_lib.web import status_page
 from tests.browser import browser
 from tests.web.client import get, post, until

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from arion_lib.pipeline.batch import Batch, Delivery
-from arion_lib.pipeline.fingerprint import fingerprint
+from arion_lib.pipeline.deliveries import fingerprint
 from arion_lib.pipeline.ingest import Cut
-from arion_lib.pipeline.store import SqliteStore
+from arion_lib.pipeline.stores.sqlite import SqliteStore
 from arion_lib.web import webhook
 from arion_lib.web.requests import Limits
 from arion_lib.web.signatures import sign

@@ -4,7 +4,7 @@ Idea        A delivery's progress is noted with the fingerprint of the bytes rea
             again must bring the same bytes up to there, however they are cut into chunks.
 Invariant   Every byte counts: two bodies of one length that differ in up to 32 bits in a row never look the same.
 When wrong  Other bytes, or fewer, are an `OtherBody`. A checksum finds mistakes, not forgers: signatures are for those.
-See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_fingerprint.py
+See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_deliveries.py
 """
 
 from __future__ import annotations

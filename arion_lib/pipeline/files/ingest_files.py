@@ -19,16 +19,15 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, cast
 
+from arion_lib.pipeline.decoder import Decoder, encode
+from arion_lib.pipeline.files.ranges import RANGE, Answer, aggregate_range, merge_answers, ranges
+from arion_lib.pipeline.files.sample import read_chunks
+from arion_lib.pipeline.formats.records import open_decoder
 from arion_lib.pipeline.groups import Figure, Part
 from arion_lib.pipeline.ingest import Receipt, ingest
-from arion_lib.pipeline.ranges import RANGE, Answer, aggregate_range, merge_answers, ranges
+from arion_lib.pipeline.numbers.windows import Window
 from arion_lib.pipeline.recipe import Recipe, read_recipe
-from arion_lib.pipeline.records import open_decoder
-from arion_lib.pipeline.sample import read_chunks
-from arion_lib.pipeline.store import open_store
-from arion_lib.pipeline.stored import StoreError
-from arion_lib.pipeline.verdict import Decoder, encode
-from arion_lib.pipeline.windows import Window
+from arion_lib.pipeline.store import StoreError, open_store
 
 TOLD = 5
 """Bad lines that are named."""

@@ -6,7 +6,7 @@ Invariant   The verdict does not depend on which fields are wanted, but for two 
             numbers out of range. A record that is kept as its own bytes is UTF-8, and its numbers are not read.
 When wrong  NaN, lone surrogates, raw control characters, broken UTF-8, values that are not objects and nesting past
             the interpreter's recursion limit (about 1,000) are refused; of duplicate keys the last one counts.
-See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_verdict.py
+See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_decoder.py
 """
 
 from __future__ import annotations

@@ -19,10 +19,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from arion_lib.masking import masked
-from arion_lib.pipeline import frames
-from arion_lib.pipeline import messages as blocks
-from arion_lib.pipeline.addresses import checked_stream, queue_name
-from arion_lib.pipeline.queued import BrokerDown, BrokerError, BrokerFull, BrokerStatus, Claim
+from arion_lib.pipeline.broker import BrokerDown, BrokerError, BrokerFull, BrokerStatus, Claim
+from arion_lib.pipeline.queues import frames
+from arion_lib.pipeline.queues import messages as blocks
+from arion_lib.pipeline.stores.addresses import checked_stream, queue_name
 
 log = logging.getLogger(__name__)
 

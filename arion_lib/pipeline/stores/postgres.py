@@ -15,11 +15,12 @@ from contextlib import contextmanager
 from arion_lib.masking import masked
 from arion_lib.pipeline.batch import DeadLetter, Delivery, Key
 from arion_lib.pipeline.commit import GroupCommit
-from arion_lib.pipeline.exact import decode_key, encode_key
-from arion_lib.pipeline.frames import whole
-from arion_lib.pipeline.plan import checked_limit
-from arion_lib.pipeline.postgres_connections import PostgresConnections
-from arion_lib.pipeline.postgres_tables import (
+from arion_lib.pipeline.numbers.exact import decode_key, encode_key
+from arion_lib.pipeline.queues.frames import whole
+from arion_lib.pipeline.store import Lease, OutboxEntry, Pruned, Result, StoredLetter, StoredRow, StoreStatus
+from arion_lib.pipeline.stores.plan import checked_limit
+from arion_lib.pipeline.stores.postgres_connections import PostgresConnections
+from arion_lib.pipeline.stores.postgres_tables import (
     LEASE,
     TABLES,
     PostgresWriting,
@@ -30,7 +31,6 @@ from arion_lib.pipeline.postgres_tables import (
     mark,
     stream_number,
 )
-from arion_lib.pipeline.stored import Lease, OutboxEntry, Pruned, Result, StoredLetter, StoredRow, StoreStatus
 
 _ROWS = "SELECT seq, body FROM rows WHERE stream = %s AND seq > %s ORDER BY seq LIMIT %s"
 _LETTERS = """

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from arion_lib.pipeline.addresses import checked_stream
 from arion_lib.pipeline.batch import Aggregate, Batch, DeadLetter, Delivery, Key
-from arion_lib.pipeline.exact import check_number, encode_key, merge
-from arion_lib.pipeline.fingerprint import Fingerprint
-from arion_lib.pipeline.stored import StaleDelivery
+from arion_lib.pipeline.deliveries import Fingerprint
+from arion_lib.pipeline.numbers.exact import check_number, encode_key, merge
+from arion_lib.pipeline.store import StaleDelivery
+from arion_lib.pipeline.stores.addresses import checked_stream
 
 LETTER_LIMIT = 256 << 20
 """Bytes of a bad record, at most: SQLite and PostgreSQL keep a gigabyte, but not in every message to them."""

@@ -13,7 +13,7 @@ import threading
 from types import TracebackType
 from typing import Self
 
-from arion_lib.pipeline.stored import Pruned, Store
+from arion_lib.pipeline.store import Pruned, Store
 
 log = logging.getLogger(__name__)
 

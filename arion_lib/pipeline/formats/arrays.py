@@ -16,9 +16,7 @@ from enum import Enum
 from typing import Any
 
 from arion_lib.pipeline.batch import RAW_LIMIT, Record
-from arion_lib.pipeline.nesting import all_short, shallow
-from arion_lib.pipeline.scanner import ElementScanner
-from arion_lib.pipeline.verdict import (
+from arion_lib.pipeline.decoder import (
     BAD_RECORD,
     BOM,
     MAX_RECORD,
@@ -29,6 +27,8 @@ from arion_lib.pipeline.verdict import (
     strictly,
     too_long,
 )
+from arion_lib.pipeline.formats.nesting import all_short, shallow
+from arion_lib.pipeline.formats.scanner import ElementScanner
 
 BLOCK = 1 << 16
 """Bytes that are parsed at a time, about."""

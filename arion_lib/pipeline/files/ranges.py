@@ -23,9 +23,9 @@ from pathlib import Path
 from arion_lib.pipeline.batch import Aggregate, DeadLetter, Key
 from arion_lib.pipeline.groups import Figure, Part, group_by, merge_all
 from arion_lib.pipeline.ndjson import NdjsonDecoder
+from arion_lib.pipeline.numbers.windows import Window
 from arion_lib.pipeline.projection import projection
 from arion_lib.pipeline.stages import parse
-from arion_lib.pipeline.windows import Window
 
 RANGE = 32 << 20
 """Bytes of a range, about: some tens of milliseconds of work."""

@@ -19,8 +19,8 @@ from collections.abc import Sequence
 from itertools import groupby
 from uuid import uuid4
 
-from arion_lib.pipeline import frames
-from arion_lib.pipeline.frames import TornBlock
+from arion_lib.pipeline.queues import frames
+from arion_lib.pipeline.queues.frames import TornBlock
 
 ONE = "application/json"
 LINES = "application/x-ndjson"

@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
-from arion_lib.pipeline.arrays import ArrayDecoder
 from arion_lib.pipeline.batch import DeadLetter, Record
-from arion_lib.pipeline.documents import ObjectDecoder, PathDecoder
+from arion_lib.pipeline.decoder import BOM, MAX_RECORD, Decoder
+from arion_lib.pipeline.formats.arrays import ArrayDecoder
+from arion_lib.pipeline.formats.documents import ObjectDecoder, PathDecoder
 from arion_lib.pipeline.ndjson import NdjsonDecoder
-from arion_lib.pipeline.verdict import BOM, MAX_RECORD, Decoder
 
 Format: TypeAlias = Literal["lines", "array", "object"]
 

@@ -10,13 +10,9 @@ from __future__ import annotations
 
 import math
 from decimal import Context, Decimal
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from arion_lib.pipeline.batch import Number
 
 
-def mean(total: Number | None, values: int | None) -> float | Decimal | None:
+def mean(total: int | float | Decimal | None, values: int | None) -> float | Decimal | None:
     """Return total / values: a Decimal (28 digits) of a Decimal total, otherwise the nearest float.
 
     None where one of the two is not known, and for the mean of nothing.

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from arion_lib.pipeline import frames
 from arion_lib.pipeline.batch import Aggregate, Delivery, Number
-from arion_lib.pipeline.exact import merge
-from arion_lib.pipeline.plan import Plan, reached
-from arion_lib.pipeline.stored import StoreBroken
+from arion_lib.pipeline.numbers.exact import merge
+from arion_lib.pipeline.queues import frames
+from arion_lib.pipeline.store import StoreBroken
+from arion_lib.pipeline.stores.plan import Plan, reached
 
 if TYPE_CHECKING:
     import psycopg

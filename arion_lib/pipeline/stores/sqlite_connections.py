@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from arion_lib.pipeline.stored import StoreBroken, StoreBusy, StoreError, StoreFull
+from arion_lib.pipeline.store import StoreBroken, StoreBusy, StoreError, StoreFull
 
 _READERS = 4
 """Read connections that are kept open; more are opened for a moment when more threads read at once."""

@@ -12,10 +12,10 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 
-from arion_lib.pipeline import frames
 from arion_lib.pipeline.batch import Delivery, Number
-from arion_lib.pipeline.exact import Stored, add, decode_number, encode_number, greatest, least
-from arion_lib.pipeline.plan import Plan, reached
+from arion_lib.pipeline.numbers.exact import Stored, add, decode_number, encode_number, greatest, least
+from arion_lib.pipeline.queues import frames
+from arion_lib.pipeline.stores.plan import Plan, reached
 
 IDENTITY = (0x4172696F, 3)
 """SQLite files carry a number of the application that made them ("Ario"), and of its version."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arion_lib.pipeline.fingerprint import BodyCheck, Fingerprint, OtherBody, fingerprint
+from arion_lib.pipeline.deliveries import BodyCheck, Fingerprint, OtherBody, fingerprint
 
 BODY = random.Random(5).randbytes(320_321)
 places = st.lists(st.integers(0, len(BODY)), max_size=10)

@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from arion_lib.pipeline.queued import BrokerError, BrokerFull
+from arion_lib.pipeline.broker import BrokerError, BrokerFull
 
 _NO_ROOM = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG") if hasattr(errno, name)}
 

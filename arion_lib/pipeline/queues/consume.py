@@ -16,9 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from arion_lib.pipeline.addresses import local_url
-from arion_lib.pipeline.broker import open_broker
-from arion_lib.pipeline.queued import Broker, BrokerError, Claim
+from arion_lib.pipeline.broker import Broker, BrokerError, Claim, open_broker
+from arion_lib.pipeline.stores.addresses import local_url
 
 TOGETHER = 1_000
 """Messages that are claimed at once, about."""

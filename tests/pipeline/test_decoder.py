@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from arion_lib.pipeline.decoder import block_parser, encode, parser
 from arion_lib.pipeline.ndjson import NdjsonDecoder
 from arion_lib.pipeline.projection import projection
-from arion_lib.pipeline.verdict import block_parser, encode, parser
 from tests.pipeline.bodies import BAD_TEXTS, decode, read_whole, records, texts
 
 UNREAD = [text for text in BAD_TEXTS if b"e400" in text or len(text) > 4_300 or b"\xff" in text or b"\xc3" in text]

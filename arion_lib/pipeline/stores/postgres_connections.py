@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from arion_lib.masking import masked
-from arion_lib.pipeline.stored import StoreBusy, StoreDown, StoreError, StoreFull
+from arion_lib.pipeline.store import StoreBusy, StoreDown, StoreError, StoreFull
 
 if TYPE_CHECKING:
     import psycopg

@@ -16,11 +16,11 @@ from typing import Any
 
 import ijson  # type: ignore[import-untyped]
 
-from arion_lib.pipeline.arrays import ArrayDecoder, Place
 from arion_lib.pipeline.batch import RAW_LIMIT, Record
-from arion_lib.pipeline.nesting import shallow
+from arion_lib.pipeline.decoder import BAD_RECORD, BOM, MAX_RECORD, Ledger, parser, strictly
+from arion_lib.pipeline.formats.arrays import ArrayDecoder, Place
+from arion_lib.pipeline.formats.nesting import shallow
 from arion_lib.pipeline.projection import split_path
-from arion_lib.pipeline.verdict import BAD_RECORD, BOM, MAX_RECORD, Ledger, parser, strictly
 
 TOKEN = 1_024
 """Bytes of a string around the records that are looked at: a member's name on the path is shorter."""

@@ -1,0 +1,7 @@
+"""Databases behind the seam of `store`: SQLite and PostgreSQL, their connections, and how long things are kept.
+
+Idea        What a batch asks is checked before the transaction; inside it there is only comparing and writing.
+Invariant   All stores pass one suite.
+When wrong  Every error of a driver becomes a `StoreError` that says whether to come again.
+See         tests/pipeline/test_store.py
+"""
