@@ -17,13 +17,12 @@ from typing import Any
 import msgspec
 
 from arion_lib.pipeline.batch import DeadLetter
-from arion_lib.pipeline.decoder import Decoder
+from arion_lib.pipeline.decoder import Decoder, parse
 from arion_lib.pipeline.files.sample import read_chunks
 from arion_lib.pipeline.formats.arrays import ArrayDecoder
 from arion_lib.pipeline.groups import group_by, merge_all
 from arion_lib.pipeline.ndjson import NdjsonDecoder
 from arion_lib.pipeline.projection import projection
-from arion_lib.pipeline.stages import parse
 
 Totals = dict[str, int]
 

@@ -17,7 +17,8 @@ from itertools import islice, repeat
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from arion_lib.pipeline.batch import Aggregate, DeadLetter, Key, Number, Record
-from arion_lib.pipeline.decoder import dead_letter, encode
+from arion_lib.pipeline.decoder import encode
+from arion_lib.pipeline.formats.reasons import dead_letter
 from arion_lib.pipeline.numbers.exact import add, check_key, check_number, greatest, least, merge
 from arion_lib.pipeline.numbers.windows import Window
 from arion_lib.pipeline.projection import fast_getter, getter

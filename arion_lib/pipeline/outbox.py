@@ -8,26 +8,20 @@ See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_outbox.p
 
 from __future__ import annotations
 
-import itertools
 import logging
 import random
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import Self
 
-from arion_lib.pipeline.batch import Batch, DeadLetter
-from arion_lib.pipeline.broker import Broker, BrokerError, MessageTooLarge
-from arion_lib.pipeline.queues.messages import numbered
-from arion_lib.pipeline.store import Lease, OutboxEntry, Store, StoreBusy, StoreError
+from arion_lib.pipeline.broker import Broker, BrokerError
+from arion_lib.pipeline.queues.sending import Sender, by_stream
+from arion_lib.pipeline.store import Lease, Store, StoreBusy, StoreError
 
 log = logging.getLogger(__name__)
 
-BLOCK = 1 << 20
-"""Bytes of messages that travel together, about: well below what a queue takes at once (RabbitMQ 4: 16 MiB)."""
-
-_Named: TypeAlias = tuple[str, bytes]
 _SMALL = 2_000  # messages of a round after which it pays to wait for more
 _PRUNE_EVERY = 64  # rounds: published entries are cleared away now and then, and whenever nothing is left to publish
 
@@ -86,7 +80,7 @@ class Relay:
                 f"got {limit}, {poll}, {first_pause}, {longest_pause}"
             )
         self._store = store
-        self._broker = broker
+        self._sender = Sender(broker, store.commit)
         self._limit = limit
         self._poll = poll
         self._pauses = (first_pause, longest_pause)
@@ -99,7 +93,7 @@ class Relay:
         self._unlisten: Callable[[], None] | None = None
         self._lease: Lease | None = None
         self._standby = False
-        self._published = self._failures = self._rounds = 0
+        self._failures = self._rounds = 0
         self._last_error: str | None = None
 
     def drain(self) -> int:
@@ -186,7 +180,7 @@ class Relay:
         return RelayStatus(
             self._thread is not None and self._thread.is_alive(),
             self._standby,
-            self._published,
+            self._sender.published,
             self._failures,
             self._last_error,
             store.outbox_entries,
@@ -213,8 +207,8 @@ class Relay:
             confirmed: list[int] = []
             taken = 0
             try:
-                for together in _joined(entries):
-                    taken += self._publish(together)
+                for together in by_stream(entries):
+                    taken += self._sender.publish(together)
                     confirmed += [entry.seq for entry in together]
             finally:
                 if confirmed:  # also when a later publish failed: what the queue has is not sent again
@@ -237,36 +231,6 @@ class Relay:
             if self._lease is not None:
                 self._lease.close()
                 self._lease = None
-
-    def _publish(self, entries: Sequence[OutboxEntry]) -> int:
-        """Send the entries of one stream on, in blocks of about `BLOCK` bytes; return how many messages they were."""
-        stream = entries[0].stream
-        for entry in entries:
-            if entry.gone:
-                self._put_aside(stream, b"", f"{entry.gone} messages of outbox entry {entry.id} are gone or damaged")
-        named = [pair for entry in entries for pair in zip(_ids(entry), map(_one_line, entry.messages), strict=True)]
-        for block in _blocks(named):
-            self._send(stream, block)
-        return len(named) + sum(entry.gone for entry in entries)
-
-    def _send(self, stream: str, block: Sequence[_Named]) -> None:
-        try:
-            self._broker.publish(stream, [message for _, message in block], [name for name, _ in block])
-        except MessageTooLarge as error:
-            if len(block) > 1:
-                middle = len(block) // 2
-                self._send(stream, block[:middle])
-                self._send(stream, block[middle:])
-            else:
-                [(name, message)] = block
-                self._put_aside(stream, message, f"message {name} cannot be published: {error}")
-        else:
-            self._published += len(block)
-
-    def _put_aside(self, stream: str, message: bytes, reason: str) -> None:
-        """Make a dead letter of what can never be published: it is kept and seen, and holds nothing else up."""
-        log.error("put aside from the outbox of %s: %s", stream, reason)
-        self._store.commit(Batch(stream, dead=[DeadLetter(0, 0, reason, message)]))
 
     def _clear_away(self, idle: bool) -> None:
         self._rounds += 1
@@ -294,33 +258,3 @@ def pause_after(failures: int, first: float, longest: float, draw: Callable[[], 
     """
     full = min(longest, first * 2.0 ** min(failures - 1, 60))
     return full / 2 + draw() * full / 2
-
-
-def _joined(entries: Sequence[OutboxEntry]) -> Iterator[list[OutboxEntry]]:
-    """Neighbours of one stream go out as one block: a thousand small commits are not a thousand files."""
-    for _, together in itertools.groupby(entries, key=lambda entry: entry.stream):
-        yield list(together)
-
-
-def _ids(entry: OutboxEntry) -> list[str]:
-    return numbered(entry.id or f"entry-{entry.seq}", len(entry.messages))
-
-
-def _one_line(message: bytes) -> bytes:
-    """Return JSON text on one line, so that a block is lines: between its tokens, where alone it has any, all blanks
-    mean the same."""
-    return message.replace(b"\n", b" ").replace(b"\r", b" ") if b"\n" in message else message
-
-
-def _blocks(named: Sequence[_Named]) -> Iterator[list[_Named]]:
-    """Cut messages into blocks: each as long as it stays within `BLOCK` bytes, or one message alone."""
-    block: list[_Named] = []
-    size = 0
-    for pair in named:
-        if block and size + len(pair[1]) > BLOCK:
-            yield block
-            block, size = [], 0
-        block.append(pair)
-        size += len(pair[1])
-    if block:
-        yield block

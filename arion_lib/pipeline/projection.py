@@ -171,18 +171,11 @@ def fast_getter(path: str, kind: type) -> Callable[[Record], Any]:
     return getter(path)
 
 
-def pick(record: Record, paths: Sequence[str]) -> dict[str, Any]:
-    """Copy the named fields of a record into a new dict, nested as they were; a missing one becomes None.
-
-    >>> pick({"a": 1, "b": {"c": 2, "d": 3}, "e": 4}, ["a", "b.c", "x"])
-    {'a': 1, 'b': {'c': 2}, 'x': None}
-    """
-    return picker(paths)(record)
-
-
 def picker(paths: Sequence[str]) -> Callable[[Record], dict[str, Any]]:
-    """Make the function that is `pick` for these fields: what can be done once is done here.
+    """Make the function that copies the named fields into a new dict, nested as they were; a missing one becomes None.
 
+    >>> picker(["a", "b.c", "x"])({"a": 1, "b": {"c": 2, "d": 3}, "e": 4})
+    {'a': 1, 'b': {'c': 2}, 'x': None}
     >>> picker(["customer.country"])({"customer": ["x"]})
     {'customer': {'country': None}}
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -11,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arion_lib.pipeline.decoder import block_parser, encode, parser
+from arion_lib.pipeline.decoder import block_parser, encode, parse, parser
 from arion_lib.pipeline.ndjson import NdjsonDecoder
 from arion_lib.pipeline.projection import projection
-from tests.pipeline.bodies import BAD_TEXTS, decode, read_whole, records, texts
+from tests.pipeline.bodies import BAD_TEXTS, cuts, decode, line_bodies, read_lines_whole, read_whole, records, texts
 
 UNREAD = [text for text in BAD_TEXTS if b"e400" in text or len(text) > 4_300 or b"\xff" in text or b"\xc3" in text]
 """What is only refused where it is read: numbers that Python has no value for, and bytes that are no UTF-8."""
@@ -81,3 +82,32 @@ def test_what_is_encoded_keeps_its_digits() -> None:
 def test_a_reason_says_what_is_wrong(raw: bytes, said: str) -> None:
     _, dead, _, _ = decode(NdjsonDecoder(), [raw.replace(b"\n", b"")])
     assert said in dead[0].reason
+
+
+@given(line_bodies(), st.lists(st.integers(0, 10_000), max_size=5))
+def test_parsing_as_a_stage_gives_records_and_dead_letters(body: bytes, points: list[int]) -> None:
+    good, bad = read_lines_whole(body)
+    dead: list[Any] = []
+    assert list(parse(cuts(body, points), NdjsonDecoder(), dead.append)) == good
+    assert [(letter.record, letter.offset) for letter in dead] == bad
+
+
+def test_parsing_without_a_place_for_dead_letters_raises_instead_of_dropping() -> None:
+    parsed = parse([b'{"a": 1}\nnope\n'], NdjsonDecoder())
+    assert next(parsed) == {"a": 1}
+    with pytest.raises(ValueError, match="record 2 at byte 9"):
+        next(parsed)
+
+
+def test_parsing_holds_one_chunk() -> None:
+    taken = []
+
+    def chunks() -> Iterator[bytes]:
+        for number in range(5):
+            taken.append(number)
+            yield b'{"a": 1}\n' * 10
+
+    parsed = parse(chunks(), NdjsonDecoder())
+    for _ in range(11):
+        next(parsed)
+    assert taken == [0, 1]

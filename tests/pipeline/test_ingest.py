@@ -6,7 +6,7 @@ import functools
 import itertools
 import json
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -21,8 +21,9 @@ from arion_lib.pipeline.batch import Batch, Delivery
 from arion_lib.pipeline.decoder import Decoder
 from arion_lib.pipeline.deliveries import OtherBody, fingerprint
 from arion_lib.pipeline.formats.records import open_decoder
-from arion_lib.pipeline.ingest import Cut, Intake, Receipt, event_id, ingest, row_reader
+from arion_lib.pipeline.ingest import Cut, Intake, Receipt, batches_of, ingest
 from arion_lib.pipeline.recipe import Recipe, read_recipe
+from arion_lib.pipeline.shapes.rows import event_id, row_reader
 from arion_lib.pipeline.stores.sqlite import SqliteStore
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
@@ -50,9 +51,23 @@ def cuts(whole: bytes, places: list[int]) -> list[bytes]:
     return [whole[start:end] for start, end in itertools.pairwise(edges)]
 
 
-def batches(intake: Intake, chunks: Iterable[bytes]) -> list[Batch]:
-    fed = [intake.feed(chunk) for chunk in chunks]
-    return [batch for batch in [*fed, intake.close()] if batch is not None]
+def fed(intake: Intake, chunks: Iterable[bytes]) -> list[Batch]:
+    return list(batches_of(chunks, intake))
+
+
+def test_the_stage_reads_on_only_when_its_batch_was_dealt_with() -> None:
+    read = []
+
+    def chunks() -> Iterator[bytes]:
+        for number in range(5):
+            read.append(number)
+            yield b'{"id": 1}\n'
+
+    stage = batches_of(chunks(), Intake("s", Recipe(), lines, cut=Cut(rows=2)))
+    assert read == []
+    next(stage)
+    assert read == [0, 1]
+    assert [len(batch.rows) for batch in stage] == [2, 1]
 
 
 @given(
@@ -69,7 +84,7 @@ def test_every_record_is_in_one_batch_that_knows_its_place(
     done = min(done, count)
     known = Delivery("d", done, False) if done else None
     intake = Intake("s", Recipe(), lines, delivery="d", known=known, cut=Cut(rows=rows))
-    found = batches(intake, cuts(body(count, bad), places))
+    found = fed(intake, cuts(body(count, bad), places))
     steps = [batch.deliveries[0] for batch in found]
     assert [step.start for step in steps] == [done, *(step.done for step in steps[:-1])]
     assert [step.complete for step in steps] == [False] * (len(steps) - 1) + [True]
@@ -88,7 +103,7 @@ def test_every_record_is_in_one_batch_that_knows_its_place(
 def test_partial_sums_add_up_to_the_whole_wherever_batches_end(places: list[int], size: int, groups: int) -> None:
     intake = Intake("s", SUMS, lines, cut=Cut(bytes=size, groups=groups))
     totals: dict[Any, tuple[int, int]] = {}
-    for batch in batches(intake, cuts(body(40), places)):
+    for batch in fed(intake, cuts(body(40), places)):
         assert len(batch.messages) == len(batch.groups)
         for key, part in batch.groups.items():
             count, total = totals.get(key, (0, 0))
@@ -116,7 +131,7 @@ def test_the_short_way_for_one_event_gives_what_the_long_way_gives(whole: bytes,
     row = read(whole)
     intake = Intake("s", recipe, anything)
     if row is not None:
-        (long,) = batches(intake, [whole])
+        (long,) = fed(intake, [whole])
         assert list(long.rows) == list(long.messages) == [row]
         assert intake.receipt == Receipt(accepted=1)
 
@@ -127,7 +142,7 @@ def test_there_is_no_short_way_where_a_body_is_not_that_simple(recipe: Recipe) -
 
 
 def test_a_message_of_a_group_tells_where_it_comes_from() -> None:
-    (batch,) = batches(Intake("s", SUMS, lines, delivery="d"), [body(2)])
+    (batch,) = fed(Intake("s", SUMS, lines, delivery="d"), [body(2)])
     assert [json.loads(message) for message in batch.messages] == [
         {"stream": "s", "group": {"type": f"t{n}"}, "count": 1, "sum": n, "values": 1, "delivery": "d", "start": 0}
         for n in range(2)
@@ -145,7 +160,7 @@ def test_a_receipt_tells_known_events_and_missing_fields(tmp_path: Path) -> None
 
 def test_a_broken_array_keeps_what_came_before_and_does_not_complete_its_delivery() -> None:
     intake = Intake("s", Recipe(), anything, delivery="d")
-    found = batches(intake, [b'[{"id": 1}, {"id": 2}, {"i', b'd": 3'])
+    found = fed(intake, [b'[{"id": 1}, {"id": 2}, {"i', b'd": 3'])
     assert [json.loads(row)["id"] for batch in found for row in batch.rows] == [1, 2]
     assert intake.broken is not None
     assert not any(batch.deliveries[0].complete for batch in found)
@@ -168,7 +183,7 @@ def test_the_same_body_goes_on_however_it_is_cut_and_another_one_counts_nothing(
     assume(taken and not before.broken)
     known = replace(taken[-1].deliveries[0], start=0)
     after = Intake("s", Recipe(), anything, delivery="d", known=known, cut=Cut(rows=rows))
-    taken += batches(after, cuts(whole, second))
+    taken += fed(after, cuts(whole, second))
     assert [json.loads(row)["id"] for batch in taken for row in batch.rows] == list(range(30))
     assert known.fingerprint is not None
     place = changed % known.fingerprint.length
@@ -191,11 +206,11 @@ def test_another_body_with_many_more_records_is_told_before_it_is_held() -> None
 
 def test_a_body_that_was_broken_may_be_mended_and_goes_on() -> None:
     broken = Intake("s", Recipe(), anything, delivery="d")
-    found = batches(broken, [b'[{"id": 1}, {"id": 2}, {"i', b'd: 3}, {"id": 4}]'])
+    found = fed(broken, [b'[{"id": 1}, {"id": 2}, {"i', b'd: 3}, {"id": 4}]'])
     known = found[-1].deliveries[0]
     assert (known.done, known.fingerprint) == (2, None)
     mended = Intake("s", Recipe(), anything, delivery="d", known=replace(known, start=0))
-    [last] = batches(mended, [b'[{"id": 1}, {"id": 2}, {"id": 3}, {"id": 4}]'])
+    [last] = fed(mended, [b'[{"id": 1}, {"id": 2}, {"id": 3}, {"id": 4}]'])
     assert [json.loads(row)["id"] for row in last.rows] == [3, 4]
     assert last.deliveries[0].fingerprint is not None
 
@@ -214,7 +229,7 @@ def test_memory_is_bounded_by_the_batch_and_not_by_the_body() -> None:
     """No batch has more rows than the cut and one chunk hold, however long the body is."""
     intake = Intake("s", Recipe(), lines, cut=Cut(rows=100))
     chunk = body(10)
-    sizes = [len(batch.rows) for batch in batches(intake, itertools.repeat(chunk, 500))]
+    sizes = [len(batch.rows) for batch in fed(intake, itertools.repeat(chunk, 500))]
     assert sum(sizes) == 5_000
     assert max(sizes) <= 100 + 10
 
@@ -324,7 +339,7 @@ def test_chosen_fields_keep_their_digits_and_what_is_not_an_object_has_no_parts(
     recipe = Recipe(fields=("n", "customer.country"))
     whole = PRECISE[:-1] + b', "customer": ["ann@example.com"]}\n{"customer": {"country": "DE", "mail": "x"}}\n{}\n'
     intake = Intake("s", recipe, lines)
-    (batch,) = batches(intake, [whole])
+    (batch,) = fed(intake, [whole])
     assert list(batch.rows) == [
         b'{"n":0.1234567890123456789,"customer":{"country":null}}',
         b'{"n":null,"customer":{"country":"DE"}}',
@@ -334,7 +349,7 @@ def test_chosen_fields_keep_their_digits_and_what_is_not_an_object_has_no_parts(
 
 
 def test_a_chosen_field_that_is_no_utf8_is_a_dead_letter_and_its_neighbours_are_kept() -> None:
-    (batch,) = batches(Intake("s", Recipe(fields=("a",)), lines), [b'{"a": "1"}\n{"a": "\xff"}\n{"a": "3"}\n'])
+    (batch,) = fed(Intake("s", Recipe(fields=("a",)), lines), [b'{"a": "1"}\n{"a": "\xff"}\n{"a": "3"}\n'])
     assert list(batch.rows) == [b'{"a":"1"}', b'{"a":"3"}']
     assert [letter.record for letter in batch.dead] == [2]
 
@@ -353,7 +368,7 @@ def test_money_is_summed_exactly_as_a_number_and_as_text(tmp_path: Path) -> None
 
 def test_dead_letters_make_a_batch_due_as_rows_do() -> None:
     intake = Intake("s", Recipe(), lines, cut=Cut(rows=10))
-    found = batches(intake, [b"1\n" * 7] * 6)
+    found = fed(intake, [b"1\n" * 7] * 6)
     assert [len(batch.dead) for batch in found] == [14, 14, 14]
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from arion_lib.measure import measure_memory
+from arion_lib.pipeline.decoder import parse
 from arion_lib.pipeline.files.sample import read_chunks, write_sample
 from arion_lib.pipeline.formats.arrays import ArrayDecoder
 from arion_lib.pipeline.formats.documents import PathDecoder
@@ -20,7 +21,6 @@ from arion_lib.pipeline.formats.inflate import BodyTooLarge, GzipBody
 from arion_lib.pipeline.groups import group_by
 from arion_lib.pipeline.ndjson import NdjsonDecoder
 from arion_lib.pipeline.projection import projection
-from arion_lib.pipeline.stages import parse
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 

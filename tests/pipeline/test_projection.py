@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from arion_lib.pipeline.decoder import encode
 from arion_lib.pipeline.ndjson import NdjsonDecoder
-from arion_lib.pipeline.projection import attribute, fast_getter, getter, pick, projection
+from arion_lib.pipeline.projection import attribute, fast_getter, getter, picker, projection
 from tests.pipeline.bodies import decode, records
 
 EVENT = {"id": 1, "type": "paid", "customer": {"country": "DE", "name": "J"}, "event-id": "x", "class": 7, "ü": 1}
@@ -112,7 +112,7 @@ def test_attributes_of_different_names_differ() -> None:
 
 
 def test_picking_copies_nested_fields() -> None:
-    assert pick(EVENT, ["id", "customer.country", "customer.city"]) == {
+    assert picker(["id", "customer.country", "customer.city"])(EVENT) == {
         "id": 1,
         "customer": {"country": "DE", "city": None},
     }

@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 import pytest
 
+from arion_lib.pipeline.decoder import parse
 from arion_lib.pipeline.files.sample import TYPES, Answer, read_chunks, sample_events, write_sample
 from arion_lib.pipeline.formats.arrays import ArrayDecoder
 from arion_lib.pipeline.groups import group_by, merge_all
 from arion_lib.pipeline.ndjson import NdjsonDecoder
 from arion_lib.pipeline.projection import projection
-from arion_lib.pipeline.stages import parse
 
 
 def test_events_are_seeded_and_about_700_bytes_long() -> None:

@@ -21,11 +21,11 @@ from os import PathLike
 from pathlib import Path
 
 from arion_lib.pipeline.batch import Aggregate, DeadLetter, Key
+from arion_lib.pipeline.decoder import parse
 from arion_lib.pipeline.groups import Figure, Part, group_by, merge_all
 from arion_lib.pipeline.ndjson import NdjsonDecoder
 from arion_lib.pipeline.numbers.windows import Window
 from arion_lib.pipeline.projection import projection
-from arion_lib.pipeline.stages import parse
 
 RANGE = 32 << 20
 """Bytes of a range, about: some tens of milliseconds of work."""
