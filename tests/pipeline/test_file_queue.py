@@ -84,7 +84,8 @@ def test_a_full_disk_publishes_nothing_leaves_nothing_and_is_over_when_there_is_
 def test_a_file_that_the_system_lets_grow_no_further_is_a_full_queue(tmp_path: Path) -> None:
     script = """
 import resource, signal, sys
-from arion_lib.pipeline.broker import BrokerFull, FileBroker
+from arion_lib.pipeline.broker import BrokerFull
+from arion_lib.pipeline.queues.file_queue import FileBroker
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 queue = FileBroker(sys.argv[1])
 soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

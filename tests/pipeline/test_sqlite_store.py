@@ -78,8 +78,8 @@ def test_a_file_that_the_system_lets_grow_no_further_is_an_error_and_the_store_g
     script = """
 import resource, signal, sys
 from arion_lib.pipeline.batch import Batch
-from arion_lib.pipeline.stored import StoreError
-from arion_lib.pipeline.store import SqliteStore
+from arion_lib.pipeline.store import StoreError
+from arion_lib.pipeline.stores.sqlite import SqliteStore
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 rows = [b"x" * 1_000] * 1_000
 with SqliteStore(sys.argv[1]) as store:
@@ -176,7 +176,7 @@ def test_messages_that_are_the_rows_take_no_room_of_their_own(tmp_path: Path) ->
 MEMORY = """
 import resource, sys
 from arion_lib.pipeline.batch import Aggregate, Batch
-from arion_lib.pipeline.store import SqliteStore
+from arion_lib.pipeline.stores.sqlite import SqliteStore
 path, groups, batches = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 def peak():
     return int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
@@ -218,7 +218,7 @@ def test_a_reader_never_waits_for_a_writer_and_sees_what_was_before(tmp_path: Pa
 
 
 def test_two_processes_that_make_the_store_at_once_both_get_it(tmp_path: Path) -> None:
-    script = "import sys; from arion_lib.pipeline.store import SqliteStore; SqliteStore(sys.argv[1]).close()"
+    script = "import sys; from arion_lib.pipeline.stores.sqlite import SqliteStore; SqliteStore(sys.argv[1]).close()"
     children = [subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "s.db")]) for _ in range(4)]
     assert [child.wait(60) for child in children] == [0] * 4
 
