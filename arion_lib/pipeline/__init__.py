@@ -21,6 +21,7 @@ Read in this order, the book:
     recipe      what becomes of the records                 broker      what a queue promises
     groups      count and sum by key                        ingest      the loop: body in, receipt out
 
-The annex, a folder for each idea: formats (arrays, documents, gzip), numbers (exact sums, windows), stores (SQLite,
-PostgreSQL, retention), queues (a folder, Redis, RabbitMQ, messages), files (ranges over workers, samples).
+The annex, a folder for each idea: formats (arrays, documents, gzip), shapes (records to rows or sums), numbers (exact
+sums, windows), stores (SQLite, PostgreSQL, retention), queues (a folder, Redis, RabbitMQ, the form of a message), files
+(ranges over workers, samples).
 """
