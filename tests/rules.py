@@ -61,6 +61,9 @@ LABELS = ("Idea", "Invariant", "When wrong", "See")
 MOST_LINES = 15
 MOST_SET_UP_LINES = 6
 MOST_BYTES = 400_000
+SHORT, MOST_LONGER, MOST_CELLS, MOST_MINUTES, FIRST_CHECK = 8, 3, 60, 55, 20
+"""The rhythm of a notebook: lines of a code cell, how many may have more, and so on."""
+QUESTION = r"^(\d)\. .+\?\n +<details><summary>Answer</summary>.+</details>$"
 FOLDERS = (
     "home",
     "Users",
@@ -151,6 +154,41 @@ def notebook_complaints(notebook: dict[str, Any]) -> list[str]:
     for number, cell in enumerate(notebook["cells"]):
         if cell["cell_type"] == "markdown" and re.search(r"!\[\s*\]\(|<img(?![^>]*alt=.\w)", text_of(cell["source"])):
             found.append(f"markdown cell {number}: a picture without alt text")
+    return found
+
+
+def rhythm_complaints(notebook: dict[str, Any], minutes: float) -> list[str]:
+    """Check the rhythm: what a learner sees of a notebook, and the `minutes` to read and run it.
+
+    Cells behind the heading "More" are optional; they are not counted, but kept as short as the others.
+    """
+    cells = [(cell["cell_type"], text_of(cell["source"])) for cell in notebook["cells"]]
+    more = next((n for n, (_, text) in enumerate(cells) if re.search(r"^# More", text, re.MULTILINE)), len(cells))
+    code = [text for kind, text in cells if kind == "code"]
+    longer = [text for text in code if sum(bool(line.strip()) for line in text.splitlines()) > SHORT]
+    first = next((n for n, (_, text) in enumerate(cells) if re.search(r"^check\(", text, re.MULTILINE)), len(cells))
+    wide = [line for text in code for line in text.splitlines() if len(line) > 100]
+    found = [f"a line of code over 100 columns: {line}" for line in wide]
+    if len(longer) > MOST_LONGER:
+        found.append(f"at most {MOST_LONGER} code cells over {SHORT} lines, got {len(longer)}: {longer}")
+    if first > FIRST_CHECK:
+        found.append(f"the first check must stand within the first {FIRST_CHECK} cells, it is number {first}")
+    if more > MOST_CELLS:
+        found.append(f"at most {MOST_CELLS} cells, got {more}")
+    if minutes > MOST_MINUTES:
+        found.append(f"at most {MOST_MINUTES} minutes to read and run, got {minutes}")
+    return found
+
+
+def question_complaints(notebook: dict[str, Any]) -> list[str]:
+    """Check the form of the five questions, where a notebook has them."""
+    texts = [text_of(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "markdown"]
+    found = []
+    for text in texts:
+        _, heading, below = text.partition("## Five questions\n")
+        questions = re.findall(QUESTION, below.partition("\n## ")[0], re.MULTILINE)
+        if heading and questions != ["1", "2", "3", "4", "5"]:
+            found.append(f"five questions, numbered, each with a folded answer; in this form are {questions}")
     return found
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from arion_lib.setup.environment import ROOT
-from arion_lib.workbook import learner
+from arion_lib.workbook import guide, learner
 from tests import rules
 
 PACKAGE = ROOT / "arion_lib"
@@ -159,6 +159,48 @@ def test_an_unclean_notebook_is_found(complaint: str) -> None:
     found = rules.notebook_complaints({"cells": DIRTY[complaint]})
     assert len(found) == 1
     assert complaint in found[0]
+
+
+IN_RHYTHM: set[str] = set()
+"""The numbers of the notebooks that keep to the rhythm."""
+
+
+@pytest.mark.parametrize("path", [path for path in NOTEBOOKS if path.name[0] in IN_RHYTHM], ids=lambda path: path.stem)
+def test_a_notebook_keeps_its_rhythm(path: Path) -> None:
+    notebook = load(path)
+    assert rules.rhythm_complaints(learner.view(notebook), guide.minutes(notebook)[0]) == []
+
+
+@each_notebook
+def test_five_questions_have_their_form(path: Path) -> None:
+    assert rules.question_complaints(load(path)) == []
+
+
+def test_a_notebook_out_of_rhythm_is_found() -> None:
+    assert rules.rhythm_complaints({"cells": [code("check('1.1', f)")]}, 55) == []
+    late = [code("x = 1")] * 61 + [code("check('1.1', f)")]
+    long = [code("check('1.1', f)"), *[code("x = 1\n" * 9)] * 4]
+    wide = [code("check('1.1', f)"), code("x" * 101)]
+    words = [
+        rules.rhythm_complaints({"cells": cells}, minutes) for cells, minutes in [(late, 9), (long, 9), (wide, 56)]
+    ]
+    assert ["first check" in words[0][0], "at most 60 cells, got 62" in words[0][1], len(words[0])] == [True, True, 2]
+    assert ["at most 3 code cells" in words[1][0], len(words[1])] == [True, 1]
+    assert ["over 100 columns" in words[2][0], "at most 55 minutes" in words[2][1], len(words[2])] == [True, True, 2]
+    optional = {"cell_type": "markdown", "source": "# More (optional)"}
+    assert rules.rhythm_complaints({"cells": [code("check('1.1', f)"), optional, *late]}, 9) == []
+
+
+def test_questions_in_another_form_are_found() -> None:
+    one = "{}. Why?\n   <details><summary>Answer</summary>Because.</details>"
+    good = "## Five questions\n\n" + "\n".join(one.format(n) for n in range(1, 6)) + "\n\n## Recap\n"
+    assert rules.question_complaints({"cells": [{"cell_type": "markdown", "source": good}]}) == []
+    for bad in (
+        good.replace("3. ", "4. "),
+        good.replace("</details>\n2.", "\n2."),
+        good.replace("Why?", "Because.", 1),
+    ):
+        assert len(rules.question_complaints({"cells": [{"cell_type": "markdown", "source": bad}]})) == 1
 
 
 def test_a_clean_notebook_has_no_complaint() -> None:

@@ -126,7 +126,16 @@ class Monitor:
 
     def _repr_mimebundle_(self, **_: Any) -> Mapping[str, Any]:
         """What a notebook shows: the widget, and a sentence where widgets do not live (a stored notebook, say)."""
-        return {**self._view.mimebundle(), "text/plain": f"{self.title}: run this cell in JupyterLab to play with it."}
+        return {**self._view.mimebundle(), "text/plain": in_words(self.title)}
+
+
+def in_words(title: str) -> str:
+    """Return what stands in a widget's place where it cannot live: a stored notebook, a page without its extension."""
+    return (
+        f"{title}: a live figure. Run this cell in JupyterLab to play with it. If this line stays although the cell "
+        "ran, JupyterLab lacks the widgets' extension: `pip install ipywidgets` where JupyterLab runs, restart it, "
+        "and reload the page."
+    )
 
 
 class _View:

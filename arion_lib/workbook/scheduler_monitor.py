@@ -18,10 +18,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Protocol
 
 from arion_lib.measure.lanes import Bar, LaneRecorder, lanes_svg
 from arion_lib.measure.live import Panel, Recorder, live_svg
+from arion_lib.workbook.monitor import in_words
 
 PANELS = (Panel("queue", "tasks"), Panel("throughput", "tasks/s"))
 SECONDS = 10.0
@@ -53,17 +55,26 @@ class Scheduling(Protocol):
 class SchedulerMonitor:
     """Show a scheduler's queue, throughput and workers, with buttons to cancel, to kill and to scale.
 
-    The run ends by itself `seconds` after the last touch of a control. Drawn every `every` seconds.
+    `submitting` adds a button for each entry ("200 naps": a function that submits them). The run ends by itself
+    `seconds` after the last touch of a control. Drawn every `every` seconds.
     """
 
-    def __init__(self, scheduler: Scheduling, *, seconds: float = 60.0, every: float = 0.2, most: int = 8) -> None:
+    def __init__(
+        self,
+        scheduler: Scheduling,
+        submitting: Mapping[str, Callable[[], object]] | None = None,
+        *,
+        seconds: float = 60.0,
+        every: float = 0.2,
+        most: int = 8,
+    ) -> None:
         if not (seconds > 0 and every > 0):
             raise ValueError(f"seconds and every must be > 0, got {seconds} and {every}")
         self._scheduler, self._seconds, self._every = scheduler, seconds, every
         self._touched = 0.0
         self._stopping, self._turn = threading.Event(), threading.Lock()
         self._thread: threading.Thread | None = None
-        self._view = _View(self, most)
+        self._view = _View(self, most, submitting or {})
         self._view.show(*_pictures(Recorder(SECONDS), {}, 0.0), HOW)
 
     @property
@@ -99,6 +110,10 @@ class SchedulerMonitor:
     def scale(self, workers: int) -> None:
         """Have so many worker processes."""
         self._do(lambda: self._scale(workers))
+
+    def submit(self, word: str, submit: Callable[[], object]) -> None:
+        """Do what a button of `submitting` does."""
+        self._do(lambda: _submitted(word, submit))
 
     def _do(self, act: Callable[[], str]) -> None:
         self._touched = time.monotonic()
@@ -166,8 +181,7 @@ class SchedulerMonitor:
 
     def _repr_mimebundle_(self, **_: Any) -> Mapping[str, Any]:
         """What a notebook shows: the widget, and a sentence where widgets do not live (a stored notebook, say)."""
-        sentence = "The scheduler's monitor: run this cell in JupyterLab to play with it."
-        return {**self._view.mimebundle(), "text/plain": sentence}
+        return {**self._view.mimebundle(), "text/plain": in_words("The scheduler's monitor")}
 
 
 class Pace:
@@ -237,7 +251,7 @@ LONGEST = ("busy the longest", 0)
 class _View:
     """The widgets of one monitor."""
 
-    def __init__(self, monitor: SchedulerMonitor, most: int) -> None:
+    def __init__(self, monitor: SchedulerMonitor, most: int, submitting: Mapping[str, Callable[[], object]]) -> None:
         import ipywidgets as widgets
 
         self._status, self._answer = widgets.HTML(), widgets.HTML()
@@ -254,7 +268,10 @@ class _View:
         }
         start, stop, cancel, kill = (_button(widgets, word, act) for word, act in actions.items())
         self._size.observe(lambda change: self._moved(monitor, change["new"]), names="value")
-        rows = ([start, stop, self._status], [self._worker, cancel, kill, self._answer], [self._size])
+        more = [
+            _button(widgets, f"submit {word}", partial(monitor.submit, word, act)) for word, act in submitting.items()
+        ]
+        rows = ([start, stop, *more, self._status], [self._worker, cancel, kill, self._answer], [self._size])
         self._box = widgets.VBox([*(widgets.HBox(row) for row in rows), self._panels, self._lanes])
 
     def _moved(self, monitor: SchedulerMonitor, workers: int) -> None:
@@ -287,8 +304,13 @@ class _View:
         return dict(self._box._repr_mimebundle_())
 
 
+def _submitted(word: str, submit: Callable[[], object]) -> str:
+    submit()
+    return f"submitted {word}"
+
+
 def _button(widgets: Any, word: str, act: Callable[[], None]) -> Any:
     icons = {"start": "play", "stop": "stop", "cancel its task": "times", "kill it": "bolt"}
-    button = widgets.Button(description=word, icon=icons[word])
+    button = widgets.Button(description=word, icon=icons.get(word, "plus"))
     button.on_click(lambda _: act())
     return button

@@ -270,6 +270,18 @@ def test_tasks_of_one_event_loop_overlap_and_get_no_lane() -> None:
 
 def test_a_stored_notebook_shows_a_sentence() -> None:
     monitor = SchedulerMonitor(Fake())
-    assert monitor._repr_mimebundle_()["text/plain"].startswith("The scheduler's monitor: run this cell")
+    assert monitor._repr_mimebundle_()["text/plain"].startswith("The scheduler's monitor: a live figure")
     with pytest.raises(ValueError, match="seconds and every must be > 0"):
         SchedulerMonitor(Fake(), seconds=0)
+
+
+def test_a_button_submits_and_what_it_raises_is_a_sentence() -> None:
+    asked: list[str] = []
+    monitor = SchedulerMonitor(Fake(), {"naps": lambda: asked.append("naps"), "nothing": lambda: 1 / 0})
+    buttons = {
+        button.description: button for button in monitor._view._box.children[0].children if hasattr(button, "click")
+    }
+    buttons["submit naps"].click()
+    assert (asked, "submitted naps" in monitor._view._answer.value) == (["naps"], True)
+    buttons["submit nothing"].click()
+    assert "ZeroDivisionError" in monitor._view._answer.value
