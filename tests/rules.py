@@ -31,7 +31,7 @@ HOMES = {
     "nbval": {"workbook/strict.py"},
     "nbconvert": {"workbook/notebooks.py", "workbook/site/cells.py"},
     "uvicorn": {"web/server.py", "web/protocol.py"},
-    "prometheus_client": {"web/metrics.py", "scheduler/exporters.py"},
+    "prometheus_client": {"web/metrics.py", "scheduler/monitoring/exporters.py"},
     "redis": {"pipeline/queues/redis_queue.py", "resources/connections/cache.py"},
     "pika": {"pipeline/queues/rabbit_queue.py"},
     "psycopg": {

@@ -9,26 +9,24 @@ See         notebooks/5_task_scheduler.ipynb · tests/scheduler
 What a submitted call passes::
 
     your thread      scheduler.submit(fn, *args)
-                        calls.py      the function becomes a number, pickled once; arguments are copied
-                        task.py       the handle that you get, a Future
-                        core.inbox    appended, without a lock; a byte wakes the supervisor when it sleeps
+                        calls/            the function becomes a number, pickled once; arguments are copied
+                        task.py           the handle that you get, a Future
+                            |             appended to an inbox, without a lock; a byte wakes the supervisor if it sleeps
+    supervisor       supervisor.py        one thread: takes in what was posted, reads pipes, looks at clocks
+                        lifecycle.py      what follows from what: needs, retries, deadlines, quarantine, cancellation
+                        ready.py          the queue: by priority, then by arrival
+                        lane.py           where tasks run, as a few questions; three lanes answer them:
                             |
-    supervisor       core.py          one thread: takes in what was posted, reads pipes, looks at clocks
-                        lifecycle.py  what follows from what: needs, retries, deadlines, quarantine, cancellation
-                        ready.py      the queue: by priority, then by arrival
-                        lane.py       where tasks run, as a few questions; three lanes answer them:
-                            |
-                            +-- processes.py, pool.py   which worker gets what, how much ahead; deaths, replacements
-                            |       parcel.py, frames.py, pipes.py      calls as bytes
-                            |       launch.py, zygote.py, mains.py      how a process starts
-                            |       worker_handle.py  <- note.py ->  worker.py: the other process, runs the calls
+                            +-- processes/    which worker gets what, how much ahead; calls as bytes; the other process
+                            |   starting/     how a process starts
                             +-- threads.py
                             +-- loop.py
                             |
-    supervisor       lifecycle.py     the end: the value is in the handle, waiting threads and dependents go on
-    other threads    serial.py        your callbacks, and what tasks print: slow ones hold up no task
+    supervisor       lifecycle.py         the end: the value is in the handle, waiting threads and dependents go on
+    other threads    waiting/             your callbacks, and what tasks print: slow ones hold up no task
 
-Read first: states, options, task, ready, lifecycle, core, scheduler; then lane and threads, the shortest lane.
+The book, read in this order: states, options, task, ready, lifecycle, supervisor, scheduler; then lane and threads, the
+shortest lane, and loop. The annex: calls, processes, starting, waiting, bounds, monitoring, dask.
 """
 
 from arion_lib.scheduler.errors import (

@@ -16,7 +16,7 @@ from arion_lib.scheduler.ready import ReadyQueue
 from arion_lib.scheduler.snapshot import LaneStatus
 
 if TYPE_CHECKING:
-    from arion_lib.scheduler.core import Core
+    from arion_lib.scheduler.supervisor import Supervisor
     from arion_lib.scheduler.task import Task
 
 
@@ -25,7 +25,7 @@ class Lane(Protocol):
 
     ready: ReadyQueue[Task[Any]]
 
-    def open(self, core: Core) -> None:
+    def open(self, core: Supervisor) -> None:
         """Begin; register what is to be watched with `core.watch`."""
 
     def dispatch(self, now: float, /) -> None:

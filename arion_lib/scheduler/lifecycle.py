@@ -1,7 +1,7 @@
 """A task's way through its states: what follows from what, and who is told.
 
 Idea        Ready when nothing is waited for, running when a lane says so, ended once; the rules are here, the thread
-            that applies them is the supervisor's (core.py).
+            that applies them is the supervisor's (supervisor.py).
 Invariant   Each task reaches exactly one final state, once; a task runs only when all that it needs has ended well.
 When wrong  A failed attempt is tried again as the options say; a task that kills workers is quarantined.
 See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_random_graphs.py
@@ -22,16 +22,16 @@ from concurrent.futures import CancelledError, Future
 from dataclasses import replace
 from typing import Any
 
+from arion_lib.scheduler.bounds.limits import Limits
+from arion_lib.scheduler.calls.failures import Failure, is_one_of
 from arion_lib.scheduler.errors import DependencyFailedError, QuarantinedError, TaskTimeoutError, WorkerDiedError
-from arion_lib.scheduler.failures import Failure, is_one_of
-from arion_lib.scheduler.figures import Figures
-from arion_lib.scheduler.history import NOT_YET, attempt, began_at, change, ended_at, in_words, ready_at
 from arion_lib.scheduler.lane import Lane
-from arion_lib.scheduler.limits import Limits
-from arion_lib.scheduler.serial import SerialThread
-from arion_lib.scheduler.signals import Signal
+from arion_lib.scheduler.monitoring.figures import Figures
+from arion_lib.scheduler.monitoring.history import NOT_YET, attempt, began_at, change, ended_at, in_words, ready_at
 from arion_lib.scheduler.states import Event, State
 from arion_lib.scheduler.task import More, Task
+from arion_lib.scheduler.waiting.serial import SerialThread
+from arion_lib.scheduler.waiting.signals import Signal
 
 log = logging.getLogger(__name__)
 

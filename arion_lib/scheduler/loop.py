@@ -15,15 +15,15 @@ from contextlib import suppress
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
-from arion_lib.scheduler.failures import without_our_frame
+from arion_lib.scheduler.calls.failures import without_our_frame
+from arion_lib.scheduler.calls.substitute import filled_in
 from arion_lib.scheduler.ready import ReadyQueue
 from arion_lib.scheduler.snapshot import LaneStatus, WorkerStatus
-from arion_lib.scheduler.substitute import filled_in
 
 if TYPE_CHECKING:
     import asyncio
 
-    from arion_lib.scheduler.core import Core
+    from arion_lib.scheduler.supervisor import Supervisor
     from arion_lib.scheduler.task import Task
 
 LONGEST_END = 1.0
@@ -63,9 +63,9 @@ class LoopLane:
         self._left: list[tuple[asyncio.AbstractEventLoop, threading.Thread]] = []
         """Loops that a coroutine blocks."""
         self._close_by = math.inf
-        self._core: Core
+        self._core: Supervisor
 
-    def open(self, core: Core) -> None:
+    def open(self, core: Supervisor) -> None:
         self._core = core
 
     def scale(self, size: int) -> None:

@@ -24,22 +24,22 @@ from multiprocessing.context import BaseContext
 from types import TracebackType
 from typing import Any, Literal, ParamSpec, Protocol, TypeVar, cast
 
-from arion_lib.scheduler.adapt import Adaptation
-from arion_lib.scheduler.calls import WRAPPED, Function, Functions, arguments, linked, pickled, unwrapped
-from arion_lib.scheduler.core import Core
+from arion_lib.scheduler.bounds.adapt import Adaptation
+from arion_lib.scheduler.bounds.limits import Limits
+from arion_lib.scheduler.calls.functions import WRAPPED, Function, Functions, arguments, linked, pickled, unwrapped
+from arion_lib.scheduler.calls.substitute import tasks_in
+from arion_lib.scheduler.calls.values import ATOMS, by_value
 from arion_lib.scheduler.errors import NotTransferableError, QueueFullError
-from arion_lib.scheduler.launch import StartMethod
-from arion_lib.scheduler.limits import Limits
 from arion_lib.scheduler.loop import LoopLane
 from arion_lib.scheduler.options import LANES, PLAIN, Options
-from arion_lib.scheduler.processes import ProcessLane
-from arion_lib.scheduler.signals import Question
+from arion_lib.scheduler.processes.lane import ProcessLane
 from arion_lib.scheduler.snapshot import Snapshot
+from arion_lib.scheduler.starting.launch import StartMethod
 from arion_lib.scheduler.states import Event
-from arion_lib.scheduler.substitute import tasks_in
+from arion_lib.scheduler.supervisor import Supervisor
 from arion_lib.scheduler.task import More, Task
 from arion_lib.scheduler.threads import ThreadLane
-from arion_lib.scheduler.values import ATOMS, by_value
+from arion_lib.scheduler.waiting.signals import Question
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -137,7 +137,7 @@ class Scheduler(Executor):
         self._max_pending, self._when_full = max_pending, when_full
         self._functions = Functions()
         self._adaptation: Adaptation | None = None
-        self._core = Core(self._lanes, name=name, poison_after=poison_after, keep=keep)
+        self._core = Supervisor(self._lanes, name=name, poison_after=poison_after, keep=keep)
         self._core.limits = limited
         self._core.start()
         # A scheduler that is dropped ends when its tasks have; one that is left open ends with the interpreter.
@@ -578,7 +578,7 @@ def _check_count(name: str, value: int | None, least: int) -> None:
         raise ValueError(f"{name} must be an int >= {least}, got {value!r}")
 
 
-_OPEN: weakref.WeakSet[Core] = weakref.WeakSet()
+_OPEN: weakref.WeakSet[Supervisor] = weakref.WeakSet()
 
 
 def _abandon_all_in_a_fork() -> None:

@@ -18,17 +18,17 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from arion_lib.scheduler.calls import placeholder
+from arion_lib.scheduler.calls.failures import Failure
+from arion_lib.scheduler.calls.functions import placeholder
+from arion_lib.scheduler.calls.values import Packed, decode
 from arion_lib.scheduler.errors import NotTransferableError
-from arion_lib.scheduler.failures import Failure
-from arion_lib.scheduler.signals import Question, Signal
 from arion_lib.scheduler.states import Event, State
-from arion_lib.scheduler.values import Packed, decode
+from arion_lib.scheduler.waiting.signals import Question, Signal
 
 if TYPE_CHECKING:
-    from arion_lib.scheduler.calls import Function
-    from arion_lib.scheduler.core import Core
+    from arion_lib.scheduler.calls.functions import Function
     from arion_lib.scheduler.options import Options
+    from arion_lib.scheduler.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -80,7 +80,7 @@ class Task(Future, Generic[T]):  # type: ignore[type-arg]
     )
 
     def __init__(  # Future's own __init__ would make a lock and two lists for each task
-        self, core: Core, number: int, function: Function, call: Any, options: Options, more: More | None
+        self, core: Supervisor, number: int, function: Function, call: Any, options: Options, more: More | None
     ) -> None:
         self._core, self.number, self._function, self._call, self.options = core, number, function, call, options
         self._submitted = time.monotonic()

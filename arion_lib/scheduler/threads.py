@@ -16,13 +16,13 @@ import time
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
-from arion_lib.scheduler.failures import TaskInterrupted, without_our_frame
+from arion_lib.scheduler.calls.failures import TaskInterrupted, without_our_frame
+from arion_lib.scheduler.calls.substitute import filled_in
 from arion_lib.scheduler.ready import ReadyQueue
 from arion_lib.scheduler.snapshot import LaneStatus, WorkerStatus
-from arion_lib.scheduler.substitute import filled_in
 
 if TYPE_CHECKING:
-    from arion_lib.scheduler.core import Core
+    from arion_lib.scheduler.supervisor import Supervisor
     from arion_lib.scheduler.task import Task
 
 FIRST_NUMBER = 1_000
@@ -102,9 +102,9 @@ class ThreadLane:
         self._slots: dict[int, _Slot] = {}
         self._idle: list[_Slot] = []
         self._numbers = FIRST_NUMBER
-        self._core: Core
+        self._core: Supervisor
 
-    def open(self, core: Core) -> None:
+    def open(self, core: Supervisor) -> None:
         self._core = core
 
     def scale(self, size: int) -> None:

@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from arion_lib import __version__
-from arion_lib.scheduler.exporters import SchedulerCollector
+from arion_lib.scheduler.monitoring.exporters import SchedulerCollector
 from arion_lib.web.answers import refuse
 from arion_lib.web.gate import Doors, Gate
 from arion_lib.web.pages import Pages

@@ -14,7 +14,7 @@ from typing import Any
 from unittest.mock import patch
 
 from arion_lib.scheduler import Scheduler
-from arion_lib.scheduler.launch import START_METHODS
+from arion_lib.scheduler.starting.launch import START_METHODS
 
 WORKERS = 2
 
@@ -51,8 +51,8 @@ def tcp_pair() -> tuple[socket.socket, socket.socket]:
 def open_as_on_windows() -> Iterator[Scheduler]:
     """Open a scheduler with what Windows has: fresh interpreters, sockets, and no signal that interrupts a call."""
     with (
-        patch("arion_lib.scheduler.launch.one_way", tcp_pair),
-        patch("arion_lib.scheduler.worker_handle.INTERRUPTION", None),
+        patch("arion_lib.scheduler.starting.launch.one_way", tcp_pair),
+        patch("arion_lib.scheduler.processes.worker_handle.INTERRUPTION", None),
         Scheduler(WORKERS, start_method="spawn", preload=["tests.scheduler.jobs"]) as scheduler,
     ):
         yield scheduler

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arion_lib.scheduler.adapt import PATIENCE, Adaptation
+from arion_lib.scheduler.bounds.adapt import PATIENCE, Adaptation
 
 
 @dataclass

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arion_lib.scheduler import Scheduler
-from arion_lib.scheduler.calls import MOST_FUNCTIONS, Functions, arguments
+from arion_lib.scheduler.calls.functions import MOST_FUNCTIONS, Functions, arguments
 from arion_lib.scheduler.errors import NotTransferableError
 from tests.scheduler import jobs
 from tests.scheduler.gates import PATIENCE

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from arion_lib.scheduler import Scheduler
-from arion_lib.scheduler.context import context_of, place_of, portable, variable_at
+from arion_lib.scheduler.calls.context import context_of, place_of, portable, variable_at
 from tests.scheduler import jobs
 from tests.scheduler.gates import PATIENCE
 

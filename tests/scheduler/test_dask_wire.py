@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from arion_lib.scheduler.calls.failures import TaskInterrupted
+from arion_lib.scheduler.calls.values import encode
 from arion_lib.scheduler.dask.wire import Answer, CallFailed, Kind, Sealed, opened, run, seal, size_of
-from arion_lib.scheduler.failures import TaskInterrupted
-from arion_lib.scheduler.values import encode
 
 
 def sealed(value: Any) -> Any:

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from arion_lib.scheduler import Scheduler, ShutDownError, State, Task
-from arion_lib.scheduler.launch import START_METHODS
+from arion_lib.scheduler.starting.launch import START_METHODS
 from tests.scheduler import jobs
 from tests.scheduler.gates import PATIENCE, Gate, until
 from tests.scheduler.script_runs import line, run, running, wait_until_gone

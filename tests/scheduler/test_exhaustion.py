@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from arion_lib.scheduler import Scheduler
-from arion_lib.scheduler import launch as launching
+from arion_lib.scheduler.starting import launch as launching
 from tests.scheduler import jobs
 from tests.scheduler.gates import KILL, PATIENCE, Gate, until
 from tests.scheduler.script_runs import alive, run, wait_until_gone
@@ -83,7 +83,7 @@ def test_a_fork_that_fails_ends_nothing(tmp_path: Path) -> None:
     code, out, err = run(
         tmp_path,
         """
-        from arion_lib.scheduler import zygote
+        from arion_lib.scheduler.starting import forkserver
         real, calls, here = os.fork, [], os.getpid()
         def fork():
             calls.append(0)

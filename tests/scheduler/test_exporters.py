@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from arion_lib.scheduler import Scheduler
-from arion_lib.scheduler.exporters import ENDED, SchedulerCollector, prometheus
+from arion_lib.scheduler.monitoring.exporters import ENDED, SchedulerCollector, prometheus
 from arion_lib.scheduler.snapshot import LaneStatus, Snapshot, Spread, WorkerStatus
 
 client = pytest.importorskip("prometheus_client")

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from arion_lib.scheduler.calls.failures import TaskInterrupted, describe, pack_failure
 from arion_lib.scheduler.errors import NotTransferableError, WorkerDiedError
-from arion_lib.scheduler.failures import TaskInterrupted, describe, pack_failure
 from tests.scheduler import jobs
 
 

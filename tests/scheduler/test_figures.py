@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arion_lib.scheduler.figures import WINDOW, Figures, spread
+from arion_lib.scheduler.monitoring.figures import WINDOW, Figures, spread
 from arion_lib.scheduler.snapshot import Spread
 from arion_lib.scheduler.states import State
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arion_lib.scheduler import frames
-from arion_lib.scheduler.frames import FrameParser, frame
+from arion_lib.scheduler.processes import frames
+from arion_lib.scheduler.processes.frames import FrameParser, frame
 
 atoms = st.one_of(
     st.none(),

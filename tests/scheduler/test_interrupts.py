@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from arion_lib.scheduler import Scheduler
-from arion_lib.scheduler.signals import Question, Signal
+from arion_lib.scheduler.waiting.signals import Question, Signal
 from tests.scheduler.gates import PATIENCE
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no timer that sends signals")

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from arion_lib.scheduler import Scheduler, launch
-from arion_lib.scheduler.launch import START_METHODS, ZygoteStarter, interpreter
-from arion_lib.scheduler.zygote import STARTED
+from arion_lib.scheduler import Scheduler
+from arion_lib.scheduler.starting import launch
+from arion_lib.scheduler.starting.forkserver import STARTED
+from arion_lib.scheduler.starting.launch import START_METHODS, ZygoteStarter, interpreter
 from arion_lib.setup.environment import ROOT
 from tests.scheduler import jobs
 from tests.scheduler.gates import PATIENCE, until

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arion_lib.scheduler import Scheduler, State
-from arion_lib.scheduler.limits import Limits
+from arion_lib.scheduler.bounds.limits import Limits
 from tests.scheduler import jobs
 from tests.scheduler.gates import PATIENCE, until
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arion_lib.scheduler import Scheduler
-from arion_lib.scheduler.outputs import Forwarded, _portable, relay_record
+from arion_lib.scheduler.processes.outputs import Forwarded, _portable, relay_record
 from tests.scheduler import jobs
 from tests.scheduler.gates import PATIENCE, until
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy
 import pytest
 
-from arion_lib.scheduler import NotTransferableError, Scheduler, frames
-from arion_lib.scheduler.parcel import Parcel
+from arion_lib.scheduler import NotTransferableError, Scheduler
+from arion_lib.scheduler.processes import frames
+from arion_lib.scheduler.processes.parcel import Parcel
 from tests.scheduler.jobs import first_item, first_items
 
 
@@ -75,7 +76,7 @@ REAL: Any = frames.frame
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the worker is forked, so that it has the same limit")
 def test_a_call_too_large_for_a_frame_fails_alone(no_leaks: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("arion_lib.scheduler.worker_handle.frame", only_small)
+    monkeypatch.setattr("arion_lib.scheduler.processes.worker_handle.frame", only_small)
     with Scheduler(1) as scheduler:
         for _ in range(3):
             scheduler.submit(len, b"warm").result(20)
@@ -99,7 +100,7 @@ def test_a_result_too_large_for_a_frame_fails_alone(no_leaks: None, monkeypatch:
             raise ValueError("unmarshallable object")
         return made
 
-    monkeypatch.setattr("arion_lib.scheduler.worker.small_frame", small_frame)
+    monkeypatch.setattr("arion_lib.scheduler.processes.worker.small_frame", small_frame)
     with Scheduler(1, start_method="fork") as scheduler:
         bad = scheduler.submit(large, 1 << 21)
         assert scheduler.submit(len, b"xx").result(20) == 2

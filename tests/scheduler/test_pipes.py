@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arion_lib.scheduler import pipes
-from arion_lib.scheduler.note import REVOKED_AFTER, STARTED, Note
-from arion_lib.scheduler.pipes import AT_ONCE, End, end_of, one_way, rest_of, write_all
+from arion_lib.scheduler.processes import pipes
+from arion_lib.scheduler.processes.note import REVOKED_AFTER, STARTED, Note
+from arion_lib.scheduler.processes.pipes import AT_ONCE, End, end_of, one_way, rest_of, write_all
 from arion_lib.setup.environment import ROOT
 from tests.scheduler.subjects import POSIX, tcp_pair
 
@@ -76,8 +76,8 @@ def test_a_writer_whose_reader_is_gone_is_told() -> None:
 @pytest.mark.parametrize("error", [BrokenPipeError, ConnectionResetError, ConnectionAbortedError])
 def test_a_worker_ends_quietly_in_whichever_words_the_system_says_that_nobody_reads(error: type[Exception]) -> None:
     code = f"""
-from arion_lib.scheduler.note import Note
-from arion_lib.scheduler.worker import work
+from arion_lib.scheduler.processes.note import Note
+from arion_lib.scheduler.processes.worker import work
 
 class Gone:
     def read(self): return b""

@@ -21,9 +21,8 @@ from arion_lib.scheduler import (
     State,
     TaskTimeoutError,
     WorkerDiedError,
-    processes,
 )
-from arion_lib.scheduler.processes import ProcessLane
+from arion_lib.scheduler.processes.lane import FIRST_WINDOW, ProcessLane
 from arion_lib.scheduler.ready import ReadyQueue
 from tests.scheduler import jobs
 from tests.scheduler.gates import KILL, PATIENCE, Gate, until
@@ -47,7 +46,7 @@ def test_short_tasks_are_sent_by_the_hundred_though_a_coarse_clock_says_they_tak
     mean: float | None, sent: int
 ) -> None:
     """The clock of Windows moves every 1/64 s: the mean of short calls is exactly 0.0 there."""
-    lane: Any = SimpleNamespace(ready=ReadyQueue(), _window=processes.FIRST_WINDOW)
+    lane: Any = SimpleNamespace(ready=ReadyQueue(), _window=FIRST_WINDOW)
     for _ in range(100):
         lane.ready.push(SimpleNamespace(_function=SimpleNamespace(mean=mean), options=SimpleNamespace(priority=0)), 0)
     worker: Any = SimpleNamespace(load=0.0)

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arion_lib.scheduler.substitute import _fill, filled_in, tasks_in
+from arion_lib.scheduler.calls.substitute import _fill, filled_in, tasks_in
 
 
 class Handle:

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import pytest
 
 from arion_lib.scheduler import NotTransferableError, Scheduler
-from arion_lib.scheduler.serial import SerialThread
+from arion_lib.scheduler.waiting.serial import SerialThread
 from tests.scheduler import jobs
 from tests.scheduler.gates import PATIENCE, until
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from arion_lib.scheduler.calls.values import ASIDE, ATOMS, Packed, by_value, decode, encode, pack
 from arion_lib.scheduler.errors import NotTransferableError
-from arion_lib.scheduler.values import ASIDE, ATOMS, Packed, by_value, decode, encode, pack
 from tests.scheduler import jobs
 
 atoms = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(), st.binary())

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from arion_lib.scheduler import Event, Scheduler, State, Task
-from arion_lib.scheduler.processes import ProcessLane
+from arion_lib.scheduler.processes.lane import ProcessLane
 from tests.scheduler.gates import PATIENCE
 
 pytestmark = pytest.mark.usefixtures("no_leaks")

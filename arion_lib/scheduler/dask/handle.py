@@ -15,14 +15,14 @@ from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from arion_lib.scheduler.calls import placeholder
+from arion_lib.scheduler.calls.failures import Failure, describe
+from arion_lib.scheduler.calls.functions import placeholder
 from arion_lib.scheduler.dask.wire import opened
 from arion_lib.scheduler.errors import NotTransferableError
-from arion_lib.scheduler.failures import Failure, describe
 from arion_lib.scheduler.states import Event, State
 
 if TYPE_CHECKING:
-    from arion_lib.scheduler.calls import Function
+    from arion_lib.scheduler.calls.functions import Function
     from arion_lib.scheduler.options import Options
 
 T = TypeVar("T")

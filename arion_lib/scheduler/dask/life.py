@@ -19,6 +19,7 @@ from collections.abc import Coroutine, Sequence
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from arion_lib.scheduler.calls.failures import Failure, describe, is_one_of
 from arion_lib.scheduler.dask.handle import DaskTask
 from arion_lib.scheduler.dask.wire import Answer, Bundle, Call, CallFailed, Kind, Place, size_of
 from arion_lib.scheduler.errors import (
@@ -28,7 +29,6 @@ from arion_lib.scheduler.errors import (
     TaskTimeoutError,
     WorkerDiedError,
 )
-from arion_lib.scheduler.failures import Failure, describe, is_one_of
 from arion_lib.scheduler.states import State
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
-from arion_lib.scheduler.calls import Functions, arguments, pickled
+from arion_lib.scheduler.calls.functions import Functions, arguments, pickled
+from arion_lib.scheduler.calls.values import ATOMS
 from arion_lib.scheduler.dask.handle import DaskTask
 from arion_lib.scheduler.dask.ledger import Ledger, LocalLane
 from arion_lib.scheduler.dask.life import Lives
@@ -28,13 +29,12 @@ from arion_lib.scheduler.options import LANES
 from arion_lib.scheduler.scheduler import EventStream, Submitter, _check_count, cores
 from arion_lib.scheduler.snapshot import Snapshot
 from arion_lib.scheduler.states import Event, State
-from arion_lib.scheduler.values import ATOMS
 
 if TYPE_CHECKING:
     from distributed import Client
     from distributed.deploy.cluster import Cluster
 
-    from arion_lib.scheduler.launch import StartMethod
+    from arion_lib.scheduler.starting.launch import StartMethod
 
 P = ParamSpec("P")
 T = TypeVar("T")

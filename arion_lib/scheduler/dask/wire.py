@@ -20,11 +20,11 @@ from contextvars import Context
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from arion_lib.scheduler.calls import NEEDED
-from arion_lib.scheduler.context import context_of
+from arion_lib.scheduler.calls.context import context_of
+from arion_lib.scheduler.calls.failures import TaskInterrupted, pack_failure
+from arion_lib.scheduler.calls.functions import NEEDED
+from arion_lib.scheduler.calls.values import Packed, encode
 from arion_lib.scheduler.errors import NotTransferableError
-from arion_lib.scheduler.failures import TaskInterrupted, pack_failure
-from arion_lib.scheduler.values import Packed, encode
 
 
 class Sealed:

@@ -25,14 +25,14 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from arion_lib.scheduler.errors import ShutDownError
-from arion_lib.scheduler.history import began_at, history
 from arion_lib.scheduler.lane import Lane
 from arion_lib.scheduler.lifecycle import PENDING, READY, Command, Lifecycle
-from arion_lib.scheduler.serial import SerialThread
-from arion_lib.scheduler.signals import Question, Signal
+from arion_lib.scheduler.monitoring.history import began_at, history
 from arion_lib.scheduler.snapshot import Snapshot
 from arion_lib.scheduler.states import Event, State
 from arion_lib.scheduler.task import Task
+from arion_lib.scheduler.waiting.serial import SerialThread
+from arion_lib.scheduler.waiting.signals import Question, Signal
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -49,7 +49,7 @@ MOST_ERRORS = 100
 """Turns in a row that may fail before the supervisor gives up."""
 
 
-class Core(Lifecycle):
+class Supervisor(Lifecycle):
     """What every handle and every lane refers to."""
 
     def __init__(self, lanes: Mapping[str, Lane], *, name: str, poison_after: int, keep: int) -> None:

@@ -24,10 +24,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
-from arion_lib.scheduler.note import Note
-from arion_lib.scheduler.outputs import set_levels
-from arion_lib.scheduler.pipes import end_of
-from arion_lib.scheduler.worker import work
+from arion_lib.scheduler.processes.note import Note
+from arion_lib.scheduler.processes.outputs import set_levels
+from arion_lib.scheduler.processes.pipes import end_of
+from arion_lib.scheduler.processes.worker import work
 
 ORDER = struct.Struct("<Q")
 """What the supervisor sends: the number of the worker to fork; its three descriptors come along."""

@@ -11,10 +11,10 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from arion_lib.scheduler.calls import Linked
-from arion_lib.scheduler.frames import Buffer
-from arion_lib.scheduler.values import Packed, encode
-from arion_lib.scheduler.worker_handle import WorkerHandle
+from arion_lib.scheduler.calls.functions import Linked
+from arion_lib.scheduler.calls.values import Packed, encode
+from arion_lib.scheduler.processes.frames import Buffer
+from arion_lib.scheduler.processes.worker_handle import WorkerHandle
 
 if TYPE_CHECKING:
     from arion_lib.scheduler.task import Task

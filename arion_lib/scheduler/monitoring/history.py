@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from arion_lib.scheduler.failures import Failure, describe
+from arion_lib.scheduler.calls.failures import Failure, describe
 from arion_lib.scheduler.states import Event, State
 
 if TYPE_CHECKING:

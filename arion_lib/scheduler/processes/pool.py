@@ -21,17 +21,17 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from arion_lib.scheduler.errors import StartError
-from arion_lib.scheduler.frames import INITIALIZER
-from arion_lib.scheduler.launch import Starter, StartMethod, starter
-from arion_lib.scheduler.note import STARTED
+from arion_lib.scheduler.processes.frames import INITIALIZER
+from arion_lib.scheduler.processes.note import STARTED
+from arion_lib.scheduler.processes.usage import Usage
+from arion_lib.scheduler.processes.worker_handle import WorkerHandle
 from arion_lib.scheduler.snapshot import LaneStatus, WorkerState, WorkerStatus
-from arion_lib.scheduler.usage import Usage
-from arion_lib.scheduler.worker_handle import WorkerHandle
+from arion_lib.scheduler.starting.launch import Starter, StartMethod, starter
 
 if TYPE_CHECKING:
-    from arion_lib.scheduler.core import Core
-    from arion_lib.scheduler.frames import Message
+    from arion_lib.scheduler.processes.frames import Message
     from arion_lib.scheduler.ready import ReadyQueue
+    from arion_lib.scheduler.supervisor import Supervisor
     from arion_lib.scheduler.task import Task
 
 log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ class Pool(ABC):
         self._memory_check = 0.0
         self._starter: Starter
         self._open = False
-        self._core: Core
+        self._core: Supervisor
         self._watched: int | None = None
         self.trouble = ""
         """Why there are fewer workers than `size`; "" when there are not."""
@@ -108,7 +108,7 @@ class Pool(ABC):
                 worker.child.process.wait()
             self._look_for_ends()
 
-    def open(self, core: Core) -> None:
+    def open(self, core: Supervisor) -> None:
         self._core = core
         self._starter = starter(self.method, self._preload)
         self._open = True

@@ -16,10 +16,10 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from arion_lib.scheduler.calls.failures import Failure
+from arion_lib.scheduler.calls.values import Packed, buffers_of
 from arion_lib.scheduler.errors import NotTransferableError, SchedulerError
-from arion_lib.scheduler.failures import Failure
-from arion_lib.scheduler.launch import StartMethod
-from arion_lib.scheduler.messages import (
+from arion_lib.scheduler.processes.messages import (
     BEGUN,
     FAILED,
     LOGGED,
@@ -29,17 +29,17 @@ from arion_lib.scheduler.messages import (
     RETURNED_PACKED,
     SKIPPED,
 )
-from arion_lib.scheduler.note import STARTED
-from arion_lib.scheduler.outputs import relay_record, relay_text
-from arion_lib.scheduler.parcel import Parcel
-from arion_lib.scheduler.pool import FIRST_PAUSE, STILLBORN, TRUST, Pool
+from arion_lib.scheduler.processes.note import STARTED
+from arion_lib.scheduler.processes.outputs import relay_record, relay_text
+from arion_lib.scheduler.processes.parcel import Parcel
+from arion_lib.scheduler.processes.pool import FIRST_PAUSE, STILLBORN, TRUST, Pool
+from arion_lib.scheduler.processes.worker_handle import WorkerHandle
 from arion_lib.scheduler.ready import ReadyQueue
+from arion_lib.scheduler.starting.launch import StartMethod
 from arion_lib.scheduler.states import State
-from arion_lib.scheduler.values import Packed, buffers_of
-from arion_lib.scheduler.worker_handle import WorkerHandle
 
 if TYPE_CHECKING:
-    from arion_lib.scheduler.frames import Message
+    from arion_lib.scheduler.processes.frames import Message
     from arion_lib.scheduler.task import Task
 
 READY, SUCCEEDED = State.READY, State.SUCCEEDED

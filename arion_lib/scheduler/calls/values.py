@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 
 import cloudpickle
 
-from arion_lib.scheduler.context import place_of, variable_at
+from arion_lib.scheduler.calls.context import place_of, variable_at
 from arion_lib.scheduler.errors import NotTransferableError
 
 ATOMS = frozenset({int, float, complex, str, bytes, bool, NoneType})

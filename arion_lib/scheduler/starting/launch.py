@@ -25,10 +25,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from arion_lib.scheduler.note import Note
-from arion_lib.scheduler.outputs import levels
-from arion_lib.scheduler.pipes import End, end_of, one_way
-from arion_lib.scheduler.zygote import AUTHKEY
+from arion_lib.scheduler.processes.note import Note
+from arion_lib.scheduler.processes.outputs import levels
+from arion_lib.scheduler.processes.pipes import End, end_of, one_way
+from arion_lib.scheduler.starting.forkserver import AUTHKEY
 
 StartMethod = Literal["forkserver", "spawn", "fork"]
 START_METHODS: tuple[StartMethod, ...] = ("spawn",) if sys.platform == "win32" else ("forkserver", "spawn", "fork")
@@ -261,7 +261,7 @@ class ZygoteStarter:
         )
 
     def _receive(self) -> None:
-        from arion_lib.scheduler.zygote import REPORT
+        from arion_lib.scheduler.starting.forkserver import REPORT
 
         while self._control is not None:
             try:
@@ -352,7 +352,7 @@ log = logging.getLogger(__name__)
 
 
 def _order(number: int) -> bytes:
-    from arion_lib.scheduler.zygote import ORDER
+    from arion_lib.scheduler.starting.forkserver import ORDER
 
     return ORDER.pack(number)
 
@@ -438,13 +438,14 @@ def _inherited() -> list[int]:
 
 def _program(function: str) -> str:
     """Return the code that a fresh interpreter begins with: this one's sys.path, then the function."""
-    return f"import sys; sys.path[:] = {sys.path!r}; from arion_lib.scheduler.mains import {function}; {function}()"
+    begin = f"from arion_lib.scheduler.starting.mains import {function}; {function}()"
+    return f"import sys; sys.path[:] = {sys.path!r}; {begin}"
 
 
 def _fork_zygote(theirs: socket.socket, setup: str) -> int:
     if sys.platform == "win32":
         raise NotImplementedError("Windows cannot fork")
-    from arion_lib.scheduler.zygote import be_zygote, keeping_the_tracker
+    from arion_lib.scheduler.starting.forkserver import be_zygote, keeping_the_tracker
 
     with warnings.catch_warnings(), keeping_the_tracker():
         # Python warns, rightly, that other threads' locks are copied locked. start_method="fork" asks for just that.

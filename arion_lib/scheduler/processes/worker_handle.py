@@ -11,14 +11,14 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from arion_lib.scheduler.frames import Buffer, FrameParser, Message, frame
-from arion_lib.scheduler.note import INTERRUPT, REVOKED_AFTER, REVOKED_TO, SINCE, STARTED
-from arion_lib.scheduler.pipes import rest_of
-from arion_lib.scheduler.worker import INTERRUPTION
+from arion_lib.scheduler.processes.frames import Buffer, FrameParser, Message, frame
+from arion_lib.scheduler.processes.note import INTERRUPT, REVOKED_AFTER, REVOKED_TO, SINCE, STARTED
+from arion_lib.scheduler.processes.pipes import rest_of
+from arion_lib.scheduler.processes.worker import INTERRUPTION
 
 if TYPE_CHECKING:
-    from arion_lib.scheduler.calls import Function
-    from arion_lib.scheduler.launch import Child
+    from arion_lib.scheduler.calls.functions import Function
+    from arion_lib.scheduler.starting.launch import Child
     from arion_lib.scheduler.task import Task
 
 MOST_RECEIVED = 500

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from arion_lib.scheduler.frames import READ, Buffer
+from arion_lib.scheduler.processes.frames import READ, Buffer
 
 CAPACITY = 1 << 20
 """Bytes that a pipe should hold, where the system lets us say so: it is what a large array travels in at once."""

@@ -15,10 +15,10 @@ import sys
 import threading
 from contextlib import suppress
 
-from arion_lib.scheduler.note import Note
-from arion_lib.scheduler.pipes import end_of
-from arion_lib.scheduler.worker import work
-from arion_lib.scheduler.zygote import adopt, be_zygote, begin_anew, die_with_parent
+from arion_lib.scheduler.processes.note import Note
+from arion_lib.scheduler.processes.pipes import end_of
+from arion_lib.scheduler.processes.worker import work
+from arion_lib.scheduler.starting.forkserver import adopt, be_zygote, begin_anew, die_with_parent
 
 LINUX = sys.platform.startswith("linux")
 

@@ -23,12 +23,13 @@ from contextvars import Context
 from traceback import walk_tb
 from typing import Any, NoReturn, cast
 
-from arion_lib.scheduler.calls import NEEDED
-from arion_lib.scheduler.context import context_of
+from arion_lib.scheduler.calls.context import context_of
+from arion_lib.scheduler.calls.failures import TaskInterrupted, pack_failure
+from arion_lib.scheduler.calls.functions import NEEDED
+from arion_lib.scheduler.calls.values import ATOMS, Encoded, Packed, buffers_of, decode, encode
 from arion_lib.scheduler.errors import NotTransferableError
-from arion_lib.scheduler.failures import TaskInterrupted, pack_failure
-from arion_lib.scheduler.frames import INITIALIZER, FrameParser, Message, frame, small_frame
-from arion_lib.scheduler.messages import (
+from arion_lib.scheduler.processes.frames import INITIALIZER, FrameParser, Message, frame, small_frame
+from arion_lib.scheduler.processes.messages import (
     BEGUN,
     FAILED,
     INTERRUPTED,
@@ -39,10 +40,9 @@ from arion_lib.scheduler.messages import (
     RETURNED_PACKED,
     SKIPPED,
 )
-from arion_lib.scheduler.note import INTERRUPT, REVOKED_AFTER, REVOKED_TO, SINCE, STARTED, Note
-from arion_lib.scheduler.outputs import forward_logging, forward_output
-from arion_lib.scheduler.pipes import End, write_all
-from arion_lib.scheduler.values import ATOMS, Encoded, Packed, buffers_of, decode, encode
+from arion_lib.scheduler.processes.note import INTERRUPT, REVOKED_AFTER, REVOKED_TO, SINCE, STARTED, Note
+from arion_lib.scheduler.processes.outputs import forward_logging, forward_output
+from arion_lib.scheduler.processes.pipes import End, write_all
 
 SMALL = 1 << 16
 """Bytes from which the last result is not kept until the next message."""

@@ -14,8 +14,8 @@ import traceback
 from io import BytesIO
 from typing import Any, NamedTuple
 
+from arion_lib.scheduler.calls.values import ValuePickler
 from arion_lib.scheduler.errors import NotTransferableError
-from arion_lib.scheduler.values import ValuePickler
 
 
 class TaskInterrupted(BaseException):

@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
-from arion_lib.scheduler.context import portable
+from arion_lib.scheduler.calls.context import portable
+from arion_lib.scheduler.calls.values import ATOMS, Packed, by_value, pack
 from arion_lib.scheduler.errors import NotTransferableError
 from arion_lib.scheduler.options import Options, declared
-from arion_lib.scheduler.values import ATOMS, Packed, by_value, pack
 
 if TYPE_CHECKING:
     from arion_lib.scheduler.task import Task
