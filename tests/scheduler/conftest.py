@@ -13,7 +13,7 @@ from _pytest.faulthandler import fault_handler_stderr_fd_key
 
 from tests.scheduler.gates import Gate
 
-LONGEST = 60.0
+LONGEST = 300.0
 """Seconds after which a test counts as hanging: every thread's stack is shown and the run ends."""
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from arion_lib.scheduler import WorkerDiedError
 
-PATIENCE = 20.0
+PATIENCE = 100.0
 """Seconds after which something that must happen counts as not happening."""
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 """Ends a process on the spot; Windows has no SIGKILL, its SIGTERM is as abrupt."""

@@ -9,6 +9,7 @@ from concurrent.futures import CancelledError, as_completed, wait
 from pathlib import Path
 from typing import Any
 
+import dask
 import psutil
 import pytest
 from distributed import Client, LocalCluster
@@ -54,8 +55,15 @@ def running(task: DaskTask[Any]) -> DaskTask[Any]:
 # --- fixtures ---
 
 
+@pytest.fixture(scope="module", autouse=True)
+def patient() -> Iterator[None]:
+    """Have clusters wait long for a dask worker that is being restarted; after 15 s they would give it up."""
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "10 minutes"}):
+        yield
+
+
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[LocalCluster]:
+def cluster(patient: None) -> Iterator[LocalCluster]:
     before = Snapshot.take()
     with LocalCluster(processes=True, n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster:
         yield cluster
