@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "setup": {"setup"},
     "workbook": {"workbook", "measure", "setup"},
     "workbook/exercises": {"workbook", *PARTS},  # they belong to the notebooks, which may use everything
+    "workbook/tables": {"workbook", *PARTS},  # so do these: the same faults, put to several tools
     "web": {"web", *PARTS},
     "bench": {"bench", "measure", "web", *PARTS},  # the webhook is measured as it is served
     "": {"setup"},  # __main__.py
@@ -47,7 +48,10 @@ HOMES = {
     "ijson": {"pipeline/formats/documents.py"},
     "distributed": {"scheduler/dask/link.py", "scheduler/dask/plugin.py"},
 }
-"""The files that may import a heavy library; `bench` may measure against any."""
+"""The files that may import a heavy library."""
+
+MEASURE_PEERS = {"bench", "workbook/tables"}
+"""Folders that set any library beside ours."""
 
 HEAVY = {*HOMES, "pandas", "numpy", "polars", "duckdb", "dask", "distributed", "fastapi", "IPython", "pytest"} - {
     "ijson"
@@ -103,7 +107,7 @@ def _executed(node: ast.AST) -> Iterator[ast.AST]:
 def forbidden_imports(path: str, source: str) -> list[str]:
     """Check who imports whom; `path` is relative to the package, as in `lazy/engine.py`."""
     folder = PurePosixPath(path).parts[0] if "/" in path else ""
-    folder = "workbook/exercises" if path.startswith("workbook/exercises/") else folder
+    folder = next((home for home in MAY_IMPORT if "/" in home and path.startswith(f"{home}/")), folder)
     on_the_ground = PurePosixPath(path).stem in GROUND and not folder
     allowed, found = (set() if on_the_ground else MAY_IMPORT.get(folder, set()) | GROUND), []
     for name in imports(source):
@@ -112,7 +116,7 @@ def forbidden_imports(path: str, source: str) -> list[str]:
             found.append(f"{path}: relative import of {name}: write the full name, it is the map")
         elif top == "arion_lib" and rest not in ("", "__version__") and rest.split(".")[0] not in allowed:
             found.append(f"{path}: {folder or 'the top'} must not import {name}")
-        elif top in HOMES and folder != "bench" and path not in HOMES[top]:
+        elif top in HOMES and folder not in MEASURE_PEERS and path not in HOMES[top]:
             found.append(f"{path}: {top} may be imported in {', '.join(sorted(HOMES[top]))} only")
         elif top in ("fastapi", "starlette", "uvicorn") and folder not in ("web", "bench"):
             found.append(f"{path}: the web framework belongs into web")

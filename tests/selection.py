@@ -26,6 +26,7 @@ ALONE = ("notebooks/", "tests/measure/", "tests/scheduler/")
 SLOW = (
     "notebooks/",
     "tests/bench/",
+    "tests/chaos/",
     "tests/measure/",
     "tests/scheduler/test_chaos.py",
     "tests/scheduler/test_conformance.py",

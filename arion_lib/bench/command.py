@@ -1,7 +1,8 @@
 """`python -m arion_lib bench NAME`: ours and the installed peers, measured side by side.
 
-Idea        A benchmark is a module of this folder with `run(args) -> int`; its file name is its name there.
-Invariant   Every printed table stands under a line that names the machine, the Python and the peers' versions.
+Idea        A benchmark is a file or folder of this folder with `run(args) -> int`, one a part, under its own name.
+Invariant   Every printed table stands under a line that names the machine, the Python and the peers' versions; the last
+            lines say which targets were missed.
 When wrong  An unknown name exits with 2 and the nearest name; a peer that is not installed is named, not crashed on.
 See         tests/bench/test_command.py
 
@@ -32,11 +33,19 @@ from arion_lib.nearest import did_you_mean
 
 
 class Result(Protocol):
-    """What a benchmark hands to `finish`: a `Comparison` of times or of memory."""
+    """What a benchmark hands to `finish`: a `Comparison` or a `Table`."""
+
+    @property
+    def title(self) -> str:
+        """What was measured."""
+
+    @property
+    def verdicts(self) -> Sequence[Any]:
+        """What each target came to."""
 
     @property
     def ok(self) -> bool:
-        """Whether all targets are met."""
+        """Whether no target is missed."""
 
     def table(self) -> str:
         """Lay the figures out as text."""
@@ -83,8 +92,10 @@ def _understood(args: list[str], names: Sequence[str]) -> argparse.Namespace:
 
 
 def benchmarks() -> list[str]:
-    """List the names that `python -m arion_lib bench` knows: the modules beside this one that define `run`."""
-    return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if _is_benchmark(path))
+    """List the names that `python -m arion_lib bench` knows: the files and folders here that define `run`."""
+    here = Path(__file__).parent
+    folders = [path.parent.name for path in here.glob("*/__init__.py") if _is_benchmark(path)]
+    return sorted(folders + [path.stem for path in here.glob("*.py") if _is_benchmark(path)])
 
 
 def machine(peers: Sequence[str] = ()) -> str:
@@ -120,21 +131,31 @@ def options(name: str, description: str) -> argparse.ArgumentParser:
 
 
 def finish(results: Iterable[Result], chosen: argparse.Namespace, peers: Sequence[str] = ()) -> int:
-    """Print the machine's line and each table as soon as it is there, write `--json`, and return the exit code."""
+    """Print the machine, each table once it is there, and what was missed; write `--json`; return the exit code."""
+    from arion_lib.bench.verdicts import summary  # it imports more than `--help` may need
+
     print(machine(peers))
     found = []
     for result in results:
         print(f"\n{result.table()}", flush=True)
         found.append(result)
+    print(f"\n{summary(found)}{load()}", flush=True)
     if chosen.json is not None:
         document = {"machine": machine(peers), "results": [result.as_dict() for result in found]}
         chosen.json.write_text(json.dumps(document, indent=2), encoding="utf-8")
     return 1 if chosen.strict and not all(result.ok for result in found) else 0
 
 
+def load() -> str:
+    """Say how busy the machine has been, this run included; nothing where the system does not say."""
+    if not hasattr(os, "getloadavg"):
+        return ""
+    return "\nload of the last 1, 5, 15 minutes, this run included: " + ", ".join(f"{x:.1f}" for x in os.getloadavg())
+
+
 def _is_benchmark(path: Path) -> bool:
     # Read, not imported: listing the names must not cost the import of every peer.
-    return path.stem != "command" and not path.stem.startswith("_") and "\ndef run(" in path.read_text(encoding="utf-8")
+    return path.stem != "command" and "\ndef run(" in path.read_text(encoding="utf-8")
 
 
 def _version(distribution: str) -> str:

@@ -6,7 +6,7 @@ Invariant   Contenders are called with nothing between the clock's two reads but
             returned equal results.
 When wrong  A contender whose package is not installed is listed as such and skipped; one that returns something else
             stops the comparison with a `ValueError` that names it.
-See         tests/bench/test_compare.py
+See         arion_lib/bench/ratios.py (what is found) · tests/bench/test_compare.py
 
     from arion_lib.bench.compare import at_least, at_most, compare
 
@@ -26,13 +26,12 @@ from __future__ import annotations
 
 import gc
 import operator
-import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from arion_lib.bench.ratios import Comparison, Row, Target, at_least, at_most
+from arion_lib.bench.ratios import Comparison, Row, Runs, Target, at_least, at_most
 
 __all__ = ["Comparison", "Row", "Target", "at_least", "at_most", "compare"]
 
@@ -71,10 +70,10 @@ def compare(
         present, absent = _warm_up(contenders, baseline, check, before)
         calls = {name: _calls(fn, min_seconds, before) for name, fn in present.items()}
         seconds: dict[str, list[float]] = {name: [] for name in present}
-        for name in _turns(list(present), rounds):
+        for name in in_turns(list(present), rounds):
             seconds[name].append(_turn(present[name], calls[name], before, pause_gc) / calls[name])
-    rows = tuple(_row(name, seconds, calls[name], baseline, wanted.get(name, ())) for name in present)
-    return Comparison(title, baseline, rows, tuple(absent.items()), work, unit)
+    runs: dict[str, Runs] = {**seconds, **absent}
+    return Comparison(title, baseline, runs, wanted, work, unit, calls)
 
 
 def _check_arguments(
@@ -144,8 +143,12 @@ def _calls(fn: Contender, min_seconds: float, before: Callable[[], object] | Non
         step *= 10
 
 
-def _turns(names: Sequence[str], rounds: int) -> Iterator[str]:
-    """Yield who runs when: A B C, B C A, C A B, ... so that nobody always follows the same neighbour's heat."""
+def in_turns(names: Sequence[str], rounds: int) -> Iterator[str]:
+    """Yield who runs when, so that nobody always follows the same neighbour's heat.
+
+    >>> " ".join(in_turns("abc", 2))
+    'a b c b c a'
+    """
     for turn in range(rounds):
         shift = turn % len(names)
         yield from [*names[shift:], *names[:shift]]
@@ -177,20 +180,6 @@ def _steady_collector() -> Iterator[None]:
         yield
     finally:
         gc.unfreeze()
-
-
-def _row(name: str, seconds: Mapping[str, list[float]], calls: int, baseline: str, targets: Sequence[Target]) -> Row:
-    held = tuple((t, _held(t, seconds, name, t.of or baseline)) for t in targets)
-    best = min(seconds[name]) / min(seconds[baseline])
-    return Row(name, tuple(seconds[name]), calls, _ratio(seconds, name, baseline), best, held)
-
-
-def _held(target: Target, seconds: Mapping[str, list[float]], name: str, reference: str) -> bool | None:
-    return target.met(_ratio(seconds, name, reference)) if reference in seconds else None
-
-
-def _ratio(seconds: Mapping[str, list[float]], name: str, reference: str) -> float:
-    return statistics.median(a / b for a, b in zip(seconds[name], seconds[reference], strict=True))
 
 
 def _short(value: object) -> str:

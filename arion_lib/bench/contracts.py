@@ -3,7 +3,7 @@
 Idea        Each measure repeats one operation in a loop, the same for every contender; ratios are to the bare one.
 Invariant   All contenders of a measure do the same work and return the same; the operation is the body of the loop.
 When wrong  A peer that is not installed is named and left out.
-See         arion_lib/contracts · arion_lib/bench/_contract_specimens.py · tests/bench/test_contracts.py
+See         arion_lib/contracts · tests/bench/test_contracts.py
 
 The loop itself costs the bare contender too, so a ratio is a little kinder than the operation alone; `repeat` keeps
 that part small. Of the tools with a similar aim two are left out: overrides (no release since January 2024) and

@@ -2,19 +2,22 @@
 
 Idea        A ratio to a baseline says more than seconds: it travels to another machine.
 Invariant   Ratios are medians over rounds of "this one's seconds / the baseline's seconds in the same round".
-When wrong  A target against a contender that did not run counts neither as met nor as missed; the table says so.
-See         arion_lib/bench/compare.py (how they are measured) · tests/bench/test_compare.py
+When wrong  A contender without seconds has a word in their place; what that does to a target, `verdicts.py` says.
+See         arion_lib/bench/compare.py, arion_lib/bench/lab.py (how they are measured) · tests/bench/test_ratios.py
 """
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from arion_lib.measure.tables import text_table
+from arion_lib.bench.verdicts import Table, Verdict
 from arion_lib.units import rate_text, seconds_text
+
+Runs = Sequence[float] | str
+"""A contender's seconds in each round, or why there are none: "hangs", "not installed", what it raised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,6 @@ class Row:
     calls: int  # calls within each round, so that a round is long enough for the clock
     ratio: float  # median over rounds of seconds / the baseline's seconds
     best_ratio: float  # best seconds / the baseline's best seconds
-    targets: tuple[tuple[Target, bool | None], ...] = ()  # None: the contender it refers to did not run
 
     @property
     def best(self) -> float:
@@ -73,31 +75,57 @@ class Row:
         """How many times the baseline's speed: the inverse of `ratio`."""
         return 1 / self.ratio
 
-    @property
-    def ok(self) -> bool:
-        """Whether no target of this contender is missed (true without targets)."""
-        return all(met is not False for _, met in self.targets)
-
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What `compare` found: a row for each contender that ran, and why the others did not."""
+    """What was found: the seconds of each contender that ran, and a word for each that did not.
+
+    `work` is how much one call handles, in `unit`; `calls` how many calls there were in a round (1 unless said).
+    """
 
     title: str
     baseline: str
-    rows: tuple[Row, ...]
-    absent: tuple[tuple[str, str], ...] = ()  # (contender, why it did not run)
+    runs: Mapping[str, Runs]
+    targets: Mapping[str, Sequence[Target]] = field(default_factory=dict)
     work: float | None = None
     unit: str = ""
+    calls: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The contenders that ran, in the order in which they were named."""
+        return tuple(self[name] for name, runs in self.runs.items() if not isinstance(runs, str))
+
+    @property
+    def absent(self) -> dict[str, str]:
+        """Why the others did not run, by name."""
+        return {name: runs for name, runs in self.runs.items() if isinstance(runs, str)}
 
     def __getitem__(self, name: str) -> Row:
-        for row in self.rows:
-            if row.name == name:
-                return row
-        raise KeyError(f"name must be one of {', '.join(row.name for row in self.rows)}, got {name!r}")
+        runs = self.runs.get(name, "")
+        if isinstance(runs, str):
+            ran = ", ".join(name for name, runs in self.runs.items() if not isinstance(runs, str))
+            raise KeyError(f"name must be one of {ran}, got {name!r}{': ' + runs if runs else ''}")
+        reference = self.runs.get(self.baseline, runs)
+        reference = runs if isinstance(reference, str) else reference
+        ratio = self.ratio(name, self.baseline)
+        return Row(
+            name,
+            tuple(runs),
+            self.calls.get(name, 1),
+            1.0 if ratio is None else ratio,
+            min(runs) / min(reference),
+        )
 
     def __contains__(self, name: object) -> bool:
-        return any(row.name == name for row in self.rows)
+        return not isinstance(self.runs.get(str(name), ""), str)
+
+    def ratio(self, name: str, reference: str) -> float | None:
+        """Give one's seconds over the other's in the same round, the median over rounds; None where one did not run."""
+        ours, theirs = self.runs.get(name, ""), self.runs.get(reference, "")
+        if isinstance(ours, str) or isinstance(theirs, str) or not ours or not theirs:
+            return None
+        return statistics.median(a / b for a, b in zip(ours, theirs, strict=False))
 
     @property
     def ratios(self) -> dict[str, float]:
@@ -105,64 +133,50 @@ class Comparison:
         return {row.name: row.ratio for row in self.rows}
 
     @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """What each target came to."""
+        return tuple(self._verdict(name, target) for name, targets in self.targets.items() for target in targets)
+
+    def _verdict(self, name: str, target: Target) -> Verdict:
+        reference, words = target.of or self.baseline, f"{name}: {target}"
+        runs = self.runs.get(name, "not measured")
+        if isinstance(runs, str):
+            return Verdict(words, runs, None if runs == "not installed" else False)
+        ratio = self.ratio(name, reference)
+        if ratio is None:
+            return Verdict(words, f"{reference}: {self.runs.get(reference) or 'not measured'}", None)
+        return Verdict(words, f"{ratio if target.kind == 'time at most' else 1 / ratio:.3g}x", target.met(ratio))
+
+    @property
     def ok(self) -> bool:
         """Whether no target is missed."""
-        return all(row.ok for row in self.rows)
+        return self._laid_out().ok
 
     def table(self) -> str:
         """Lay the figures out as text, fastest first."""
-        head = ["name", "best", "median", "time ratio", "speed"]
-        head += ["throughput"] if self.work is not None else []
-        head += ["target", "ok?"]
-        rows = [self._cells(row) for row in sorted(self.rows, key=lambda row: row.ratio)]
-        rows += [[name, why] + [""] * (len(head) - 2) for name, why in self.absent]
-        return f"{self.title}\n{text_table(head, rows)}" if self.title else text_table(head, rows)
+        return self._laid_out().table()
 
     def as_dict(self) -> dict[str, Any]:
         """Give the figures as JSON-ready values (seconds, ratios), for `--json FILE`."""
-        return {
-            "kind": "time",
-            "title": self.title,
+        return self._laid_out().as_dict()
+
+    def _laid_out(self) -> Table:
+        head = ["name", "best", "median", "time ratio", "speed", *(["throughput"] if self.work is not None else [])]
+        lines = [self._cells(row) for row in sorted(self.rows, key=lambda row: row.ratio)]
+        figures = {
             "baseline": self.baseline,
             "work": self.work,
             "unit": self.unit,
-            "rows": [_row_dict(row) for row in self.rows],
-            "absent": dict(self.absent),
+            "rounds": {row.name: list(row.rounds) for row in self.rows},
+            "ratios": self.ratios,
+            "absent": self.absent,
         }
+        return Table(self.title, head, [*lines, *map(list, self.absent.items())], self.verdicts, figures)
 
     def _cells(self, row: Row) -> list[str]:
         rate = [rate_text(self.work / row.best, self.unit)] if self.work is not None else []
-        return [
-            row.name,
-            seconds_text(row.best),
-            seconds_text(row.median),
-            f"{row.ratio:.3g}x",
-            f"{row.speedup:.3g}x",
-            *rate,
-            *target_cells(row.targets),
-        ]
-
-
-def target_cells(targets: Sequence[tuple[Target, bool | None]]) -> tuple[str, str]:
-    """Give the table's `target` and `ok?` cells.
-
-    >>> target_cells([(at_most(1.2), True), (at_least(6, of="json"), False), (at_least(2, of="gone"), None)])
-    ('time at most 1.2x, speed at least 6x json, speed at least 2x gone', 'yes, NO, not run')
-    """
-    words = {True: "yes", False: "NO", None: "not run"}
-    return ", ".join(str(target) for target, _ in targets), ", ".join(words[met] for _, met in targets)
-
-
-def _row_dict(row: Row) -> dict[str, Any]:
-    return {
-        "name": row.name,
-        "best": row.best,
-        "median": row.median,
-        "rounds": list(row.rounds),
-        "ratio": row.ratio,
-        "best_ratio": row.best_ratio,
-        "targets": [{"target": str(target), "met": met} for target, met in row.targets],
-    }
+        ratios = [f"{row.ratio:.3g}x", f"{row.speedup:.3g}x"]
+        return [row.name, seconds_text(row.best), seconds_text(row.median), *ratios, *rate]
 
 
 def _positive(name: str, value: float) -> float:

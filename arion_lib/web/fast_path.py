@@ -5,7 +5,7 @@ Idea        Most posts are one event in one packet. Such a one needs no task, me
 Invariant   What is taken is answered once, after its commit, in its turn, and as it would have been the long way, byte
             for byte. Nothing is refused here: whatever is unusual, or raises, is declined untouched.
 When wrong  An error of the commit is answered by a task, as the long way answers it; so is a delivery that is known.
-See         tests/web/test_fast_path.py, which sends the same requests both ways · arion_lib/bench/pipeline_http.py
+See         tests/web/test_fast_path.py, which sends the same requests both ways · arion_lib/bench/pipeline/http.py
 
 What it buys: half of the processor time that a post costs the event loop's thread (46 us instead of 102).
 """

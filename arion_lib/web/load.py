@@ -4,7 +4,7 @@ Idea        The sender has a process of its own, so that neither slows the other
 Invariant   An event that was due while every connection waited is counted as late, never sent later: what is seen is
             the server's pace, not the sender's patience.
 When wrong  A sender that ended raises `ConnectionError` when it is asked; leaving the block ends it in any case.
-See         arion_lib/bench/pipeline_http.py · tests/web/test_load.py
+See         arion_lib/bench/pipeline/http.py · tests/web/test_load.py
 """
 
 from __future__ import annotations

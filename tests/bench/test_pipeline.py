@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from arion_lib.bench import _pipeline_peers as peers
 from arion_lib.bench.pipeline import parse_array, parse_lines, run, size_in_bytes
+from arion_lib.bench.pipeline import readers as peers
 from arion_lib.pipeline.files.sample import write_sample
 
 
@@ -31,8 +31,7 @@ def test_all_readers_find_the_right_totals(tmp_path: Path) -> None:
 def test_both_tables_name_us_and_our_targets(tmp_path: Path) -> None:
     for table, of in ((parse_lines, "msgspec loop"), (parse_array, None)):
         result = table(tmp_path, 1_500_000, 1)
-        assert result["ours"].targets
-        assert any(target.of == of for target, _ in result["ours"].targets)
+        assert any(target.of == of for target in result.targets["ours"])
         assert "MB/s" in result.table()
     assert list(tmp_path.iterdir()) == []
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from arion_lib.bench import pipeline_store
+from arion_lib.bench.pipeline import store as pipeline_store
 from arion_lib.pipeline.stores.sqlite import SqliteStore
 
 
@@ -46,7 +46,7 @@ def test_every_group_is_upserted(tmp_path: Path) -> None:
 
 def test_the_memory_of_many_groups_is_measured_on_many_groups(tmp_path: Path) -> None:
     result = pipeline_store.memory(tmp_path, groups=6_000)
-    assert [row.name for row in result.rows] == ["store: 10 groups", "store: 6,000 groups"]
+    assert list(result.figures["peaks"]) == ["store: 10 groups", "store: 6,000 groups"]
     with SqliteStore(tmp_path / "memory6000.db") as store:
         assert len(store.results("s", limit=10_000)) == 6_000
 

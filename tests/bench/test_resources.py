@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from arion_lib.bench import _resources_peers as peers
 from arion_lib.bench import resources as bench
+from arion_lib.bench.resources import workloads as peers
 
 
 @pytest.mark.parametrize("workload", [peers.synchronous, peers.asynchronous])

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 from arion_lib.bench import scheduler as bench
-from arion_lib.bench import scheduler_chaos, scheduler_faults, scheduler_speed
-from arion_lib.bench._scheduler_child import Child
-from arion_lib.bench._scheduler_lab import Lab
-from arion_lib.bench._scheduler_rows import Row, Runs
-from arion_lib.bench.scheduler_chaos import Books, judged
+from arion_lib.bench.child import Child
+from arion_lib.bench.lab import Lab
+from arion_lib.bench.ratios import Runs
+from arion_lib.bench.scheduler import faults as scheduler_faults
+from arion_lib.bench.scheduler import speed as scheduler_speed
+from arion_lib.bench.scheduler.chaos import Books, chaos_job, judged
+from arion_lib.bench.scheduler.pools import PEERS
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -35,12 +37,12 @@ class Told(Lab):
         return self.ours if arguments[:1] in (("ours",), ()) or not isinstance(arguments[0], str) else self.others
 
 
-def told(row: Callable[[Lab], Any], ours: Any, others: Any = "not installed") -> list[Row]:
+def told(row: Callable[[Lab], Any], ours: Any, others: Any = "not installed") -> list[Any]:
     told_so: type[Lab] = type("ToldSo", (Told,), {"ours": ours, "others": others})
-    return list(row(told_so(size=0.01, grace=0.1)))
+    return list(row(told_so(size=0.01, grace=0.1, peers=PEERS)))
 
 
-def verdicts(rows: list[Row]) -> set[bool | None]:
+def verdicts(rows: list[Any]) -> set[bool | None]:
     return {verdict.met for row in rows for verdict in row.verdicts}
 
 
@@ -98,10 +100,10 @@ def test_chaos_is_judged_by_every_single_result() -> None:
 @pytest.mark.parametrize("row", ["latency", "cancel", "scale"])
 def test_a_small_run_of_a_row_measures_ours(row: str) -> None:
     for found in bench.ROWS[row](SMALL):
-        assert found.name == row
-        ours = [line for line in found.lines if line[0] == "ours"]
+        assert found.title.startswith(f"{row}: ")
+        ours = [line for line in found.table().splitlines() if line.startswith("ours ")]
         assert ours
-        assert all(any(word in " ".join(line) for word in ("/s", " us", " ms", " s")) for line in ours)
+        assert all(any(word in line for word in ("/s", " us", " ms", " s")) for line in ours)
 
 
 JOBS = {
@@ -147,10 +149,10 @@ def test_ours_leaves_no_orphans_and_the_standard_pool_does() -> None:
 
 
 def test_a_disturbed_round_of_chaos_keeps_its_books() -> None:
-    calm = scheduler_chaos.chaos_job(50, 1_000, None, 0, 30.0)
+    calm = chaos_job(50, 1_000, None, 0, 30.0)
     assert calm.ok
     assert calm.kills == 0
-    wild = scheduler_chaos.chaos_job(400, 30_000, 0.05, 1, 60.0)
+    wild = chaos_job(400, 30_000, 0.05, 1, 60.0)
     assert wild.ok
     assert wild.kills > 0
 
@@ -185,8 +187,8 @@ def test_the_command_prints_rows_and_verdicts_and_writes_them(
     arguments = ["--only", "chain", "--peers", "PPE", "--json", str(file)]
     assert bench.run(arguments) == 0
     said = capsys.readouterr().out
-    assert "MISSED  at least 25x PPE: 2x" in said
-    assert [one["kind"] for one in json.loads(file.read_text())["results"]] == ["row", "verdicts"]
+    assert "MISSED  ours: speed at least 2.5x PPE: 2x" in said
+    assert [one["ratios"]["ours"] for one in json.loads(file.read_text())["results"]] == [0.5]
     assert bench.run([*arguments, "--strict"]) == 1
 
 

@@ -15,7 +15,6 @@ from typing import Any
 import psutil
 import pytest
 
-from arion_lib.bench._nursery import Child, Nursery
 from arion_lib.pipeline.batch import Delivery
 from arion_lib.pipeline.ingest import Cut
 from arion_lib.pipeline.queues.file_queue import FileBroker
@@ -24,6 +23,7 @@ from arion_lib.web import serve as serve_command
 from arion_lib.web import server
 from arion_lib.web.late_broker import LateBroker
 from arion_lib.web.requests import Limits
+from tests.chaos.nursery import Child, Nursery
 from tests.web.client import Wire, accepts, get, ids_in_queue, post, until
 from tests.web.conftest import Serve, Served
 

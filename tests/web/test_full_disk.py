@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from arion_lib.bench._nursery import Child, Nursery
 from arion_lib.pipeline.stores.sqlite import SqliteStore
 from arion_lib.web import serve as serve_command
+from tests.chaos.nursery import Child, Nursery
 from tests.web.client import get, ids_in_queue, post, until
 
 ROOM = 4 << 20

@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from arion_lib.bench._nursery import Nursery
-from arion_lib.bench._senders import Post
-from arion_lib.bench.pipeline_kills import SECRET
 from arion_lib.pipeline.queues.file_queue import FileBroker
 from arion_lib.pipeline.store import Store
 from arion_lib.web import serve as serve_command
+from tests.chaos.kills import SECRET
+from tests.chaos.nursery import Nursery
+from tests.chaos.senders import Post
 from tests.pipeline.databases import Database, database
 from tests.web.client import until
 

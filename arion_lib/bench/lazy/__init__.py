@@ -1,0 +1,224 @@
+"""Challenge 4: pipelines over many ints - ours, a hand-written loop, and the peers.
+
+Idea        The same functions on the same source for everyone; what differs is the machinery around the calls.
+Invariant   All contenders return the same result before any is timed; ratios are to the loop of the same run.
+When wrong  A missed target is printed as missed, and fails the run with --strict. On a busy machine take many short
+            turns, of which some are left undisturbed: `--size 20000 --rounds 150 --turn 0.001`.
+See         arion_lib/bench/lazy/workloads.py (the contenders) · tests/bench/test_lazy.py
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+
+from arion_lib.bench.command import Result, finish, options
+from arion_lib.bench.compare import Comparison, Target, at_least, at_most, compare
+from arion_lib.bench.lazy import workloads as peers
+from arion_lib.bench.verdicts import Table, Verdict
+from arion_lib.bench.verdicts import at_most as value_at_most
+from arion_lib.lazy import lazy
+from arion_lib.lazy.barriers.parallel import start_method
+from arion_lib.lazy.fuse import fuse
+from arion_lib.lazy.sinks import Count
+from arion_lib.lazy.stages import Filter, Map
+from arion_lib.units import seconds_text
+
+PEERS = ("toolz", "more-itertools", "PyFunctional", "streamable", "polars")
+LOOP = "hand-written loop"
+PAGE_LIMIT = 50e-6  # seconds
+SMALL_LIMIT = 6e-6  # seconds
+
+_OLD = sys.version_info < (3, 12)
+_CLOSE = 1.05 if _OLD else 1.10
+
+Targets = Mapping[str, Target | Sequence[Target]]
+
+
+def run(args: list[str]) -> int:
+    """Measure, print the tables, and return the exit code."""
+    parser = options("lazy", "Map, filter, batch, flatten, count, list and page many ints; overlap slow calls.")
+    parser.add_argument("--size", type=int, default=10_000_000, help="elements of the source (default: 10000000)")
+    parser.add_argument("--turn", type=float, default=0.05, help="seconds a turn lasts at least (default: 0.05)")
+    parser.add_argument("--only", choices=sorted(SECTIONS), help="measure only this part")
+    chosen = parser.parse_args(args)
+    if chosen.size < 1_000:
+        parser.error(f"--size must be >= 1000, got {chosen.size}")
+    names = [chosen.only] if chosen.only else list(SECTIONS)
+    results = (result for name in names for result in SECTIONS[name](chosen.size, chosen.rounds, chosen.turn))
+    return finish(results, chosen, peers=PEERS)
+
+
+def loops(size: int, rounds: int, turn: float, judged: bool = True) -> Iterator[Comparison]:
+    """Compare pipelines that are all calls and loops. A turn lasts at least `turn` seconds.
+
+    `judged=False` leaves our own targets out.
+    """
+    xs = list(range(size))
+    targets: Targets = {"ours": at_most(_CLOSE), **({"ours, compiled": at_most(0.6)} if _OLD else {})}
+    targets = targets if judged else {}
+    workloads = {
+        "map, filter, map, sum": peers.map_filter_map_sum,
+        "5 maps, 2 filters, sum": peers.five_maps_two_filters,
+    }
+    for title, workload in workloads.items():
+        yield compare(workload(xs), LOOP, rounds=rounds, targets=targets, title=title, min_seconds=turn)
+
+
+def shapes(size: int, rounds: int, turn: float) -> Iterator[Result]:
+    """Compare pipelines that batch, flatten, count and list."""
+    xs = list(range(size))
+    yield _compared(turn, "batch(100), sum each", peers.batch_and_sum(xs), rounds, {"ours": at_most(0.65)})
+    flat = {"ours": at_most(1.0 if _OLD else 1.15)}
+    yield _compared(turn, "flat_map, sum", peers.flat_map_and_sum(xs), rounds, flat)
+    yield _compared(turn, "count_by, 100 keys", peers.count_by(xs), rounds, {"ours": at_most(0.95)})
+    yield _compared(turn, "to_list of 300,000", peers.to_list(xs), 3 * rounds, {"ours": at_most(1.0)})
+
+
+def small(size: int, rounds: int, turn: float) -> Iterator[Result]:
+    """Compare what is small: a page of a large source, a pipeline over ten elements, the price of the note."""
+    paging = _compared(turn, "a page of 50 from the middle", peers.page(range(size)), rounds, {}, "itertools")
+    ten = _compared(turn, "describe and run over 10 elements", peers.ten_elements(), rounds, {}, "itertools")
+    yield paging
+    yield ten
+    limits = {
+        "page(n, 50)": (paging["ours"].best, PAGE_LIMIT),
+        "map(f).page(n, 50)": (paging["ours, behind a map"].best, PAGE_LIMIT),
+        "describe and run over 10 elements": (ten["ours"].best, SMALL_LIMIT),
+    }
+    verdicts = [_seconds(name, value, most) for name, (value, most) in limits.items()]
+    lines = [(name, seconds_text(value)) for name, (value, _) in limits.items()]
+    yield Table("limits in seconds", ("name", "best"), lines, verdicts)
+    yield notes(min(size, 2_000_000), 2 * rounds, turn)
+
+
+def notes(size: int, rounds: int, turn: float) -> Comparison:
+    """Compare the generated loop with and without the note about stage and element, while all goes well."""
+    plan, xs, stages = lazy(range(size)), range(size), (Map(peers.triple), Filter(peers.even), Map(peers.less))
+    shape = tuple(stage.shape for stage in stages)
+    args = [a for stage in stages for a in stage.args]
+
+    def counting(with_notes: bool) -> Callable[[], object]:
+        run = fuse(shape, Count, with_notes).run
+        return lambda: run(xs, plan, 0, Count(), *args)
+
+    contenders = {"without notes": counting(False), "with notes": counting(True)}
+    targets = {"with notes": at_most(1.05)}
+    return _compared(turn, "the note on the good path", contenders, rounds, targets, "without notes")
+
+
+def memory(size: int, rounds: int, turn: float) -> Iterator[Result]:  # noqa: ARG001 - allocations do not vary
+    """Compare the peak of Python's allocations for an input and one ten times as long, at equal output."""
+    small = min(size, 1_000_000) // 10
+    pipelines: dict[str, Callable[[range], object]] = {
+        "map, filter, map, sum": lambda xs: lazy(xs).map(peers.triple).filter(peers.even).map(peers.less).sum(),
+        "batch(100), sum each": lambda xs: lazy(xs).batch(100).map(sum).sum(),
+        "flat_map, sum": lambda xs: lazy(xs).flat_map(peers.pair).sum(),
+        "count_by": lambda xs: lazy(xs).count_by(peers.last_two),
+        "fold_by": lambda xs: lazy(xs).fold_by(peers.last_two, lambda n, _: n + 1, 0),
+        "top(10)": lambda xs: lazy(xs).top(10),
+        "window, distinct, take": lambda xs: lazy(xs).window(3).map(sum).distinct(peers.last_two).take(50).to_list(),
+        "map in threads, window 32": lambda xs: lazy(xs[: len(xs) // 20]).map(peers.same, threads=2, window=32).count(),
+        "page": lambda xs: lazy(xs).map(peers.triple).page(100, 50).to_list(),
+    }
+    yield growth({name: _growth(pipeline, small) for name, pipeline in pipelines.items()})
+
+
+def growth(peaks: Mapping[str, tuple[int, int]]) -> Table:
+    """Lay out the peaks in bytes, of an input and of one ten times as long; they may differ by 2 %."""
+    percent = {name: (after - before) / before * 100 for name, (before, after) in peaks.items()}
+    said = {name: f"{value:+.1f} %" for name, value in percent.items()}
+    lines = [(name, f"{before:,} B", f"{after:,} B", said[name]) for name, (before, after) in peaks.items()]
+    verdicts = [value_at_most(f"{name}: at most 2 %", value, 2.0, said[name]) for name, value in percent.items()]
+    title = "growth of the peak when the input grows tenfold"
+    return Table(title, ("name", "small input", "ten times it", "growth"), lines, verdicts, {"peaks": peaks})
+
+
+def parallel(size: int, rounds: int, turn: float) -> Iterator[Result]:  # noqa: ARG001 - the issue's own sizes
+    """Compare maps that overlap: computing in two processes, waiting in sixteen threads."""
+    busy, waiting = range(40_000), range(640)
+
+    def pyfunctional() -> object:
+        from functional import pseq  # type: ignore[import-untyped]
+
+        return pseq(busy, processes=2).map(compute).to_list()
+
+    def streamable_processes() -> object:
+        from streamable import stream
+
+        with ProcessPoolExecutor(2, multiprocessing.get_context(start_method())) as pool:
+            return list(stream(busy).map(compute, concurrency=pool))
+
+    def streamable_threads() -> object:
+        from streamable import stream
+
+        return list(stream(waiting).map(wait, concurrency=16))
+
+    computing = {
+        "one process": lambda: [compute(x) for x in busy],
+        "ours, processes=2": lambda: lazy(busy).map(compute, processes=2).to_list(),
+        "PyFunctional (pseq)": pyfunctional,
+        "streamable (processes)": streamable_processes,
+    }
+    yield _compared(
+        turn, "40,000 short computations", computing, rounds, {"ours, processes=2": at_least(1.7)}, "one process"
+    )
+    overlapping = {
+        "one thread": lambda: [wait(x) for x in waiting],
+        "ours, threads=16": lambda: lazy(waiting).map(wait, threads=16).to_list(),
+        "streamable": streamable_threads,
+    }
+    yield _compared(turn, "640 waits of 5 ms", overlapping, rounds, {"ours, threads=16": at_least(14)}, "one thread")
+
+
+def compute(x: int) -> int:
+    """Work for about 14 microseconds."""
+    total = 0
+    for i in range(390):
+        total += x ^ i
+    return total
+
+
+def wait(x: int) -> int:
+    """Wait for 5 ms, as a request to another machine would."""
+    time.sleep(0.005)
+    return x
+
+
+def _compared(
+    turn: float, title: str, contenders: peers.Workload, rounds: int, targets: Targets, baseline: str = LOOP
+) -> Comparison:
+    return compare(contenders, baseline, rounds=rounds, targets=targets, title=title, min_seconds=turn)
+
+
+def _seconds(name: str, value: float, most: float) -> Verdict:
+    return value_at_most(f"{name}: at most {seconds_text(most)}", value, most, seconds_text(value))
+
+
+def _growth(pipeline: Callable[[range], object], small: int) -> tuple[int, int]:
+    """Peaks of an input and of one ten times as long, the least of three."""
+    pipeline(range(1_000))  # compiled, imported
+    before, after = (min(_peak(pipeline, range(n)) for _ in range(3)) for n in (small, 10 * small))
+    return before, after
+
+
+def _peak(pipeline: Callable[[range], object], xs: range) -> int:
+    tracemalloc.start()
+    try:
+        pipeline(xs)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+SECTIONS: dict[str, Callable[[int, int, float], Iterator[Result]]] = {
+    "parallel": parallel,  # first: a library that starts threads makes fork unsafe from then on
+    "loops": loops,
+    "memory": memory,
+    "shapes": shapes,
+    "small": small,
+}

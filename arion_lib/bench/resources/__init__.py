@@ -1,0 +1,142 @@
+"""Challenge 2: opening and closing resources - ours, the standard library's stacks, and the peers.
+
+Idea        The price of a manager is what it adds to resources that do nothing; its worth is what it overlaps.
+Invariant   Ratios are to the stack of the standard library in the same rounds; ours runs with its metrics on.
+When wrong  A target that is missed is printed as missed, and fails the run with --strict.
+See         arion_lib/bench/resources/workloads.py (the contenders) · tests/bench/test_resources.py
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+
+from arion_lib.bench.command import Result, finish, options
+from arion_lib.bench.compare import Comparison, at_most, compare
+from arion_lib.bench.resources import workloads as peers
+from arion_lib.bench.verdicts import Table
+from arion_lib.bench.verdicts import at_most as value_at_most
+from arion_lib.resources import Resources
+
+PEERS = ("svcs", "dependency-injector")
+FURTHER = 2.5e-6  # seconds for each further resource
+OVERHEAD = 0.030  # seconds for a thousand resources in parallel
+GROWTH = 32 * 1024  # bytes per 20,000 acquisitions
+SLOW = 0.050  # seconds that a slow resource takes to open, and to close
+CYCLES = 1_000
+
+
+def run(args: list[str]) -> int:
+    """Measure, print the tables, and return the exit code."""
+    parser = options("resources", "Open and close resources that do nothing, that are slow, and very many of them.")
+    parser.add_argument("--only", choices=sorted(SECTIONS), help="measure only this part")
+    chosen = parser.parse_args(args)
+    names = [chosen.only] if chosen.only else list(SECTIONS)
+    return finish((result for name in names for result in SECTIONS[name](chosen.rounds)), chosen, peers=PEERS)
+
+
+def trivial(rounds: int) -> Iterator[Result]:
+    """Compare one trivial resource, and measure what each further one adds."""
+    sync, further = peers.synchronous(1, CYCLES), peers.synchronous(11, CYCLES // 5)
+    yield _compared("one trivial resource, `with`", sync, "ExitStack", rounds, 6.0)
+    tasks, tasks_further = peers.asynchronous(1, CYCLES), peers.asynchronous(11, CYCLES // 5)
+    yield _compared("one trivial resource, `async with`", tasks, "AsyncExitStack", rounds, 5.0)
+    pairs = {
+        "ours, `with`": (sync["ours"], further["ours"]),
+        "ours, `async with`": (tasks["ours"], tasks_further["ours"]),
+        "ExitStack": (sync["ExitStack"], further["ExitStack"]),
+        "AsyncExitStack": (tasks["AsyncExitStack"], tasks_further["AsyncExitStack"]),
+    }
+    added = {name: _each_further(one, eleven, rounds) for name, (one, eleven) in pairs.items()}
+    lines = [(name, f"{value * 1e6:.2f} us") for name, value in added.items()]
+    target = f"at most {FURTHER * 1e6:g} us"
+    verdicts = [value_at_most(f"{name}: {target}", added[name], FURTHER, said) for name, said in lines[:2]]
+    yield Table("each further trivial resource (processor time)", ("name", "adds"), lines, verdicts, {"seconds": added})
+
+
+def _compared(title: str, contenders: dict[str, peers.Cycle], baseline: str, rounds: int, most: float) -> Comparison:
+    return compare(
+        contenders, baseline, rounds=3 * rounds, targets={"ours": at_most(most)}, title=title, work=CYCLES, unit="cycle"
+    )
+
+
+def _each_further(one: peers.Cycle, eleven: peers.Cycle, rounds: int) -> float:
+    """The seconds that a resource adds: eleven against one, by the best of interleaved rounds."""
+    pairs = [(_seconds(one) / CYCLES, _seconds(eleven) / (CYCLES // 5)) for _ in range(10 * rounds)]
+    return (min(many for _, many in pairs) - min(single for single, _ in pairs)) / 10
+
+
+def _seconds(cycle: peers.Cycle) -> float:
+    """The processor's seconds: nothing here waits, and another program's turn is not ours."""
+    began = time.process_time()
+    cycle()
+    return time.process_time() - began
+
+
+def beside(rounds: int) -> Iterator[Result]:
+    """Compare ten slow resources with one of them, both directions."""
+    targets = {"ours, threads": at_most(1.05), "ours, tasks": at_most(1.03)}
+    title = f"10 resources of {SLOW * 1e3:g} ms to open and {SLOW * 1e3:g} ms to close"
+    yield compare(peers.beside(10, SLOW), "one of them", rounds=rounds, targets=targets, title=title)
+
+
+def many(rounds: int) -> Iterator[Result]:
+    """Measure a thousand at once, and memory over many acquisitions."""
+    tasks = Resources(parallel=True, **peers.many(peers.TrivialAsync, 1_000))
+
+    async def main() -> float:
+        began = time.process_time()
+        async with tasks:
+            pass
+        return time.process_time() - began
+
+    overhead = min(asyncio.run(main()) for _ in range(3 * rounds))
+    growth = _growth(20_000)
+    error = _percentile_error()
+    figures = {
+        "1,000 in parallel, tasks (processor time)": (overhead, f"{overhead * 1e3:.1f} ms", OVERHEAD, "30 ms"),
+        "memory per 20,000 acquisitions": (growth, f"{growth:,} B", GROWTH, f"{GROWTH:,} B"),
+        "worst error of p50, p95, p99": (error, f"{error * 100:.2f} %", 0.05, "5 %"),
+    }
+    lines = [(name, said) for name, (_, said, _, _) in figures.items()]
+    verdicts = [
+        value_at_most(f"{name}: at most {limit}", value, most, said)
+        for name, (value, said, most, limit) in figures.items()
+    ]
+    yield Table("many", ("name", "measured"), lines, verdicts)
+
+
+def _growth(acquisitions: int) -> int:
+    """Bytes that stay after so many acquisitions, once the journal is full."""
+    managed = Resources(a=peers.Trivial())
+
+    def cycles(count: int) -> None:
+        for _ in range(count):
+            with managed:
+                pass
+
+    cycles(acquisitions)
+    tracemalloc.start()
+    cycles(acquisitions)  # the ring is filled with what tracemalloc knows
+    before = tracemalloc.get_traced_memory()[0]
+    cycles(acquisitions)
+    after = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    return after - before
+
+
+def _percentile_error() -> float:
+    """The worst error of the percentiles of durations that a known function gives."""
+    from arion_lib.histogram import Histogram
+
+    seconds = [1e-6 * 1.0007**n for n in range(20_000)]
+    histogram = Histogram()
+    histogram.extend(seconds)
+    exact = statistics.quantiles(seconds, n=100, method="inclusive")
+    return max(abs((histogram.percentile(p / 100) or 0.0) / exact[p - 1] - 1) for p in (50, 95, 99))
+
+
+SECTIONS: dict[str, Callable[[int], Iterator[Result]]] = {"trivial": trivial, "beside": beside, "many": many}

@@ -1,0 +1,243 @@
+"""The contenders of the resources benchmark: one cycle of opening and closing, each in its library's own way.
+
+Idea        A contender is a function without arguments that opens `count` resources, uses none, and closes them.
+Invariant   Every contender opens and closes the same resources the same number of times and returns that number.
+When wrong  A peer that is not installed raises ModuleNotFoundError when it is called, and is listed as absent.
+See         arion_lib/bench/resources/__init__.py · tests/bench/test_resources.py
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import warnings
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack
+from typing import Any
+
+from arion_lib.resources import Resources
+
+Cycle = Callable[[], object]
+
+
+class Trivial:
+    """A resource that does nothing but count."""
+
+    opened = closed = 0
+
+    def __enter__(self) -> Trivial:
+        Trivial.opened += 1
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        Trivial.closed += 1
+
+
+class TrivialAsync:
+    """The same, asynchronous."""
+
+    async def __aenter__(self) -> TrivialAsync:
+        Trivial.opened += 1
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        Trivial.closed += 1
+
+
+def many(make: Callable[[], object], count: int) -> dict[str, Any]:
+    """Name `count` resources, each an object of its own.
+
+    >>> list(many(object, 2))
+    ['r0', 'r1']
+    """
+    return {f"r{i}": make() for i in range(count)}
+
+
+def synchronous(count: int, cycles: int) -> dict[str, Cycle]:
+    """Contenders that open and close `count` resources one after the other, `cycles` times."""
+    ours = Resources(**many(Trivial, count))
+
+    def with_exit_stack() -> None:
+        for _ in range(cycles):
+            with ExitStack() as stack:
+                for _ in range(count):
+                    stack.enter_context(Trivial())
+
+    def with_ours() -> None:
+        for _ in range(cycles):
+            with ours:
+                pass
+
+    return {
+        "ExitStack": with_exit_stack,
+        "ours": with_ours,
+        "svcs": lambda: _svcs(count, cycles),
+        "dependency-injector": lambda: _injector(count, cycles),
+    }
+
+
+def imported_svcs() -> Any:
+    """Import svcs, which imports web frameworks' test clients, which warn about versions that are not ours."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import svcs
+    return svcs
+
+
+def _kinds(count: int, base: type) -> list[type]:
+    return [type(f"R{i}", (base,), {}) for i in range(count)]
+
+
+def _svcs(count: int, cycles: int) -> None:
+    svcs = imported_svcs()
+    registry, kinds = svcs.Registry(), _kinds(count, Trivial)
+
+    def factory(kind: type) -> Callable[[], Iterator[Any]]:
+        def make() -> Iterator[Any]:
+            with kind() as opened:
+                yield opened
+
+        return make
+
+    for kind in kinds:
+        registry.register_factory(kind, factory(kind))
+    for _ in range(cycles):
+        with svcs.Container(registry) as container:
+            for kind in kinds:
+                container.get(kind)
+
+
+def _injector(count: int, cycles: int) -> None:
+    from dependency_injector import containers, providers
+
+    def make() -> Iterator[Any]:
+        with Trivial() as opened:
+            yield opened
+
+    container = containers.DynamicContainer()
+    for i in range(count):
+        container.set_provider(f"r{i}", providers.Resource(make))
+    for _ in range(cycles):
+        container.init_resources()
+        container.shutdown_resources()
+
+
+def asynchronous(count: int, cycles: int) -> dict[str, Cycle]:
+    """The same, each in one event loop."""
+    ours = Resources(**many(TrivialAsync, count))
+
+    async def with_exit_stack() -> None:
+        for _ in range(cycles):
+            async with AsyncExitStack() as stack:
+                for _ in range(count):
+                    await stack.enter_async_context(TrivialAsync())
+
+    async def with_ours() -> None:
+        for _ in range(cycles):
+            async with ours:
+                pass
+
+    contenders: dict[str, Callable[[], Awaitable[None]]] = {
+        "AsyncExitStack": with_exit_stack,
+        "ours": with_ours,
+        "svcs": lambda: _svcs_async(count, cycles),
+        "dependency-injector": lambda: _injector_async(count, cycles),
+    }
+    return {name: _in_a_loop(contender) for name, contender in contenders.items()}
+
+
+def _in_a_loop(contender: Callable[[], Awaitable[None]]) -> Cycle:
+    async def main() -> None:
+        await contender()
+
+    return lambda: asyncio.run(main())
+
+
+async def _svcs_async(count: int, cycles: int) -> None:
+    svcs = imported_svcs()
+    registry, kinds = svcs.Registry(), _kinds(count, TrivialAsync)
+
+    def factory(kind: type) -> Callable[[], AsyncIterator[Any]]:
+        async def make() -> AsyncIterator[Any]:
+            async with kind() as opened:
+                yield opened
+
+        return make
+
+    for kind in kinds:
+        registry.register_factory(kind, factory(kind))
+    for _ in range(cycles):
+        async with svcs.Container(registry) as container:
+            for kind in kinds:
+                await container.aget(kind)
+
+
+async def _injector_async(count: int, cycles: int) -> None:
+    from dependency_injector import containers, providers
+
+    async def make() -> AsyncIterator[Any]:
+        async with TrivialAsync() as opened:
+            yield opened
+
+    container = containers.DynamicContainer()
+    for i in range(count):
+        container.set_provider(f"r{i}", providers.Resource(make))
+    for _ in range(cycles):
+        await container.init_resources()  # type: ignore[misc]
+        await container.shutdown_resources()  # type: ignore[misc]
+
+
+class Slow:
+    """Takes `seconds` to open and as long to close."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def __enter__(self) -> None:
+        time.sleep(self.seconds)
+
+    def __exit__(self, *exc: object) -> None:
+        time.sleep(self.seconds)
+
+
+class SlowAsync:
+    """The same, asynchronous."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    async def __aenter__(self) -> None:
+        await asyncio.sleep(self.seconds)
+
+    async def __aexit__(self, *exc: object) -> None:
+        await asyncio.sleep(self.seconds)
+
+
+def beside(count: int, seconds: float) -> dict[str, Cycle]:
+    """Open and close `count` slow resources: one, all with threads, all with tasks, all one after the other."""
+    threads = Resources(parallel=True, **many(lambda: Slow(seconds), count))
+    tasks = Resources(parallel=True, **many(lambda: SlowAsync(seconds), count))
+
+    def one() -> None:
+        with Slow(seconds):
+            pass
+
+    def with_threads() -> None:
+        with threads:
+            pass
+
+    async def with_tasks() -> None:
+        async with tasks:
+            pass
+
+    async def stacked() -> None:
+        async with AsyncExitStack() as stack:
+            for _ in range(count):
+                await stack.enter_async_context(SlowAsync(seconds))
+
+    return {
+        "one of them": one,
+        "ours, threads": with_threads,
+        "ours, tasks": _in_a_loop(with_tasks),
+        "AsyncExitStack": _in_a_loop(stacked),
+    }

@@ -1,0 +1,106 @@
+"""Challenge 5: a task scheduler - ours and the pools people use, fast, lean, and when it goes wrong.
+
+Idea        Each row measures one promise beside the peers and ends in a verdict.
+Invariant   Every contender lives in processes of its own, has two workers, and does the same calls; ratios are medians
+            over interleaved rounds of one run.
+When wrong  A peer that hangs, fails or is not installed is shown as that; a missed target fails the run with --strict.
+See         arion_lib/bench/lab.py (how it is measured) · tests/bench/test_scheduler.py
+
+    speed.py    rates, latency, efficiency, task graphs, arrays, bytes
+    faults.py   killed workers, endless tasks, poison, orphans, scaling, urgency; chaos.py: all of it for minutes
+    pools.py    the contenders · tasks.py: what they are given to do
+
+On a busy machine more rounds help: ratios are taken within a round. `--quick` takes a minute or two and is a glance;
+`--chaos` alone runs the twenty rounds of killing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+
+from arion_lib.bench.command import Result, finish, options
+from arion_lib.bench.lab import Lab
+from arion_lib.bench.scheduler import faults, speed
+from arion_lib.bench.scheduler.chaos import chaos
+from arion_lib.bench.scheduler.pools import DISTRIBUTIONS, PEERS
+
+Measure = Callable[[Lab], Iterator[Result]]
+
+SPEED: dict[str, Measure] = {
+    "submit": speed.submit,
+    "map": speed.batch,
+    "dask": speed.on_dask,
+    "latency": speed.latency,
+    "efficiency": speed.efficiency,
+    "chain": speed.chain,
+    "fan": speed.fan,
+    "tree": speed.tree,
+    "array": speed.array,
+    "memory": speed.memory,
+}
+FAULTS: dict[str, Measure] = {
+    "kill": faults.kill,
+    "cancel": faults.cancel,
+    "timeout": faults.timeout,
+    "poison": faults.poison,
+    "orphans": faults.orphans,
+    "scale": faults.scale,
+    "urgent": faults.urgent,
+}
+CHAOS: dict[str, Measure] = {"chaos": chaos}
+ROWS = {**SPEED, **FAULTS, **CHAOS}
+"""The rows by their names, in the order in which they are measured."""
+SECTIONS = {"speed": tuple(SPEED), "faults": tuple(FAULTS)}
+"""Words for several rows."""
+QUICK = 0.2
+CHAOS_ROUNDS = 20
+
+
+def run(args: list[str]) -> int:
+    """Measure, print the tables, and return the exit code."""
+    parser = options("scheduler", "Run tasks on two workers: rates, latency, graphs, memory, faults, chaos.")
+    parser.set_defaults(rounds=None)
+    parser.add_argument("--quick", action="store_true", help=f"one round, {QUICK * 100:.0f} %% of the tasks")
+    words = [*ROWS, *SECTIONS]
+    parser.add_argument("--only", nargs="+", choices=words, metavar="ROW", help=f"measure only {', '.join(words)}")
+    parser.add_argument("--chaos", action="store_true", help=f"only chaos, {CHAOS_ROUNDS} rounds unless --rounds says")
+    parser.add_argument(
+        "--peers",
+        nargs="*",
+        choices=PEERS,
+        metavar="PEER",
+        help="which to measure beside ours (default: all)",
+    )
+    parser.add_argument("--grace", type=float, default=0.1, help="ours: seconds from interrupt to kill (default: 0.1)")
+    chosen = parser.parse_args(args)
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")  # it tells of what a killed peer left: expected
+    return finish(measured(chosen_rows(chosen), lab_of(chosen)), chosen, peers=DISTRIBUTIONS)
+
+
+def chosen_rows(chosen: argparse.Namespace) -> list[str]:
+    """Return the names of the rows that the options ask for, in the order of `ROWS`.
+
+    >>> chosen_rows(argparse.Namespace(chaos=False, only=["faults", "chain"]))[:2]
+    ['chain', 'kill']
+    """
+    if chosen.chaos:
+        return list(CHAOS)
+    wanted = {name for word in chosen.only or ROWS for name in SECTIONS.get(word, (word,))}
+    return [name for name in ROWS if name in wanted]
+
+
+def lab_of(chosen: argparse.Namespace) -> Lab:
+    """Return how to measure what the options ask for."""
+    rounds = chosen.rounds or (CHAOS_ROUNDS if chosen.chaos else 1 if chosen.quick else 5)
+    peers = PEERS if chosen.peers is None else tuple(chosen.peers)
+    return Lab(rounds, QUICK if chosen.quick else 1.0, peers, chosen.grace)
+
+
+def measured(names: Iterable[str], lab: Lab) -> Iterator[Result]:
+    """Measure rows one after the other; say on the standard error which row it is."""
+    for name in names:
+        print(f"measuring {name} ...", file=sys.stderr, flush=True)
+        yield from ROWS[name](lab)

@@ -1,0 +1,365 @@
+"""How fast, how lean: rates, latency, efficiency, task graphs, arrays and bytes, each beside the peers.
+
+Idea        Tasks that do nothing show the price of a task; tasks of a known length what is left of two cores.
+Invariant   Every turn opens its pool, warms it up, checks all results, and times only from the first submit to the last
+            result.
+When wrong  A wrong result fails that contender's row.
+See         arion_lib/bench/scheduler/pools.py · tests/bench/test_scheduler.py
+"""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from arion_lib.bench.lab import Lab
+from arion_lib.bench.ratios import Comparison, Runs, Target, at_least, at_most
+from arion_lib.bench.scheduler.pools import POOLS, opened
+from arion_lib.bench.scheduler.tasks import (
+    add,
+    block,
+    loops_for,
+    noted,
+    nothing,
+    same,
+    share,
+    successor,
+    total,
+    work,
+    work_for,
+)
+from arion_lib.bench.verdicts import Table, median
+from arion_lib.bench.verdicts import at_least as value_at_least
+from arion_lib.bench.verdicts import at_most as value_at_most
+
+WORKERS = 2
+SLOWER = {"ours": 1.0, "mp.Pool": 0.4, "dask": 0.01}
+"""What share of ours' tasks the others are given, so that their turns are not much longer; 0.1 unless said here."""
+REPEATS = {"ours": 6, "dask": 1}
+"""How often a short graph is run in one turn; 4 unless said here."""
+
+
+# --- jobs: called in a contender's process ---
+
+
+def submit_job(name: str, count: int) -> float:
+    """Seconds a task: no-op calls submitted one by one, then all results."""
+    with opened(name, WORKERS) as pool:
+        pool.map(nothing, range(200))
+        gc.collect()
+        submit = pool.submit
+        began = time.perf_counter()
+        results = pool.results([submit(nothing, number) for number in range(count)])
+        seconds = time.perf_counter() - began
+    _check(results, list(range(count)))
+    return seconds / count
+
+
+def map_job(name: str, count: int, chunk: int) -> float:
+    """Seconds a task: no-op calls handed in as one batch."""
+    with opened(name, WORKERS) as pool:
+        pool.map(nothing, range(200))
+        gc.collect()
+        began = time.perf_counter()
+        results = pool.map(nothing, range(count), chunk)
+        seconds = time.perf_counter() - began
+    _check(results, list(range(count)))
+    return seconds / count
+
+
+def dask_job(name: str, count: int, chunk: int) -> float:
+    """Seconds a task: no-op calls one by one (`chunk` 0), or as one batch."""
+    return map_job(name, count, chunk) if chunk else submit_job(name, count)
+
+
+def latency_job(name: str, count: int) -> float:
+    """Median seconds from submit to result while nothing else is to be done."""
+    seconds = []
+    with opened(name, WORKERS) as pool:
+        pool.map(nothing, range(50))
+        gc.collect()
+        for number in range(count):
+            time.sleep(0.001)
+            began = time.perf_counter()
+            _check(pool.result(pool.submit(nothing, number)), number)
+            seconds.append(time.perf_counter() - began)
+    return statistics.median(seconds)
+
+
+def efficiency_job(name: str, count: int, loops: int, repeats: int) -> float:
+    """Median share of the ideal time for so much work: the same in one long call to each worker, before and after.
+
+    A core's speed changes from one second to the next; what is compared must be neighbours, in the same processes.
+    """
+    shares = []
+    with opened(name, WORKERS) as pool:
+        _many(pool, 20, work, loops)
+        _long_calls(pool, count, loops)
+        before = _long_calls(pool, count, loops)
+        for _ in range(repeats):
+            seconds = _many(pool, count, work, loops)
+            after = _long_calls(pool, count, loops)
+            shares.append((before + after) / 2 / seconds)
+            before = after
+    return statistics.median(shares)
+
+
+def occupancy_job(name: str, count: int, seconds: float, repeats: int) -> float:
+    """Median share of the ideal time for tasks that are busy for so long by the clock, however fast their core is."""
+    with opened(name, WORKERS) as pool:
+        _many(pool, 20, work_for, seconds)
+        ideal = count * seconds / WORKERS
+        return statistics.median(ideal / _many(pool, count, work_for, seconds) for _ in range(repeats))
+
+
+def _many(pool: Any, count: int, task: Callable[[int, Any], int], amount: float) -> float:
+    """Seconds for `count` tasks, from the first submit to the last result."""
+    gc.collect()
+    began = time.perf_counter()
+    results = pool.results([pool.submit(task, number, amount) for number in range(count)])
+    seconds = time.perf_counter() - began
+    _check(results, [number * number for number in range(count)])
+    return seconds
+
+
+def _long_calls(pool: Any, count: int, loops: int) -> float:
+    """Seconds for `count` pieces of work as one call to each worker."""
+    began = time.perf_counter()
+    pool.results([pool.submit(share, 0, count // WORKERS, loops) for _ in range(WORKERS)])
+    return time.perf_counter() - began
+
+
+def chain_job(name: str, count: int, repeats: int) -> float:
+    """Seconds a task: each takes the result of the one before."""
+
+    def chain(pool: Any) -> Any:
+        last = pool.submit(successor, 0)
+        for _ in range(count - 1):
+            last = pool.after(successor, last)
+        return pool.result(last)
+
+    return _graph(name, chain, count, count, repeats)
+
+
+def fan_job(name: str, count: int, repeats: int) -> float:
+    """Seconds a task: one, then `count` that take its result, then one that takes all of theirs."""
+
+    def fan(pool: Any) -> Any:
+        first = pool.submit(nothing, 1)
+        return pool.result(pool.gathered(total, [pool.after(same, first) for _ in range(count)]))
+
+    return _graph(name, fan, count, count + 2, repeats)
+
+
+def tree_job(name: str, leaves: int, repeats: int) -> float:
+    """Seconds a task: leaves added up pair by pair."""
+
+    def tree(pool: Any) -> Any:
+        level = [pool.submit(nothing, number) for number in range(leaves)]
+        while len(level) > 1:
+            level = [pool.after(add, level[at], level[at + 1]) for at in range(0, len(level), 2)]
+        return pool.result(level[0])
+
+    return _graph(name, tree, leaves * (leaves - 1) // 2, 2 * leaves - 1, repeats)
+
+
+def _graph(name: str, graph: Any, expected: int, tasks: int, repeats: int) -> float:
+    seconds = []
+    with opened(name, WORKERS) as pool:
+        pool.map(nothing, range(50))
+        for _ in range(repeats):
+            gc.collect()
+            began = time.perf_counter()
+            result = graph(pool)
+            seconds.append((time.perf_counter() - began) / tasks)
+            _check(result, expected)
+    return statistics.median(seconds[1:] or seconds)  # the first run teaches each function's length
+
+
+def array_job(name: str, megabytes: int, repeats: int) -> float:
+    """Median seconds for a NumPy array to a worker and back."""
+    import numpy
+
+    array = numpy.arange(megabytes * 125_000, dtype=numpy.float64)
+    seconds = []
+    with opened(name, WORKERS) as pool:
+        pool.map(nothing, range(20))
+        for _ in range(repeats):
+            began = time.perf_counter()
+            back = pool.result(pool.submit(same, array))
+            seconds.append(time.perf_counter() - began)
+            _check((back.shape, float(back[-1])), (array.shape, float(array[-1])))
+            del back
+    return statistics.median(seconds)
+
+
+def memory_job(name: str, count: int) -> float:
+    """Bytes by which this process grows for each further task that waits behind blocked workers, its handle included.
+
+    The pool is left open, and the workers blocked: this is for a process of its own.
+    """
+    pool = POOLS[name](WORKERS)
+    folder = tempfile.mkdtemp(prefix="arion-bench-")
+    blocked = [pool.submit(block, str(Path(folder) / str(number))) for number in range(WORKERS)]
+    for number in range(WORKERS):
+        noted(str(Path(folder) / str(number)))
+    handles = [pool.submit(nothing, number) for number in range(count // 2)]  # the allocator's first steps are large
+    before = _settled()
+    handles += [pool.submit(nothing, number) for number in range(count)]
+    grown = _settled() - before
+    _KEPT.append((pool, blocked, handles))
+    for left in Path(folder).iterdir():
+        left.unlink()
+    Path(folder).rmdir()
+    return grown / count
+
+
+_KEPT: list[Any] = []
+
+
+def _settled() -> int:
+    """Return the resident bytes once they stop growing: pools take in what is submitted in threads of their own."""
+    gc.collect()
+    process, sizes = psutil.Process(), [-1, 0]
+    deadline = time.monotonic() + 10.0
+    while sizes[-1] != sizes[-2] and time.monotonic() < deadline:
+        time.sleep(0.2)
+        sizes.append(int(process.memory_info().rss))
+    return sizes[-1]
+
+
+def _check(found: Any, expected: Any) -> None:
+    if found != expected:
+        raise ValueError("wrong results")
+
+
+# --- rows ---
+
+POOLED = ("PPE", "mp.Pool", "pebble", "loky", "dask")
+
+
+def submit(lab: Lab) -> Iterator[Comparison]:
+    """Compare no-op tasks submitted one by one."""
+    count = lab.tasks(50_000, 200)
+    runs = lab.turns(submit_job, {name: (name, _part(name, count)) for name in lab.present(*POOLED)})
+    targets = [at_least(8, of="PPE"), at_least(3, of="mp.Pool")]
+    yield _compared(f"submit: {count:,} no-op tasks one by one", runs, targets)
+
+
+def batch(lab: Lab) -> Iterator[Comparison]:
+    """Compare batches."""
+    for full in (10_000, 100_000):
+        count = lab.tasks(full, 200)
+        arguments = {name: (name, _part(name, count, 1.0), 1) for name in lab.present("PPE", "mp.Pool")}
+        if "PPE" in arguments:
+            arguments["PPE, chunks of 100"] = ("PPE", count, 100)
+        yield _compared(
+            f"map: {count:,} no-op tasks as a batch", lab.turns(map_job, arguments), [at_least(10, of="PPE")]
+        )
+
+
+def on_dask(lab: Lab) -> Iterator[Comparison]:
+    """Compare no-op tasks on a dask cluster: dask's own, one by one and mapped, and ours in bundles."""
+    count = lab.tasks(10_000, 200)
+    if "dask" not in lab.peers:
+        return
+    one_by_one, bundles = "dask, one by one", "ours on dask, bundles of 100"
+    few = max(10, count // 10)
+    arguments = {one_by_one: ("dask", few, 0), "dask, mapped": ("dask", few, 1), bundles: ("ours on dask", count, 100)}
+    runs = lab.turns(dask_job, arguments)
+    targets = {bundles: [at_least(10)]}
+    yield Comparison(f"dask: {count:,} no-op tasks", one_by_one, runs, targets, 1, "task")
+
+
+def latency(lab: Lab) -> Iterator[Comparison]:
+    """Compare submit to result, one task at a time."""
+    count = lab.tasks(400, 20)
+    arguments = {name: (name, count // 4 if name == "dask" else count) for name in lab.present(*POOLED)}
+    runs = lab.turns(latency_job, arguments)
+    yield _compared("latency: submit to result, idle, p50 of each round", runs, [at_most(0.75, of="PPE")])
+
+
+def efficiency(lab: Lab) -> Iterator[Table]:
+    """Compare ideal time with real time: for a fixed amount of work, and for tasks that are busy by the clock."""
+    for milliseconds, full, target in ((0.1, 5_000, 0.75), (1, 500, 0.93), (10, 100, 0.98)):
+        count, loops = lab.tasks(full, 20), loops_for(milliseconds / 1e3)
+        for what, job, amount in (
+            ("of work", efficiency_job, loops),
+            ("by the clock", occupancy_job, milliseconds / 1e3),
+        ):
+            arguments = {
+                name: (name, max(10, count // 10) if name == "dask" else count, amount, lab.times(3))
+                for name in lab.present(*POOLED)
+            }
+            runs = lab.turns(job, arguments)
+            ours = runs["ours"]
+            found = ours if isinstance(ours, str) else median(ours)
+            said = f"{found:.3f}" if isinstance(found, float) else ""
+            verdict = value_at_least(f"ours: at least {target}", found, target, said)
+            lines = [(name, got) if isinstance(got, str) else _shares(name, got) for name, got in runs.items()]
+            title = f"efficiency: {count:,} busy tasks of {milliseconds:g} ms {what}"
+            yield Table(title, ("name", "efficiency, median", "of the rounds"), lines, [verdict], {"rounds": runs})
+
+
+def _shares(name: str, values: Sequence[float]) -> tuple[str, ...]:
+    return name, f"{median(values) or 0:.3f}", f"{min(values, default=0):.3f} to {max(values, default=0):.3f}"
+
+
+def chain(lab: Lab) -> Iterator[Comparison]:
+    """Compare a chain of tasks."""
+    yield _graphs(lab, "chain", lab.tasks(1_000), "tasks, each needs the one before", chain_job, 2.5, *POOLED)
+
+
+def fan(lab: Lab) -> Iterator[Comparison]:
+    """Compare a fan-out and fan-in."""
+    yield _graphs(lab, "fan", lab.tasks(1_000), "tasks between one and one", fan_job, 5, "PPE", "mp.Pool", "dask")
+
+
+def tree(lab: Lab) -> Iterator[Comparison]:
+    """Compare a reduction tree."""
+    leaves = 1_024 if lab.size >= 0.2 else 64
+    yield _graphs(lab, "tree", leaves, "leaves added up in pairs", tree_job, 5, "PPE", "mp.Pool", "dask")
+
+
+def _graphs(
+    lab: Lab, name: str, count: int, what: str, job: Callable[..., float], factor: float, *peers: str
+) -> Comparison:
+    runs = lab.turns(job, {one: (one, count, REPEATS.get(one, 4)) for one in lab.present(*peers)})
+    return _compared(f"{name}: {count:,} {what}", runs, [at_least(factor, of="PPE")])
+
+
+def array(lab: Lab) -> Iterator[Comparison]:
+    """Compare a large array there and back."""
+    size = lab.tasks(50, 2)
+    runs = lab.turns(array_job, {name: (name, size, 5) for name in lab.present(*POOLED)})
+    yield _compared(f"array: {size} MB there and back", runs, [at_least(3, of="PPE")], size * 1e6, "B")
+
+
+def memory(lab: Lab) -> Iterator[Table]:
+    """Compare bytes per queued task, each in a fresh process."""
+    count = lab.tasks(200_000, 100_000)
+    found = {name: lab.once(memory_job, name, count) for name in lab.present("PPE", "mp.Pool", "pebble", "loky")}
+    lines = [(name, value if isinstance(value, str) else f"{value:,.0f} B") for name, value in found.items()]
+    ours = found["ours"]
+    verdict = value_at_most("ours: at most 350 B", ours, 350, "" if isinstance(ours, str) else f"{ours:,.0f} B")
+    title = f"memory: a queued task, of {count:,}"
+    yield Table(title, ("name", "resident growth"), lines, [verdict], {"bytes": found})
+
+
+def _part(name: str, count: int, otherwise: float = 0.1) -> int:
+    return max(10, round(count * (SLOWER.get(name, otherwise) if otherwise != 1.0 else 1.0)))
+
+
+def _compared(
+    title: str, runs: dict[str, Runs], targets: list[Target], work: float = 1, unit: str = "task"
+) -> Comparison:
+    """Relate the contenders to PPE, or to ours where PPE was not asked for; keep the targets that have a reference."""
+    kept = {"ours": [target for target in targets if target.of in runs]}
+    return Comparison(title, "PPE" if "PPE" in runs else "ours", runs, kept, work, unit)

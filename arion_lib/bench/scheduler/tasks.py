@@ -1,0 +1,192 @@
+"""What the contenders are given to do: nothing, a little, for ever, once too often.
+
+Idea        Plain functions in a module that every worker can import: nobody's way of pickling functions is measured.
+Invariant   Each returns something that tells whether it was really run, with its own argument.
+When wrong  Those that run for ever, or kill their process, say so in their first line.
+See         arion_lib/bench/scheduler/pools.py · tests/bench/test_scheduler.py
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
+"""Ends a process on the spot; Windows has no SIGKILL, its SIGTERM is as abrupt."""
+PATIENCE = 20.0
+"""Seconds to wait for something that another process is about to do."""
+
+
+def nothing(number: int) -> int:
+    """Return the argument.
+
+    >>> nothing(3)
+    3
+    """
+    return number
+
+
+def add(a: int, b: int) -> int:
+    """Return the sum.
+
+    >>> add(1, 2)
+    3
+    """
+    return a + b
+
+
+def successor(number: int) -> int:
+    """Return the next number.
+
+    >>> successor(1)
+    2
+    """
+    return number + 1
+
+
+def total(numbers: list[int]) -> int:
+    """Return the sum of a list.
+
+    >>> total([1, 2])
+    3
+    """
+    return sum(numbers)
+
+
+def work(number: int, loops: int) -> int:
+    """Be busy for a number of loops; return the square of the first argument.
+
+    >>> work(3, 10)
+    9
+    """
+    for _ in range(loops):
+        pass
+    return number * number
+
+
+def work_for(number: int, seconds: float) -> int:
+    """Be busy for some seconds of the clock; return the square of the first argument.
+
+    >>> work_for(3, 0.0)
+    9
+    """
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        pass
+    return number * number
+
+
+def share(first: int, count: int, loops: int) -> int:
+    """Do many pieces of work, one after the other, in one call; return how many.
+
+    >>> share(0, 5, 10)
+    5
+    """
+    for number in range(first, first + count):
+        work(number, loops)
+    return count
+
+
+def nap(number: int, seconds: float) -> int:
+    """Wait; return the square of the first argument."""
+    time.sleep(seconds)
+    return number * number
+
+
+def same(value: Any) -> Any:
+    """Return the argument, whatever it is."""
+    return value
+
+
+def now() -> float:
+    """Return the clock that all processes of a machine share."""
+    return time.monotonic()
+
+
+def work_until(loops: int) -> float:
+    """Be busy, then return the clock."""
+    work(0, loops)
+    return time.monotonic()
+
+
+def block(path: str) -> None:
+    """Note the start in a file, then wait for ever."""
+    note(path)
+    while True:
+        time.sleep(3600)
+
+
+def spin(path: str) -> None:
+    """Note the start in a file, then loop for ever, in Python."""
+    note(path)
+    while True:
+        pass
+
+
+def spin_in_c(path: str) -> None:
+    """Note the start in a file, then loop for ever inside one call of C code, which never lets go of the GIL."""
+    note(path)
+    sum(itertools.repeat(0))
+
+
+def stay_once(path: str) -> tuple[int, float]:
+    """Wait for ever when run for the first time; afterwards return the process and the clock at its start."""
+    began = time.monotonic()
+    if not Path(path).exists():
+        block(path)
+    return os.getpid(), began
+
+
+def die(path: str) -> None:
+    """Add a line to a file, then kill this process."""
+    with Path(path).open("a", encoding="utf-8") as file:
+        file.write(f"{os.getpid()}\n")
+    os.kill(os.getpid(), KILL)
+
+
+def meet(folder: str, number: int, count: int) -> float:
+    """Wait until `count` calls of this have begun; return the clock at the start of this one."""
+    began = time.monotonic()
+    note(str(Path(folder) / str(number)))
+    deadline = began + PATIENCE
+    while len(os.listdir(folder)) < count and time.monotonic() < deadline:  # noqa: PTH208  (a name each, no stat)
+        time.sleep(0.001)
+    return began
+
+
+def note(path: str) -> None:
+    """Write this process's id and the clock to a file that appears with all of it at once."""
+    half = f"{path}.{os.getpid()}"
+    Path(half).write_text(f"{os.getpid()} {time.monotonic()!r}", encoding="utf-8")
+    os.replace(half, path)  # noqa: PTH105  (both are strings)
+
+
+def noted(path: str, patience: float = PATIENCE) -> tuple[int, float]:
+    """Wait for what `note` wrote; return it. Raises `TimeoutError`."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            pid, when = Path(path).read_text(encoding="utf-8").split()
+        except FileNotFoundError:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the task did not begin within {patience:g} s") from None
+            time.sleep(0.0005)
+            continue
+        return int(pid), float(when)
+
+
+def loops_for(seconds: float) -> int:
+    """Return how many loops of `work` keep an undisturbed core busy for so long."""
+    tried = 20_000
+    best = min(_seconds_of(tried) for _ in range(15))
+    return max(1, int(tried * seconds / best))
+
+
+def _seconds_of(loops: int) -> float:
+    began = time.perf_counter()
+    work(0, loops)
+    return time.perf_counter() - began
