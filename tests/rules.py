@@ -28,11 +28,11 @@ MAY_IMPORT = {
 HOMES = {
     "matplotlib": {"measure/canvas.py"},
     "ipywidgets": {"workbook/monitor.py", "workbook/scheduler_monitor.py"},
-    "rich": {"web/top.py"},
+    "rich": {"web/scheduling/top.py"},
     "nbval": {"workbook/strict.py"},
     "nbconvert": {"workbook/notebooks.py", "workbook/site/cells.py"},
-    "uvicorn": {"web/server.py", "web/protocol.py"},
-    "prometheus_client": {"web/metrics.py", "scheduler/monitoring/exporters.py"},
+    "uvicorn": {"web/edge/server.py", "web/edge/protocol.py"},
+    "prometheus_client": {"web/monitoring/metrics.py", "scheduler/monitoring/exporters.py"},
     "redis": {"pipeline/queues/redis_queue.py", "resources/connections/cache.py"},
     "pika": {"pipeline/queues/rabbit_queue.py"},
     "psycopg": {

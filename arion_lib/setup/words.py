@@ -98,7 +98,11 @@ WORDS = {
         "print the messages of a queue, a line each", "arion_lib.pipeline.queues.consume", (), "consume --wait forever"
     ),
     "top": Word(
-        "show what a running service's scheduler does", "arion_lib.web.top", ("web",), "top --interval 0.5", reads=True
+        "show what a running service's scheduler does",
+        "arion_lib.web.scheduling.top",
+        ("web",),
+        "top --interval 0.5",
+        reads=True,
     ),
     "bench": Word(
         "measure ours and the peers side by side",

@@ -19,20 +19,21 @@ from fastapi_offline import FastAPIOffline
 
 from arion_lib import __version__
 from arion_lib.scheduler.monitoring.exporters import SchedulerCollector
-from arion_lib.web.answers import refuse
-from arion_lib.web.gate import Doors, Gate
-from arion_lib.web.pages import Pages
-from arion_lib.web.pipeline_pages import health_of, pipeline_pages
-from arion_lib.web.plugin_pages import plugin_pages
+from arion_lib.web.edge.answers import refuse
+from arion_lib.web.edge.gate import Doors, Gate
+from arion_lib.web.monitoring.status_page import status_page
+from arion_lib.web.pages.bounds import Pages
+from arion_lib.web.pages.health import health_of
+from arion_lib.web.pages.pipeline import pipeline_pages
+from arion_lib.web.pages.plugins import plugin_pages
+from arion_lib.web.pages.resource_runs import ResourceRuns, local_sets
+from arion_lib.web.pages.resources import resource_pages
 from arion_lib.web.problems import DOCUMENTED, Problem, answer_problems
 from arion_lib.web.requests import PREFIX
-from arion_lib.web.resource_pages import resource_pages
-from arion_lib.web.resource_runs import ResourceRuns, local_sets
-from arion_lib.web.scheduler_pages import scheduler_pages
-from arion_lib.web.scheduler_samples import shipped
-from arion_lib.web.scheduler_tasks import ScheduledTasks
+from arion_lib.web.scheduling.pages import scheduler_pages
+from arion_lib.web.scheduling.samples import shipped
+from arion_lib.web.scheduling.tasks import ScheduledTasks
 from arion_lib.web.service import PipelineService
-from arion_lib.web.status_page import status_page
 from arion_lib.web.webhook import Webhook
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 from typing import IO
 
 from arion_lib.pipeline.formats.inflate import BadGzip, BodyTooLarge, GzipBody
-from arion_lib.web.patience import Waiter
+from arion_lib.web.edge.patience import Waiter
 from arion_lib.web.problems import Problem
 from arion_lib.web.requests import Limits
 from arion_lib.web.signatures import HmacVerification, Verification

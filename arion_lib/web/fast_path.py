@@ -21,11 +21,11 @@ from typing import Any, TypeAlias
 
 from arion_lib.pipeline.ingest import Receipt
 from arion_lib.pipeline.store import StaleDelivery
-from arion_lib.web.answers import ONE_MESSAGES, answer, refuse
 from arion_lib.web.bodies import SMALL
-from arion_lib.web.gate import Gate
+from arion_lib.web.edge.answers import ONE_MESSAGES, answer, refuse
+from arion_lib.web.edge.gate import Gate
+from arion_lib.web.edge.protocol import BoundedProtocol
 from arion_lib.web.problems import as_problem
-from arion_lib.web.protocol import BoundedProtocol
 from arion_lib.web.requests import PREFIX, Post, Target, delivery_of, read_target
 from arion_lib.web.streams import Streams
 from arion_lib.web.webhook import Webhook, one_record

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 from arion_lib.pipeline.broker import BrokerError
 from arion_lib.pipeline.deliveries import OtherBody
 from arion_lib.pipeline.store import StaleDelivery, StoreBroken, StoreBusy, StoreDown, StoreError, StoreFull
+from arion_lib.web.edge.patience import Draining, TooSlow
 from arion_lib.web.group_commit import CommitsClosed, QueueFull
-from arion_lib.web.patience import Draining, TooSlow
 from arion_lib.web.signatures import SignatureError
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from arion_lib.pipeline.broker import Broker, BrokerError
 from arion_lib.pipeline.ingest import Cut
 from arion_lib.pipeline.outbox import Relay
 from arion_lib.pipeline.store import Store, StoreError
+from arion_lib.web.edge.patience import Patience
 from arion_lib.web.group_commit import GroupCommit
-from arion_lib.web.patience import Patience
 from arion_lib.web.requests import Limits
 from arion_lib.web.signatures import Verifier
 from arion_lib.web.streams import Rules, Streams

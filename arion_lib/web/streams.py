@@ -1,59 +1,19 @@
-"""What the service's owner has said of each stream, from a file: `serve --config arion.toml`.
+"""What holds for each stream: what is kept of it, who may send, how a delivery is recognised.
 
-Idea        A sender may ask for a recipe in its query; an owner who names a stream here decides instead: what is kept,
-            who may send, how a delivery is recognised. The file is read once, at the start.
-Invariant   What a stream's table says holds for every post to it. A secret stands in the environment or a file of its
-            own, never in this one.
-When wrong  `ConfigError` lists every mistake of the file at once, and nothing is opened.
-See         tests/web/test_streams.py, which serves the example below
-
-    unknown_streams = "refuse"            # or "take" (the default)
-    queries = false                       # senders may not configure streams by their query (default: true)
-
-    [streams.payments]
-    group_by = ["currency"]               # fields, group_by, sum_field, path, dedupe, window, figures: as in the query
-    sum_field = "amount"
-    secret_env = "PAYMENTS_SECRET"        # or secret_file = "..."; several secrets with blanks between them
-    scheme = "standard"                   # Standard Webhooks; or "svix", "github", "shopify"
-
-    [streams.builds]
-    secret_file = "/run/secrets/builds"
-    scheme = {header = "x-signature", prefix = "sha256=", encoding = "hex"}
-    delivery_header = "x-request-id"      # where the sender puts its delivery's id
+Idea        A sender may ask for a recipe in its query; where the service's owner has decided, that holds instead.
+Invariant   The rules of a stream are the same from the start to the end of the service.
+When wrong  A stream that is not taken is a `Problem` 404, a query where none may be a 400.
+See         arion_lib/web/config.py (the file that says it) · tests/web/test_config.py
 """
 
 from __future__ import annotations
 
-import os
-import re
-import tomllib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from arion_lib.nearest import nearest
-from arion_lib.pipeline.recipe import Recipe, read_recipe
-from arion_lib.pipeline.stores.addresses import checked_stream
+from arion_lib.pipeline.recipe import Recipe
 from arion_lib.web.problems import Problem
 from arion_lib.web.signatures import HmacVerifier, Verifier
-
-SCHEMES: Mapping[str, Mapping[str, str]] = {
-    "github": {"header": "x-hub-signature-256", "prefix": "sha256=", "encoding": "hex"},
-    "shopify": {"header": "x-shopify-hmac-sha256", "prefix": "", "encoding": "base64"},
-}
-DELIVERIES = {"github": "x-github-delivery", "shopify": "x-shopify-webhook-id", "svix": "svix-id"}
-RECIPE = tuple(one.name for one in fields(Recipe))
-KEYS = (*RECIPE, "secret_env", "secret_file", "scheme", "delivery_header")
-_HEADER = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,100}")
-
-
-class ConfigError(ValueError):
-    """The file cannot be followed; `mistakes` are all of them."""
-
-    def __init__(self, name: str, mistakes: Sequence[str]) -> None:
-        super().__init__(f"{name} must be a service's configuration, got " + "; ".join(mistakes))
-        self.mistakes = tuple(mistakes)
 
 
 @dataclass(frozen=True)
@@ -84,82 +44,3 @@ class Streams:
         """Refuse a query where the owner has decided. Raises `Problem` 400."""
         if query and (rules.recipe is not None or not self.queries):
             raise Problem(400, "the query must be empty for this stream", repr(query[:80].decode("latin-1")), "drop it")
-
-
-def read_streams(path: Path, secrets: Sequence[str] = ()) -> Streams:
-    """Read the file; `secrets` are those of streams that name none. Raises `ConfigError`, `OSError`."""
-    mistakes: list[str] = []
-    try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(str(path), [f"no TOML: {error}"]) from None
-    _check_keys("", found, ("unknown_streams", "queries", "streams"), mistakes)
-    unknown, queries = found.get("unknown_streams", "take"), found.get("queries", True)
-    if unknown not in ("take", "refuse"):
-        mistakes.append(f'unknown_streams must be "take" or "refuse", got {unknown!r:.60}')
-    if not isinstance(queries, bool):
-        mistakes.append(f"queries must be true or false, got {queries!r:.60}")
-    others = Rules(verifier=Verifier(secrets) if secrets else None)
-    tables = found.get("streams", {})
-    named: dict[str, Rules] = {}
-    for name, table in tables.items() if isinstance(tables, dict) else [("", tables)]:
-        if not isinstance(table, dict):
-            mistakes.append(f"[streams.{name}] must be a table, got {table!r:.60}")
-            continue
-        _noted(mistakes, f"[streams.{name}]", lambda name=name: checked_stream(name))  # type: ignore[misc]
-        named[name] = _rules(f"[streams.{name}]", table, others, mistakes)
-    if mistakes:
-        raise ConfigError(str(path), mistakes)
-    return Streams(named, others if unknown == "take" else None, queries)
-
-
-def _rules(where: str, table: Mapping[str, Any], others: Rules, mistakes: list[str]) -> Rules:
-    _check_keys(where, table, KEYS, mistakes)
-    wishes = {name: table[name] for name in RECIPE if name in table}
-    recipe = _noted(mistakes, where, lambda: read_recipe(wishes)) if wishes else None
-    scheme = table.get("scheme", "standard")
-    verifier = _noted(mistakes, where, lambda: _verifier(table, scheme)) or others.verifier
-    preset = DELIVERIES.get(scheme, "webhook-id") if isinstance(scheme, str) else "webhook-id"
-    header = table.get("delivery_header", preset)
-    if not isinstance(header, str) or not _HEADER.fullmatch(header.lower()):
-        mistakes.append(f"{where} delivery_header must be a header's name, got {header!r:.60}")
-        header = ""
-    return Rules(recipe, verifier, header.lower().encode())
-
-
-def _verifier(table: Mapping[str, Any], scheme: object) -> Verifier | HmacVerifier | None:
-    places = [name for name in ("secret_env", "secret_file") if name in table]
-    if len(places) != 1:
-        if not places and "scheme" not in table:
-            return None
-        raise ValueError(f"scheme must come with one of secret_env and secret_file, got {len(places)}")
-    place, name = places[0], table[places[0]]
-    if not isinstance(name, str):
-        raise TypeError(f"{place} must be text, got {name!r:.60}")
-    text = os.environ.get(name, "") if place == "secret_env" else Path(name).read_text(encoding="utf-8")
-    secrets = text.split()
-    if not secrets:
-        raise ValueError(f"{place} must hold a secret, got none in {name}")
-    if scheme in ("standard", "svix"):
-        return Verifier(secrets, names="webhook" if scheme == "standard" else "svix")
-    parts = SCHEMES.get(scheme) if isinstance(scheme, str) else scheme
-    if not isinstance(parts, Mapping) or not {"header"} <= set(parts) <= {"header", "prefix", "encoding"}:
-        known = ", ".join(["standard", "svix", *SCHEMES])
-        raise ValueError(f"scheme must be of {known}, or have header, prefix and encoding, got {scheme!r:.80}")
-    return HmacVerifier(secrets, **parts)
-
-
-def _check_keys(where: str, table: Mapping[str, Any], known: Sequence[str], mistakes: list[str]) -> None:
-    for name in table:
-        if name not in known:
-            close = nearest(name, known)
-            meant = f": did you mean {close}?" if close else ""
-            mistakes.append(f"{where} {name!r} must be one of {', '.join(known)}{meant}".strip())
-
-
-def _noted(mistakes: list[str], where: str, make: Callable[[], Any]) -> Any:
-    try:
-        return make()
-    except (ValueError, TypeError, OSError) as error:
-        mistakes.append(f"{where} {error}")
-        return None

@@ -23,11 +23,11 @@ from arion_lib.pipeline.formats.records import open_decoder
 from arion_lib.pipeline.ingest import Cut, Intake, Receipt, again
 from arion_lib.pipeline.recipe import Recipe
 from arion_lib.pipeline.store import StaleDelivery, Store
-from arion_lib.web.answers import ONE, answer, read_to_end, refuse
 from arion_lib.web.bodies import SMALL, Body, Disconnected, inflated, spool, unspooled
-from arion_lib.web.figures import Figures
+from arion_lib.web.edge.answers import ONE, answer, read_to_end, refuse
+from arion_lib.web.edge.patience import Draining, Patience, TooSlow
 from arion_lib.web.group_commit import CommitsClosed, GroupCommit, InOrder
-from arion_lib.web.patience import Draining, Patience, TooSlow
+from arion_lib.web.monitoring.figures import Figures
 from arion_lib.web.problems import RETRY_AFTER, Problem, as_problem
 from arion_lib.web.requests import Limits, Post, first_line, read_post
 from arion_lib.web.signatures import HmacVerification, Verification

@@ -40,7 +40,9 @@ PAIR = ("server", "second server", "consumer")
 
 SECRET = "whsec_c2VjcmV0LW9mLXRoZS1raWxscy4="
 STREAMS = ("events", "signed")
-LATE = tuple(f"arion_lib.web.{name}" for name in ("application", "server", "scheduler_samples", "scheduler_tasks"))
+LATE = tuple(
+    f"arion_lib.web.{name}" for name in ("application", "edge.server", "scheduling.samples", "scheduling.tasks")
+)
 """What a server imports when it starts: most of a second, at each of its lives."""
 
 BATCH = "64k"

@@ -17,8 +17,8 @@ from arion_lib.pipeline.queues.file_queue import FileBroker
 from arion_lib.pipeline.store import Store
 from arion_lib.pipeline.stores.sqlite import SqliteStore
 from arion_lib.web.application import Application, create_app
-from arion_lib.web.load import new_loop_run
-from arion_lib.web.server import running
+from arion_lib.web.edge.server import running
+from arion_lib.web.playing.load import new_loop_run
 from arion_lib.web.service import PipelineService
 
 

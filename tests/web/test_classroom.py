@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from arion_lib.pipeline.store import open_store
 from arion_lib.web.classroom.board import Board, render
 from arion_lib.web.classroom.room import Room, histogram
-from arion_lib.web.server import running
+from arion_lib.web.edge.server import running
 from arion_lib.workbook import classroom, join_class, predict, predictions
 from arion_lib.workbook.classroom import Member
 from tests.browser import browser

@@ -20,9 +20,9 @@ from arion_lib.pipeline.ingest import Cut
 from arion_lib.pipeline.queues.file_queue import FileBroker
 from arion_lib.pipeline.stores.sqlite import SqliteStore
 from arion_lib.web import serve as serve_command
-from arion_lib.web import server
-from arion_lib.web.late_broker import LateBroker
+from arion_lib.web.edge import server
 from arion_lib.web.requests import Limits
+from arion_lib.web.startup.late_broker import LateBroker
 from tests.chaos.nursery import Child, Nursery
 from tests.web.client import Wire, accepts, get, ids_in_queue, post, until
 from tests.web.conftest import Serve, Served

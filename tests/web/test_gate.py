@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from arion_lib.web.gate import Gate
+from arion_lib.web.edge.gate import Gate
 from arion_lib.web.problems import Problem
 from tests.web.client import Wire
 from tests.web.conftest import Served

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arion_lib.web.load import Load, LoadGenerator, post_events
-from arion_lib.web.sender import complete_status
+from arion_lib.web.playing.load import Load, LoadGenerator, post_events
+from arion_lib.web.playing.sender import complete_status
 from tests.web.conftest import Served
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from arion_lib.web.patience import Patience, TooSlow
+from arion_lib.web.edge.patience import Patience, TooSlow
 
 
 class Clock:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from arion_lib.pipeline.batch import Batch
-from arion_lib.web.load import LoadGenerator, new_loop_run
-from arion_lib.web.playground import BURSTS, CONNECTIONS, Playground, SlowStore, playground
+from arion_lib.web.playing.load import LoadGenerator, new_loop_run
+from arion_lib.web.playing.playground import BURSTS, CONNECTIONS, Playground, SlowStore, playground
 
 
 def until(read: Callable[[], Mapping[str, float]], true: Callable[[Mapping[str, float]], bool]) -> Mapping[str, float]:

@@ -9,7 +9,7 @@ import time
 import psutil
 import pytest
 
-from arion_lib.web import protocol
+from arion_lib.web.edge import protocol
 from tests.web.client import Wire, until
 from tests.web.conftest import Serve, Served
 
@@ -120,14 +120,14 @@ def test_an_empty_line_does_not_hold_a_connection(serve: Serve, monkeypatch: pyt
     with serve() as served, Wire(served.url) as wire:
         assert wire.send(request()).answer().status == 200
         wire.send(b"\r\n")
-        monkeypatch.setattr("arion_lib.web.server.HEAD_PATIENCE", 0.2)
+        monkeypatch.setattr("arion_lib.web.edge.server.HEAD_PATIENCE", 0.2)
         assert answers(wire) == [408]
 
 
 def test_a_late_head_behind_a_pending_request_does_not_overtake_its_answer(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("arion_lib.web.server.HEAD_PATIENCE", 0.1)
+    monkeypatch.setattr("arion_lib.web.edge.server.HEAD_PATIENCE", 0.1)
     with serve() as served, Wire(served.url) as wire:
         body = b"x" * 50_000
         late = request(body, path="/webhook/orders?dedupe=id")

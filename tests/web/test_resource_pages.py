@@ -13,7 +13,7 @@ import pytest
 from arion_lib.resources import Resources, resource
 from arion_lib.resources.connections.cache import Cache
 from arion_lib.resources.connections.database import Database
-from arion_lib.web.resource_runs import KEPT_HOURS, ResourceRuns, local_sets
+from arion_lib.web.pages.resource_runs import KEPT_HOURS, ResourceRuns, local_sets
 from tests.web.client import get, post
 from tests.web.conftest import Served
 
@@ -46,8 +46,8 @@ class Bench:
 def bench(no_leaks: None) -> Iterator[Bench]:
     from fastapi import FastAPI
 
-    from arion_lib.web.resource_pages import resource_pages
-    from arion_lib.web.server import running
+    from arion_lib.web.edge.server import running
+    from arion_lib.web.pages.resources import resource_pages
 
     one = Bench()
     sets = {

@@ -17,10 +17,10 @@ import pytest
 from arion_lib.pipeline.stores.sqlite import SqliteStore
 from arion_lib.scheduler import Scheduler, State
 from arion_lib.web.application import create_app
-from arion_lib.web.scheduler_functions import RegisteredFunctions
-from arion_lib.web.scheduler_samples import shipped
-from arion_lib.web.scheduler_tasks import ScheduledTasks
-from arion_lib.web.server import running
+from arion_lib.web.edge.server import running
+from arion_lib.web.scheduling.functions import RegisteredFunctions
+from arion_lib.web.scheduling.samples import shipped
+from arion_lib.web.scheduling.tasks import ScheduledTasks
 from arion_lib.web.service import PipelineService
 from tests.web import jobs
 from tests.web.client import Answer, delete, get, post, put
@@ -69,7 +69,7 @@ def desk_of(open_scheduler: Callable[[], Scheduler], **options: Any) -> Iterator
     from fastapi import FastAPI
 
     from arion_lib.web.problems import answer_problems
-    from arion_lib.web.scheduler_pages import scheduler_pages
+    from arion_lib.web.scheduling.pages import scheduler_pages
 
     gate = jobs.Gate()
     tasks = ScheduledTasks({**JOBS, "hold": gate.hold}, open_scheduler, **options)
@@ -366,7 +366,7 @@ def test_a_scheduler_that_is_closed_is_503(desk: Desk) -> None:
 
 
 def test_closing_ends_what_runs_for_ever(no_leaks: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("arion_lib.web.scheduler_tasks.PATIENCE", 0.05)
+    monkeypatch.setattr("arion_lib.web.scheduling.tasks.PATIENCE", 0.05)
     with desk_of(lambda: Scheduler(1, name="web")) as desk:
         number = desk.number("spin")
         desk.until(number, "running")

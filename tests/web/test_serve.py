@@ -18,7 +18,7 @@ import pytest
 
 from arion_lib.pipeline.stores.sqlite import SqliteStore
 from arion_lib.web import serve
-from arion_lib.web.server import ServerFailed, listening_socket, running
+from arion_lib.web.edge.server import ServerFailed, listening_socket, running
 from arion_lib.web.signatures import sign
 from tests.web.client import Wire, get, post
 

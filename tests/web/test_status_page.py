@@ -11,7 +11,7 @@ import pytest
 
 from arion_lib.pipeline.batch import Batch
 from arion_lib.pipeline.store import StoreDown
-from arion_lib.web import status_page
+from arion_lib.web.monitoring import status_page
 from tests.browser import browser
 from tests.web.client import get, post, until
 from tests.web.conftest import Serve, Served

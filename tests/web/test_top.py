@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from arion_lib.scheduler.snapshot import LaneStatus, Snapshot, Spread, WorkerStatus
-from arion_lib.web import top
+from arion_lib.web.scheduling import top
 from tests.web.client import get, post
 from tests.web.conftest import Served
 
@@ -207,7 +207,7 @@ def test_ctrl_c_ends_it_with_0(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
         if len(frames) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("arion_lib.web.top.time.sleep", interrupted)
+    monkeypatch.setattr("arion_lib.web.scheduling.top.time.sleep", interrupted)
     with answering(200, json.dumps(snapshot()).encode()) as url:
         assert top.run([url, "--interval", "0.5"]) == 0
     told = capsys.readouterr()

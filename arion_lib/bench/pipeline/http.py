@@ -37,7 +37,7 @@ from arion_lib.bench.verdicts import at_least as value_at_least
 from arion_lib.bench.verdicts import at_most as value_at_most
 from arion_lib.pipeline.files.sample import write_sample
 from arion_lib.web import serve
-from arion_lib.web.load import Headers, post_events
+from arion_lib.web.playing.load import Headers, post_events
 from arion_lib.web.signatures import sign
 
 _MB = 1_000_000

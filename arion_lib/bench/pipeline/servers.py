@@ -18,7 +18,7 @@ from arion_lib.pipeline.ndjson import NdjsonDecoder
 from arion_lib.pipeline.projection import projection
 from arion_lib.pipeline.stores.sqlite import SqliteStore
 from arion_lib.web.application import create_app
-from arion_lib.web.server import listening_socket, serve_until_signal, url_of
+from arion_lib.web.edge.server import listening_socket, serve_until_signal, url_of
 from arion_lib.web.service import PipelineService
 
 OK = [(b"content-type", b"application/json"), (b"content-length", b"2")]

@@ -23,8 +23,8 @@ from typing import Any
 
 from arion_lib.pipeline.store import Store, StoreError, open_store
 from arion_lib.web.classroom.room import Room
+from arion_lib.web.edge.server import ServerFailed, listening_socket, serve_until_signal
 from arion_lib.web.requests import Limits
-from arion_lib.web.server import ServerFailed, listening_socket, serve_until_signal
 from arion_lib.web.service import PipelineService
 
 STREAM = "class"

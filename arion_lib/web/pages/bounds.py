@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from arion_lib.web.answers import refuse
-from arion_lib.web.patience import Patience, Waiter
+from arion_lib.web.edge.answers import refuse
+from arion_lib.web.edge.patience import Patience, Waiter
 from arion_lib.web.problems import Problem, as_problem
 
 MAX_BODY = 2 << 20

@@ -3,7 +3,7 @@
 Idea        A task is a resource: posting makes it, its number names it, its result is another resource beside it.
 Invariant   Only registered functions run; following `next` from the first page shows every task that is kept, once.
 When wrong  Wrong arguments are 422 and named, a full queue is 429, a task that failed is a result with its error.
-See         arion_lib/web/scheduler_tasks.py · tests/web/test_scheduler_pages.py
+See         arion_lib/web/scheduling/tasks.py · tests/web/test_scheduler_pages.py
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from arion_lib.scheduler import QueueFullError, ShutDownError, Snapshot, State, 
 from arion_lib.scheduler.monitoring.exporters import prometheus
 from arion_lib.scheduler.snapshot import LaneStatus, WorkerStatus
 from arion_lib.web.problems import Problem, parameter_problem
-from arion_lib.web.scheduler_documents import (
+from arion_lib.web.scheduling.documents import (
     Adapt,
     Change,
     ErrorOf,
@@ -36,8 +36,8 @@ from arion_lib.web.scheduler_documents import (
     Tasks,
     TaskWithHistory,
 )
-from arion_lib.web.scheduler_functions import ArgumentsError, UnknownFunctionError
-from arion_lib.web.scheduler_tasks import EndedError, Record, ScheduledTasks, UnfinishedError, UnknownTaskError
+from arion_lib.web.scheduling.functions import ArgumentsError, UnknownFunctionError
+from arion_lib.web.scheduling.tasks import EndedError, Record, ScheduledTasks, UnfinishedError, UnknownTaskError
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

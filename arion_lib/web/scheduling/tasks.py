@@ -4,7 +4,7 @@ Idea        The scheduler begins with the first task: a service that nobody give
 Invariant   Of tasks that ended the last `keep` are kept, of the others `max_pending` and those that run, `MAX_BYTES` of
             arguments at most: all bounded.
 When wrong  A number that was never given or is forgotten is `UnknownTaskError`; after `close` a submit is refused.
-See         arion_lib/web/scheduler_pages.py · tests/web/test_scheduler_pages.py
+See         arion_lib/web/scheduling/pages.py · tests/web/test_scheduler_pages.py
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 
 from arion_lib.scheduler import QueueFullError, Scheduler, ShutDownError, Snapshot, State, Task
 from arion_lib.scheduler.snapshot import Spread
-from arion_lib.web.scheduler_functions import RegisteredFunctions
+from arion_lib.web.scheduling.functions import RegisteredFunctions
 
 KEEP = 1_000
 MAX_PENDING = 10_000

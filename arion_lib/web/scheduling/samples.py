@@ -2,8 +2,8 @@
 
 Idea        Bounds are part of the signature (`Annotated`), so that a page can refuse and document them.
 Invariant   Each ends by itself: its work is bounded by its arguments, its time by the timeout it declares.
-When wrong  An argument outside its bounds never gets here: arion_lib/web/scheduler_tasks.py refuses it.
-See         arion_lib/web/scheduler_pages.py · tests/web/test_scheduler_pages.py
+When wrong  An argument outside its bounds never gets here: arion_lib/web/scheduling/tasks.py refuses it.
+See         arion_lib/web/scheduling/pages.py · tests/web/test_scheduler_pages.py
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Idea        A set is a manager with a name; a run enters it, asks every health check, and leaves it.
 Invariant   Only registered sets can be run, each by one caller at a time; what is kept of them is bounded.
 When wrong  A run that fails is a result with its error, passwords hidden; the next run begins anew.
-See         arion_lib/web/resource_pages.py · tests/web/test_resource_pages.py
+See         arion_lib/web/pages/resources.py · tests/web/test_resource_pages.py
 """
 
 from __future__ import annotations

@@ -24,10 +24,10 @@ from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse, StreamingResponse
 
 from arion_lib.contracts.contract import registry
-from arion_lib.web.pipeline_pages import health_of
+from arion_lib.web.pages.health import health_of
+from arion_lib.web.pages.resource_runs import ResourceRuns
 from arion_lib.web.problems import RETRY_AFTER, Problem, inside
-from arion_lib.web.resource_runs import ResourceRuns
-from arion_lib.web.scheduler_tasks import ScheduledTasks
+from arion_lib.web.scheduling.tasks import ScheduledTasks
 from arion_lib.web.service import PipelineService
 
 MOST = 16

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from arion_lib.web import serve, streams
+from arion_lib.web import config as config_file
+from arion_lib.web import serve
+from arion_lib.web.config import ConfigError, read_streams
 from arion_lib.web.fast_path import FastProtocol
 from arion_lib.web.signatures import HmacVerifier, sign
-from arion_lib.web.streams import ConfigError, read_streams
 from tests.web.client import get, post
 from tests.web.conftest import Serve, Served
 
@@ -25,7 +26,7 @@ BODY = b'{"id": "e1", "amount": 0.10, "currency": "EUR", "email": "me@example.or
 
 def example() -> str:
     """Return the file that the module's docstring shows."""
-    lines = (streams.__doc__ or "").split("tests/web/test_streams.py", 1)[1].splitlines()[1:]
+    lines = (config_file.__doc__ or "").split("tests/web/test_config.py", 1)[1].splitlines()[1:]
     return "\n".join(line.removeprefix("    ") for line in lines)
 
 

@@ -3,7 +3,7 @@
 Idea        A page reads what the runs kept; running is the only thing that changes anything.
 Invariant   Following `next` from the first page of the log shows every entry that is kept, once.
 When wrong  404 names the sets there are, 409 says that a set is being run; `/resources/health` is 503 when one is ill.
-See         arion_lib/web/resource_runs.py · tests/web/test_resource_pages.py
+See         arion_lib/web/pages/resource_runs.py · tests/web/test_resource_pages.py
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, HTTPException, Query, Response
 from pydantic import BaseModel
 
-from arion_lib.web.resource_runs import BusyError, ResourceRuns, ResourceSet, Run, UnknownSetError
+from arion_lib.web.pages.resource_runs import BusyError, ResourceRuns, ResourceSet, Run, UnknownSetError
 
 Limit = Annotated[int, Query(ge=1, le=1_000, description="entries a page")]
 After = Annotated[int, Query(ge=0, description="number of the last entry seen")]

@@ -3,7 +3,7 @@
 Idea        pydantic models: the bounds that a request must keep stand beside its members, and in the docs.
 Invariant   A request with a member that nobody knows is refused; nothing in it is dropped silently.
 When wrong  What does not fit is named by its whole place in the document: arion_lib.web.problems.py.
-See         arion_lib/web/scheduler_pages.py · tests/web/test_scheduler_pages.py
+See         arion_lib/web/scheduling/pages.py · tests/web/test_scheduler_pages.py
 """
 
 from __future__ import annotations

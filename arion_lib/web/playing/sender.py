@@ -3,7 +3,7 @@
 Idea        One bare asyncio protocol a connection and one request in flight on each; requests are bytes, never objects.
 Invariant   A request counts once: under the status of its answer, or as broken when the connection ended without one.
 When wrong  A broken connection is opened again until its share is sent; a server that is not there raises `OSError`.
-See         arion_lib/web/load.py · tests/web/test_load.py
+See         arion_lib/web/playing/load.py · tests/web/test_load.py
 """
 
 from __future__ import annotations

@@ -20,8 +20,8 @@ from pathlib import Path
 from arion_lib.pipeline.batch import Batch
 from arion_lib.pipeline.stores.sqlite import SqliteStore
 from arion_lib.web.application import create_app
-from arion_lib.web.load import LoadGenerator
-from arion_lib.web.server import running
+from arion_lib.web.edge.server import running
+from arion_lib.web.playing.load import LoadGenerator
 from arion_lib.web.service import PipelineService
 
 CONNECTIONS = 64

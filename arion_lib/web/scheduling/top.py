@@ -3,7 +3,7 @@
 Idea        Ask the service for one snapshot, draw it, wait: drawing is a function of the snapshot and of nothing else.
 Invariant   Looking changes nothing: one GET a frame, and a scheduler that nobody used is not started by it.
 When wrong  Nobody answering, or somebody else, is one sentence on stderr with exit code 1; Ctrl-C ends with 0.
-See         arion_lib/web/scheduler_pages.py · tests/web/test_top.py
+See         arion_lib/web/scheduling/pages.py · tests/web/test_top.py
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Idea        Typed, paged and read from the store each time; a page names the address of the next one.
 Invariant   Following `next` from the first page shows every entry that was there at the start, once.
-When wrong  `/health` answers 503 when events cannot be taken, and says what is wrong; it asks, it does not remember.
+When wrong  A place that is none is a 422; a store that cannot answer a 503.
 See         notebooks/1_streaming_pipeline.ipynb · tests/web/test_pipeline_pages.py
 """
 
@@ -13,170 +13,29 @@ import logging
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
-from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import urlencode
+from typing import Annotated, Any
 
 import psutil
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, Field
 
-from arion_lib.pipeline.batch import Number
 from arion_lib.pipeline.broker import BrokerError
 from arion_lib.pipeline.decoder import encode
-from arion_lib.pipeline.store import Result, StoredLetter, StoredRow, StoreError
-from arion_lib.web import metrics
+from arion_lib.pipeline.store import Result
+from arion_lib.web.monitoring import metrics
+from arion_lib.web.pages.documents import Group, Groups, Letter, Letters, Messages, Queue, QueueError, Rows, Taken
+from arion_lib.web.pages.health import Health, health_of
+from arion_lib.web.pages.paging import PAGE, next_page, paged, spliced
 from arion_lib.web.problems import inside, parameter_problem
 from arion_lib.web.service import PipelineService
 
 log = logging.getLogger(__name__)
 
-PAGE = 4 << 20
-"""Bytes of entries after which a page ends, though it may hold more of them."""
-
-LAG = 30.0
-"""Seconds that a message may wait in the outbox before `/health` calls the relay late."""
-
 Limit = Annotated[int, Query(ge=1, le=1_000, description="entries a page")]
 Stream = Annotated[str, Query(description="name of the stream", max_length=512)]
 After = Annotated[int, Query(ge=0, le=2**62, description="number of the last entry seen")]
-
-
-class Taken(BaseModel):
-    """What became of a body's records, all of it durable."""
-
-    accepted: int = Field(description="records stored or counted in a group now")
-    duplicates: int = Field(
-        description="records of this delivery that were dealt with before, the dead ones too; with `dedupe` also those "
-        "whose event id was known"
-    )
-    dead: int = Field(description="records that could not be taken: see /dead-letters")
-    groups: int = Field(description="groups touched, counted once a batch")
-    missing: dict[str, int] | None = Field(
-        None,
-        description="accepted records in which a field of `group_by` or `sum_field` is missing or null, by field; left "
-        "out where there are none",
-    )
-    hint: str | None = Field(None, description="names the fields that no record has: probably misspelt")
-
-
-class Group(BaseModel):
-    """What is known of one group; a figure that was not asked for is left out."""
-
-    group: list[str | int | float | bool | None] = Field(description="values of the `group_by` fields, in order")
-    count: int = Field(description="records, those whose `sum_field` is missing or null included")
-    sum: Number | None = Field(None, description="sum of the numbers in `sum_field`")
-    values: int | None = Field(None, description="numbers that the sum is of: records with one in `sum_field`")
-    mean: Number | None = Field(None, description="sum / values; left out where there is no number")
-    min: Number | None = Field(None, description="least number, where the stored group has it (a webhook's has not)")
-    max: Number | None = Field(None, description="greatest number, likewise")
-
-
-class Groups(BaseModel):
-    """A page of groups."""
-
-    items: list[Group]
-    next: str | None
-    hint: str | None = Field(
-        default=None, description="on the first page: the fields that no group has a value of, which may be misspelt"
-    )
-
-
-class Row(BaseModel):
-    """One stored event."""
-
-    seq: int
-    record: Any
-
-
-class Rows(BaseModel):
-    """A page of events."""
-
-    items: list[Row]
-    next: str | None
-
-
-class Letter(BaseModel):
-    """A record that could not be read."""
-
-    seq: int
-    record: int
-    offset: int
-    reason: str
-    raw: str
-
-
-class Letters(BaseModel):
-    """A page of dead letters."""
-
-    items: list[Letter]
-    next: str | None
-
-
-class Message(BaseModel):
-    """A message that waits for the queue; `place` is its outbox entry's number and its own in it."""
-
-    place: str
-    stream: str
-    message: Any
-
-
-class Queue(BaseModel):
-    """What the queue holds already. The messages that one publication of the relay sent are one block."""
-
-    ready: int = Field(description="blocks (not messages) that wait for a consumer")
-    claimed: int = Field(description="blocks that a consumer holds and has not confirmed")
-    dead: int = Field(description="blocks put aside: damaged, or delivered too often")
-    messages: int | None = Field(description="messages in the ready and claimed blocks; null where it cannot be told")
-
-
-class QueueError(BaseModel):
-    """Why the queue could not be asked."""
-
-    error: str
-
-
-class Messages(BaseModel):
-    """A page of messages, and what the queue holds already (null: no queue is used here)."""
-
-    items: list[Message] = Field(
-        description="messages in the outbox, which the queue has not confirmed yet: a moment after a post there are "
-        "mostly none; `queue.messages` counts those it has"
-    )
-    next: str | None
-    queue: Queue | QueueError | None
-
-
-class Check(BaseModel):
-    """One thing that was tried."""
-
-    ok: bool
-    detail: str
-
-
-class Health(BaseModel):
-    """Whether events can be taken (`ok`, `degraded`: taken but not sent on) or not (`down`)."""
-
-    status: Literal["ok", "degraded", "down"]
-    store: Check
-    broker: Check
-    relay: Check
-
-    @property
-    def http_status(self) -> int:
-        """The answer's status: 503 where events cannot be taken."""
-        return 503 if self.status == "down" else 200
-
-
-def health_of(service: PipelineService) -> Health:
-    """Try the store, the queue and the relay, now."""
-    store, broker, relay = _check(service.store.ping), _broker(service), _relay(service)
-    if store.ok and (commits := service.webhook.commits) and commits.failure():
-        store = Check(ok=False, detail="the thread that commits has ended: start the server again")
-    state: Literal["ok", "degraded"] = "ok" if broker.ok and relay.ok else "degraded"
-    return Health(status=state if store.ok else "down", store=store, broker=broker, relay=relay)
 
 
 class _Handover(Response):
@@ -254,7 +113,7 @@ def _contents(router: APIRouter, service: PipelineService) -> None:
         found = store.results(stream, key, limit)
         items = [_group(one) for one in found]
         last = json.dumps(items[-1].group) if items else ""
-        page = Groups(items=items, next=_next("/results", stream, last, limit, len(items) == limit))
+        page = Groups(items=items, next=next_page("/results", stream, last, limit, len(items) == limit))
         if after is None and (doubts := _doubts(items)):
             page.hint = f"no record here has {' or '.join(doubts)}: are the names in the webhook's query right?"
         # Sums are exact: a decimal goes out as the number it is, not as pydantic's text or a rounded float.
@@ -266,14 +125,14 @@ def _contents(router: APIRouter, service: PipelineService) -> None:
 
         A page ends early once it holds 4 MiB.
         """
-        found, more = _paged(lambda past, most: store.rows(stream, past, most), after, limit, lambda row: len(row.body))
+        found, more = paged(lambda past, most: store.rows(stream, past, most), after, limit, lambda row: len(row.body))
         items = b",".join([b'{"seq":%d,"record":%b}' % (row.seq, row.body) for row in found])
-        return _spliced(items, _next("/rows", stream, found[-1].seq if found else 0, limit, more))
+        return spliced(items, next_page("/rows", stream, found[-1].seq if found else 0, limit, more))
 
     @router.get("/dead-letters", summary="Records of a stream that could not be taken, and why")
     def dead_letters(stream: Stream, after: After = 0, limit: Limit = 100) -> Letters:
         """Show the records of a stream that could not be read, each with its place and reason."""
-        found, more = _paged(
+        found, more = paged(
             lambda past, most: store.dead_letters(stream, past, most), after, limit, lambda one: len(one.letter.raw)
         )
         items = [
@@ -286,7 +145,7 @@ def _contents(router: APIRouter, service: PipelineService) -> None:
             )
             for one in found
         ]
-        return Letters(items=items, next=_next("/dead-letters", stream, items[-1].seq if items else 0, limit, more))
+        return Letters(items=items, next=next_page("/dead-letters", stream, items[-1].seq if items else 0, limit, more))
 
     @router.get("/messages", summary="Messages that wait for the queue, and what it holds", response_model=Messages)
     def messages(stream: str | None = None, after: str = "0-0", limit: Limit = 100) -> Response:
@@ -303,12 +162,11 @@ def _contents(router: APIRouter, service: PipelineService) -> None:
         last = "{}-{}".format(*items[-1][0]) if items else ""
         queue = _queue(service)
         told = {"queue": None if queue is None else queue.model_dump()}
-        return _spliced(
-            b",".join([text for _, text in items]), _next("/messages", stream, last, limit, len(items) == limit), told
+        return spliced(
+            b",".join([text for _, text in items]),
+            next_page("/messages", stream, last, limit, len(items) == limit),
+            told,
         )
-
-
-T = TypeVar("T", StoredRow, StoredLetter)
 
 
 def _key(after: str) -> tuple[Any, ...]:
@@ -321,33 +179,6 @@ def _key(after: str) -> tuple[Any, ...]:
     if not simple or not all(math.isfinite(one) for one in found if isinstance(one, float)):
         raise parameter_problem("after must be a group as JSON", f"{after!r:.80}")
     return tuple(found)
-
-
-def _paged(
-    read: Callable[[int, int], Iterable[T]], after: int, limit: int, size: Callable[[T], int]
-) -> tuple[list[T], bool]:
-    """Read at most `limit` entries of about `PAGE` bytes in all; say whether there may be more.
-
-    Reads a few entries at a time, more of them while they are small, so that memory follows the bytes of a page.
-    """
-    found: list[T] = []
-    held, step = 0, 1
-    while len(found) < limit and held < PAGE:
-        asked = min(step, limit - len(found))
-        some = list(read(after, asked))
-        found += some
-        held += sum(map(size, some))
-        if len(some) < asked:
-            return found, False
-        after = some[-1].seq
-        step = max(1, min(4 * step, (PAGE - held) // (held // len(found) + 1)))
-    return found, True
-
-
-def _spliced(items: bytes, following: str | None, members: Mapping[str, Any] | None = None) -> Response:
-    """Answer with a page whose items are JSON texts already: they are neither read nor written anew."""
-    rest = json.dumps({"next": following, **(members or {})}).encode()
-    return Response(b'{"items":[%b],%b' % (items, rest[1:]), media_type="application/json")
 
 
 def _group(one: Result) -> Group:
@@ -414,41 +245,9 @@ def _state(router: APIRouter, service: PipelineService, collectors: Sequence[Any
         return Response(metrics.exposition(service, *collectors), media_type=metrics.CONTENT_TYPE)
 
 
-def _next(path: str, stream: str | None, after: object, limit: int, more: bool) -> str | None:
-    """Return the address of the next page; there is none behind the last."""
-    if not more:
-        return None
-    named = {} if stream is None else {"stream": stream}
-    return f"{path}?{urlencode({**named, 'after': after, 'limit': limit})}"
-
-
 def _or_error(read: Callable[[], Any]) -> Any:
     try:
         return read()
     except Exception as error:  # noqa: BLE001  a page of figures shows what it can, and what failed
         log.warning("a figure could not be read: %s", error)
         return {"error": inside(error)}
-
-
-def _check(attempt: Callable[[], object]) -> Check:
-    try:
-        attempt()
-    except Exception as error:  # noqa: BLE001  whatever it is, it is not well
-        log.warning("a check of /health failed: %s", error)
-        return Check(ok=False, detail=inside(error))
-    return Check(ok=True, detail="tried")
-
-
-def _broker(service: PipelineService) -> Check:
-    return _check(service.broker.ping) if service.broker else Check(ok=True, detail="no queue is used here")
-
-
-def _relay(service: PipelineService) -> Check:
-    if not service.relay:
-        return Check(ok=True, detail="no relay runs here")
-    try:
-        status = service.relay.status()
-    except StoreError as error:
-        return Check(ok=False, detail=inside(error))
-    detail = f"{status.waiting_messages} messages wait, the oldest for {status.waiting_seconds:.1f} s"
-    return Check(ok=status.running and status.waiting_seconds < LAG, detail=detail)

@@ -3,7 +3,7 @@
 Idea        A signature is a description of JSON: names, types, bounds, what may be left out; pydantic checks it.
 Invariant   A call that was accepted cannot fail for its arguments' names or types; nothing is converted silently.
 When wrong  A function that no JSON object can call (`*args`, positional only) is refused when it is registered.
-See         arion_lib/web/scheduler_pages.py · tests/web/test_scheduler_pages.py
+See         arion_lib/web/scheduling/pages.py · tests/web/test_scheduler_pages.py
 """
 
 from __future__ import annotations

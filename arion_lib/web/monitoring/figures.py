@@ -3,7 +3,7 @@
 Idea        The hot route adds to integers of one thread; whoever wants them in another form converts them when asked.
 Invariant   Written on the event loop's thread only; a batch is counted once it is durable, whatever its sender is told.
 When wrong  A refusal is counted by its status.
-See         arion_lib/web/metrics.py · tests/web/test_webhook.py
+See         arion_lib/web/monitoring/metrics.py · tests/web/test_webhook.py
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import cast
 
-from arion_lib.web.sender import Event, Headers, Load, Sender, new_loop_run, order, post_events
+from arion_lib.web.playing.sender import Event, Headers, Load, Sender, new_loop_run, order, post_events
 
 __all__ = ["Event", "Headers", "Load", "LoadGenerator", "new_loop_run", "order", "post_events"]
 

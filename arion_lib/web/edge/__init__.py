@@ -1,0 +1,10 @@
+"""Between the socket and the application: uvicorn with bounds, and who is let in.
+
+Idea        What a stranger can do to a connection is bounded before any application code runs.
+Invariant   Heads, pipelined requests, pauses and unverified bodies are bounded in bytes and time.
+When wrong  A problem document; where the body was not read to its end the connection is closed.
+See         tests/web/test_protocol.py · tests/web/test_gate.py · tests/web/test_patience.py · tests/web/test_spool.py
+
+Read in this order: server (start, drain, end), protocol (bounds on heads and pipelined requests), gate (hosts, origins,
+the pages' token), patience (how long a sender may take), answers (ASGI messages of an answer and of a refusal).
+"""

@@ -1,0 +1,10 @@
+"""What `serve` judges before it opens anything.
+
+Idea        Options and secrets are understood first, so that a mistake costs a sentence and leaves nothing behind.
+Invariant   Nothing here opens a store, a queue or a port.
+When wrong  `ValueError` with the option's name, or argparse's sentence.
+See         tests/web/test_serve.py · tests/web/test_config.py
+
+Read in this order: options (the command line), doors (who may send, who may look), late_broker (a queue that may come
+later than the service).
+"""
