@@ -9,15 +9,12 @@ See         notebooks/1_streaming_pipeline.ipynb · tests/web/test_webhook.py
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections.abc import AsyncIterator
-from typing import IO
 
 from arion_lib.pipeline.formats.inflate import BadGzip, BodyTooLarge, GzipBody
 from arion_lib.web.edge.patience import Waiter
 from arion_lib.web.problems import Problem
 from arion_lib.web.requests import Limits
-from arion_lib.web.signatures import HmacVerification, Verification
 
 SMALL = 1 << 16
 """Bytes up to which a body is gathered and committed as one batch."""
@@ -108,28 +105,3 @@ async def inflated(blocks: AsyncIterator[bytes], limits: Limits) -> AsyncIterato
         raise Problem.of(400, "a gzip body must be intact", error, do) from error
     except BodyTooLarge as error:
         raise Problem(413, f"the inflated body must be <= {limits.max_inflated} bytes", "more", "send less") from error
-
-
-async def spool(body: Body, verification: Verification | HmacVerification) -> IO[bytes]:
-    """Write the body to a temporary file while it is verified; return the file at its start.
-
-    Raises `SignatureError` when the signature is not the sender's; the file is gone then.
-    """
-    file = tempfile.TemporaryFile(prefix="arion-spool-")  # noqa: SIM115  handed to the caller
-    try:
-        async for block in body.blocks():
-            verification.update(block)
-            file.write(block)
-        verification.verify()
-        file.seek(0)
-    except BaseException:
-        file.close()
-        raise
-    return file
-
-
-async def unspooled(file: IO[bytes]) -> AsyncIterator[bytes]:
-    """Yield a spooled body's blocks, letting others run in between."""
-    while block := file.read(BLOCK):
-        yield block
-        await asyncio.sleep(0)

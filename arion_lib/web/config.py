@@ -13,7 +13,7 @@ See         tests/web/test_config.py, which serves the example below
     [streams.payments]
     group_by = ["currency"]               # fields, group_by, sum_field, path, dedupe, window, figures: as in the query
     sum_field = "amount"
-    secret_env = "PAYMENTS_SECRET"        # or secret_file = "..."; several secrets with blanks between them
+    secret_env = "PAYMENTS_SECRET"        # or secret_file = "..."; several with blanks between; only this stream's
     scheme = "standard"                   # Standard Webhooks; or "svix", "github", "shopify"
 
     [streams.builds]
@@ -36,7 +36,7 @@ from arion_lib.nearest import nearest
 from arion_lib.pipeline.recipe import Recipe, read_recipe
 from arion_lib.pipeline.stores.addresses import checked_stream
 from arion_lib.web.signatures import HmacVerifier, Verifier
-from arion_lib.web.streams import Rules, Streams
+from arion_lib.web.streams import Rules, Streams, shared_secrets
 
 SCHEMES: Mapping[str, Mapping[str, str]] = {
     "github": {"header": "x-hub-signature-256", "prefix": "sha256=", "encoding": "hex"},
@@ -57,7 +57,7 @@ class ConfigError(ValueError):
 
 
 def read_streams(path: Path, secrets: Sequence[str] = ()) -> Streams:
-    """Read the file; `secrets` are those of streams that name none. Raises `ConfigError`, `OSError`."""
+    """Read the file; `secrets` are those of the stream that names none. Raises `ConfigError`, `OSError`."""
     mistakes: list[str] = []
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -69,7 +69,7 @@ def read_streams(path: Path, secrets: Sequence[str] = ()) -> Streams:
         mistakes.append(f'unknown_streams must be "take" or "refuse", got {unknown!r:.60}')
     if not isinstance(queries, bool):
         mistakes.append(f"queries must be true or false, got {queries!r:.60}")
-    others = Rules(verifier=Verifier(secrets) if secrets else None)
+    ours = Verifier(secrets) if secrets else None
     tables = found.get("streams", {})
     named: dict[str, Rules] = {}
     for name, table in tables.items() if isinstance(tables, dict) else [("", tables)]:
@@ -77,18 +77,20 @@ def read_streams(path: Path, secrets: Sequence[str] = ()) -> Streams:
             mistakes.append(f"[streams.{name}] must be a table, got {table!r:.60}")
             continue
         _noted(mistakes, f"[streams.{name}]", lambda name=name: checked_stream(name))  # type: ignore[misc]
-        named[name] = _rules(f"[streams.{name}]", table, others, mistakes)
+        named[name] = _rules(f"[streams.{name}]", table, ours, mistakes)
+    others = Rules(verifier=ours) if unknown == "take" else None
+    mistakes += shared_secrets(named, others)
     if mistakes:
         raise ConfigError(str(path), mistakes)
-    return Streams(named, others if unknown == "take" else None, queries)
+    return Streams(named, others, queries)
 
 
-def _rules(where: str, table: Mapping[str, Any], others: Rules, mistakes: list[str]) -> Rules:
+def _rules(where: str, table: Mapping[str, Any], ours: Verifier | None, mistakes: list[str]) -> Rules:
     _check_keys(where, table, KEYS, mistakes)
     wishes = {name: table[name] for name in RECIPE if name in table}
     recipe = _noted(mistakes, where, lambda: read_recipe(wishes)) if wishes else None
     scheme = table.get("scheme", "standard")
-    verifier = _noted(mistakes, where, lambda: _verifier(table, scheme)) or others.verifier
+    verifier = _noted(mistakes, where, lambda: _verifier(table, scheme)) or ours
     preset = DELIVERIES.get(scheme, "webhook-id") if isinstance(scheme, str) else "webhook-id"
     header = table.get("delivery_header", preset)
     if not isinstance(header, str) or not _HEADER.fullmatch(header.lower()):

@@ -36,6 +36,7 @@ class Limits:
     max_body: int = 16 << 30  # as sent
     max_inflated: int = 64 << 30  # of a compressed body
     max_record: int = 1 << 20
+    max_spool: int = 4 << 30  # of signed bodies longer than a block, together, until they are verified
     max_in_flight: int = 1_024  # posts being received or committed
     max_waiting: int = 4_096  # batches that wait for a transaction
     idle: float = 30.0

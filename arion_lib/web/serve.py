@@ -26,7 +26,7 @@ from arion_lib.pipeline.ingest import Cut
 from arion_lib.pipeline.outbox import Relay
 from arion_lib.pipeline.queues.durable import make_folder
 from arion_lib.pipeline.store import Store, StoreError, open_store
-from arion_lib.pipeline.stores.addresses import local_url
+from arion_lib.pipeline.stores.addresses import checked_stream, local_url
 from arion_lib.pipeline.stores.retention import Retention
 from arion_lib.web.config import read_streams
 from arion_lib.web.edge.gate import Doors
@@ -54,8 +54,7 @@ def run(args: list[str]) -> int:
 
 def _serve(chosen: argparse.Namespace) -> int:
     doors, secrets = doors_of(chosen), shared_secrets(chosen)  # judged before anything is opened
-    others = Rules(verifier=Verifier(secrets) if secrets else None)
-    streams = read_streams(chosen.config, secrets) if chosen.config else Streams(others=others)
+    streams = _streams(chosen, secrets)
     if not (chosen.store and chosen.broker):
         make_folder(chosen.data)
     store_url = chosen.store or local_url("sqlite", chosen.data / "arion.db")
@@ -70,6 +69,22 @@ def _serve(chosen: argparse.Namespace) -> int:
             return _relay(store, broker)
         sending = broker if chosen.relay == "inside" else None
         return _listen(chosen, doors, streams, store, sending, masked(store_url))
+
+
+def _streams(chosen: argparse.Namespace, secrets: list[str]) -> Streams:
+    if chosen.config and chosen.stream:
+        raise ValueError("--stream must be left out beside --config, got both: the file names the streams")
+    if chosen.config:
+        return read_streams(chosen.config, secrets)
+    rules = Rules(verifier=Verifier(secrets) if secrets else None)
+    if chosen.stream:
+        return Streams({checked_stream(chosen.stream): rules}, None)
+    if secrets:
+        raise ValueError(
+            "secrets must belong to one stream, got some for all, and what is signed for one would count in each: name "
+            "it with --stream, or give each stream its own secret in --config"
+        )
+    return Streams()
 
 
 def _listen(
@@ -90,6 +105,7 @@ def _listen(
         max_body=chosen.max_body,
         max_inflated=chosen.max_inflated,
         max_record=chosen.max_line,
+        max_spool=chosen.max_spool,
         max_in_flight=chosen.max_in_flight,
         idle=chosen.idle,
     )

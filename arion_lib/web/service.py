@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
 
 from arion_lib.pipeline.broker import Broker, BrokerError
 from arion_lib.pipeline.ingest import Cut
@@ -20,8 +19,7 @@ from arion_lib.pipeline.store import Store, StoreError
 from arion_lib.web.edge.patience import Patience
 from arion_lib.web.group_commit import GroupCommit
 from arion_lib.web.requests import Limits
-from arion_lib.web.signatures import Verifier
-from arion_lib.web.streams import Rules, Streams
+from arion_lib.web.streams import Streams
 from arion_lib.web.webhook import Webhook
 
 log = logging.getLogger(__name__)
@@ -33,15 +31,10 @@ FLUSH_PATIENCE = 5.0
 """Seconds that the relay gets to send the outbox on once the server stops."""
 
 
-def _alike(secrets: Sequence[str]) -> Streams:
-    return Streams(others=Rules(verifier=Verifier(secrets) if secrets else None))
-
-
 class PipelineService:
     """The webhook with its store and queue. It does not close these two: whoever opened them does.
 
-    `broker` None: nothing is sent on here (another process runs the relay). `secrets`: senders must sign with one;
-    `streams`: what holds for each stream instead.
+    `broker` None: nothing is sent on here (another process runs the relay). `streams`: what holds for each.
     `together`: how many waiting batches may share a transaction (1: no group commit).
     """
 
@@ -50,8 +43,7 @@ class PipelineService:
         store: Store,
         broker: Broker | None = None,
         *,
-        secrets: Sequence[str] = (),
-        streams: Streams | None = None,
+        streams: Streams = Streams(),  # noqa: B008  frozen
         limits: Limits = Limits(),  # noqa: B008  frozen
         cut: Cut = Cut(),  # noqa: B008  frozen
         together: int = 512,
@@ -60,7 +52,7 @@ class PipelineService:
         self._together = together
         self.patience = Patience(idle=limits.idle, slowest=limits.slowest)
         self.relay = Relay(store, broker, linger=LINGER) if broker else None
-        self.webhook = Webhook(store, self.patience, streams=streams or _alike(secrets), limits=limits, cut=cut)
+        self.webhook = Webhook(store, self.patience, streams=streams, limits=limits, cut=cut)
         self._watch: asyncio.Task[None] | None = None
 
     async def start(self) -> None:

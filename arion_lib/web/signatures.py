@@ -96,8 +96,8 @@ class Verification:
 class Verifier:
     """Verify bodies against one or more shared secrets (several while a secret is being replaced).
 
-    `names`: what the three headers' names begin with. `tolerance` is in seconds, to either side of `clock()`. Raises
-    `ValueError` for a secret that is none.
+    `names`: what the three headers' names begin with. `tolerance` is in seconds, to either side of `clock()`. `keys`
+    are hashes of the secrets, to tell whether two verifiers share one. Raises `ValueError` for a secret that is none.
     """
 
     def __init__(
@@ -112,6 +112,7 @@ class Verifier:
             raise ValueError("secrets must be one or more, got none: leave the verifier out to accept unsigned bodies")
         keys = [_numbered(number, secret, len(secrets)) for number, secret in enumerate(secrets, 1)]
         self._keyed = [hmac.new(key, digestmod=hashlib.sha256) for key in keys]
+        self.keys = frozenset(hashlib.sha256(key).digest() for key in keys)
         self._names = [f"{names}-{part}".encode() for part in ("id", "timestamp", "signature")]
         self._tolerance = tolerance
         self._clock = clock
@@ -171,6 +172,7 @@ class HmacVerifier:
             raise ValueError("a secret must be 8 characters or more, got none or fewer: make a new one")
         self._header, self._prefix, self._hex = header.lower().encode(), prefix.encode(), encoding == "hex"
         self._keyed = [hmac.new(secret.encode(), digestmod=hashlib.sha256) for secret in secrets]
+        self.keys = frozenset(hashlib.sha256(secret.encode()).digest() for secret in secrets)
 
     def begin(self, headers: Mapping[bytes, bytes]) -> HmacVerification:
         """Return the verification of the body that follows. Raises `SignatureError` where there is no signature."""

@@ -1,14 +1,17 @@
 """What holds for each stream: what is kept of it, who may send, how a delivery is recognised.
 
 Idea        A sender may ask for a recipe in its query; where the service's owner has decided, that holds instead.
-Invariant   The rules of a stream are the same from the start to the end of the service.
-When wrong  A stream that is not taken is a `Problem` 404, a query where none may be a 400.
+Invariant   The rules of a stream are the same from the start to the end of the service. A secret is good for one
+            stream: no signature covers the address, so a captured request could be sent to every stream that has the
+            same secret, and would count in each.
+When wrong  A secret that two streams share is a `ValueError` when the rules are made. A stream that is not taken is a
+            `Problem` 404, a query where none may be a 400.
 See         arion_lib/web/config.py (the file that says it) · tests/web/test_config.py
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from arion_lib.pipeline.recipe import Recipe
@@ -27,11 +30,19 @@ class Rules:
 
 @dataclass(frozen=True, eq=False)
 class Streams:
-    """The rules of each stream by its name; `others` are those of a stream that is not named."""
+    """The rules of each stream by its name; `others` are those of a stream that is not named (None: it is refused).
+
+    Raises `ValueError` where one secret would be good for several streams.
+    """
 
     named: Mapping[str, Rules] = field(default_factory=dict)
     others: Rules | None = Rules()
     queries: bool = True
+
+    def __post_init__(self) -> None:
+        """Look at the secrets."""
+        for sentence in shared_secrets(self.named, self.others):
+            raise ValueError(sentence)
 
     def of(self, stream: str) -> Rules:
         """Return the rules. Raises `Problem` 404 for a stream that is not taken."""
@@ -44,3 +55,25 @@ class Streams:
         """Refuse a query where the owner has decided. Raises `Problem` 400."""
         if query and (rules.recipe is not None or not self.queries):
             raise Problem(400, "the query must be empty for this stream", repr(query[:80].decode("latin-1")), "drop it")
+
+
+def shared_secrets(named: Mapping[str, Rules], others: Rules | None) -> Iterator[str]:
+    """Yield a sentence for each secret that would be good for more than one stream.
+
+    >>> one = Rules(verifier=Verifier(["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]))
+    >>> print(*shared_secrets({"a": one, "b": one}, None))
+    [streams.b] must have a secret of its own, got one of [streams.a]: what is signed for one would count in both
+    """
+    if others and others.verifier:
+        yield (
+            "a secret must belong to one stream, got one for all: what is signed for one would count in each; name the "
+            "stream, or give each its own"
+        )
+    owners: dict[bytes, str] = {}
+    for name, rules in named.items():
+        for key in sorted(rules.verifier.keys) if rules.verifier else ():
+            if (owner := owners.setdefault(key, name)) != name:
+                yield (
+                    f"[streams.{name}] must have a secret of its own, got one of [streams.{owner}]: what is signed for "
+                    "one would count in both"
+                )

@@ -23,9 +23,10 @@ from arion_lib.pipeline.formats.records import open_decoder
 from arion_lib.pipeline.ingest import Cut, Intake, Receipt, again
 from arion_lib.pipeline.recipe import Recipe
 from arion_lib.pipeline.store import StaleDelivery, Store
-from arion_lib.web.bodies import SMALL, Body, Disconnected, inflated, spool, unspooled
+from arion_lib.web.bodies import SMALL, Body, Disconnected, inflated
 from arion_lib.web.edge.answers import ONE, answer, read_to_end, refuse
 from arion_lib.web.edge.patience import Draining, Patience, TooSlow
+from arion_lib.web.edge.spool import Spool
 from arion_lib.web.group_commit import CommitsClosed, GroupCommit, InOrder
 from arion_lib.web.monitoring.figures import Figures
 from arion_lib.web.problems import RETRY_AFTER, Problem, as_problem
@@ -53,6 +54,7 @@ class Webhook:
         self.commits: GroupCommit | None = None  # set when the server starts
         self._store, self._patience = store, patience
         self.streams, self.limits, self._cut = streams, limits, cut
+        self._spool = Spool(limits.max_spool, self.figures)
         self.arriving: set[tuple[str, str]] = set()  # deliveries that are being received
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -189,8 +191,10 @@ class Webhook:
         if verification is None:
             with self._sole(post):
                 return await self._take_blocks(post, body.blocks())
-        with await spool(body, verification) as file, self._sole(post):
-            return await self._take_blocks(post, unspooled(file))
+        length = int(post.headers.get(b"content-length", b"0"))
+        async with self._spool.verified(body, verification, length) as blocks:
+            with self._sole(post):
+                return await self._take_blocks(post, blocks)
 
     async def _take_blocks(self, post: Post, blocks: AsyncIterator[bytes]) -> Receipt:
         if post.target.gzip:

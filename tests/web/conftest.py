@@ -20,6 +20,8 @@ from arion_lib.web.application import Application, create_app
 from arion_lib.web.edge.server import running
 from arion_lib.web.playing.load import new_loop_run
 from arion_lib.web.service import PipelineService
+from arion_lib.web.signatures import Verifier
+from arion_lib.web.streams import Rules, Streams
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,11 @@ def serving(folder: Path, store: Store | None = None, broker: Broker | None = No
         service = PipelineService(store, broker, **options)
         app = create_app(service)
         yield Served(stack.enter_context(running(app)), store, broker, service, app)
+
+
+def only(stream: str, *secrets: str) -> Streams:
+    """One stream, to which senders must sign."""
+    return Streams({stream: Rules(verifier=Verifier(secrets))}, None)
 
 
 @pytest.fixture

@@ -15,11 +15,13 @@ from arion_lib.web import config as config_file
 from arion_lib.web import serve
 from arion_lib.web.config import ConfigError, read_streams
 from arion_lib.web.fast_path import FastProtocol
-from arion_lib.web.signatures import HmacVerifier, sign
+from arion_lib.web.signatures import HmacVerifier, Verifier, sign
+from arion_lib.web.streams import Rules, Streams
 from tests.web.client import get, post
 from tests.web.conftest import Serve, Served
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+SVIX = "whsec_" + base64.b64encode(b"of svix".ljust(24)).decode()
 PLAIN = "a shared secret".replace(" ", "-")
 BODY = b'{"id": "e1", "amount": 0.10, "currency": "EUR", "email": "me@example.org"}'
 
@@ -33,18 +35,20 @@ def example() -> str:
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PAYMENTS_SECRET", SECRET)
-    (tmp_path / "builds").write_text(PLAIN + "\n", encoding="utf-8")
+    monkeypatch.setenv("SVIX_SECRET", SVIX)
+    for name in ("builds", "pushes", "shop"):
+        (tmp_path / name).write_text(f"{PLAIN}-{name}\n", encoding="utf-8")
     text = example().replace("/run/secrets/builds", (tmp_path / "builds").as_posix())
     more = f"""
 [streams.pushes]
-secret_file = "{(tmp_path / "builds").as_posix()}"
+secret_file = "{(tmp_path / "pushes").as_posix()}"
 scheme = "github"
 fields = ["id"]
 [streams.shop]
-secret_file = "{(tmp_path / "builds").as_posix()}"
+secret_file = "{(tmp_path / "shop").as_posix()}"
 scheme = "shopify"
 [streams.svix]
-secret_env = "PAYMENTS_SECRET"
+secret_env = "SVIX_SECRET"
 scheme = "svix"
 """
     (tmp_path / "arion.toml").write_text(text + more, encoding="utf-8")
@@ -55,8 +59,8 @@ def stored(served: Served, stream: str) -> list[object]:
     return [json.loads(row.body) for row in served.store.rows(stream)]
 
 
-def digest(body: bytes = BODY) -> bytes:
-    return hmac.digest(PLAIN.encode(), body, hashlib.sha256)
+def digest(stream: str, body: bytes = BODY) -> bytes:
+    return hmac.digest(f"{PLAIN}-{stream}".encode(), body, hashlib.sha256)
 
 
 def test_the_example_is_followed(serve: Serve, config: Path) -> None:
@@ -70,7 +74,7 @@ def test_the_example_is_followed(serve: Serve, config: Path) -> None:
         assert post(f"{url}/payments", BODY, signed).json["groups"] == 1
         assert b'"sum":0.10' in get(f"{served.url}/results?stream=payments").body
         assert post(f"{url}/builds", BODY, signed).status == 401, "each stream has its own secret"
-        own = {"x-signature": "sha256=" + digest().hex(), "x-request-id": "r1"}
+        own = {"x-signature": "sha256=" + digest("builds").hex(), "x-request-id": "r1"}
         assert post(f"{url}/builds", BODY, own).json["accepted"] == 1
         assert post(f"{url}/builds", BODY, own).json["duplicates"] == 1
         assert post(f"{url}/builds", BODY + b" ", own).status == 401
@@ -89,10 +93,10 @@ def test_github_shopify_and_svix_are_taken_as_they_send(
         return take(self, body)
 
     monkeypatch.setattr(FastProtocol, "_take", noting)
-    svix = sign(SECRET, "m", now, BODY)
+    svix = sign(SVIX, "m", now, BODY)
     ways = {
-        "pushes": {"X-Hub-Signature-256": "sha256=" + digest().hex(), "X-GitHub-Delivery": "d1"},
-        "shop": {"X-Shopify-Hmac-Sha256": base64.b64encode(digest()).decode(), "X-Shopify-Webhook-Id": "d1"},
+        "pushes": {"X-Hub-Signature-256": "sha256=" + digest("pushes").hex(), "X-GitHub-Delivery": "d1"},
+        "shop": {"X-Shopify-Hmac-Sha256": base64.b64encode(digest("shop")).decode(), "X-Shopify-Webhook-Id": "d1"},
         "svix": {"svix-id": "m", "svix-timestamp": str(now), "svix-signature": svix},
     }
     with serve(streams=read_streams(config)) as served:
@@ -138,6 +142,35 @@ scheme = "github"
     for word in ("githib", "no header", "secret_env and secret_file, got 0"):
         assert word in told
     assert len(caught.value.mistakes) == 8
+
+
+def test_a_secret_is_good_for_one_stream(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No signature covers the address: a captured request must count in no other stream."""
+    file = tmp_path / "arion.toml"
+    for name, secret in (("A", SECRET), ("B", "whsec_" + base64.b64encode(b"b" * 24).decode()), ("C", PLAIN)):
+        monkeypatch.setenv(name, secret)
+
+    def configured(**secrets: str) -> Path:
+        schemes = {"A": "standard", "B": "svix", "C": "github"}
+        tables = [f'[streams.{s}]\nsecret_env = "{e}"\nscheme = "{schemes[e]}"\n' for s, e in secrets.items()]
+        file.write_text("\n".join(tables), encoding="utf-8")
+        return file
+
+    with serve(streams=read_streams(configured(a="A", b="B", c="C"))) as served:
+        now = int(time.time())
+        names = {"webhook-id": "m", "webhook-timestamp": str(now), "webhook-signature": sign(SECRET, "m", now, BODY)}
+        captured = names | {name.replace("webhook", "svix"): value for name, value in names.items()}
+        assert post(f"{served.url}/webhook/a", BODY, captured).json["accepted"] == 1
+        assert post(f"{served.url}/webhook/b", BODY, captured).status == 401
+    for shared in ({"a": "A", "b": "A"}, {"c": "C", "d": "C"}):
+        with pytest.raises(ConfigError, match="must have a secret of its own"):
+            read_streams(configured(**shared))
+    with pytest.raises(ConfigError, match="a secret must belong to one stream, got one for all"):
+        read_streams(configured(b="B"), [SECRET])
+    with pytest.raises(ValueError, match="must have a secret of its own"):
+        Streams({name: Rules(verifier=Verifier([SECRET])) for name in "ab"})
+    file.write_text('unknown_streams = "refuse"\n[streams.a]\nfields = ["id"]\n', encoding="utf-8")
+    assert read_streams(file, [SECRET]).of("a").verifier is not None
 
 
 def test_a_wrong_file_is_one_sentence_and_nothing_is_opened(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

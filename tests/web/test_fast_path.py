@@ -21,7 +21,7 @@ from arion_lib.web.fast_path import FastPath, FastProtocol
 from arion_lib.web.requests import Limits
 from arion_lib.web.signatures import sign
 from tests.web.client import Answer, Wire, accepts, until
-from tests.web.conftest import Serve, Served, serving
+from tests.web.conftest import Serve, Served, only, serving
 
 JSON = "content-type: application/json\r\n"
 EVENT = b'{"id": "e1", "amount": 7}'
@@ -355,7 +355,7 @@ def test_a_sender_that_is_gone_does_not_take_its_event_along(serve: Serve, held:
 
 def test_signed_posts_are_verified_first(serve: Serve, taken: list[bytes]) -> None:
     secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-    with serve(secrets=[secret]) as served:
+    with serve(streams=only("orders", secret)) as served:
         now = int(time.time())
         signed = f"webhook-id: msg_1\r\nwebhook-timestamp: {now}\r\n"
         signed += f"webhook-signature: {sign(secret, 'msg_1', now, EVENT)}\r\n"

@@ -72,7 +72,8 @@ def test_ctrl_c_ends_it_without_a_traceback(tmp_path: Path) -> None:
 
 
 def test_secrets_come_from_the_environment(tmp_path: Path) -> None:
-    with command("--port", "0", "--data", str(tmp_path), ARION_WEBHOOK_SECRETS=SECRET) as (_, line):
+    options = ("--port", "0", "--data", str(tmp_path), "--stream", "orders")
+    with command(*options, ARION_WEBHOOK_SECRETS=SECRET) as (_, line):
         url = line.split()[0]
         assert SECRET not in line
         assert post(f"{url}/webhook/orders", b"{}").status == 401
@@ -130,6 +131,9 @@ def test_a_wrong_option_is_told_with_exit_code_2(
         (["--broker", "kafka://host"], "kafka"),
         (["--broker", "redis://host:port"], "port"),
         (["--secret", "whsec_short"], "a webhook secret must"),
+        (["--secret", SECRET], "secrets must belong to one stream, got some for all"),
+        (["--stream", "a", "--config", "arion.toml"], "--stream must be left out beside --config"),
+        (["--stream", ""], "stream"),
         (["--max-line", "5"], "max_record must be >= 64"),
         (["--host", ""], "--host must be an address"),
         (["--host", "0.0.0.0"], "pages and controls must not be open to everybody"),

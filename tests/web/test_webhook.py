@@ -21,7 +21,7 @@ from arion_lib.web import webhook
 from arion_lib.web.requests import Limits
 from arion_lib.web.signatures import sign
 from tests.web.client import Wire, get, post, until
-from tests.web.conftest import Serve, Served
+from tests.web.conftest import Serve, Served, only
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 LINES = {"content-type": "application/x-ndjson"}
@@ -479,7 +479,7 @@ def signed(body: bytes, secret: str = SECRET, message: str = "msg_1", at: int | 
 
 @pytest.fixture
 def guarded(serve: Serve) -> Any:
-    with serve(secrets=[SECRET], cut=Cut(bytes=1 << 18)) as served:
+    with serve(streams=only("orders", SECRET), cut=Cut(bytes=1 << 18)) as served:
         yield served
 
 

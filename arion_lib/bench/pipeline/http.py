@@ -47,6 +47,7 @@ P99, FACTOR, SHARE = 0.020, 4.0, 0.55
 
 OURS, SIGNED, EACH, NOTHING = "ours, durable", "ours, signed", "a commit per post", "uvicorn, nothing"
 SECRET = "whsec_" + "QUFB" * 8
+ONE_STREAM = ["--stream", "signed", "--secret", SECRET]
 READY = 60.0
 """Seconds that a server may take to end."""
 
@@ -188,7 +189,7 @@ def single_events(folder: Path, rounds: int, posts: int = 10_000) -> Table:
         "FastAPI, nothing": (servers.fastapi_nothing, [], None),
         OURS: (serve.run, ["--port", "0", "--data", str(folder / "posts")], None),
         "ours, each with a webhook-id": (serve.run, ["--port", "0", "--data", str(folder / "named")], with_id),
-        SIGNED: (serve.run, ["--port", "0", "--data", str(folder / "signed"), "--secret", SECRET], signed),
+        SIGNED: (serve.run, ["--port", "0", "--data", str(folder / "signed"), *ONE_STREAM], signed),
         EACH: (servers.commit_each, [str(folder)], None),
     }
     found: dict[str, list[Any]] = {name: [] for name in contenders}
@@ -198,7 +199,7 @@ def single_events(folder: Path, rounds: int, posts: int = 10_000) -> Table:
 
         def send(name: str, stream: str) -> Any:
             count = posts // 4 if name == EACH else posts
-            url = f"{urls[name]}/webhook/{stream}"
+            url = f"{urls[name]}/webhook/{'signed' if name == SIGNED else stream}"
             load = sender.submit(post_events, url, count, headers=contenders[name][2]).result()
             if load.statuses != {200: count}:
                 raise RuntimeError(f"{name} must answer {count} posts with 200, got {load}")

@@ -6,5 +6,6 @@ When wrong  A problem document; where the body was not read to its end the conne
 See         tests/web/test_protocol.py · tests/web/test_gate.py · tests/web/test_patience.py · tests/web/test_spool.py
 
 Read in this order: server (start, drain, end), protocol (bounds on heads and pipelined requests), gate (hosts, origins,
-the pages' token), patience (how long a sender may take), answers (ASGI messages of an answer and of a refusal).
+the pages' token), patience (how long a sender may take), answers (ASGI messages of an answer and of a refusal),
+spool (disk for signed bodies that are not verified yet).
 """

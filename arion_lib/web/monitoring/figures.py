@@ -24,6 +24,7 @@ class Figures:
 
     in_flight: int = 0
     long: int = 0  # of them, those whose body is committed in parts
+    spooled: int = 0  # bytes of signed bodies that wait on disk to be verified
     accepted: int = 0
     duplicates: int = 0
     dead: int = 0
@@ -49,6 +50,6 @@ class Figures:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the figures as JSON-ready values."""
-        names = ("in_flight", "long", "accepted", "duplicates", "dead", "groups", "bytes")
+        names = ("in_flight", "long", "spooled", "accepted", "duplicates", "dead", "groups", "bytes")
         answers = {str(status): count for status, count in sorted(self.answers.items())}
         return {name: getattr(self, name) for name in names} | {"answers": answers}

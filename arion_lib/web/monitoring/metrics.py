@@ -38,6 +38,8 @@ class _Figures(Collector):
             answers.add_metric([str(status)], count)
         yield answers
         yield GaugeMetricFamily("arion_webhook_in_flight_posts", "posts being received or committed", figures.in_flight)
+        spooled = "bytes of signed bodies that wait on disk to be verified"
+        yield GaugeMetricFamily("arion_webhook_spooled_bytes", spooled, figures.spooled)
         yield from self._commits()
         yield from self._store()
 

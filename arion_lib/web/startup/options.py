@@ -43,13 +43,14 @@ def command_line() -> argparse.ArgumentParser:
         type=Path,
         help="TOML file: what is kept of each stream, who may send it (arion_lib/web/config.py)",
     )
+    add("--stream", metavar="NAME", help="the one stream that is taken, and that the secrets are for (default: any)")
     add("--admin", metavar="HOST:PORT", help="address of pages, controls and metrics (default: with the webhook)")
     add("--token-file", type=Path, help=f"file with the token that the pages ask for; or ${TOKEN}")
     add("--allow-host", action="append", default=[], help="name under which browsers and senders may reach us; * any")
     add("--store", help="store's URL, such as postgresql://host/db (default: sqlite in --data)")
     add("--broker", help="queue's URL, redis://... or amqp://... (default: files in --data)")
-    add("--secret", action="append", default=[], help=f"shared secret whsec_...; repeatable; better in ${SECRETS}")
-    add("--secret-file", type=Path, action="append", default=[], help="file with shared secrets, a line each")
+    add("--secret", action="append", default=[], help=f"secret whsec_... of --stream; repeatable; better in ${SECRETS}")
+    add("--secret-file", type=Path, action="append", default=[], help="file with such secrets, a line each")
     add(
         "--relay",
         choices=("inside", "none", "only"),
@@ -63,6 +64,13 @@ def command_line() -> argparse.ArgumentParser:
         type=_size,
         default=limits.max_record,
         help="bytes of one record; a longer one: 413 (default: 1m)",
+    )
+    add(
+        "--max-spool",
+        type=_size,
+        default=limits.max_spool,
+        help="bytes of long signed bodies, together, that wait in the folder of temporary files until they are "
+        "verified (default: 4g)",
     )
     add(
         "--max-in-flight",
