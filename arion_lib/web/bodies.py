@@ -56,6 +56,14 @@ class Body:
             await self._receive()
         return self._take()
 
+    async def whole(self, most: int) -> bytes:
+        """Receive the whole body, up to `most` bytes. Raises `Problem` 413."""
+        while not self.finished:
+            await self._receive()
+            if self.received > most:
+                raise Problem(413, f"the body must be <= {most} bytes (--max-line)", "more", "send less in a post")
+        return self._take()
+
     async def blocks(self) -> AsyncIterator[bytes]:
         """Yield the body as it was sent in blocks of about `BLOCK` bytes, or fewer when the sender is slow."""
         clock = self._waiter.clock

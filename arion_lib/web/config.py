@@ -2,8 +2,8 @@
 
 Idea        A sender may ask for a recipe in its query; an owner who names a stream here decides instead: what is kept,
             who may send, how a delivery is recognised. The file is read once, at the start.
-Invariant   What a stream's table says holds for every post to it. A secret stands in the environment or a file of its
-            own, never in this one.
+Invariant   What a stream's table says holds for every post to it; an option of the command line wins over the file. A
+            secret stands in the environment or a file of its own, never in this one.
 When wrong  `ConfigError` lists every mistake of the file at once, and nothing is opened.
 See         tests/web/test_config.py, which serves the example below
 
@@ -20,23 +20,34 @@ See         tests/web/test_config.py, which serves the example below
     secret_file = "/run/secrets/builds"
     scheme = {header = "x-signature", prefix = "sha256=", encoding = "hex"}
     delivery_header = "x-request-id"      # where the sender puts its delivery's id
+
+    [streams.payouts]
+    delivery_field = "event.id"           # or it stands in the body, which is one JSON object of --max-line bytes then
+
+    [limits]                              # as the options: max_body, max_inflated, max_line, max_spool, max_in_flight,
+    max_body = "25m"                      # batch, idle
+
+    [retention]
+    keep = "7d"                           # rows and dead letters; remember: ids of deliveries and events
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from arion_lib.nearest import nearest
 from arion_lib.pipeline.recipe import Recipe, read_recipe
 from arion_lib.pipeline.stores.addresses import checked_stream
 from arion_lib.web.signatures import HmacVerifier, Verifier
-from arion_lib.web.streams import Rules, Streams, shared_secrets
+from arion_lib.web.startup.options import FROM_FILE
+from arion_lib.web.streams import IdIn, Rules, Streams, shared_secrets
 
 SCHEMES: Mapping[str, Mapping[str, str]] = {
     "github": {"header": "x-hub-signature-256", "prefix": "sha256=", "encoding": "hex"},
@@ -44,7 +55,7 @@ SCHEMES: Mapping[str, Mapping[str, str]] = {
 }
 DELIVERIES = {"github": "x-github-delivery", "shopify": "x-shopify-webhook-id", "svix": "svix-id"}
 RECIPE = tuple(one.name for one in fields(Recipe))
-KEYS = (*RECIPE, "secret_env", "secret_file", "scheme", "delivery_header")
+KEYS = (*RECIPE, "secret_env", "secret_file", "scheme", "delivery_header", "delivery_field")
 _HEADER = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,100}")
 
 
@@ -56,33 +67,58 @@ class ConfigError(ValueError):
         self.mistakes = tuple(mistakes)
 
 
-def read_streams(path: Path, secrets: Sequence[str] = ()) -> Streams:
+@dataclass(frozen=True)
+class Config:
+    """What the file says: `options` are those of the command line that it sets, by their names there."""
+
+    streams: Streams
+    options: Mapping[str, Any]
+
+
+def read_config(path: Path, secrets: Sequence[str] = ()) -> Config:
     """Read the file; `secrets` are those of the stream that names none. Raises `ConfigError`, `OSError`."""
     mistakes: list[str] = []
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(str(path), [f"no TOML: {error}"]) from None
-    _check_keys("", found, ("unknown_streams", "queries", "streams"), mistakes)
+    _check_keys("", found, ("unknown_streams", "queries", "streams", *FROM_FILE), mistakes)
     unknown, queries = found.get("unknown_streams", "take"), found.get("queries", True)
     if unknown not in ("take", "refuse"):
         mistakes.append(f'unknown_streams must be "take" or "refuse", got {unknown!r:.60}')
     if not isinstance(queries, bool):
         mistakes.append(f"queries must be true or false, got {queries!r:.60}")
     ours = Verifier(secrets) if secrets else None
-    tables = found.get("streams", {})
     named: dict[str, Rules] = {}
-    for name, table in tables.items() if isinstance(tables, dict) else [("", tables)]:
-        if not isinstance(table, dict):
-            mistakes.append(f"[streams.{name}] must be a table, got {table!r:.60}")
-            continue
+    for name in (streams := _table("streams", found, mistakes)):
+        table = _table(f"streams.{name}", {f"streams.{name}": streams[name]}, mistakes)
         _noted(mistakes, f"[streams.{name}]", lambda name=name: checked_stream(name))  # type: ignore[misc]
         named[name] = _rules(f"[streams.{name}]", table, ours, mistakes)
     others = Rules(verifier=ours) if unknown == "take" else None
     mistakes += shared_secrets(named, others)
+    options = {key: value for name in FROM_FILE for key, value in _options(name, found, mistakes)}
     if mistakes:
         raise ConfigError(str(path), mistakes)
-    return Streams(named, others, queries)
+    return Config(Streams(named, others, queries), options)
+
+
+def _table(name: str, found: Mapping[str, Any], mistakes: list[str]) -> Mapping[str, Any]:
+    table = found.get(name, {})
+    if isinstance(table, dict):
+        return table
+    mistakes.append(f"[{name}] must be a table, got {table!r:.60}")
+    return {}
+
+
+def _options(name: str, found: Mapping[str, Any], mistakes: list[str]) -> Iterator[tuple[str, Any]]:
+    """Yield the command's options that a table sets."""
+    table, kinds = _table(name, found, mistakes), FROM_FILE[name]
+    _check_keys(f"[{name}]", table, tuple(kinds), mistakes)
+    for key in kinds.keys() & table.keys():
+        try:
+            yield key, kinds[key](str(table[key]))
+        except argparse.ArgumentTypeError as error:
+            mistakes.append(f"[{name}] {key} {error}")
 
 
 def _rules(where: str, table: Mapping[str, Any], ours: Verifier | None, mistakes: list[str]) -> Rules:
@@ -96,7 +132,11 @@ def _rules(where: str, table: Mapping[str, Any], ours: Verifier | None, mistakes
     if not isinstance(header, str) or not _HEADER.fullmatch(header.lower()):
         mistakes.append(f"{where} delivery_header must be a header's name, got {header!r:.60}")
         header = ""
-    return Rules(recipe, verifier, header.lower().encode())
+    inside = table.get("delivery_field")
+    if inside is not None and "delivery_header" in table:
+        mistakes.append(f"{where} delivery_field must stand alone, got delivery_header as well")
+    id_in = None if inside is None else _noted(mistakes, f"{where} delivery_field:", lambda: IdIn(inside))
+    return Rules(recipe, verifier, header.lower().encode(), id_in)
 
 
 def _verifier(table: Mapping[str, Any], scheme: object) -> Verifier | HmacVerifier | None:
@@ -115,10 +155,16 @@ def _verifier(table: Mapping[str, Any], scheme: object) -> Verifier | HmacVerifi
     if scheme in ("standard", "svix"):
         return Verifier(secrets, names="webhook" if scheme == "standard" else "svix")
     parts = SCHEMES.get(scheme) if isinstance(scheme, str) else scheme
-    if not isinstance(parts, Mapping) or not {"header"} <= set(parts) <= {"header", "prefix", "encoding"}:
+    if not _is_scheme(parts):
         known = ", ".join(["standard", "svix", *SCHEMES])
         raise ValueError(f"scheme must be of {known}, or have header, prefix and encoding, got {scheme!r:.80}")
     return HmacVerifier(secrets, **parts)
+
+
+def _is_scheme(parts: object) -> TypeGuard[Mapping[str, str]]:
+    if not isinstance(parts, Mapping) or not all(isinstance(part, str) for part in parts.values()):
+        return False
+    return {"header"} <= set(parts) <= {"header", "prefix", "encoding"}
 
 
 def _check_keys(where: str, table: Mapping[str, Any], known: Sequence[str], mistakes: list[str]) -> None:

@@ -66,7 +66,7 @@ class FastPath:
         target = _target(
             url, get(b"content-type", b""), get(b"content-encoding", b""), limits.max_record, webhook.streams
         )
-        if target is None or target.gzip or target.read_row is None:
+        if target is None or target.gzip or target.read_row is None or target.rules.id_in is not None:
             return False
         delivery = delivery_of(headers, target.rules.delivery_header)  # raises for one that is to be refused
         if delivery is not None and (target.stream, delivery) in webhook.arriving:

@@ -89,7 +89,8 @@ def read_post(scope: Mapping[str, Any], limits: Limits, streams: Streams) -> Pos
     )
     if (length := get(b"content-length")) is not None:
         _check_length(length, limits.max_body)
-    return Post(target, delivery_of(headers, target.rules.delivery_header), headers)
+    delivery = None if target.rules.id_in else delivery_of(headers, target.rules.delivery_header)
+    return Post(target, delivery, headers)
 
 
 @lru_cache(maxsize=512)

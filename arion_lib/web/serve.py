@@ -16,9 +16,9 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from arion_lib.masking import masked
 from arion_lib.pipeline.broker import check_broker_url, open_broker
@@ -28,7 +28,7 @@ from arion_lib.pipeline.queues.durable import make_folder
 from arion_lib.pipeline.store import Store, StoreError, open_store
 from arion_lib.pipeline.stores.addresses import checked_stream, local_url
 from arion_lib.pipeline.stores.retention import Retention
-from arion_lib.web.config import read_streams
+from arion_lib.web.config import read_config
 from arion_lib.web.edge.gate import Doors
 from arion_lib.web.requests import Limits
 from arion_lib.web.signatures import Verifier
@@ -44,7 +44,7 @@ def run(args: list[str]) -> int:
     logging.basicConfig(stream=sys.stderr, level=chosen.log.upper(), format="%(levelname)s %(name)s: %(message)s")
     before = os.umask(0o077)  # what is stored is for nobody else on this machine
     try:
-        return _serve(chosen)
+        return _serve(args, chosen)
     except (StoreError, ValueError, OSError, RuntimeError) as error:
         sys.stderr.write(f"python -m arion_lib serve: {error}\n")
         return 2
@@ -52,9 +52,19 @@ def run(args: list[str]) -> int:
         os.umask(before)
 
 
-def _serve(chosen: argparse.Namespace) -> int:
-    doors, secrets = doors_of(chosen), shared_secrets(chosen)  # judged before anything is opened
-    streams = _streams(chosen, secrets)
+class _Judged(NamedTuple):
+    """What the options come to, before anything is opened."""
+
+    doors: Doors
+    admin: tuple[str, int] | None  # where the pages listen, if elsewhere
+    streams: Streams
+    limits: Limits
+
+
+def _serve(args: list[str], chosen: argparse.Namespace) -> int:
+    streams, options = _streams(chosen)
+    chosen = command_line(options).parse_args(args)
+    judged = _Judged(*doors_of(chosen), streams, _limits(chosen))
     if not (chosen.store and chosen.broker):
         make_folder(chosen.data)
     store_url = chosen.store or local_url("sqlite", chosen.data / "arion.db")
@@ -68,40 +78,30 @@ def _serve(chosen: argparse.Namespace) -> int:
         if chosen.relay == "only":
             return _relay(store, broker)
         sending = broker if chosen.relay == "inside" else None
-        return _listen(chosen, doors, streams, store, sending, masked(store_url))
+        return _listen(chosen, judged, store, sending, masked(store_url))
 
 
-def _streams(chosen: argparse.Namespace, secrets: list[str]) -> Streams:
-    if chosen.config and chosen.stream:
+def _streams(chosen: argparse.Namespace) -> tuple[Streams, Mapping[str, Any]]:
+    """Return what holds for each stream, and the options that the file sets."""
+    secrets = shared_secrets(chosen)
+    if chosen.config and chosen.stream is not None:
         raise ValueError("--stream must be left out beside --config, got both: the file names the streams")
     if chosen.config:
-        return read_streams(chosen.config, secrets)
+        config = read_config(chosen.config, secrets)
+        return config.streams, config.options
     rules = Rules(verifier=Verifier(secrets) if secrets else None)
-    if chosen.stream:
-        return Streams({checked_stream(chosen.stream): rules}, None)
+    if chosen.stream is not None:
+        return Streams({checked_stream(chosen.stream): rules}, None), {}
     if secrets:
         raise ValueError(
             "secrets must belong to one stream, got some for all, and what is signed for one would count in each: name "
             "it with --stream, or give each stream its own secret in --config"
         )
-    return Streams()
+    return Streams(), {}
 
 
-def _listen(
-    chosen: argparse.Namespace,
-    where_in: tuple[Doors, tuple[str, int] | None],
-    streams: Streams,
-    store: Store,
-    broker: LateBroker | None,
-    where: str,
-) -> int:
-    from arion_lib.web.application import create_app  # the web framework takes most of a second to import
-    from arion_lib.web.edge.server import listening_socket, serve_until_signal, url_of
-    from arion_lib.web.scheduling.samples import shipped
-    from arion_lib.web.scheduling.tasks import ScheduledTasks, local_scheduler
-    from arion_lib.web.service import PipelineService
-
-    limits = Limits(
+def _limits(chosen: argparse.Namespace) -> Limits:
+    return Limits(
         max_body=chosen.max_body,
         max_inflated=chosen.max_inflated,
         max_record=chosen.max_line,
@@ -109,7 +109,16 @@ def _listen(
         max_in_flight=chosen.max_in_flight,
         idle=chosen.idle,
     )
-    doors, admin = where_in
+
+
+def _listen(chosen: argparse.Namespace, judged: _Judged, store: Store, broker: LateBroker | None, where: str) -> int:
+    from arion_lib.web.application import create_app  # the web framework takes most of a second to import
+    from arion_lib.web.edge.server import listening_socket, serve_until_signal, url_of
+    from arion_lib.web.scheduling.samples import shipped
+    from arion_lib.web.scheduling.tasks import ScheduledTasks, local_scheduler
+    from arion_lib.web.service import PipelineService
+
+    doors, admin, streams, limits = judged
     service = PipelineService(store, broker, streams=streams, limits=limits, cut=Cut(bytes=chosen.batch))
     most = chosen.workers or os.cpu_count() or 1
     tasks = ScheduledTasks(shipped(), partial(local_scheduler, chosen.workers), most_workers=most)

@@ -14,18 +14,47 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from arion_lib.pipeline.decoder import BAD_RECORD, parser
+from arion_lib.pipeline.projection import getter, projection
 from arion_lib.pipeline.recipe import Recipe
+from arion_lib.pipeline.shapes.rows import event_id
 from arion_lib.web.problems import Problem
 from arion_lib.web.signatures import HmacVerifier, Verifier
 
 
+class IdIn:
+    """Where a body holds its delivery's id: in this (dotted) field, which is text or an integer.
+
+    >>> IdIn("event.id")(b'{"event": {"id": "evt_1", "type": "paid"}}')
+    'evt_1'
+    """
+
+    def __init__(self, name: str) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"it must be a field's name, got {name!r:.60}")
+        self._name, self._get = name, getter(name)
+        self._parse = parser(projection(keys=[name]))
+
+    def __call__(self, body: bytes) -> str:
+        """Return the id. Raises `Problem` 422."""
+        try:
+            return event_id(self._get(self._parse(body)))
+        except (ValueError, *BAD_RECORD) as error:
+            must = f"the body must be one JSON object with {self._name}, its delivery's id"
+            raise Problem(422, must, str(error)[:200], "send one delivery a post") from None
+
+
 @dataclass(frozen=True)
 class Rules:
-    """What holds for a stream. `recipe` None: the sender's query says; `verifier` None: posts need no signature."""
+    """What holds for a stream. `recipe` None: the sender's query says; `verifier` None: posts need no signature.
+
+    A delivery's id stands in `delivery_header`, or where `id_in` says.
+    """
 
     recipe: Recipe | None = None
     verifier: Verifier | HmacVerifier | None = None
     delivery_header: bytes = b"webhook-id"
+    id_in: IdIn | None = None
 
 
 @dataclass(frozen=True, eq=False)

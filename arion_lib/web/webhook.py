@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -32,7 +33,7 @@ from arion_lib.web.monitoring.figures import Figures
 from arion_lib.web.problems import RETRY_AFTER, Problem, as_problem
 from arion_lib.web.requests import Limits, Post, first_line, read_post
 from arion_lib.web.signatures import HmacVerification, Verification
-from arion_lib.web.streams import Streams
+from arion_lib.web.streams import IdIn, Streams
 
 BUDGET = 64 << 20
 """Bytes of body that all long bodies together may hold between two commits; each gets an equal share of it."""
@@ -109,12 +110,29 @@ class Webhook:
         return await self._take_body(post, body, verification)
 
     async def _take_body(self, post: Post, body: Body, verification: Verification | HmacVerification | None) -> Receipt:
+        if post.target.rules.id_in is not None:
+            return await self._take_named(post, body, verification, post.target.rules.id_in)
         whole = None if post.target.gzip else await body.gather()
         if whole is None:
             return await self._take_long(post, body, verification)
         if verification:
             verification.update(whole)
             verification.verify()
+        with self._sole(post):
+            return await self._take_whole(post, whole)
+
+    async def _take_named(
+        self, post: Post, body: Body, verification: Verification | HmacVerification | None, id_in: IdIn
+    ) -> Receipt:
+        """Take a body that holds its delivery's id: all of it is read before anything of it counts."""
+        most = self.limits.max_record
+        whole = await body.whole(most)
+        if verification:
+            verification.update(whole)
+            verification.verify()
+        if post.target.gzip:
+            whole = b"".join([piece async for piece in inflated(_once(whole), replace(self.limits, max_inflated=most))])
+        post.delivery = id_in(whole if post.target.recipe else first_line(whole)[1])
         with self._sole(post):
             return await self._take_whole(post, whole)
 
@@ -307,6 +325,10 @@ def judged(intake: Intake, *, held: bool) -> Receipt:
 def one_record(delivery: str | None, body: bytes) -> Delivery | None:
     """Return the progress that a body of one record is, where it has an id."""
     return None if delivery is None else Delivery(delivery, 1, True, fingerprint=fingerprint(body))
+
+
+async def _once(whole: bytes) -> AsyncIterator[bytes]:
+    yield whole
 
 
 async def _compared(known: Delivery, first: bytes, blocks: AsyncIterator[bytes]) -> Receipt:

@@ -17,6 +17,7 @@ from arion_lib.pipeline.queues.file_queue import FileBroker
 from arion_lib.pipeline.store import Store
 from arion_lib.pipeline.stores.sqlite import SqliteStore
 from arion_lib.web.application import Application, create_app
+from arion_lib.web.edge.gate import Doors
 from arion_lib.web.edge.server import running
 from arion_lib.web.playing.load import new_loop_run
 from arion_lib.web.service import PipelineService
@@ -50,13 +51,15 @@ def first_loop() -> None:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, store: Store | None = None, broker: Broker | None = None, **options: Any) -> Iterator[Served]:
+def serving(
+    folder: Path, store: Store | None = None, broker: Broker | None = None, doors: Doors | None = None, **options: Any
+) -> Iterator[Served]:
     """Run a server whose store and queue lie in `folder` unless they are given."""
     with contextlib.ExitStack() as stack:
         store = store or stack.enter_context(SqliteStore(folder / "arion.db"))
         broker = broker or stack.enter_context(FileBroker(folder / "queue"))
         service = PipelineService(store, broker, **options)
-        app = create_app(service)
+        app = create_app(service, doors=doors or Doors())
         yield Served(stack.enter_context(running(app)), store, broker, service, app)
 
 

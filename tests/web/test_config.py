@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import hmac
 import json
@@ -11,14 +12,18 @@ from pathlib import Path
 
 import pytest
 
+from arion_lib.pipeline.recipe import Recipe
 from arion_lib.web import config as config_file
 from arion_lib.web import serve
-from arion_lib.web.config import ConfigError, read_streams
+from arion_lib.web.config import ConfigError, read_config
 from arion_lib.web.fast_path import FastProtocol
+from arion_lib.web.requests import Limits
 from arion_lib.web.signatures import HmacVerifier, Verifier, sign
-from arion_lib.web.streams import Rules, Streams
+from arion_lib.web.startup.options import FROM_FILE, command_line
+from arion_lib.web.streams import IdIn, Rules, Streams
 from tests.web.client import get, post
 from tests.web.conftest import Serve, Served
+from tests.web.test_serve import command
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 SVIX = "whsec_" + base64.b64encode(b"of svix".ljust(24)).decode()
@@ -65,7 +70,7 @@ def digest(stream: str, body: bytes = BODY) -> bytes:
 
 def test_the_example_is_followed(serve: Serve, config: Path) -> None:
     now = int(time.time())
-    with serve(streams=read_streams(config)) as served:
+    with serve(streams=read_config(config).streams) as served:
         url = f"{served.url}/webhook"
         assert post(f"{url}/other", BODY).status == 404
         assert post(f"{url}/payments", BODY).status == 401
@@ -78,6 +83,9 @@ def test_the_example_is_followed(serve: Serve, config: Path) -> None:
         assert post(f"{url}/builds", BODY, own).json["accepted"] == 1
         assert post(f"{url}/builds", BODY, own).json["duplicates"] == 1
         assert post(f"{url}/builds", BODY + b" ", own).status == 401
+        event = b'{"event": {"id": 7}, "amount": 1}'
+        assert post(f"{url}/payouts", event).json["accepted"] == 1
+        assert post(f"{url}/payouts", event).json["duplicates"] == 1
 
 
 @pytest.mark.parametrize("fast", [True, False])
@@ -99,7 +107,7 @@ def test_github_shopify_and_svix_are_taken_as_they_send(
         "shop": {"X-Shopify-Hmac-Sha256": base64.b64encode(digest("shop")).decode(), "X-Shopify-Webhook-Id": "d1"},
         "svix": {"svix-id": "m", "svix-timestamp": str(now), "svix-signature": svix},
     }
-    with serve(streams=read_streams(config)) as served:
+    with serve(streams=read_config(config).streams) as served:
         if not fast:
             served.app.fast_path = None
         for stream, headers in ways.items():
@@ -120,6 +128,7 @@ def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
         """
 unknown_streams = "maybe"
 quereis = true
+streams.f = 5
 [streams.a]
 fields = ["x", "x"]
 secret_env = "NOT_SET_AT_ALL"
@@ -131,17 +140,75 @@ secret_env = "PATH"
 [streams.c]
 delivery_header = "no header"
 scheme = "github"
+[streams.d]
+delivery_field = ["x"]
+[streams.e]
+scheme = {header = 5}
+secret_env = "PATH"
+[limits]
+max_lien = 5
+max_body = "much"
+batch = true
+[retention]
+keep = 7
 """,
         encoding="utf-8",
     )
     with pytest.raises(ConfigError) as caught:
-        read_streams(file)
+        read_config(file)
     told = " ".join(caught.value.mistakes)
     for word in ("maybe", "did you mean queries", "name each field once", "NOT_SET_AT_ALL", "a sum keeps no rows"):
         assert word in told
     for word in ("githib", "no header", "secret_env and secret_file, got 0"):
         assert word in told
-    assert len(caught.value.mistakes) == 8
+    for word in ("[streams.f] must be a table", "delivery_field: it must be a field's name", "'header': 5"):
+        assert word in told
+    for word in ("did you mean max_line", "max_body must be bytes", "batch must be bytes", "keep must be a time"):
+        assert word in told
+    assert len(caught.value.mistakes) == 15
+
+
+def test_limits_and_retention_stand_in_the_file_and_the_command_line_wins(tmp_path: Path) -> None:
+    file = tmp_path / "arion.toml"
+    file.write_text('[limits]\nmax_body = "1k"\nidle = 2.5\n[retention]\nkeep = "12h"\n', encoding="utf-8")
+    given = ["--config", str(file), "--idle", "7"]
+    chosen = command_line(read_config(file).options).parse_args(given)
+    assert (chosen.max_body, chosen.idle, chosen.keep) == (1_024, 7.0, 43_200.0)
+    assert chosen.max_line == Limits().max_record
+    assert {name for table in FROM_FILE.values() for name in table} <= set(vars(chosen))
+
+
+def test_a_limit_of_the_file_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "arion.toml").write_text("[limits]\nmax_body = 100\n", encoding="utf-8")
+    options = ("--port", "0", "--data", str(tmp_path / "data"), "--config", str(tmp_path / "arion.toml"))
+    with command(*options) as (_, line):
+        assert post(f"{line.split()[0]}/webhook/orders", b" " * 101).status == 413
+        assert post(f"{line.split()[0]}/webhook/orders", BODY).status == 200
+
+
+@pytest.mark.parametrize("gzipped", [False, True])
+@pytest.mark.parametrize("recipe", [Recipe(), Recipe(group_by=("kind",))])
+def test_a_delivery_may_name_itself_in_its_body(serve: Serve, recipe: Recipe, gzipped: bool) -> None:
+    rules = Rules(recipe, id_in=IdIn("event.id"))
+    headers = {"content-encoding": "gzip"} if gzipped else {}
+    shut = gzip.compress if gzipped else bytes
+
+    def event(name: object, kind: str = "a") -> bytes:
+        return shut(json.dumps({"event": {"id": name}, "kind": kind}).encode())
+
+    with serve(streams=Streams({"s": rules}, None), limits=Limits(max_record=1_000)) as served:
+        url = f"{served.url}/webhook/s"
+        answers = [post(url, event(name), headers).json for name in (7, 7, "7", "x")]
+        assert [(one["accepted"], one["duplicates"]) for one in answers] == [(1, 0), (0, 1), (1, 0), (1, 0)]
+        assert post(url, event(7, "b"), headers).status == 422, "another body under a known id"
+        others = (b'{"event": 5}', b"[]", b"{}\n{}", b"x")
+        for bad in (event(None), event(1.5), event(""), *map(shut, others)):
+            refused = post(url, bad, headers)
+            assert refused.status == 422
+            assert "event.id" in refused.json["detail"]
+        assert post(url, event("y" * 1_000), headers).status == 413
+        counted = sum(one.count for one in served.store.results("s")) + len(served.store.rows("s"))
+        assert (counted, served.store.dead_letters("s")) == (3, [])
 
 
 def test_a_secret_is_good_for_one_stream(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +223,7 @@ def test_a_secret_is_good_for_one_stream(serve: Serve, tmp_path: Path, monkeypat
         file.write_text("\n".join(tables), encoding="utf-8")
         return file
 
-    with serve(streams=read_streams(configured(a="A", b="B", c="C"))) as served:
+    with serve(streams=read_config(configured(a="A", b="B", c="C")).streams) as served:
         now = int(time.time())
         names = {"webhook-id": "m", "webhook-timestamp": str(now), "webhook-signature": sign(SECRET, "m", now, BODY)}
         captured = names | {name.replace("webhook", "svix"): value for name, value in names.items()}
@@ -164,13 +231,13 @@ def test_a_secret_is_good_for_one_stream(serve: Serve, tmp_path: Path, monkeypat
         assert post(f"{served.url}/webhook/b", BODY, captured).status == 401
     for shared in ({"a": "A", "b": "A"}, {"c": "C", "d": "C"}):
         with pytest.raises(ConfigError, match="must have a secret of its own"):
-            read_streams(configured(**shared))
+            read_config(configured(**shared))
     with pytest.raises(ConfigError, match="a secret must belong to one stream, got one for all"):
-        read_streams(configured(b="B"), [SECRET])
+        read_config(configured(b="B"), [SECRET])
     with pytest.raises(ValueError, match="must have a secret of its own"):
         Streams({name: Rules(verifier=Verifier([SECRET])) for name in "ab"})
     file.write_text('unknown_streams = "refuse"\n[streams.a]\nfields = ["id"]\n', encoding="utf-8")
-    assert read_streams(file, [SECRET]).of("a").verifier is not None
+    assert read_config(file, [SECRET]).streams.of("a").verifier is not None
 
 
 def test_a_wrong_file_is_one_sentence_and_nothing_is_opened(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
