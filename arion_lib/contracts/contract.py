@@ -25,31 +25,18 @@ from __future__ import annotations
 from abc import ABCMeta
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
-from arion_lib.contracts.checks.installation import guard_all, point_cells_at, reason_for, refuse_instances, restore
+from arion_lib.contracts.checks.installation import guard_all, reason_for, refuse_instances, restored, spec_for
 from arion_lib.contracts.checks.levels import Level
 from arion_lib.contracts.checks.patches import assign, delete, unlocked
 from arion_lib.contracts.judge import judge
 from arion_lib.contracts.messages.explanation import Explanation, check, explain
-from arion_lib.contracts.messages.places import caller, frame_place
-from arion_lib.contracts.options import (
-    SPEC,
-    WORDS,
-    Spec,
-    contracts_of,
-    inherited,
-    kind_of,
-    options_of,
-    promised_to,
-    promises_called,
-    snake_case,
-    spec_of,
-    version_of,
-)
-from arion_lib.contracts.plugins.report import Report
-from arion_lib.contracts.promises import captured_names, is_recipe, promises_of
-from arion_lib.contracts.registry import Plugin, Registry
-from arion_lib.contracts.resolution import cases, resolved
-from arion_lib.contracts.violations import ContractError, warn
+from arion_lib.contracts.messages.places import caller
+from arion_lib.contracts.messages.warned import warn
+from arion_lib.contracts.options import SPEC, WORDS, Spec, inherited, options_of, register_under, spec_of
+from arion_lib.contracts.promises import is_recipe, promises_of
+from arion_lib.contracts.registry import registry
+from arion_lib.contracts.resolution import cases, contracts_of, promised_to, promises_called, resolved
+from arion_lib.contracts.violations import ContractError
 
 __all__ = ["Contract", "ContractMeta", "Explanation", "check", "contracts_of", "explain", "registry", "unlocked"]
 
@@ -57,16 +44,6 @@ if TYPE_CHECKING:
     _ProtocolMeta = ABCMeta
 else:
     _ProtocolMeta = type(Protocol)  # so that a class may be derived from a contract and a protocol
-
-
-def _discover(registry: Registry) -> Report:
-    from arion_lib.contracts.plugins.discovery import discover
-
-    return discover(registry)
-
-
-registry = Registry(_discover)
-"""Where plugins are registered unless their contract names another registry."""
 
 
 class ContractMeta(_ProtocolMeta):
@@ -80,19 +57,9 @@ class ContractMeta(_ProtocolMeta):
         mcls, cls_name: str, bases: tuple[type, ...], namespace: dict[str, Any], /, **words: Any
     ) -> ContractMeta:
         options = options_of({word: words.pop(word) for word in WORDS if word in words} if words else words)
-        earlier: Spec | None = namespace.pop(SPEC, None)
-        if earlier is not None:
-            restore(namespace, earlier)
+        earlier = restored(namespace)
         cls = super().__new__(mcls, cls_name, bases, namespace, **words)
-        frame = caller()
-        spec = Spec(options, any("__contract_root__" in vars(base) for base in bases), frame_place(frame), cls=cls)
-        if earlier is not None and earlier.cls is not None:
-            spec.options, spec.place, spec.names = earlier.options, earlier.place, earlier.names
-            spec.version, cls.__qualname__ = earlier.version, earlier.cls.__qualname__
-            point_cells_at(cls, earlier.cls)
-        else:
-            spec.names = captured_names(cls, frame)
-        type.__setattr__(cls, SPEC, spec)
+        type.__setattr__(cls, SPEC, spec_for(cls, options, earlier, caller()))
         return cls
 
     def __init__(cls, cls_name: str, bases: tuple[type, ...], namespace: dict[str, Any], /, **words: Any) -> None:
@@ -162,22 +129,7 @@ def _define(cls: ContractMeta, spec: Spec) -> None:
         guard_all(cls, spec, promised, found)
     if spec.instantiable:
         if inherited(cls, "register") is not False:
-            _register(cls, spec)
+            register_under(contracts_of(cls), cls, spec)
     else:
         refuse_instances(cls)
     spec.locked = True
-
-
-def _register(cls: ContractMeta, spec: Spec) -> None:
-    """Register `cls` under each contract it keeps, or under none."""
-    options = spec.options
-    name = options.name or snake_case(cls.__name__)
-    spec.version = version = options.version or spec.version or version_of(cls)
-    places: list[tuple[Registry, Plugin]] = []
-    for contract in contracts_of(cls):
-        plugin = Plugin(kind_of(contract), name, version, options.tags, cls, spec.place, contract)
-        places.append((inherited(contract, "registry") or registry, plugin))
-    for where, plugin in places if len(places) > 1 else ():
-        where.refuse_duplicate(plugin, replace=options.replace)
-    for where, plugin in places:
-        where.add(plugin, replace=options.replace)

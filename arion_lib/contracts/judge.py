@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import collections.abc as abc
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from inspect import Parameter, Signature
 from typing import Any
 
@@ -20,8 +19,8 @@ from arion_lib.contracts.checks.generics import arguments_as
 from arion_lib.contracts.checks.hints import EMPTY, Arguments, Hint, bare, is_unknown, origin_of, text
 from arion_lib.contracts.checks.predicates import fits
 from arion_lib.contracts.members import Flow, Kind, Member, is_opaque
-from arion_lib.contracts.messages.places import Place, named_line
-from arion_lib.contracts.promises import Promise
+from arion_lib.contracts.messages.written import shown
+from arion_lib.contracts.resolution import Case
 from arion_lib.contracts.signatures import (
     Mismatch,
     by_position,
@@ -30,38 +29,7 @@ from arion_lib.contracts.signatures import (
     takes_in_order,
 )
 from arion_lib.contracts.subtypes import is_subtype
-from arion_lib.contracts.violations import WORDS, Code, Violation, shown
-
-
-@dataclass(slots=True)
-class Case:
-    """One promise and what a class has in its place."""
-
-    cls: str
-    class_place: Place | None
-    promise: Promise
-    offer: Member | None = None  # None: nothing
-    arguments: Arguments | None = None  # what the contract's type variables stand for in this class
-    declared: Hint = EMPTY  # an annotation for an attribute that each instance sets
-
-    def violation(self, code: Code, got: str, why: str, fix: str) -> Violation:
-        promise = self.promise
-        own = self.offer.place if self.offer is not None else None
-        place = own or named_line(self.class_place, promise.name)
-        owner = self.offer.owner.__qualname__.rpartition("<locals>.")[2] if self.offer is not None else self.cls
-        got = got if owner == self.cls else f"{got}, inherited from {owner}"
-        return Violation(
-            code,
-            self.cls,
-            promise.contract.__name__,
-            promise.name,
-            place,
-            promise.place,
-            promise.show(self.arguments),
-            got,
-            why,
-            fix,
-        )
+from arion_lib.contracts.violations import Code, Violation
 
 
 def judge(case: Case) -> list[Violation]:
@@ -69,7 +37,7 @@ def judge(case: Case) -> list[Violation]:
     if case.offer is None:
         return list(_absent(case))
     if case.promise.final:
-        return [_overrides_final(case)]
+        return [case.violation(Code.FINAL, _show(case.offer))]
     if case.promise.kind is Kind.ATTRIBUTE:
         return list(_attribute(case, case.offer))
     if case.promise.kind is Kind.PROPERTY:
@@ -89,20 +57,10 @@ def _absent(case: Case) -> Iterator[Violation]:
     if not promise.required or case.declared is not EMPTY or name in _SUPPLIED_BY_DECORATORS:
         return
     if promise.kind is Kind.ATTRIBUTE:
-        fix = (
-            f"write `{name} = ...` in the class, or `{name}: {text(promise.hint(case.arguments))}` if instances set it"
-        )
-        yield case.violation(Code.MISSING, "nothing", f"a caller who reads .{name} gets an AttributeError", fix)
-        return
-    word = "reads" if promise.kind is Kind.PROPERTY else "calls"
-    fix = f"write {promise.show(case.arguments)}, or say `abstract=True` if the class is unfinished on purpose"
-    yield case.violation(Code.MISSING, "nothing", f"a caller who {word} .{name} finds nothing there", fix)
-
-
-def _overrides_final(case: Case) -> Violation:
-    got = _show(case.offer) if case.offer is not None else "nothing"
-    why = f"{case.promise.contract.__name__} relies on its own {case.promise.name}"
-    return case.violation(Code.FINAL, got, why, f"remove {case.promise.name} from the class")
+        wanted = text(promise.hint(case.arguments))
+        yield case.violation(Code.MISSING, "nothing", promise.kind.value, wanted=wanted)
+    else:
+        yield case.violation(Code.MISSING, "nothing", promise.kind.value if promise.kind is Kind.PROPERTY else "")
 
 
 def _show(member: Member) -> str:
@@ -119,17 +77,17 @@ def _attribute(case: Case, offer: Member) -> Iterator[Violation]:
     elif not fits(hint)(value):
         literal = origin_of(bare(hint)).__class__ is not type and "Literal" in text(hint)
         code = Code.ATTRIBUTE_VALUE if literal else Code.ATTRIBUTE_TYPE
-        why = f"a caller relies on .{offer.name} being {text(hint)}"
-        got = f"{offer.name} = {shown(value)} ({type(value).__name__})"
-        yield case.violation(code, got, why, f"give {offer.name} a value that is {text(hint)}")
+        yield case.violation(code, _with_type(offer), wanted=text(hint))
+
+
+def _with_type(offer: Member) -> str:
+    return f"{_show(offer)} ({type(offer.raw).__name__})"
 
 
 def _declared(case: Case, hint: Hint) -> Iterator[Violation]:
     if not is_subtype(case.declared, hint):
-        name = case.promise.name
-        why = f"a caller relies on .{name} being {text(hint)}"
-        got = f"{name}: {text(case.declared)}"
-        yield case.violation(Code.ATTRIBUTE_TYPE, got, why, f"annotate {name} with {text(hint)} or a subtype")
+        got = f"{case.promise.name}: {text(case.declared)}"
+        yield case.violation(Code.ATTRIBUTE_TYPE, got, "annotation", wanted=text(hint))
 
 
 def _property(case: Case, offer: Member) -> Iterator[Violation]:
@@ -138,25 +96,19 @@ def _property(case: Case, offer: Member) -> Iterator[Violation]:
     hint = asked.return_annotation if asked is not None else EMPTY
     if offer.kind is Kind.ATTRIBUTE:
         if not is_opaque(offer.raw) and offer.raw is not MISSING and not fits(hint)(offer.raw):
-            got = f"{offer.name} = {shown(offer.raw)} ({type(offer.raw).__name__})"
-            why = f"a caller relies on .{offer.name} being {text(hint)}"
-            yield case.violation(Code.ATTRIBUTE_TYPE, got, why, f"give {offer.name} a value that is {text(hint)}")
+            yield case.violation(Code.ATTRIBUTE_TYPE, _with_type(offer), wanted=text(hint))
         return
     if offer.kind is not Kind.PROPERTY:
         yield _wrong_kind(case, offer)
         return
     yield from _returned(case, hint, offer)
     if getattr(promise.raw, "fset", None) is not None and getattr(offer.raw, "fset", True) is None:
-        why = f"a caller who assigns to .{offer.name} gets an AttributeError"
-        yield case.violation(Code.SETTER, f"{offer.show()}, read-only", why, f"add a setter: @{offer.name}.setter")
+        yield case.violation(Code.SETTER, f"{offer.show()}, read-only")
     elif not is_subtype(wanted := _assigned(promise, case.arguments), taken := _assigned(offer)):
-        why = f"a caller may assign {text(wanted)} to .{offer.name}, and the setter takes {text(taken)} only"
         got = f"{offer.show()}, set with {text(taken)}"
-        yield case.violation(Code.SETTER, got, why, f"let the setter take {text(wanted)} or wider")
+        yield case.violation(Code.SETTER, got, "narrower", wanted=text(wanted), given=text(taken))
     if getattr(promise.raw, "fdel", None) is not None and getattr(offer.raw, "fdel", True) is None:
-        why = f"a caller who deletes .{offer.name} gets an AttributeError"
-        got = f"{offer.show()}, not to be deleted"
-        yield case.violation(Code.DELETER, got, why, f"add a deleter: @{offer.name}.deleter")
+        yield case.violation(Code.DELETER, f"{offer.show()}, not to be deleted")
 
 
 def _assigned(member: Member, arguments: Arguments | None = None) -> Hint:
@@ -179,24 +131,11 @@ def _returned(case: Case, hint: Hint, offer: Member) -> Iterator[Violation]:
 
 
 def _wide_return(case: Case, offer: Member, given: Hint, wanted: Hint) -> Violation:
-    why = f"a caller who counts on {text(wanted)} may get {text(given)}"
-    return case.violation(Code.RETURN_TYPE, offer.show(), why, f"return {text(wanted)} or a subtype of it")
-
-
-_REACHED = {
-    Kind.METHOD: "a caller may call it through the class with an instance: {c}.{m}(instance, ...)",
-    Kind.CLASS_METHOD: "a caller may call it on the class, and a subclass receives itself: {c}.{m}(...)",
-    Kind.STATIC_METHOD: "a caller may call it on the class, without an instance: {c}.{m}(...)",
-    Kind.PROPERTY: "a caller reads .{m} without calling it",
-    Kind.ATTRIBUTE: "a caller reads .{m} without calling it",
-}
+    return case.violation(Code.RETURN_TYPE, offer.show(), wanted=text(wanted), given=text(given))
 
 
 def _wrong_kind(case: Case, offer: Member) -> Violation:
-    kind = case.promise.kind
-    got = f"{offer.kind.value}: {_show(offer)}"
-    why = _REACHED[kind].format(c=case.cls, m=offer.name)
-    return case.violation(Code.KIND, got, why, f"make {offer.name} {kind.value}")
+    return case.violation(Code.KIND, f"{offer.kind.value}: {_show(offer)}", case.promise.kind.value)
 
 
 _CALLED_ON_A_CLASS = (Kind.CLASS_METHOD, Kind.STATIC_METHOD)
@@ -238,11 +177,9 @@ def _is_special(name: str) -> bool:
 
 
 def _mismatch(case: Case, offer: Member, asked: Signature, found: Mismatch) -> Violation:
-    why, fix = WORDS[found.code]
     parameter = asked.parameters.get(found.name)
     default = f" = {shown(parameter.default)}" if parameter is not None and parameter.default is not EMPTY else ""
-    words = {"m": offer.name, "p": found.name, "o": found.other, "d": default}
-    return case.violation(found.code, offer.show(), why.format(**words), fix.format(**words))
+    return case.violation(found.code, offer.show(), p=found.name, o=found.other, d=default)
 
 
 def _narrow_parameters(case: Case, offer: Member, pairs: Iterable[tuple[Parameter, Parameter]]) -> Iterator[Violation]:
@@ -251,9 +188,8 @@ def _narrow_parameters(case: Case, offer: Member, pairs: Iterable[tuple[Paramete
         if want.name in seen or is_subtype(want.annotation, target.annotation):
             continue
         seen.add(want.name)
-        wide, narrow = text(want.annotation), text(target.annotation)
-        why = f"a caller may pass {want.name} as {wide}, and the class takes {narrow} only"
-        yield case.violation(Code.PARAMETER_TYPE, offer.show(), why, f"annotate {target.name} with {wide} or wider")
+        words = {"p": want.name, "o": target.name, "wanted": text(want.annotation), "given": text(target.annotation)}
+        yield case.violation(Code.PARAMETER_TYPE, offer.show(), **words)
 
 
 def _results(case: Case, offer: Member, wanted: Hint, given: Hint) -> Iterator[Violation]:
@@ -303,23 +239,7 @@ def _is_awaitable(hint: Hint) -> bool:
 
 
 def _wrong_flow(case: Case, offer: Member) -> Violation:
-    asked = case.promise.member.flow
-    name = offer.name
-    use = {
-        Flow.COROUTINE: f"awaits {name}(...)",
-        Flow.GENERATOR: f"writes `for x in {name}(...)`",
-        Flow.ASYNC_GENERATOR: f"writes `async for x in {name}(...)`",
-    }.get(asked, f"uses the result of {name}(...) at once")
-    why = f"a caller {use}, and gets what {offer.flow.value} gives"
-    fix = {
-        Flow.COROUTINE: "write `async def` (or annotate the awaitable that it returns)",
-        Flow.ASYNC_GENERATOR: "write `async def` with `yield` (or annotate the AsyncIterator that it returns)",
-        Flow.GENERATOR: "write `def` with `yield`",
-    }.get(asked, "write a plain `def` that returns the result")
-    if asked is Flow.COROUTINE and offer.flow is Flow.ASYNC_GENERATOR:
-        contract = case.promise.contract.__name__
-        fix = (
-            f"write `def` without `async` in {contract}, or put a `yield` into its body there: `async def` without"
-            " `yield` promises a coroutine"
-        )
-    return case.violation(Code.FLOW, f"{offer.flow.value}: {offer.show()}", why, fix)
+    variant = case.promise.member.flow.value
+    if case.promise.member.flow is Flow.COROUTINE and offer.flow is Flow.ASYNC_GENERATOR:
+        variant = "a coroutine function, and the class has an async generator"
+    return case.violation(Code.FLOW, f"{offer.flow.value}: {offer.show()}", variant, given=offer.flow.value)

@@ -44,7 +44,7 @@ from arion_lib.contracts.checks.hints import (
     text,
 )
 from arion_lib.contracts.messages.places import Place, place_of, plain_function
-from arion_lib.contracts.violations import shown
+from arion_lib.contracts.messages.written import show_signature
 
 
 class Kind(Enum):
@@ -167,34 +167,6 @@ _KNOWN = (FunctionType, staticmethod, classmethod, property, functools.cached_pr
 
 def _annotations(signature: Signature) -> list[Hint]:
     return [signature.return_annotation, *(p.annotation for p in signature.parameters.values())]
-
-
-def show_signature(signature: Signature) -> str:
-    """Return a signature as one would write it, with short type names.
-
-    >>> def f(rows: list[int], /, *, scale: int = 1) -> None: ...
-    >>> show_signature(inspect.signature(f))
-    '(rows: list[int], /, *, scale: int = 1) -> None'
-    """
-    parts = [_show_parameter(p) for p in signature.parameters.values()]
-    kinds = [p.kind for p in signature.parameters.values()]
-    if Parameter.KEYWORD_ONLY in kinds and Parameter.VAR_POSITIONAL not in kinds:
-        parts.insert(kinds.index(Parameter.KEYWORD_ONLY), "*")
-    if Parameter.POSITIONAL_ONLY in kinds:
-        parts.insert(kinds.count(Parameter.POSITIONAL_ONLY), "/")
-    tail = "" if signature.return_annotation is EMPTY else f" -> {text(signature.return_annotation)}"
-    return f"({', '.join(parts)}){tail}"
-
-
-_STARS: dict[Any, str] = {Parameter.VAR_POSITIONAL: "*", Parameter.VAR_KEYWORD: "**"}
-
-
-def _show_parameter(parameter: Parameter) -> str:
-    name = _STARS.get(parameter.kind, "") + parameter.name
-    hint = "" if parameter.annotation is EMPTY else f": {text(parameter.annotation)}"
-    if parameter.default is EMPTY:
-        return name + hint
-    return f"{name}{hint} = {shown(parameter.default)}" if hint else f"{name}={shown(parameter.default)}"
 
 
 def flow_of(target: Any) -> Flow:

@@ -17,7 +17,7 @@ from typing import Any
 from arion_lib.contracts.checks.levels import Level, level
 from arion_lib.contracts.messages.places import Place
 from arion_lib.contracts.promises import Promise
-from arion_lib.contracts.registry import Registry
+from arion_lib.contracts.registry import Plugin, Registry, registry
 
 SPEC = "__contract_spec__"
 WORDS = ("kind", "name", "version", "tags", "replace", "abstract", "checks", "metrics", "registry", "register")
@@ -99,45 +99,6 @@ def spec_of(cls: type) -> Spec | None:
     return found
 
 
-def contracts_of(cls: type) -> list[type]:
-    """Return the contracts that `cls` keeps, nearest first.
-
-    >>> from arion_lib.contracts.plugins.processors import CsvProcessor
-    >>> [contract.__name__ for contract in contracts_of(CsvProcessor)]
-    ['Processor']
-    """
-    own = spec_of(cls)
-    if own is not None and own.contracts is not None:
-        return own.contracts
-    found = [base for base in cls.__mro__ if SPEC in base.__dict__ and base.__dict__[SPEC].is_contract]
-    if own is not None:
-        own.contracts = found
-    return found
-
-
-Promised = Sequence[tuple[str, Sequence[Promise]]]
-
-
-def promised_to(cls: type) -> list[tuple[str, list[Promise]]]:
-    """Return each promised name with the promises about it, of all contracts of `cls`."""
-    contracts = contracts_of(cls)
-    nearest = spec_of(contracts[0]) if len(contracts) == 1 else None
-    if nearest is not None and nearest.alone is not None:
-        return nearest.alone
-    found: dict[str, list[Promise]] = {}
-    for contract in contracts:
-        spec = spec_of(contract)
-        for promise in spec.promises if spec is not None else ():
-            found.setdefault(promise.name, []).append(promise)
-    if nearest is not None:
-        nearest.alone = list(found.items())
-    return list(found.items())
-
-
-def promises_called(cls: type, name: str) -> Sequence[Promise]:
-    return next((promises for found, promises in promised_to(cls) if found == name), ())
-
-
 def level_of(cls: type) -> Level:
     return inherited(cls, "checks") or Level.FAST
 
@@ -183,3 +144,18 @@ def version_of(cls: type) -> str:
     """Return a class's `version` attribute, "0" if that is not a text; the registry refuses what is not PEP 440."""
     value = getattr(cls, "version", None)
     return value if isinstance(value, str) else "0"
+
+
+def register_under(contracts: Sequence[type], cls: type, spec: Spec) -> None:
+    """Register `cls` under each of these contracts, or under none."""
+    options = spec.options
+    name = options.name or snake_case(cls.__name__)
+    spec.version = version = options.version or spec.version or version_of(cls)
+    places: list[tuple[Registry, Plugin]] = []
+    for contract in contracts:
+        plugin = Plugin(kind_of(contract), name, version, options.tags, cls, spec.place, contract)
+        places.append((inherited(contract, "registry") or registry, plugin))
+    for where, plugin in places if len(places) > 1 else ():
+        where.refuse_duplicate(plugin, replace=options.replace)
+    for where, plugin in places:
+        where.add(plugin, replace=options.replace)

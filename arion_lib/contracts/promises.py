@@ -35,7 +35,7 @@ from arion_lib.contracts.checks.hints import (
 )
 from arion_lib.contracts.members import Kind, Member, is_opaque, read
 from arion_lib.contracts.messages.places import Place, named_line, plain_function
-from arion_lib.contracts.violations import shown
+from arion_lib.contracts.messages.written import shown
 
 
 @dataclass(slots=True)

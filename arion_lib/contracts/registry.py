@@ -191,6 +191,16 @@ class Registry:
             self._discovering.now = False
 
 
+def _discover(registry: Registry) -> Report:
+    from arion_lib.contracts.plugins.discovery import discover
+
+    return discover(registry)
+
+
+registry = Registry(_discover)
+"""Where plugins are registered unless their contract names another registry."""
+
+
 def _is_of(key: Key, kind: str | type) -> bool:
     if isinstance(kind, str):
         return key.kind == kind

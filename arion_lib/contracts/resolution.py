@@ -1,6 +1,7 @@
-"""What a class really has under a name: what the method resolution order arrives at, guards looked through.
+"""What was promised to the callers of a class, and what the class has under each promised name.
 
-Idea        Inherited members are judged like the class's own, for a caller cannot tell them apart.
+Idea        A case is one promise and the member in its place. Inherited members are judged like the class's own, for a
+            caller cannot tell them apart; guards are looked through.
 Invariant   Reading changes nothing; a class that no contract made can be read as well.
 When wrong  A member that only another contract declares, abstract, counts as missing.
 See         arion_lib/contracts/judge.py · tests/contracts/test_inheritance.py
@@ -9,18 +10,85 @@ See         arion_lib/contracts/judge.py · tests/contracts/test_inheritance.py
 from __future__ import annotations
 
 import dis
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import FunctionType, MemberDescriptorType
 from typing import Any
 
-from arion_lib.contracts.checks.attributes import MISSING, ContractAttribute
+from arion_lib.contracts.checks.attributes import MISSING, SlottedAttribute
 from arion_lib.contracts.checks.glance import keeps_plainly
-from arion_lib.contracts.checks.hints import EMPTY, own_annotations, type_arguments
-from arion_lib.contracts.judge import Case
+from arion_lib.contracts.checks.hints import EMPTY, Arguments, Hint, own_annotations, type_arguments
 from arion_lib.contracts.members import Kind, Member, read
-from arion_lib.contracts.messages.places import class_place
-from arion_lib.contracts.options import SPEC, Options, Promised, Spec, contracts_of, spec_of
+from arion_lib.contracts.messages.places import Place, class_place, named_line
+from arion_lib.contracts.options import SPEC, Options, Spec, spec_of
 from arion_lib.contracts.promises import Promise, attribute_hint, default_of, is_abstract
+from arion_lib.contracts.violations import TABLE, Code, Violation
+
+
+def contracts_of(cls: type) -> list[type]:
+    """Return the contracts that `cls` keeps, nearest first.
+
+    >>> from arion_lib.contracts.plugins.processors import CsvProcessor
+    >>> [contract.__name__ for contract in contracts_of(CsvProcessor)]
+    ['Processor']
+    """
+    own = spec_of(cls)
+    if own is not None and own.contracts is not None:
+        return own.contracts
+    found = [base for base in cls.__mro__ if SPEC in base.__dict__ and base.__dict__[SPEC].is_contract]
+    if own is not None:
+        own.contracts = found
+    return found
+
+
+Promised = Sequence[tuple[str, Sequence[Promise]]]
+
+
+def promised_to(cls: type) -> list[tuple[str, list[Promise]]]:
+    """Return each promised name with the promises about it, of all contracts of `cls`."""
+    contracts = contracts_of(cls)
+    nearest = spec_of(contracts[0]) if len(contracts) == 1 else None
+    if nearest is not None and nearest.alone is not None:
+        return nearest.alone
+    found: dict[str, list[Promise]] = {}
+    for contract in contracts:
+        spec = spec_of(contract)
+        for promise in spec.promises if spec is not None else ():
+            found.setdefault(promise.name, []).append(promise)
+    if nearest is not None:
+        nearest.alone = list(found.items())
+    return list(found.items())
+
+
+def promises_called(cls: type, name: str) -> Sequence[Promise]:
+    return next((promises for found, promises in promised_to(cls) if found == name), ())
+
+
+@dataclass(slots=True)
+class Case:
+    """One promise and what a class has in its place."""
+
+    cls: str
+    class_place: Place | None
+    promise: Promise
+    offer: Member | None = None  # None: nothing
+    arguments: Arguments | None = None  # what the contract's type variables stand for in this class
+    declared: Hint = EMPTY  # an annotation for an attribute that each instance sets
+
+    def violation(self, code: Code, got: str, variant: str = "", **words: str) -> Violation:
+        """Return the row of the table for `code`, filled in with this case and with `words`."""
+        promise, offer = self.promise, self.offer
+        owner = offer.owner.__qualname__.rpartition("<locals>.")[2] if offer is not None else self.cls
+        place = (offer.place if offer is not None else None) or named_line(self.class_place, promise.name)
+        promised, contract = promise.show(self.arguments), promise.contract.__name__
+        why, fix = TABLE[code, variant]
+        words |= {"c": self.cls, "m": promise.name, "contract": contract, "promised": promised}
+        return Violation(
+            code, self.cls, contract, promise.name, place, promise.place, promised,
+            got if owner == self.cls else f"{got}, inherited from {owner}",
+            why.format(**words), fix.format(**words),
+        )  # fmt: skip
+
 
 Found = Mapping[str, Member | None]
 
@@ -98,7 +166,7 @@ def _sets(cls: type, name: str) -> bool:
 
 
 def _is_slot(raw: object) -> bool:
-    return isinstance(raw, MemberDescriptorType) or (isinstance(raw, ContractAttribute) and raw.slot is not None)
+    return isinstance(raw, MemberDescriptorType) or (isinstance(raw, SlottedAttribute) and raw.slot is not None)
 
 
 def cases_of(cls: type, contracts: Iterable[type] = ()) -> list[Case]:

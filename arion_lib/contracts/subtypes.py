@@ -29,6 +29,7 @@ from arion_lib.contracts.checks.hints import (
     own_annotations,
     resolve,
 )
+from arion_lib.contracts.checks.structural import file_kinds, has, is_file, protocol_members, required_keys
 
 DEPTH = 30
 """How deep nested and recursive annotations are followed; below that they count as unknown."""
@@ -153,36 +154,6 @@ def _arguments_fit(given: tuple[Hint, ...] | None, wanted: tuple[Hint, ...], bas
 
 _LIKE_A_FILE: dict[Any, type] = {typing.BinaryIO: io.BufferedReader}
 """A real class with what a file type promises, to be compared with other classes."""
-_TEXT, _BINARY, _EITHER = frozenset({"text"}), frozenset({"binary"}), frozenset({"text", "binary"})
-
-
-def is_file(cls: object) -> bool:
-    """Tell whether `cls` is one of `typing`'s file types, which no real file derives from."""
-    return cls in (typing.IO, typing.TextIO, typing.BinaryIO)
-
-
-def file_kinds(hint: Hint) -> frozenset[str]:
-    """Return whether files of this type hold text, bytes, or either; nothing for what is no file.
-
-    >>> sorted(file_kinds(typing.IO[str])), sorted(file_kinds(io.BytesIO)), sorted(file_kinds(int))
-    (['text'], ['binary'], [])
-    """
-    origin, arguments = origin_of(hint) or hint, typing.get_args(hint)
-    if origin is typing.TextIO:
-        return _TEXT
-    if origin is typing.BinaryIO:
-        return _BINARY
-    if origin is typing.IO:
-        return _TEXT if arguments == (str,) else _BINARY if arguments == (bytes,) else _EITHER
-    if not isinstance(origin, type):
-        return frozenset()
-    if issubclass(origin, io.TextIOBase | typing.TextIO):
-        return _TEXT
-    if issubclass(origin, io.RawIOBase | io.BufferedIOBase | typing.BinaryIO):
-        return _BINARY
-    return _EITHER if issubclass(origin, io.IOBase) or _has(origin, "read") or _has(origin, "write") else frozenset()
-
-
 _PROMOTED: dict[type, tuple[type, ...]] = {float: (int,), complex: (int, float)}
 """What PEP 484 lets stand for a number type, beyond its subclasses."""
 
@@ -203,40 +174,9 @@ def derives(narrow: type, wide: type) -> bool:
         return True
 
 
-def protocol_members(protocol: type) -> set[str]:
-    """Return the names that a Protocol asks for.
-
-    >>> sorted(protocol_members(typing.SupportsInt))
-    ['__int__']
-    """
-    recorded = getattr(protocol, "__protocol_attrs__", None)  # Python 3.12 and later
-    if recorded is not None:
-        return set(recorded)
-    names: set[str] = set()
-    for base in protocol.__mro__:
-        if getattr(base, "_is_protocol", False) and base is not typing.Protocol:
-            space = vars(base)
-            annotated = own_annotations(base)
-            names |= {n for n in (*space, *annotated) if n not in _PROTOCOL_MACHINERY and not n.startswith("_abc_")}
-    return names
-
-
-_PROTOCOL_MACHINERY = {*vars(typing.Generic), *dir(object)} - {"__hash__", "__eq__"} | {
-    "__abstractmethods__", "__annotations__", "__annotate__", "__annotate_func__", "__annotations_cache__",
-    "__conditional_annotations__", "__dict__", "__doc__", "__firstlineno__", "__init__", "__match_args__",
-    "__module__", "__non_callable_proto_members__", "__orig_bases__", "__parameters__", "__protocol_attrs__",
-    "__slots__", "__static_attributes__", "__type_params__", "__weakref__", "_is_protocol", "_is_runtime_protocol",
-    "__eq__", "__hash__",
-}  # fmt: skip
-
-
 def _has_members(cls: type, protocol: type) -> bool:
     annotated = {name for base in cls.__mro__ for name in own_annotations(base)}
-    return all(name in annotated or _has(cls, name) for name in protocol_members(protocol))
-
-
-def _has(cls: type, name: str) -> bool:
-    return any(vars(base).get(name) is not None for base in cls.__mro__)
+    return all(name in annotated or has(cls, name) for name in protocol_members(protocol))
 
 
 def _tuple(narrow: Hint, wide: Hint, depth: int) -> bool:
@@ -276,26 +216,11 @@ def _typed_dict(narrow: type, wide: type) -> bool:
     return all(is_subtype(fields[key], wanted[key], 1) for key in wanted if key in fields)
 
 
-def required_keys(cls: type) -> frozenset[str]:
-    """Return the keys that every value of a TypedDict has.
-
-    `__required_keys__` misses `Required` and `NotRequired` in annotations that are strings, so they are looked at here.
-    """
-    found = set(getattr(cls, "__required_keys__", ()))
-    for key, hint in typing.get_type_hints(cls, include_extras=True).items():
-        origin = origin_of(hint)
-        if origin is typing.Required:
-            found.add(key)
-        elif origin is typing.NotRequired:
-            found.discard(key)
-    return frozenset(found)
-
-
 def _callable(narrow: Hint, wide: Hint, depth: int) -> bool:
     """Parameters the other way round: the narrower callable must take whatever the wider one is given."""
     narrow_class = origin_of(narrow) or narrow
     if narrow_class is not abc.Callable:
-        return not isinstance(narrow_class, type) or issubclass(narrow_class, type) or _has(narrow_class, "__call__")
+        return not isinstance(narrow_class, type) or issubclass(narrow_class, type) or has(narrow_class, "__call__")
     given, wanted = typing.get_args(narrow), typing.get_args(wide)
     if not given or not wanted:
         return True

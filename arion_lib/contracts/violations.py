@@ -2,21 +2,19 @@
 
 Idea        A violation is a value: a code, two places, two texts, the reason it matters and the way to mend it.
 Invariant   One error carries all violations of a class, in the order of the contract's members; the text is a pure
-            function of the values.
+            function of the values. Every reason and every fix stands in one table.
 When wrong  `ContractError` at the class statement, `ContractCallError` at a call or an assignment: both a `TypeError`.
 See         notebooks/3_contracts_and_plugins.ipynb · tests/contracts/test_violations.py
 """
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from types import FrameType
 
 from arion_lib.contracts.messages.places import Place
+from arion_lib.contracts.messages.written import shown
 
 
 class Code(StrEnum):
@@ -42,42 +40,123 @@ class Code(StrEnum):
     ATTRIBUTE_VALUE = "attribute-value"
 
 
-WORDS: dict[Code, tuple[str, str]] = {
-    Code.PARAMETER_MISSING: (
+TABLE: dict[tuple[Code, str], tuple[str, str]] = {
+    (Code.MISSING, ""): (
+        "a caller who calls .{m} finds nothing there",
+        "write {promised}, or say `abstract=True` if the class is unfinished on purpose",
+    ),
+    (Code.MISSING, "a property"): (
+        "a caller who reads .{m} finds nothing there",
+        "write {promised}, or say `abstract=True` if the class is unfinished on purpose",
+    ),
+    (Code.MISSING, "an attribute"): (
+        "a caller who reads .{m} gets an AttributeError",
+        "write `{m} = ...` in the class, or `{m}: {wanted}` if instances set it",
+    ),
+    (Code.FINAL, ""): ("{contract} relies on its own {m}", "remove {m} from the class"),
+    (Code.KIND, "a method"): (
+        "a caller may call it through the class with an instance: {c}.{m}(instance, ...)",
+        "make {m} a method",
+    ),
+    (Code.KIND, "a class method"): (
+        "a caller may call it on the class, and a subclass receives itself: {c}.{m}(...)",
+        "make {m} a class method",
+    ),
+    (Code.KIND, "a static method"): (
+        "a caller may call it on the class, without an instance: {c}.{m}(...)",
+        "make {m} a static method",
+    ),
+    (Code.KIND, "a property"): ("a caller reads .{m} without calling it", "make {m} a property"),
+    (Code.FLOW, "a plain function"): (
+        "a caller uses the result of {m}(...) at once, and gets what {given} gives",
+        "write a plain `def` that returns the result",
+    ),
+    (Code.FLOW, "a coroutine function (async def)"): (
+        "a caller awaits {m}(...), and gets what {given} gives",
+        "write `async def` (or annotate the awaitable that it returns)",
+    ),
+    (Code.FLOW, "a coroutine function, and the class has an async generator"): (
+        "a caller awaits {m}(...), and gets what {given} gives",
+        "write `def` without `async` in {contract}, or a `yield` in its body: else `async def` promises a coroutine",
+    ),
+    (Code.FLOW, "a generator function"): (
+        "a caller writes `for x in {m}(...)`, and gets what {given} gives",
+        "write `def` with `yield`",
+    ),
+    (Code.FLOW, "an async generator function"): (
+        "a caller writes `async for x in {m}(...)`, and gets what {given} gives",
+        "write `async def` with `yield` (or annotate the AsyncIterator that it returns)",
+    ),
+    (Code.PARAMETER_MISSING, ""): (
         "a caller may pass {p}, and the class does not take it: TypeError",
         "add the parameter {p}{d}",
     ),
-    Code.PARAMETER_NAME: (
+    (Code.PARAMETER_NAME, ""): (
         "a caller may write {m}({p}=...), and the class knows it only as {o}: TypeError",
         "rename {o} to {p}",
     ),
-    Code.PARAMETER_ORDER: (
+    (Code.PARAMETER_ORDER, ""): (
         "a caller who passes {p} by position reaches another parameter, silently",
         "put {p} where the contract has it",
     ),
-    Code.PARAMETER_KIND: (
+    (Code.PARAMETER_KIND, ""): (
         "a caller may pass {p} in a way (by name or by position) that the class does not take",
         "let {p} be passed as the contract says: mind the `/` and the `*`",
     ),
-    Code.PARAMETER_DEFAULT: (
+    (Code.PARAMETER_DEFAULT, ""): (
         "a caller may leave {p} out, and the class requires it: TypeError",
         "give {p} a default{d}",
     ),
-    Code.PARAMETER_EXTRA: (
+    (Code.PARAMETER_EXTRA, ""): (
         "no caller knows of {p}, and the class requires it: TypeError",
         "give {p} a default, or remove it",
     ),
-    Code.VARARGS: (
+    (Code.VARARGS, ""): (
         "a caller may pass any number of arguments, and the class takes only so many: TypeError",
         "add *{p}",
     ),
-    Code.VARKEYWORDS: (
+    (Code.VARKEYWORDS, ""): (
         "a caller may pass any named argument, and the class takes only its own: TypeError",
         "add **{p}",
     ),
+    (Code.PARAMETER_TYPE, ""): (
+        "a caller may pass {p} as {wanted}, and the class takes {given} only",
+        "annotate {o} with {wanted} or wider",
+    ),
+    (Code.RETURN_TYPE, ""): (
+        "a caller who counts on {wanted} may get {given}",
+        "return {wanted} or a subtype of it",
+    ),
+    (Code.SETTER, ""): (
+        "a caller who assigns to .{m} gets an AttributeError",
+        "add a setter: @{m}.setter",
+    ),
+    (Code.SETTER, "narrower"): (
+        "a caller may assign {wanted} to .{m}, and the setter takes {given} only",
+        "let the setter take {wanted} or wider",
+    ),
+    (Code.DELETER, ""): (
+        "a caller who deletes .{m} gets an AttributeError",
+        "add a deleter: @{m}.deleter",
+    ),
+    (Code.ATTRIBUTE_TYPE, ""): (
+        "a caller relies on .{m} being {wanted}",
+        "give {m} a value that is {wanted}",
+    ),
+    (Code.ATTRIBUTE_TYPE, "annotation"): (
+        "a caller relies on .{m} being {wanted}",
+        "annotate {m} with {wanted} or a subtype",
+    ),
+    (Code.ATTRIBUTE_VALUE, ""): (
+        "a caller relies on .{m} being {wanted}",
+        "give {m} a value that is {wanted}",
+    ),
 }
-"""Of each way to break a signature: why it matters, and the fix. `{m}` is the member, `{p}` the parameter as promised,
-`{o}` what stands in its place, `{d}` its default."""
+"""Every way to break a promise: why it matters, and the fix. The second part of a key tells apart what one code covers,
+mostly what was promised ("a property").
+
+`{c}` is the class, `{m}` the member, `{p}` the parameter as promised, `{o}` what stands in its place, `{d}` its
+default; `{wanted}` and `{given}` are what was promised and what is there, a type or a kind of function."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,44 +230,5 @@ class ContractCallError(TypeError):
         return ContractCallError, (self.member, self.parameter, self.value, self.expected, self.promised_at)
 
 
-class ContractWarning(UserWarning):
-    """What a class that says `checks="warn"` does against its contract."""
-
-
-def warn(message: str) -> None:
-    """Warn, in the name of the nearest frame outside this package: the caller, or the class statement."""
-    frame = sys._getframe()
-    while frame.f_back is not None and _is_ours(frame):
-        frame = frame.f_back
-    warnings.warn_explicit(
-        message, ContractWarning, frame.f_code.co_filename, frame.f_lineno, frame.f_globals.get("__name__", "")
-    )
-
-
-def _is_ours(frame: FrameType) -> bool:
-    return (
-        frame.f_globals.get("__name__", "").startswith(("arion_lib.contracts.", "abc"))
-        or "<contract" in frame.f_code.co_filename
-    )
-
-
 class LockedMember(AttributeError):
     """An attempt to replace or delete what a contract guards."""
-
-
-VALUE_LIMIT = 80
-"""Characters of a value that a message shows."""
-
-
-def shown(value: object) -> str:
-    """Return the repr of `value`, cut to `VALUE_LIMIT` characters; a repr that fails is named, not raised.
-
-    >>> shown("x" * 200)
-    "'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…"
-    """
-    cut = value[: VALUE_LIMIT + 1] if isinstance(value, str | bytes | list | tuple) else value
-    try:
-        text = repr(cut)
-    except Exception as error:  # noqa: BLE001 - a repr is foreign code, and a message must not fail on its account
-        text = f"<{type(value).__name__} whose repr raises {type(error).__name__}>"
-    return text if len(text) <= VALUE_LIMIT else text[: VALUE_LIMIT - 1] + "…"

@@ -11,8 +11,9 @@ import pytest
 from arion_lib.contracts.checks.adoption import adopt
 from arion_lib.contracts.checks.levels import checking
 from arion_lib.contracts.contract import Contract
+from arion_lib.contracts.messages.warned import ContractWarning
 from arion_lib.contracts.registry import DuplicatePlugin, Registry
-from arion_lib.contracts.violations import ContractCallError, ContractError, ContractWarning
+from arion_lib.contracts.violations import ContractCallError, ContractError
 
 
 class Foreign:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import pickle
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any, ClassVar, Final, Literal
 
 import pytest
@@ -162,3 +164,59 @@ def test_a_function_that_is_an_attributes_value_is_not_taken_for_a_method_that_w
     assert hooked.key(-1) == 1
     with pytest.raises(ContractCallError, match="attribute 'key' must be"):  # the control: the value is checked
         hooked.key = 3  # type: ignore[assignment]
+
+
+def python_calls(read: Callable[[], object]) -> list[str]:
+    """Return the names of the Python functions that `read` calls, itself left out."""
+    seen: list[str] = []
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        if event == "call":
+            seen.append(frame.f_code.co_name)
+
+    sys.setprofile(note)
+    try:
+        read()
+    finally:
+        sys.setprofile(None)
+    return seen[1:]
+
+
+def test_reading_an_attribute_calls_one_function_and_reading_any_other_none() -> None:
+    mine, own = Mine(), Mine()
+    own.mode = "binary"
+    assert python_calls(lambda: own.mode) == ["__get__"]
+    assert python_calls(lambda: mine.mode) == ["__get__"]
+    assert python_calls(lambda: mine.other) == []
+    assert len(python_calls(lambda: Mine.mode)) > 1  # the control: the class is asked for the value by one more call
+
+
+def test_a_value_that_attrs_took_for_a_default_is_the_value_below_a_class_with_another_one() -> None:
+    attrs = pytest.importorskip("attrs")
+
+    @attrs.frozen(slots=False)
+    class Base(Settings):
+        encoding: str = "utf-8"
+        mode: Literal["text", "binary"] = "binary"
+
+    class Below(Base):
+        mode = "text"
+
+    class Plain:
+        mode = "text"
+
+    assert (Base().mode, Below().mode) == ("binary", "binary")  # attrs puts its default into each instance
+    assert (Below.mode, Plain().mode) == ("text", "text")
+
+
+def test_instances_without_a_dictionary_have_the_value_of_a_class_that_was_assigned_to() -> None:
+    class Small(Contract, registry=Registry()):
+        __slots__ = ()
+        size: int = 1
+
+    class Tiny(Small):
+        __slots__ = ()
+        size = 2
+
+    Tiny.size = 3
+    assert (Tiny().size, Tiny.size) == (3, 3)

@@ -130,7 +130,7 @@ def test_the_error_names_method_parameter_value_type_and_the_contracts_line() ->
     error = caught.value
     assert (error.member, error.parameter, error.expected) == ("Corner.sell", "parameter 'items'", "list[int]")
     assert str(error).startswith("Corner.sell: parameter 'items' must be list[int], got ['xxx")
-    assert str(error).endswith(f"… (list); promised at tests/contracts/test_guards.py:{line}")
+    assert str(error).endswith(f"'] (list); promised at tests/contracts/test_guards.py:{line}")
     assert len(str(error)) < 250
 
 
@@ -449,3 +449,17 @@ def test_partial_methods_are_guarded() -> None:
     assert File().read(3) == 3
     with refused("'n'"):
         File().read("x")  # type: ignore[arg-type]
+
+
+def test_a_parameter_named_like_generated_code_is_the_users_own() -> None:
+    def go(self: Any, __g_type: int, *, __g_c0: int = 1, **__g_len: int) -> int:
+        return __g_type + __g_c0 + sum(__g_len.values())
+
+    class Strange(Contract, registry=Registry()):
+        run = go
+
+    class Kept(Strange):
+        run = go
+
+    assert Kept().run(1, __g_c0=2, x=3) == 6
+    assert Kept().run(__g_type=1) == 2

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import textwrap
+from pathlib import Path
 
 import pytest
 
-from arion_lib.contracts.violations import Code, ContractError, shown
+from arion_lib.contracts.judge import judge
+from arion_lib.contracts.members import Flow, Kind
+from arion_lib.contracts.messages.written import VALUE_LIMIT, shown
+from arion_lib.contracts.violations import TABLE, Code, ContractError
 from tests.contracts.shop import define, refused
 
 # kind: the source (its second class is broken), what to replace in that class to mend it, and the message
@@ -468,4 +472,16 @@ def test_a_value_whose_repr_fails_is_named_not_raised() -> None:
             raise RuntimeError
 
     assert shown(Broken()) == "<Broken whose repr raises RuntimeError>"
-    assert len(shown("x" * 10_000)) == 80
+    assert len(shown("x" * 10_000)) <= VALUE_LIMIT
+
+
+def test_reason_and_fix_of_every_code_stand_in_one_table_and_every_row_is_used() -> None:
+    assert {code for code, _ in TABLE} == set(Code)
+    told_apart = {kind.value for kind in Kind} | {flow.value for flow in Flow}
+    rules = Path(judge.__code__.co_filename).read_text("utf-8")
+    unused = [variant for _, variant in TABLE if variant and variant not in told_apart and f'"{variant}"' not in rules]
+    assert unused == []
+    assert all("caller" in why or "relies" in why for why, _ in TABLE.values())
+    code = rules.partition('"""\n\nfrom ')[2]
+    assert code
+    assert "a caller" not in code  # no reason is written where the rules are

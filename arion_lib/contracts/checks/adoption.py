@@ -15,9 +15,10 @@ from arion_lib.contracts.checks.levels import Level
 from arion_lib.contracts.contract import registry as common
 from arion_lib.contracts.messages.explanation import check
 from arion_lib.contracts.messages.places import class_place
+from arion_lib.contracts.messages.warned import warn
 from arion_lib.contracts.options import inherited, kind_of, options_of, snake_case, version_of
 from arion_lib.contracts.registry import Plugin
-from arion_lib.contracts.violations import ContractError, warn
+from arion_lib.contracts.violations import ContractError
 
 
 def adopt(

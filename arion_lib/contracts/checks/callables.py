@@ -18,8 +18,8 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from arion_lib.contracts.checks.hints import EMPTY, Arguments, Hint, is_unpacked, origin_of, substitute
+from arion_lib.contracts.checks.structural import required_keys
 from arion_lib.contracts.signatures import BOTH, DOUBLE_STAR, ONLY_KEYWORD, ONLY_POSITION, STAR
-from arion_lib.contracts.subtypes import required_keys
 
 
 def annotations_of(function: object) -> dict[str, object] | None:

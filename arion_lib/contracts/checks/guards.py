@@ -26,8 +26,9 @@ from arion_lib.contracts.checks.levels import SWITCH, Level, current
 from arion_lib.contracts.checks.predicates import PREFIX, Source, expression, fits, same_at_all_levels
 from arion_lib.contracts.checks.streams import watched
 from arion_lib.contracts.messages.places import Place
+from arion_lib.contracts.messages.warned import warn
 from arion_lib.contracts.plugins.metrics import MetricsByClass
-from arion_lib.contracts.violations import ContractCallError, warn
+from arion_lib.contracts.violations import ContractCallError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -99,7 +100,6 @@ def guard(like: Callable[..., Any], plan: Callable[[], Plan], *, asynchronous: b
         _annotate_like(made, like)
     else:
         _look_like(made, like)
-    if type(like) is not FunctionType:
         made.__dict__.update(_cache_controls(like))
     if own := getattr(like, "__dict__", None):
         made.__dict__.update(own)

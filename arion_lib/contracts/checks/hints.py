@@ -301,10 +301,16 @@ def module_names(thing: object) -> dict[str, Any]:
 
 def own_annotations(cls: type) -> dict[str, Hint]:
     """Return the annotations in the body of `cls`; a name that does not exist yet stays a string."""
+    if not _DEFERRED:
+        return dict(cls.__dict__.get("__annotations__") or {})  # noqa: RUF063 - each class statement comes here
     try:
         return dict(inspect.get_annotations(cls))
     except Exception:  # noqa: BLE001 - Python 3.14 evaluates them here, and that may raise anything
         return _unevaluated(cls)
+
+
+_DEFERRED = sys.version_info >= (3, 14)
+"""Annotations are evaluated when they are asked for; before that they stand in the class's dictionary."""
 
 
 def _unevaluated(cls: type) -> dict[str, Hint]:

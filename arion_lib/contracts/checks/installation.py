@@ -10,22 +10,32 @@ See         arion_lib/contracts/checks/plans.py · tests/contracts/test_inherita
 from __future__ import annotations
 
 import enum
+import functools
 from collections.abc import Sequence
-from types import MemberDescriptorType
+from functools import partial
+from types import FrameType, FunctionType, MemberDescriptorType
 from typing import Any
 
-from arion_lib.contracts.checks.attributes import MISSING, ContractAttribute
+from arion_lib.contracts.checks.attributes import MISSING, ContractAttribute, SlottedAttribute
+from arion_lib.contracts.checks.guards import guard
 from arion_lib.contracts.checks.hints import type_arguments
 from arion_lib.contracts.checks.levels import Level
-from arion_lib.contracts.checks.plans import Guarded, guarded
-from arion_lib.contracts.members import Kind, Member, is_opaque
-from arion_lib.contracts.options import Promised, Spec, contracts_of, settings_of, spec_of
-from arion_lib.contracts.promises import Promise, is_abstract, is_recipe
-from arion_lib.contracts.resolution import Found, resolved
+from arion_lib.contracts.checks.plans import Guarded, call_of, guarded_property, plan, through_super
+from arion_lib.contracts.members import Flow, Kind, Member, is_opaque
+from arion_lib.contracts.messages.places import frame_place
+from arion_lib.contracts.options import SPEC, Options, Spec, settings_of, spec_of
+from arion_lib.contracts.promises import Promise, captured_names, is_abstract, is_recipe
+from arion_lib.contracts.resolution import Found, Promised, contracts_of, resolved
 
 
-def restore(namespace: dict[str, Any], earlier: Spec) -> None:
-    """Undo what was put into a class whose dictionary is used to make it again (dataclass and attrs with slots)."""
+def restored(namespace: dict[str, Any]) -> Spec | None:
+    """Undo what was put into a class whose dictionary is used to make it again (dataclass and attrs with slots).
+
+    Returns what was known of that class; `None` for a class statement of its own.
+    """
+    earlier: Spec | None = namespace.pop(SPEC, None)
+    if earlier is None:
+        return None
     for name, raw in earlier.replaced.items():
         if name in namespace:
             if raw is MISSING:
@@ -35,9 +45,23 @@ def restore(namespace: dict[str, Any], earlier: Spec) -> None:
     for name, value in list(namespace.items()):
         if isinstance(value, ContractAttribute):
             namespace[name] = value.default
+    return earlier
 
 
-def point_cells_at(cls: type, old: type) -> None:
+def spec_for(cls: type, options: Options, earlier: Spec | None, frame: FrameType | None) -> Spec:
+    """Return what is known of a class that was just made in `frame`, or again from the class that `earlier` knows."""
+    is_contract = any("__contract_root__" in vars(base) for base in cls.__bases__)
+    spec = Spec(options, is_contract, frame_place(frame), cls=cls)
+    if earlier is None or earlier.cls is None:
+        spec.names = captured_names(cls, frame)
+        return spec
+    spec.options, spec.place, spec.names = earlier.options, earlier.place, earlier.names
+    spec.version, cls.__qualname__ = earlier.version, earlier.cls.__qualname__
+    _point_cells_at(cls, earlier.cls)
+    return spec
+
+
+def _point_cells_at(cls: type, old: type) -> None:
     """Let `super()` and `__class__` in the methods of `cls` mean `cls`, not the class it was made again from."""
     for raw in vars(cls).values():
         for function in (getattr(raw, "fget", None), getattr(raw, "fset", None), getattr(raw, "__func__", None), raw):
@@ -77,6 +101,28 @@ def guard_all(cls: type, spec: Spec, promised: Promised, found: Found) -> None:
             type.__setattr__(cls, name, made)
 
 
+def guarded(what: Guarded) -> Any:
+    """Return what to put into the class in place of the member: the same kind of thing, checking."""
+    raw, member = what.member.raw, what.member
+    if type(raw) is FunctionType and not what.inherited:
+        coroutine = member.flow is Flow.COROUTINE
+        return guard(raw, partial(plan, what, raw, coroutine), asynchronous=coroutine)
+    if member.kind is Kind.PROPERTY:
+        return guarded_property(what)
+    call = through_super(what) if what.inherited and not what.anew else call_of(member)
+    if call is None:
+        return raw
+    asynchronous = member.flow is Flow.COROUTINE
+    made = guard(member.target, lambda: plan(what, call, asynchronous), asynchronous=asynchronous)
+    if member.kind is Kind.CLASS_METHOD:
+        return classmethod(made)
+    if member.kind is Kind.STATIC_METHOD:
+        return staticmethod(made)
+    if isinstance(raw, functools.singledispatchmethod):
+        made.__dict__["register"] = raw.register
+    return made
+
+
 def _guarded_in(cls: type, member: Member, promises: Sequence[Promise]) -> type | None:
     """Return the class whose guard of what `cls` inherits is there already, on behalf of all these promises."""
     for base in cls.__mro__[1:]:
@@ -97,13 +143,17 @@ def _guard_attribute(cls: type, promise: Promise, how: Level) -> None:
     slot = raw if isinstance(raw, MemberDescriptorType) else None
     if promise.contract is not cls and slot is None and (raw is MISSING or is_opaque(raw)):
         return
-    arguments = type_arguments(cls).get(promise.member.owner, {})
-    default = MISSING if slot is not None else raw
-    made = ContractAttribute(
-        promise.name, promise.hint(arguments), cls.__name__, promised_at=promise.written, default=default, slot=slot,
-        level=how, without_dict=not cls.__dictoffset__,
-    )  # fmt: skip
-    type.__setattr__(cls, promise.name, made)
+    type.__setattr__(cls, promise.name, attribute_of(cls, promise, raw, how))
+
+
+def attribute_of(cls: type, promise: Promise, raw: Any, level: Level) -> ContractAttribute:
+    """Return what stands for a promised attribute in `cls`, in front of `raw`: its value, its slot, or nothing."""
+    hint = promise.hint(type_arguments(cls).get(promise.member.owner, {}))
+    slot = raw if isinstance(raw, MemberDescriptorType) else None
+    words: dict[str, Any] = {"promised_at": promise.written, "level": level, "default": MISSING if slot else raw}
+    if slot is not None or not cls.__dictoffset__:
+        return SlottedAttribute(promise.name, hint, cls.__name__, slot=slot, **words)
+    return ContractAttribute(promise.name, hint, cls.__name__, **words)
 
 
 def refuse_instances(cls: type) -> None:

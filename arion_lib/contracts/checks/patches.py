@@ -14,14 +14,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from arion_lib.contracts.checks.attributes import MISSING, ContractAttribute
+from arion_lib.contracts.checks.attributes import MISSING
 from arion_lib.contracts.checks.hints import type_arguments
-from arion_lib.contracts.checks.installation import guard_all
-from arion_lib.contracts.judge import Case, judge
+from arion_lib.contracts.checks.installation import attribute_of, guard_all
+from arion_lib.contracts.judge import judge
 from arion_lib.contracts.members import Kind, read
-from arion_lib.contracts.options import Spec, level_of, promised_to, spec_of
+from arion_lib.contracts.options import Spec, level_of, spec_of
 from arion_lib.contracts.promises import Promise, is_recipe
-from arion_lib.contracts.resolution import cases, resolved
+from arion_lib.contracts.resolution import Case, cases, promised_to, resolved
 from arion_lib.contracts.violations import ContractError, LockedMember
 
 REMEMBERED = 16
@@ -77,11 +77,7 @@ def _locked(cls: type, promise: Promise, advice: str) -> LockedMember:
 def _assign_attribute(cls: type, spec: Spec, promise: Promise, value: Any) -> None:
     if promise.final:
         raise _locked(cls, promise, "define a subclass that overrides it")
-    arguments = type_arguments(cls).get(promise.member.owner, {})
-    made = ContractAttribute(
-        promise.name, promise.hint(arguments), cls.__name__, promised_at=promise.written, default=value,
-        level=level_of(cls),
-    )  # fmt: skip
+    made = attribute_of(cls, promise, value, level_of(cls))
     if not is_recipe(value) and not _is_mock(value):
         made.check(value)
     _remember(cls, spec, promise.name)

@@ -4,7 +4,7 @@ Idea        A parameter is checked against the member's own annotation, which ma
             the member has none, against the contract's. The result must be what both say.
 Invariant   A guard is put on what the class itself defines, and on what it inherits from classes that know no
             contract; those are left as they are, and called through `super()`.
-When wrong  A member whose signature cannot be read is not guarded.
+When wrong  A member whose signature cannot be read is not guarded, nor is one with a parameter called `__g_...`.
 See         arion_lib/contracts/checks/guards.py · tests/contracts/test_guards.py
 """
 
@@ -15,7 +15,6 @@ import functools
 import typing
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from inspect import Parameter, Signature
 from types import FunctionType
 from typing import Any
@@ -64,32 +63,10 @@ class Guarded:
                 yield promise, written_out(signature)
 
 
-def guarded(what: Guarded) -> Any:
-    """Return what to put into the class in place of the member: the same kind of thing, checking."""
-    raw, member = what.member.raw, what.member
-    if type(raw) is FunctionType and not what.inherited:
-        coroutine = member.flow is Flow.COROUTINE
-        return guard(raw, partial(_plan, what, raw, coroutine), asynchronous=coroutine)
-    if member.kind is Kind.PROPERTY:
-        return _property(what)
-    call = _through_super(what) if what.inherited and not what.anew else _call_of(member)
-    if call is None:
-        return raw
-    asynchronous = member.flow is Flow.COROUTINE
-    made = guard(member.target, lambda: _plan(what, call, asynchronous), asynchronous=asynchronous)
-    if member.kind is Kind.CLASS_METHOD:
-        return classmethod(made)
-    if member.kind is Kind.STATIC_METHOD:
-        return staticmethod(made)
-    if isinstance(raw, functools.singledispatchmethod):
-        made.__dict__["register"] = raw.register
-    return made
-
-
 _CALLED_BY_TARGET = (FunctionType, classmethod, staticmethod, functools.partialmethod)
 
 
-def _call_of(member: Member) -> Callable[..., Any] | None:
+def call_of(member: Member) -> Callable[..., Any] | None:
     """Return a callable that takes what the guard takes (`self` included) and runs the member."""
     raw = member.raw
     if type(raw) is FunctionType:
@@ -106,16 +83,16 @@ def _call_of(member: Member) -> Callable[..., Any] | None:
     return member.target if known or hasattr(raw, "cache_info") else None
 
 
-def _through_super(what: Guarded) -> Callable[..., Any] | None:
-    if what.member.kind is Kind.STATIC_METHOD or _call_of(what.member) is None:
-        return _call_of(what.member)
+def through_super(what: Guarded) -> Callable[..., Any] | None:
+    if what.member.kind is Kind.STATIC_METHOD or call_of(what.member) is None:
+        return call_of(what.member)
     owner, name = what.cls, what.member.name
     return unseen(lambda this, /, *args, **kwargs: getattr(super(owner, this), name)(*args, **kwargs))
 
 
-def _plan(what: Guarded, call: Callable[..., Any], asynchronous: bool) -> Plan:
+def plan(what: Guarded, call: Callable[..., Any], asynchronous: bool) -> Plan:
     member = what.member
-    full = member.full_signature()
+    full = _writable(member)
     if full is None:
         return _unread(what, call, asynchronous)
     full = _with_self(full, member.kind)
@@ -129,6 +106,12 @@ def _plan(what: Guarded, call: Callable[..., Any], asynchronous: bool) -> Plan:
         what.label, call, full, asynchronous, arguments, results, list(_element_checks(results)),
         what.level, what.level is Level.WARN, what.cls, metrics, key,
     )  # fmt: skip
+
+
+def _writable(member: Member) -> Signature | None:
+    """Return the signature, unless a parameter has a name that generated code needs: then calls pass unchecked."""
+    full = member.full_signature()
+    return None if full is None or any(name.startswith(PREFIX) for name in full.parameters) else full
 
 
 def _with_self(full: Signature, kind: Kind) -> Signature:
@@ -267,7 +250,7 @@ def _element_checks(results: Sequence[Check]) -> Iterator[Check]:
                 yield Check("yielded element", "", inner[0], check.promised_at)
 
 
-def _property(what: Guarded) -> Any:
+def guarded_property(what: Guarded) -> Any:
     raw, member = what.member.raw, what.member
     through = what.inherited and not what.anew
     getter: Callable[[Any], Any] = _through_super_property(what) if through else member.target
@@ -293,7 +276,7 @@ def _through_super_property(what: Guarded) -> Callable[[Any], Any]:
 
 
 def _getter_plan(what: Guarded, call: Callable[..., Any]) -> Plan:
-    full = what.member.full_signature()
+    full = _writable(what.member)
     if full is None:
         return _unread(what, call, asynchronous=False)
     results = list(_result_checks(what, what.member.signature() or Signature(), list(what.asked())))
@@ -304,7 +287,7 @@ def _getter_plan(what: Guarded, call: Callable[..., Any]) -> Plan:
 
 def _setter_plan(what: Guarded, setter: Callable[..., Any]) -> Plan:
     written = Member(what.member.name, Kind.METHOD, setter, what.member.owner, setter, what.member.names)
-    full = written.full_signature()
+    full = _writable(written)
     if full is None or len(full.parameters) < 2:
         return _unread(what, setter, asynchronous=False)
     value = list(full.parameters.values())[1]

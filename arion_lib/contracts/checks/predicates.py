@@ -17,7 +17,7 @@ from typing import Any
 
 from arion_lib.contracts.checks.hints import UNIONS, Hint, Later, bare, flattened, is_unknown, is_unpacked, origin_of
 from arion_lib.contracts.checks.levels import Level
-from arion_lib.contracts.subtypes import file_kinds, is_file, protocol_members, required_keys
+from arion_lib.contracts.checks.structural import file_kinds, is_file, protocol_members, required_keys
 
 PREFIX = "__g_"
 """What all names of generated code begin with, so that no parameter of a user's function shadows one."""

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from html import escape
 
 from arion_lib.contracts.checks.hints import EMPTY, text
-from arion_lib.contracts.judge import Case, judge
+from arion_lib.contracts.judge import judge
 from arion_lib.contracts.members import Kind
-from arion_lib.contracts.resolution import cases_of
-from arion_lib.contracts.violations import Violation, shown
+from arion_lib.contracts.messages.written import shown
+from arion_lib.contracts.resolution import Case, cases_of
+from arion_lib.contracts.violations import Violation
 
 OWN_WORD = "as the contract has it"
 

@@ -1,4 +1,4 @@
-"""Exercises of notebook 3: a step of the judge, a plugin, a contract, five classes to repair.
+"""Exercises of notebook 3: a step of the judge, a plugin, a contract, a choice of tools, five classes to repair.
 
 Idea        An answer is a function that is handed the base class and returns what it made of it, so that every check
             works with a contract and a registry of its own.
@@ -375,7 +375,53 @@ STORAGE = Exercise(
     ],
 )
 
-# --- 3.4 repaired(Exporter) ---------------------------------------------------------------------------------------
+# --- 3.4 tools() ---------------------------------------------------------------------------------------------------
+
+SITUATIONS = {
+    "a": "one package, a base class of its own; that a method is there is all that matters",
+    "b": "readers from other packages, which you must not change; a type checker runs",
+    "c": "plain functions without any class, with annotations of every kind",
+    "d": "many installed plugins, and one call that all of them answer",
+    "e": "plugins of other teams, found by name; a wrong signature must be refused before the night",
+}
+
+
+def tools() -> dict[str, str]:
+    return {"a": "abc", "b": "Protocol", "c": "beartype", "d": "pluggy", "e": "contracts"}
+
+
+def _choosing(**instead: str) -> Answer:
+    return lambda: {**tools(), **instead}
+
+
+def _contracts_for_all() -> dict[str, str]:
+    return dict.fromkeys(SITUATIONS, "contracts")
+
+
+def _chosen(letter: str) -> Case:
+    return Case(f"tools()[{letter!r}]   ({SITUATIONS[letter]})", lambda answer: answer()[letter])
+
+
+TOOLS = Exercise(
+    id="3.4",
+    name="tools",
+    stars=1,
+    minutes=4,
+    solution=tools,
+    cases=[_chosen(letter) for letter in SITUATIONS],
+    wrong=[
+        Wrong(_contracts_for_all, "where a simpler tool is enough, a contract is one mechanism too many"),
+        Wrong(_choosing(b="abc"), "abc asks the classes to derive from your base: you must not change them"),
+        Wrong(_choosing(b="contracts"), "a contract is inherited, and you must not change these classes"),
+        Wrong(_choosing(c="pluggy"), "pluggy looks at hooks of plugins, and at their argument names only"),
+        Wrong(_choosing(c="Protocol"), "a Protocol describes objects, and says nothing when a function is called"),
+        Wrong(_choosing(d="contracts"), "a registry gives you one plugin by its name: calling all of them is pluggy's"),
+        Wrong(_choosing(e="abc"), "abc looks at names, at the first instance: a wrong signature passes"),
+        Wrong(_choosing(e="beartype"), "beartype looks at calls: the night has begun by then"),
+    ],
+)
+
+# --- 3.5 repaired(Exporter) ---------------------------------------------------------------------------------------
 
 
 def _exporter() -> Any:
@@ -487,7 +533,7 @@ def _exporting(place: int, name: str, **words: Any) -> Case:
 
 
 REPAIRED = Exercise(
-    id="3.4",
+    id="3.5",
     name="repaired",
     stars=3,
     minutes=20,
@@ -516,4 +562,4 @@ REPAIRED = Exercise(
     ],
 )
 
-EXERCISES = (SAME_NAMES, SHOUTING, STORAGE, REPAIRED)
+EXERCISES = (SAME_NAMES, SHOUTING, STORAGE, TOOLS, REPAIRED)
