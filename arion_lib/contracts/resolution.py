@@ -79,7 +79,7 @@ class Case:
         """Return the row of the table for `code`, filled in with this case and with `words`."""
         promise, offer = self.promise, self.offer
         owner = offer.owner.__qualname__.rpartition("<locals>.")[2] if offer is not None else self.cls
-        place = (offer.place if offer is not None else None) or named_line(self.class_place, promise.name)
+        place = _place(offer, self.cls) or named_line(self.class_place, promise.name)
         promised, contract = promise.show(self.arguments), promise.contract.__name__
         why, fix = TABLE[code, variant]
         words |= {"c": self.cls, "m": promise.name, "contract": contract, "promised": promised}
@@ -88,6 +88,16 @@ class Case:
             got if owner == self.cls else f"{got}, inherited from {owner}",
             why.format(**words), fix.format(**words),
         )  # fmt: skip
+
+
+def _place(offer: Member | None, cls: str) -> Place | None:
+    """Return where a member is written; of an inherited value, the line of the class that has it."""
+    if offer is None or offer.place is not None:
+        return offer.place if offer is not None else None
+    if offer.owner.__name__ == cls:
+        return None
+    spec = spec_of(offer.owner)
+    return named_line(spec.place if spec is not None else class_place(offer.owner), offer.name)
 
 
 Found = Mapping[str, Member | None]

@@ -8,6 +8,7 @@ import sys
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Sized
+from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, TypeVarTuple, runtime_checkable
 
 import attrs
@@ -437,3 +438,30 @@ def test_a_contract_over_a_tuple_of_variables_asks_for_the_tuple_that_a_class_na
 
     any_number: Any = type(Sink)("AnyNumber", (Sink,), {"put": lambda self, *row: row, "last": lambda self, row: 0})
     assert any_number().put(1, 2, 3) == (1, 2, 3)  # nothing was named, so anything fits
+
+
+class Loud:
+    other = 1
+    level = "loud"
+
+
+def test_an_inherited_value_is_named_where_it_was_written() -> None:
+    class Volume(Contract, registry=Registry()):
+        level: int
+
+    with pytest.raises(ContractError) as caught:
+
+        class Inherits(Loud, Volume): ...
+
+    (violation,) = caught.value.violations
+    assert violation.got == "level = 'loud' (str), inherited from Loud"
+    assert violation.where is not None
+    assert Path(__file__).read_text("utf-8").splitlines()[violation.where.line - 1] == '    level = "loud"'
+    with pytest.raises(ContractError) as own:
+
+        class Own(Volume):
+            level = "own"  # type: ignore[assignment]
+
+    place = own.value.violations[0].where  # the control: an own value is named in the class itself
+    assert place is not None
+    assert place.line > violation.where.line
