@@ -24,10 +24,9 @@ class Recipe:
     `fields` are the (dotted) fields that a row keeps; none keeps all. With `group_by` or `sum_field` no rows are
     stored but the groups' counts and sums; one message a group and batch is sent on. `sum_field` without `group_by`
     sums all records as one group, whose key is empty. `window` groups by stretches of time as well: `created:3600` are
-    the hours of the field `created`. `figures` are what is known of `sum_field` beside its sum and mean: `min`, `max`.
-    `path` leads to the array inside a
-    JSON document: `events`, or `events.item` as ijson writes it. `dedupe` is the field whose value makes a row unique
-    in its stream.
+    the hours of the field `created`, `created:3600:ms` where its numbers count milliseconds. `figures` are what is
+    known of `sum_field` beside its sum and mean: `min`, `max`. `path` leads to the array inside a JSON document:
+    `events`, or `events.item` as ijson writes it. `dedupe` is the field whose value makes a row unique in its stream.
 
     >>> Recipe(group_by=("type",), sum_field="amount").groups
     True
@@ -90,11 +89,7 @@ class Recipe:
         """
         if self.window is None:
             return self.group_by
-        field, _, seconds = self.window.rpartition(":")
-        try:
-            return (*self.group_by, Window(field, float(seconds)))
-        except ValueError as error:
-            raise ValueError(f"window must be FIELD:SECONDS, got {self.window!r:.80}: {error}") from error
+        return (*self.group_by, Window.of(self.window))
 
     @property
     def times(self) -> list[str]:
@@ -119,8 +114,8 @@ class Recipe:
     def named_fields(self) -> list[str]:
         """Return every field that the recipe names."""
         single = [name for name in (self.sum_field, self.dedupe) if name is not None]
-        times = [self.window.rpartition(":")[0]] if self.window and ":" in self.window else []
-        return [*self.fields, *self.group_by, *single, *times]
+        time = (self.window or "").removesuffix(":ms").rpartition(":")[0]
+        return [*self.fields, *self.group_by, *single, *([time] if time else [])]
 
 
 def read_recipe(wishes: Mapping[str, Sequence[str] | str]) -> Recipe:

@@ -62,6 +62,8 @@ def test_what_makes_no_sense_is_refused(wishes: dict[str, object], words: str) -
         ({"window": "created"}, "window must be FIELD:SECONDS"),
         ({"window": "created:0"}, "window must be FIELD:SECONDS"),
         ({"window": "created:hour"}, "window must be FIELD:SECONDS"),
+        ({"window": "created:ms"}, "window must be FIELD:SECONDS"),
+        ({"window": "created:60:us"}, "window must be FIELD:SECONDS"),
         ({"window": "created:60", "fields": "id"}, "fields must be left out where groups are summed"),
         ({"window": "created:60", "group_by": "created"}, "not in group_by"),
         ({"figures": "min"}, "figures must be min or max of a sum_field"),

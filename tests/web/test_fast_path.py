@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import itertools
 import json
 import threading
@@ -15,11 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arion_lib.pipeline.batch import Batch
+from arion_lib.pipeline.recipe import Recipe
 from arion_lib.pipeline.store import StoreBusy
 from arion_lib.pipeline.stores.sqlite import SqliteStore
 from arion_lib.web.fast_path import FastPath, FastProtocol
 from arion_lib.web.requests import Limits
-from arion_lib.web.signatures import sign
+from arion_lib.web.signatures import HmacVerifier, Verifier, sign
+from arion_lib.web.streams import IdIn, Rules, Streams
 from tests.web.client import Answer, Wire, accepts, until
 from tests.web.conftest import Serve, Served, only, serving
 
@@ -100,15 +103,59 @@ def test_both_ways_answer_the_same_and_store_the_same(
     assert taken == ([body] if short else [])
 
 
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+PLAIN = "a-secret-of-github-s"
+
+
+class Schemes(dict[str, Rules]):
+    """Rules by what a stream's name begins with, so that each example has a stream of its own."""
+
+    def get(self, name: str, other: Any = None) -> Any:
+        return super().get(name.partition("-")[0], other)
+
+
+SCHEMES = Schemes(
+    standard=Rules(verifier=Verifier([SECRET])),
+    github=Rules(
+        verifier=HmacVerifier([PLAIN], header="x-hub-signature-256", prefix="sha256="),
+        delivery_header=b"x-github-delivery",
+    ),
+    named=Rules(id_in=IdIn("id")),
+    fields=Rules(Recipe(fields=("a", "id")), delivery_header=b"x-github-delivery"),
+    sums=Rules(Recipe(group_by=("a",))),
+)
+
+
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Served]]:
     """Two servers, the second without the short way."""
     with (
-        serving(tmp_path_factory.mktemp("short")) as short,
-        serving(tmp_path_factory.mktemp("long")) as long,
+        serving(tmp_path_factory.mktemp("short"), streams=Streams(SCHEMES)) as short,
+        serving(tmp_path_factory.mktemp("long"), streams=Streams(SCHEMES)) as long,
     ):
         long.app.fast_path = None
         yield short, long
+
+
+def signatures(scheme: str, body: bytes, wrong: str) -> list[str]:
+    """Sign as the scheme does; `wrong` says what is not as it should be."""
+    now = int(time.time()) - (9_000 if wrong == "late" else 0)
+    signed = body + b" " if wrong == "body" else body
+    key = PLAIN + "!" if wrong == "secret" else PLAIN
+    mac = hmac.digest(key.encode(), signed, "sha256").hex()
+    secret = SECRET.replace("MfKQ", "QfKM") if wrong == "secret" else SECRET
+    stamp = "soon" if wrong == "stamp" else str(now)
+    ways = {
+        "standard": [
+            "webhook-id: " + ("m2" if wrong == "id" else "m1"),
+            f"webhook-timestamp: {stamp}",
+            f"webhook-signature: v1,AAAA {sign(secret, 'm1', now, signed)}",
+        ],
+        "github": [f"x-hub-signature-256: sha256={mac}", "x-github-delivery: " + ("\u00e9" if wrong == "id" else "d1")],
+        "fields": ["x-github-delivery: d1"],
+    }
+    found = ways.get(scheme, [])
+    return found[:-1] if wrong == "missing" else found
 
 
 json_values = st.recursive(
@@ -157,12 +204,29 @@ header_lines = st.lists(
 names = itertools.count()
 
 
-@given(body=bodies, query=queries, lines=header_lines, cut=st.integers(0, 400), times=st.integers(1, 2))
-@settings(deadline=None, max_examples=150)
+@given(
+    body=bodies,
+    query=queries,
+    lines=header_lines,
+    cut=st.integers(0, 400),
+    times=st.integers(1, 2),
+    scheme=st.sampled_from(["any", "any", *SCHEMES]),
+    wrong=st.sampled_from(["", "", "", "late", "body", "secret", "id", "stamp", "missing"]),
+)
+@settings(deadline=None, max_examples=300)
 def test_whatever_is_sent_both_ways_answer_and_store_the_same(
-    both: tuple[Served, Served], body: bytes, query: str, lines: list[str], cut: int, times: int
+    both: tuple[Served, Served],
+    body: bytes,
+    query: str,
+    lines: list[str],
+    cut: int,
+    times: int,
+    scheme: str,
+    wrong: str,
 ) -> None:
-    stream = f"s{next(names)}"
+    stream = f"{scheme}-{next(names)}"
+    lines = lines + signatures(scheme, body, wrong)
+    query = "" if SCHEMES.get(scheme, Rules()).recipe else query
     sent = "".join(f"{line}\r\n" for line in lines if not line.startswith("expect"))
     head = f"POST /webhook/{stream}{query} HTTP/1.1\r\nhost: localhost\r\n{sent}content-length: {len(body)}\r\n\r\n"
     whole = head.encode("latin-1", "replace") + body
@@ -176,9 +240,22 @@ def test_whatever_is_sent_both_ways_answer_and_store_the_same(
                 answer = wire.answer()
         kept = [row.body for row in served.store.rows(stream)], served.store.results(stream)
         dead = [one.letter for one in served.store.dead_letters(stream)]
-        found.append((without_date(answer), kept, dead))
+        done = [served.store.done(stream, name) for name in ("m1", "m2", "d1", "one", "other")]
+        found.append((without_date(answer), kept, dead, done))
     assert found[0] == found[1]
     assert found[0][0][0] < 500
+
+
+def test_what_the_fuzzer_signs_is_taken_the_short_way_and_what_it_signs_wrongly_refused(
+    both: tuple[Served, Served], taken: list[bytes]
+) -> None:
+    """A control: else the test before compared two refusals."""
+    for scheme in ("standard", "github"):
+        for wrong in ("", "body", "secret", "missing"):
+            lines = "".join(f"{line}\r\n" for line in signatures(scheme, EVENT, wrong))
+            answer = ask(both[0], request(EVENT, JSON + lines, f"POST /webhook/{scheme}-x{wrong} HTTP/1.1"))
+            assert answer.status == (401 if wrong and (scheme, wrong) != ("github", "missing") else 200)
+    assert taken == [EVENT] * 3
 
 
 def test_what_raises_on_the_short_way_goes_the_long_one(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,6 +94,12 @@ def test_groups_are_summed_exactly_and_no_rows_are_kept(served: Served) -> None:
     assert rows(served) == []
 
 
+def test_windows_may_be_of_milliseconds(served: Served) -> None:
+    body = lines({"at": at, "amount": 1} for at in (1_772_352_000_000, 1_772_355_599_999, 1_772_355_600_000))
+    assert post(f"{served.orders}?window=at:3600:ms&sum_field=amount", body, LINES).json["groups"] == 2
+    assert sums(served) == {("2026-03-01T08:00:00Z",): (2, 2), ("2026-03-01T09:00:00Z",): (1, 1)}
+
+
 def test_the_first_line_may_be_the_configuration(served: Served) -> None:
     body = b'{"group_by": ["type"], "sum_field": "amount"}\n' + lines(events(10))
     assert post(f"{served.orders}?config=body", body, LINES).json["groups"] == 5

@@ -127,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--group-by", help="fields whose values name a group, with commas")
     add("--sum-field", help="field that is summed, exactly")
-    add("--window", type=_window, metavar="FIELD:SECONDS", help="group by stretches of time, too: created:3600")
+    add("--window", type=_window, metavar="FIELD:SECONDS", help="group by stretches of time, too: created:3600[:ms]")
     add("--figures", type=_figures, default=(), help="min, max, mean of --sum-field, with commas")
     add("--workers", type=_workers, default=1, help="processes that read (default: %(default)s)")
     add("--store", help="store's URL: rows (or groups) are kept there, and sent on by its service")
@@ -139,11 +139,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _window(text: str) -> Window:
-    field, _, seconds = text.rpartition(":")
     try:
-        return Window(field, float(seconds))
+        return Window.of(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"must be FIELD:SECONDS, got {text[:60]!r}: {error}") from error
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _figures(text: str) -> tuple[Figure, ...]:

@@ -46,6 +46,19 @@ class Window:
         self._per_second = per_second
         self._get = getter(field)
 
+    @classmethod
+    def of(cls, text: str) -> Window:
+        """Read FIELD:SECONDS, or FIELD:SECONDS:ms where numbers in the field count milliseconds. Raises `ValueError`.
+
+        >>> Window.of("created:3600:ms")({"created": 1772352000_000})
+        '2026-03-01T08:00:00Z'
+        """
+        name, _, seconds = text.removesuffix(":ms").rpartition(":")
+        try:
+            return cls(name, float(seconds), 1_000 if text.endswith(":ms") else 1)
+        except ValueError as error:
+            raise ValueError(f"window must be FIELD:SECONDS or FIELD:SECONDS:ms, got {text!r:.80}: {error}") from error
+
     def __call__(self, record: Record) -> str | None:
         """Name the window of `record` by its start. Raises ValueError for a time that cannot be read."""
         return self.start(self._get(record))

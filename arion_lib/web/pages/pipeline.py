@@ -67,7 +67,8 @@ def _webhook(router: APIRouter, service: PipelineService) -> None:
         "sum_field": "field that is summed",
         "path": "where the array is in a JSON document, such as events.item",
         "dedupe": "field that makes an event unique in its stream; one seen before is a duplicate, not stored again",
-        "window": "FIELD:SECONDS groups by stretches of time as well: created:3600 are the hours of the field created",
+        "window": "FIELD:SECONDS groups by stretches of time as well: created:3600 are the hours of the field created; "
+        "created:3600:ms where its numbers count milliseconds",
         "figures": "min, max: what is known of sum_field beside its sum and mean",
         "config": "`body`: the body's first line is a JSON object with these parameters",
     }
