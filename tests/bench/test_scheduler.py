@@ -14,6 +14,7 @@ from arion_lib.bench import scheduler as bench
 from arion_lib.bench.child import Child
 from arion_lib.bench.lab import Lab
 from arion_lib.bench.ratios import Runs
+from arion_lib.bench.scheduler import callables
 from arion_lib.bench.scheduler import faults as scheduler_faults
 from arion_lib.bench.scheduler import speed as scheduler_speed
 from arion_lib.bench.scheduler.chaos import Books, chaos_job, judged
@@ -47,7 +48,9 @@ def verdicts(rows: list[Any]) -> set[bool | None]:
 
 
 @pytest.mark.parametrize(
-    "row", ["submit", "map", "latency", "chain", "fan", "tree", "array"], ids=lambda name: f"{name} against peers"
+    "row",
+    ["submit", "map", "latency", "chain", "fan", "tree", "array", "forms"],
+    ids=lambda name: f"{name} against peers",
 )
 def test_a_row_of_ratios_can_say_yes_no_and_nothing_to_compare_with(row: str) -> None:
     measure = bench.ROWS[row]
@@ -61,6 +64,7 @@ def test_a_row_of_ratios_can_say_yes_no_and_nothing_to_compare_with(row: str) ->
     ("row", "good", "bad"),
     [
         ("memory", 349.0, 351.0),
+        ("rest", 9_000_000, 11_000_000),
         ("kill", ([0.004, 0.005, 0.049], 0.01), ([0.051, 0.052], 0.01)),
         ("poison", (3, 0, 0, 1.0, "QuarantinedError"), (3, 1, 0, 1.0, "QuarantinedError")),
         ("poison", (3, 0, 0, 1.0, "QuarantinedError"), (3, 0, 1, 1.0, "QuarantinedError")),
@@ -115,6 +119,7 @@ JOBS = {
     "array": (scheduler_speed.array_job, 1, 1),
     "efficiency": (scheduler_speed.efficiency_job, 20, 100, 2),
     "occupancy": (scheduler_speed.occupancy_job, 20, 0.001, 2),
+    **{form: (callables.form_job, form, 20) for form in callables.FORMS},
 }
 
 
@@ -160,6 +165,19 @@ def test_a_disturbed_round_of_chaos_keeps_its_books() -> None:
 def test_memory_of_a_queued_task_is_that_of_a_fresh_process() -> None:
     ours = SMALL.once(scheduler_speed.memory_job, "ours", 20_000)
     assert 150 < ours < 1_000
+
+
+def test_what_is_kept_of_ended_tasks_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert callables.rest_job(4_000) < 10_000_000
+    kept: list[bytes] = []
+    drop = callables._dropped
+
+    def keep(scheduler: Any, tasks: int) -> None:
+        kept.append(b"x" * (tasks * 5_000))
+        drop(scheduler, 1_000)
+
+    monkeypatch.setattr(callables, "_dropped", keep)
+    assert callables.rest_job(4_000) > 10_000_000
 
 
 def test_options_choose_rows_rounds_and_peers() -> None:

@@ -6,7 +6,7 @@ Invariant   Every contender lives in processes of its own, has two workers, and 
 When wrong  A peer that hangs, fails or is not installed is shown as that; a missed target fails the run with --strict.
 See         arion_lib/bench/lab.py (how it is measured) · tests/bench/test_scheduler.py
 
-    speed.py    rates, latency, efficiency, task graphs, arrays, bytes
+    speed.py    rates, latency, efficiency, task graphs, arrays, bytes; callables.py: forms of calls, what is left
     faults.py   killed workers, endless tasks, poison, orphans, scaling, urgency; chaos.py: all of it for minutes
     pools.py    the contenders · tasks.py: what they are given to do
 
@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from arion_lib.bench.command import Result, finish, options
 from arion_lib.bench.lab import Lab
-from arion_lib.bench.scheduler import faults, speed
+from arion_lib.bench.scheduler import callables, faults, speed
 from arion_lib.bench.scheduler.chaos import chaos
 from arion_lib.bench.scheduler.pools import DISTRIBUTIONS, PEERS
 
@@ -40,6 +40,8 @@ SPEED: dict[str, Measure] = {
     "tree": speed.tree,
     "array": speed.array,
     "memory": speed.memory,
+    "forms": callables.forms,
+    "rest": callables.rest,
 }
 FAULTS: dict[str, Measure] = {
     "kill": faults.kill,
