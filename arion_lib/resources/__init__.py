@@ -7,17 +7,20 @@ See         notebooks/2_resource_manager.ipynb · tests/resources
 
 Read in this order, the book:
 
-    recipe   how one resource is made                threads  open and close, in the caller's thread or in its own
-    graph    who must be open before whom            tasks    the same two ways on an event loop
-    plan     a definition, checked; never changes    scopes   a manager inside another one
-    settle   which of several errors is raised       manager  `Resources`: everything above behind `with`
-    entry    what one `with` block holds open
+    recipe     how one resource is made                  scopes   blocks inside blocks: whose name is it?
+    graph      who must be open before whom              threads  open and close in a `with` block
+    plan       a definition, checked; never changes      tasks    the same in an `async with` block
+    settle     which of several errors is raised         manager  `Resources`: everything above behind `with`
+    entry      what one block holds open
+    unwinding  what to close next: decided here alone
 
-One failing acquisition runs through six of them: manager, plan, threads (or tasks), entry, recipe, settle. Of the annex
-it meets wrappers, interrupts, watch, events and metrics, which may be skipped at first.
+    with ─> manager ─> threads, tasks ─> recipe: open ─> entry: keep ─> body ─> unwinding: close next ─> settle: raise
 
-The annex, a folder for each idea: making (retries, callbacks, coroutines), guarding (Ctrl-C, cancellation), monitoring
-(events, figures, health, exports), connections (database, cache, HTTP API).
+One failing acquisition runs through five of them: manager, threads (or tasks), entry, unwinding, settle. Of the annex
+it meets interrupts, watch, events and metrics, which may be skipped at first.
+
+The annex, a folder for each idea: making (retries, callbacks, coroutines), carriers (a thread or a task for one
+resource), guarding (Ctrl-C, cancellation), monitoring (events, figures, health), connections (database, cache, API).
 """
 
 from arion_lib.resources.making.retry import Retry

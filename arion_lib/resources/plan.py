@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from arion_lib.resources.graph import order
-from arion_lib.resources.recipe import Kind, Recipe, kind_of, resource
+from arion_lib.resources.recipe import Kind, Recipe, resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,13 @@ class Plan:
     eager: tuple[tuple[str, Recipe[Any]], ...]  # those opened on entry, in order
     only_async: str = ""  # one that a `with` block cannot open
     limited: str = ""  # one whose limit an `async with` block cannot keep
+    outer: Collection[str] = ()  # what the managers around this one define
+    parallel: bool = False  # open and close at once what does not wait for something else
+
+    @property
+    def visible(self) -> set[str]:
+        """Every name that can be looked up here, those of the managers around included."""
+        return {*self.outer, *self.recipes}
 
     def refuse_async(self) -> None:
         """Raise TypeError when something here can only be opened with `async with`."""
@@ -39,7 +46,7 @@ class Plan:
             raise TypeError(unlimited(name))
 
 
-def plan(targets: Mapping[str, Any], outer: Collection[str] = ()) -> Plan:
+def plan(targets: Mapping[str, Any], outer: Collection[str] = (), parallel: bool = False) -> Plan:
     """Make recipes of all targets and put them in order; `outer` names what an enclosing manager provides.
 
     >>> from contextlib import nullcontext
@@ -47,7 +54,7 @@ def plan(targets: Mapping[str, Any], outer: Collection[str] = ()) -> Plan:
     ['db', 'api']
     """
     recipes = {name: target if isinstance(target, Recipe) else resource(target) for name, target in targets.items()}
-    _refuse_twice(targets)
+    _refuse_twice(recipes)
     needed = {need for recipe in recipes.values() for need in recipe.needs}
     inside: dict[str, tuple[str, ...]] = {name: () for name in outer if name in needed and name not in recipes}
     inside |= {name: recipe.needs for name, recipe in recipes.items()}
@@ -55,23 +62,17 @@ def plan(targets: Mapping[str, Any], outer: Collection[str] = ()) -> Plan:
     wanted = _wanted_on_entry(recipes)
     only_async = next((name for name, recipe in recipes.items() if recipe.kind == Kind.ASYNC), "")
     limited = next((name for name, r in recipes.items() if r.kind == Kind.SYNC and r.limited), "")
-    return Plan(recipes, tuple(step for step in ordered if step[0] in wanted), only_async, limited)
+    eager = tuple(step for step in ordered if step[0] in wanted)
+    return Plan(recipes, eager, only_async, limited, outer, parallel)
 
 
-def _refuse_twice(targets: Mapping[str, Any]) -> None:
+def _refuse_twice(recipes: Mapping[str, Recipe[Any]]) -> None:
+    """Raise ValueError where two names stand for one recipe, or for one object that can be entered only once."""
     seen: dict[int, str] = {}
-    for name, target in targets.items():
-        if _makes_anew(target):
-            continue
-        if (first := seen.setdefault(id(target), name)) != name:
+    for name, recipe in recipes.items():
+        one = recipe if recipe.itself is None else recipe.itself
+        if (first := seen.setdefault(id(one), name)) != name:
             raise ValueError(f"a resource must be listed once, got the same object as {first!r} and {name!r}")
-
-
-def _makes_anew(target: Any) -> bool:
-    """Whether a target may stand under two names: a class, a function, or an object that opens a fresh copy."""
-    if isinstance(target, Recipe):
-        return False
-    return isinstance(target, type) or not kind_of(type(target)) or hasattr(type(target), "fresh")
 
 
 def unlimited(name: str) -> str:

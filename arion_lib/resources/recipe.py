@@ -12,16 +12,13 @@ import contextlib
 import enum
 import inspect
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import Any, Generic, Protocol, TypeVar, overload
 
 from arion_lib.resources.making.retry import Retry
 from arion_lib.resources.making.wrappers import Awaited, warn_if_it_stays_open
-
-if TYPE_CHECKING:
-    from arion_lib.resources.manager import Resources
 
 T = TypeVar("T", covariant=True)
 
@@ -37,6 +34,17 @@ class Kind(enum.Flag):
     UNKNOWN = 0
 
 
+class Holder(Protocol):
+    """What a recipe must know of the manager that it is read from."""
+
+    @property
+    def declared(self) -> Mapping[str, Recipe[Any]]:
+        """The recipes that the manager's class declares."""
+
+    def __getitem__(self, name: str, /) -> Any:
+        """The open resource of that name."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Recipe(Generic[T]):
     """One resource of a manager; make it with `resource(...)`. As a class attribute it reads as the open resource."""
@@ -45,6 +53,7 @@ class Recipe(Generic[T]):
     kind: Kind
     after: tuple[str, ...] = ()
     takes: tuple[str, ...] = ()  # parameters of `make` that receive open resources
+    itself: object = field(default=None, repr=False)  # the one object that is entered, where `make` makes no new one
     timeout: float | None = None
     release_timeout: float | None = None  # None: RELEASE_TIMEOUT where a release can be left behind
     retry: Retry | None = None
@@ -83,8 +92,8 @@ class Recipe(Generic[T]):
     @overload
     def __get__(self, instance: None, owner: type) -> Recipe[T]: ...
     @overload
-    def __get__(self, instance: Resources, owner: type) -> T: ...
-    def __get__(self, instance: Resources | None, owner: type) -> Any:
+    def __get__(self, instance: Holder, owner: type) -> T: ...
+    def __get__(self, instance: Holder | None, owner: type) -> Any:
         if instance is None:
             return self
         if len(self.name) > 1:  # shared by several classes
@@ -143,8 +152,7 @@ def resource(target: Any, /, **options: Any) -> Recipe[Any]:
     if isinstance(options.get("after"), str):
         options["after"] = (options["after"],)
     options["after"] = tuple(options.get("after", ()))
-    make, kind, takes = _opener(target)
-    return Recipe(make=make, kind=kind, takes=takes, label=_label(target), **options)
+    return Recipe(**_opener(target), label=_label(target), **options)
 
 
 OPTIONS = ("after", "timeout", "release_timeout", "retry", "optional", "lazy", "thread_bound", "check")
@@ -174,19 +182,22 @@ def _refuse_bad_options(options: dict[str, Any]) -> None:
         raise TypeError(f"retry must be a Retry, got {options['retry']!r}: write Retry(attempts=3)")
 
 
-def _opener(target: Any) -> tuple[Callable[..., Any], Kind, tuple[str, ...]]:
+def _opener(target: Any) -> dict[str, Any]:
     """What to call for a context manager, which protocol it will speak, and what it must be given."""
     if not isinstance(target, type) and (kind := kind_of(type(target))):
         warn_if_it_stays_open(target)
-        return target.fresh if hasattr(type(target), "fresh") else lambda: target, kind, ()
+        if hasattr(type(target), "fresh"):
+            return {"make": target.fresh, "kind": kind}
+        return {"make": lambda: target, "kind": kind, "itself": target}
+    takes = _required(target) if callable(target) else ()
     if inspect.iscoroutinefunction(target):
-        return lambda **given: Awaited(target(**given)), Kind.ASYNC, _required(target)
+        return {"make": lambda **given: Awaited(target(**given)), "kind": Kind.ASYNC, "takes": takes}
     if inspect.isgeneratorfunction(target):
-        return contextlib.contextmanager(target), Kind.SYNC, _required(target)
+        return {"make": contextlib.contextmanager(target), "kind": Kind.SYNC, "takes": takes}
     if inspect.isasyncgenfunction(target):
-        return contextlib.asynccontextmanager(target), Kind.ASYNC, _required(target)
+        return {"make": contextlib.asynccontextmanager(target), "kind": Kind.ASYNC, "takes": takes}
     if callable(target):
-        return target, kind_of(target) if isinstance(target, type) else Kind.UNKNOWN, _required(target)
+        return {"make": target, "kind": kind_of(target) if isinstance(target, type) else Kind.UNKNOWN, "takes": takes}
     raise TypeError(
         f"a resource must be a context manager, a function returning one, or a generator function, got {target!r}:"
         " give it __enter__ and __exit__, or wrap it in contextlib.closing (a plain value: in contextlib.nullcontext)"

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 
@@ -74,43 +74,6 @@ def rank(failure: Failure) -> int:
     return 0 if isinstance(failure.error, KeyboardInterrupt | SystemExit) else 1
 
 
-class Unwinding:
-    """The errors of one unwinding, while it goes on: what the next resource is told, and what is left at the end."""
-
-    __slots__ = ("failures",)
-
-    def __init__(self) -> None:
-        self.failures: list[Failure] = []
-
-    def primary(self) -> Failure | None:
-        """The failure that stands first in line: the one that the next resource to be released is told."""
-        return min(self.failures, key=rank, default=None)  # min keeps the earliest of equals
-
-    def told(self) -> BaseException | None:
-        """The error that the next resource to be released gets to see."""
-        return None if not self.failures else min(self.failures, key=rank).error
-
-    def suppress(self, error: BaseException) -> None:
-        """A resource said that this error is dealt with: nobody after it is told, and it is not raised."""
-        self.failures = [failure for failure in self.failures if failure.error is not error]
-
-    def failed(self, phase: Phase, resource: str | None, error: BaseException) -> None:
-        """Remember an error, unless it is one that is already known and was only raised again.
-
-        One that was raised *from* a known error replaces that: the resource has translated it, as in nested blocks.
-        """
-        for place, known in enumerate(self.failures):
-            if error.__cause__ is known.error and isinstance(error, Exception) and isinstance(known.error, Exception):
-                self.failures[place] = Failure(known.phase, known.resource, error)
-                return
-        if not any(failure.error is error for failure in self.failures):
-            self.failures.append(Failure(phase, resource, error))
-
-    def outcome(self) -> BaseException | None:
-        """The one error to raise, carrying the others, or None when all went well."""
-        return settle(self.failures) if self.failures else None
-
-
 def settle(failures: Sequence[Failure]) -> BaseException | None:
     """Choose the error to raise. Only when several releases failed, and nothing else, is it an `ExceptionGroup`.
 
@@ -154,3 +117,11 @@ def errors_of(error: BaseException) -> tuple[Failure, ...]:
     ()
     """
     return getattr(error, "__arion_failures__", ())
+
+
+def parts(error: BaseException) -> Iterator[BaseException]:
+    """The error and, where it is a group, everything in it."""
+    yield error
+    if isinstance(error, BaseExceptionGroup):
+        for inside in error.exceptions:
+            yield from parts(inside)

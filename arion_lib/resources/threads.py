@@ -1,86 +1,26 @@
-"""The synchronous half: open and close in the caller's thread, or each resource in a thread of its own.
+"""The synchronous half: open and close one after the other in the caller's thread, as nested `with` blocks would.
 
-Idea        A resource that may run beside others, or be left behind at a deadline, lives in its own thread from
-            acquire to release; the others are opened one after the other, as nested `with` blocks would.
+Idea        What has a deadline, or may run beside others, gets a thread of its own: see `carriers`.
 Invariant   Acquire and release of one resource happen in one thread and in one context.
-When wrong  The first failure stops what has not begun; what is running is waited for, then everything is released.
-See         notebooks/2_resource_manager.ipynb · tests/resources/test_beside.py
+When wrong  The first failure stops the opening; then `unwinding` says what to release, and this drives it.
+See         notebooks/2_resource_manager.ipynb · tests/resources/test_manager.py · tests/resources/test_beside.py
 """
 
 from __future__ import annotations
 
-import queue
 import threading
-from contextvars import copy_context
-from graphlib import TopologicalSorter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from arion_lib.resources.entry import Entry, Lease, ResourceError, acquisition_note, clock
-from arion_lib.resources.guarding.interrupts import interrupts
-from arion_lib.resources.guarding.shield import ReleaseTimeout
+from arion_lib.resources.carriers.by_thread import Carrier, Releases, open_beside
+from arion_lib.resources.entry import Lease, ResourceError, clock
+from arion_lib.resources.guarding.interrupts import in_main_thread, interrupts, uninterrupted
 from arion_lib.resources.making.wrappers import warn_if_it_stays_open
 from arion_lib.resources.monitoring.events import Step
-from arion_lib.resources.recipe import RELEASE_TIMEOUT, Recipe
-from arion_lib.resources.settle import Phase, Unwinding, add_note
-
-
-class AcquireTimeout(TimeoutError):
-    """An acquisition took longer than its `timeout`; should it still succeed, it is released at once."""
-
-
-class Carrier:
-    """One daemon thread in which one resource is opened, held and closed."""
-
-    def __init__(self, entry: ThreadEntry, name: str, recipe: Recipe[Any], report: queue.SimpleQueue[Any]) -> None:
-        self.name, self.recipe, self.deadline = name, recipe, clock() + (recipe.timeout or float("inf"))
-        self._entry, self._report = entry, report
-        self._orders: queue.SimpleQueue[tuple[BaseException | None, queue.SimpleQueue[Any]]] = queue.SimpleQueue()
-        self._given_up = threading.Lock()  # taken by whoever is first: the thread that opened, or the caller that left
-        self.stop = threading.Event()  # no further attempt
-        live = copy_context().run
-        self._thread = threading.Thread(target=live, args=(self._live,), name=f"resource {name}", daemon=True)
-        self._thread.start()
-
-    def _live(self) -> None:
-        try:
-            lease = self._entry.open(self.name, self.recipe, self)
-        except BaseException as error:  # noqa: BLE001  a thread's boundary: any error becomes the caller's
-            self._report.put((self, error))
-            return
-        if lease is None:
-            return
-        self._report.put((self, None))
-        told, done = self._orders.get()
-        began = clock()
-        try:
-            done.put((lease, began, told if close(lease, told) else None, None))
-        except BaseException as error:  # noqa: BLE001  likewise
-            done.put((lease, began, None, error))
-
-    def keep(self) -> bool:
-        """Called by the thread when its resource is open: False when the caller has left it behind."""
-        return self._given_up.acquire(blocking=False)
-
-    def give_up(self) -> bool:
-        """Called by the caller at the deadline: False when the resource has just been opened."""
-        self.stop.set()
-        return self._given_up.acquire(blocking=False)
-
-    def close(self, lease: Lease, told: BaseException | None, done: queue.SimpleQueue[Any]) -> None:
-        """Order the release. After a fork there is no thread in the child that could do it."""
-        if self._thread.is_alive():
-            self._orders.put((told, done))
-        else:
-            text = f"{self.name!r} was opened in a thread that is not of this process: it is released in its own"
-            done.put((lease, clock(), None, ResourceError(text)))
-
-
-def close(lease: Lease, told: BaseException | None) -> bool:
-    """Leave the resource's context; returns whether it dealt with the error it was told."""
-    if told is None:
-        lease.cm.__exit__(None, None, None)
-        return False
-    return bool(lease.cm.__exit__(type(told), told, told.__traceback__))
+from arion_lib.resources.recipe import Recipe
+from arion_lib.resources.scopes import Scope, in_block
+from arion_lib.resources.settle import Phase, add_note
+from arion_lib.resources.unwinding import Ended, Unwinding, begun
 
 
 class FirstUse:
@@ -90,41 +30,58 @@ class FirstUse:
         self.thread, self.over = threading.get_ident(), threading.Event()
 
 
-class ThreadEntry(Entry):
+class ThreadEntry(Scope):
     """One `with` block."""
 
-    __slots__ = ("guarded", "left", "lock", "opening", "owner")
+    __slots__ = ("guarded", "left", "opening", "owner")
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.lock = threading.Lock()  # for the next two
         self.opening: dict[str, FirstUse] = {}
-        self.left = False
+        self.left = False  # nothing more may be opened
         self.owner = 0
         self.guarded = False  # in the main thread, where a Ctrl-C may have been deferred
 
     @property
     def interrupted(self) -> bool:
-        """Whether a Ctrl-C waits for this entry to come to an end."""
+        """Whether a Ctrl-C waits for this block to come to an end."""
         return self.guarded and interrupts.deferred
 
-    def acquire_all(self, parallel: bool) -> None:
+    # Opening --------------------------------------------------------------------------------------------------------
+
+    def open_all(self) -> None:
         """Open everything that is not lazy, or raise; what was opened stays in the table for the unwinding."""
         self.owner = threading.get_ident()
-        if parallel:
-            self.acquire_beside(dict(self.plan.eager))
-            return
+        if in_main_thread():
+            self.guarded = True
+            interrupts.hold(self)
+        if self.outer is not None:
+            self._open_outside(self.plan.eager)
+        if self.plan.parallel:
+            open_beside(self, dict(self.plan.eager))
+        else:
+            self._open_in_turn()
+        self.failures = None
+        if self.guarded:
+            interrupts.deliver()
+
+    def _open_outside(self, steps: Sequence[tuple[str, Recipe[Any]]]) -> None:
+        """Open what is lazy in the blocks around, and needed here."""
+        for owner, name in self.outside(steps):
+            in_block(owner, ThreadEntry, "acquire", f"await aacquire({name!r})").open_now(name)
+
+    def _open_in_turn(self) -> None:
         at = clock()
         for name, recipe in self.plan.eager:
             if self.guarded and interrupts.deferred:
                 break
             if recipe.plain:
-                at = self._acquire_plainly(name, recipe, at)
+                at = self._open_plainly(name, recipe, at)
             else:
                 self.acquire(name, recipe)
                 at = clock()
 
-    def _acquire_plainly(self, name: str, recipe: Recipe[Any], began: float) -> float:
+    def _open_plainly(self, name: str, recipe: Recipe[Any], began: float) -> float:
         """The short way of `acquire`, for what has no retry, deadline or parameters; returns the time of its end."""
         try:
             if self.logged:
@@ -133,9 +90,8 @@ class ThreadEntry(Entry):
             value = cm.__enter__()
             at = clock()
         except BaseException as error:
-            if self.not_opened(name, recipe, error):
+            if self.not_opened(name, recipe, began, error):
                 return clock()
-            acquisition_note(name, self, error)
             raise
         self.opened(Lease(name, cm, value, at), began, 1)
         return at
@@ -143,50 +99,17 @@ class ThreadEntry(Entry):
     def acquire(self, name: str, recipe: Recipe[Any]) -> None:
         """Open one resource in the caller's thread, or in its own when it has a deadline."""
         if recipe.carried or threading.get_ident() != self.owner:
-            self.acquire_beside({name: recipe})
+            open_beside(self, {name: recipe})
             return
+        began = clock()
         try:
             self.open(name, recipe)
         except BaseException as error:
-            if not self.not_opened(name, recipe, error):
-                acquisition_note(name, self, error)
+            if not self.not_opened(name, recipe, began, error):
                 raise
 
-    def acquire_once(self, name: str, recipe: Recipe[Any]) -> bool:
-        """Open one resource unless it is open, however many threads ask; each waits for its own resource alone.
-
-        Returns False when the block was left meanwhile. Raises RuntimeError when its function asks for itself.
-        """
-        while True:
-            with self.lock:
-                if self.left:
-                    return False
-                if not self.missing(name):
-                    return True
-                if (use := self.opening.get(name)) is None:
-                    mine = self.opening[name] = FirstUse()
-                    break
-            if use.thread == threading.get_ident():
-                raise RuntimeError(f"{name!r} is being opened here: its function must not ask for {name!r} itself")
-            use.over.wait()  # and look again: the other one may have failed
-        try:
-            self.acquire(name, recipe)
-        finally:
-            with self.lock:
-                del self.opening[name]
-            mine.over.set()
-        return True
-
-    def end_first_uses(self) -> None:
-        """Let nothing more be opened, and wait for other threads that are just opening something."""
-        with self.lock:
-            self.left = True
-            uses = [use for use in self.opening.values() if use.thread != threading.get_ident()]
-        for use in uses:
-            use.over.wait()
-
     def open(self, name: str, recipe: Recipe[Any], carrier: Carrier | None = None) -> Lease | None:
-        """Open one resource, trying again as its recipe says."""
+        """Open one resource, trying again as its recipe says; None when its carrier was left behind meanwhile."""
         if recipe.retry is None:
             return self._attempt(name, recipe, carrier, 1)
         attempt, waits = 1, recipe.retry.waits()
@@ -215,151 +138,125 @@ class ThreadEntry(Entry):
             self.journal.log(Step.ACQUIRING, name, attempt=attempt)
         cm = recipe.make(**self.given(recipe)) if recipe.takes else recipe.make()
         warn_if_it_stays_open(cm)
-        lease = Lease(name, cm, _enter(name, cm), clock(), False, None, carrier)
+        lease = Lease(name, cm, _enter(name, cm), clock(), limit=recipe.release_timeout, carrier=carrier)
         if carrier is not None and not carrier.keep():
-            close(lease, None)
+            lease.close(None)
             return None
         return self.opened(lease, began, attempt)
 
-    def acquire_beside(self, recipes: dict[str, Recipe[Any]]) -> None:
-        """Open resources each in its own thread, as soon as what it needs is open."""
-        sorter = TopologicalSorter({name: [n for n in r.needs if n in recipes] for name, r in recipes.items()})
-        sorter.prepare()
-        report: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        running: dict[str, Carrier] = {}
-        unwinding = Unwinding()
-        while sorter.is_active():
-            if not unwinding.failures and not self.interrupted:
-                self._start(recipes, sorter, report, running, unwinding)
-            elif not running:
-                break
-            if not running:
-                continue
-            carrier, error = self._next(report, running)
-            running.pop(carrier.name, None)
-            if error is None or self.not_opened(carrier.name, carrier.recipe, error):
-                sorter.done(carrier.name)
-            else:
-                acquisition_note(carrier.name, self, error)
-                unwinding.failed(Phase.ACQUIRE, carrier.name, error)
-                for other in running.values():
-                    other.stop.set()
-        if (primary := unwinding.told()) is not None:
-            raise primary
+    # Opening later --------------------------------------------------------------------------------------------------
 
-    def _start(
-        self,
-        recipes: dict[str, Recipe[Any]],
-        sorter: TopologicalSorter[str],
-        report: queue.SimpleQueue[Any],
-        running: dict[str, Carrier],
-        unwinding: Unwinding,
-    ) -> None:
-        """Start a thread for each resource whose needs are open; thread-bound ones are opened here, last."""
-        ready = sorted(sorter.get_ready(), key=lambda name: recipes[name].thread_bound)
-        for name in ready:
-            if not recipes[name].thread_bound:
-                running[name] = Carrier(self, name, recipes[name], report)
-            elif not unwinding.failures:
-                try:
-                    self.acquire(name, recipes[name])
-                    sorter.done(name)
-                except BaseException as error:  # noqa: BLE001  raised by `acquire_beside` when what runs has ended
-                    unwinding.failed(Phase.ACQUIRE, name, error)
+    @uninterrupted
+    def open_now(self, name: str, target: Any = None) -> Any:
+        """Open a lazy resource, here or in the block around that defines it, or a new one that `target` describes."""
+        self.refuse_over()
+        if target is None and (owner := self.owner_of(name)) is not self:
+            return in_block(owner, ThreadEntry, "acquire", f"await aacquire({name!r})").open_now(name)
+        steps = self.steps(name, target)
+        self._open_outside(steps)
+        here = threading.get_ident() == self.owner
+        for step, recipe in steps:
+            if recipe.thread_bound and not here:
+                raise ResourceError(f"{step!r} is thread_bound: open it in the thread that entered {self.label}")
+            if not self._open_once(step, recipe):
+                raise ResourceError(f"{self.label} was left meanwhile: open {name!r} in a new block")
+        if self.guarded and here:
+            interrupts.deliver()
+        return self.open_value(name)
 
-    def _next(
-        self, report: queue.SimpleQueue[Any], running: dict[str, Carrier]
-    ) -> tuple[Carrier, BaseException | None]:
-        """The next carrier that opened, failed, or ran out of time."""
+    first_use = open_now
+
+    def _open_once(self, name: str, recipe: Recipe[Any]) -> bool:
+        """Open one resource unless it is open, however many threads ask; each waits for its own resource alone.
+
+        Returns False when the block was left meanwhile. Raises RuntimeError when its function asks for itself.
+        """
         while True:
-            soonest = min(running.values(), key=lambda carrier: carrier.deadline)
-            try:
-                carrier, error = report.get(timeout=_capped(soonest.deadline))
-            except queue.Empty:
-                if clock() < soonest.deadline or not soonest.give_up():
-                    continue
-                seconds = soonest.recipe.timeout
-                return soonest, AcquireTimeout(f"acquiring {soonest.name!r} took longer than timeout={seconds:g} s")
-            return carrier, error
-
-    def unwind(self, unwinding: Unwinding, parallel: bool) -> None:
-        """Release everything that is open, users before what they use; no error stops it."""
-        if parallel:
-            self._unwind_beside(unwinding)
-            return
-        at = clock()
-        while self.leases:
-            at = self._release(self.leases.popitem()[1], at, unwinding)
-
-    def release(self, name: str, unwinding: Unwinding) -> None:
-        """Release one resource; its error goes to the unwinding."""
-        self._release(self.leases.pop(name), clock(), unwinding)
-
-    def _release(self, lease: Lease, began: float, unwinding: Unwinding) -> float:
-        told = unwinding.told() if unwinding.failures else None
-        if lease.carrier is not None:
-            done: queue.SimpleQueue[Any] = queue.SimpleQueue()
-            lease.carrier.close(lease, told, done)
-            self._finish(done, {lease.name: (lease, clock() + _limit(lease))}, unwinding)
-            return clock()
+            with self.lock:
+                if self.left:
+                    return False
+                if not self.missing(name):
+                    return True
+                if (use := self.opening.get(name)) is None:
+                    mine = self.opening[name] = FirstUse()
+                    break
+            if use.thread == threading.get_ident():
+                raise RuntimeError(f"{name!r} is being opened here: its function must not ask for {name!r} itself")
+            use.over.wait()  # and look again: the other one may have failed
         try:
-            if close(lease, told) and told is not None:
-                unwinding.suppress(told)
-        except BaseException as error:  # noqa: BLE001  every other resource is still released; the unwinding keeps this
-            return self.not_closed(lease, began, unwinding, error)
-        return self.closed(lease, began)
+            self.acquire(name, recipe)
+        finally:
+            with self.lock:
+                del self.opening[name]
+            mine.over.set()
+        return True
 
-    def _unwind_beside(self, unwinding: Unwinding) -> None:
-        """Order each resource's release as soon as its users are released, all that are ready at once."""
-        sorter = TopologicalSorter(self.release_order())
-        sorter.prepare()
-        done: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        waiting: dict[str, tuple[Lease, float]] = {}
-        while sorter.is_active():
-            told = unwinding.told()
-            ready = sorted(sorter.get_ready(), key=lambda name: self.leases[name].carrier is None)
-            for name in ready:
-                lease = self.leases[name]
-                if lease.carrier is None:
-                    self.release(name, unwinding)
-                    sorter.done(name)
-                else:
-                    self.leases.pop(name).carrier.close(lease, told, done)
-                    waiting[name] = (lease, clock() + _limit(lease))
-            if waiting:
-                sorter.done(self._finish(done, waiting, unwinding))
+    def _end_first_uses(self) -> None:
+        """Let nothing more be opened, and wait for other threads that are just opening something."""
+        with self.lock:
+            self.left = True
+            uses = [use for use in self.opening.values() if use.thread != threading.get_ident()]
+        for use in uses:
+            use.over.wait()
 
-    def _finish(
-        self,
-        done: queue.SimpleQueue[Any],
-        waiting: dict[str, tuple[Lease, float]],
-        unwinding: Unwinding,
-    ) -> str:
-        """Wait for one of the releases that run, or for its deadline; returns its name."""
-        while True:
-            name, (lease, deadline) = min(waiting.items(), key=lambda item: item[1][1])
+    # Closing --------------------------------------------------------------------------------------------------------
+
+    def leave(self, phase: Phase, error: BaseException | None) -> BaseException | None:
+        """Release everything, the blocks inside first, and return what is to be raised."""
+        unwinding = begun(self, phase, error)
+        self._end_first_uses()
+        self.over = True
+        for inner in reversed(list(self.inner)):
+            if isinstance(inner, ThreadEntry):
+                unwinding.ended_early(inner, self, inner.leave(Phase.BODY, unwinding.told()))
+            else:
+                text = f"{inner.label} must be left before {self.label}, which cannot await its releases: it stays open"
+                unwinding.failed(Phase.RELEASE, inner.label, ResourceError(text))
+        self._drive(unwinding, self.release_order())
+        if self.outer is not None:
+            self.outer.inner.pop(self, None)
+        if self.guarded:
+            interrupts.free(self)
             try:
-                lease, began, suppressed, error = done.get(timeout=_capped(deadline))
-            except queue.Empty:
-                if clock() < deadline:
-                    continue
-                began, suppressed, limit = deadline - _limit(lease), None, _limit(lease)
-                error = ReleaseTimeout(f"releasing {name!r} took longer than release_timeout={limit:g} s; left behind")
-            if waiting.pop(lease.name, None):  # else: it was left behind, and ended after all
-                break
-        if suppressed is not None:  # what it was told when it began, which others may have outranked meanwhile
-            unwinding.suppress(suppressed)
-        self.account(lease, began, unwinding, error)
-        return lease.name
+                interrupts.deliver()
+            except BaseException as late:  # noqa: BLE001  the Ctrl-C that waited: it outranks every other error
+                unwinding.failed(Phase.BODY, None, late)
+        return unwinding.outcome()
 
+    @uninterrupted
+    def release(self, name: str) -> None:
+        """Release one resource before the others; its error is raised."""
+        if self.may_release(name):
+            unwinding = Unwinding()
+            self._drive(unwinding, {name: ()})
+            if (outcome := unwinding.outcome()) is not None:
+                raise outcome
+        if self.guarded and threading.get_ident() == self.owner:
+            interrupts.deliver()
 
-def _capped(deadline: float) -> float:
-    """The seconds to wait for a deadline, which may be further away than a thread can wait: it waits again then."""
-    return min(max(0.0, deadline - clock()), threading.TIMEOUT_MAX)
-
-
-def _limit(lease: Lease) -> float:
-    return lease.carrier.recipe.release_timeout or RELEASE_TIMEOUT
+    def _drive(self, unwinding: Unwinding, order: Mapping[str, Sequence[str]] | None) -> None:
+        """Release what the unwinding yields; no error stops it."""
+        steps = unwinding.releases(self, order)
+        beside: Releases | None = None
+        ended: Ended | None = None
+        while True:
+            try:
+                step = steps.send(ended)
+            except StopIteration:
+                return
+            if step is None:
+                ended = beside.next_ended() if beside is not None else None
+                continue
+            lease, told = step
+            if lease.carrier is not None:
+                beside, ended = beside or Releases(), None
+                beside.begin(lease, told)
+                continue
+            began = clock()
+            try:
+                ended = lease, began, lease.close(told), None
+            except BaseException as late:  # noqa: BLE001  every other resource is still released; the unwinding keeps this
+                ended = lease, began, None, late
 
 
 def _enter(name: str, cm: Any) -> Any:

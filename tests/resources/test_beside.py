@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from arion_lib.resources import Resources, resource
+from arion_lib.resources.entry import AcquireTimeout
 from arion_lib.resources.guarding.shield import ReleaseTimeout
-from arion_lib.resources.threads import AcquireTimeout
 from tests.resources.probes import Log, run
 
 TICK = 0.02  # seconds: a deadline that is meant to pass

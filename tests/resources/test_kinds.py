@@ -19,8 +19,7 @@ from unittest.mock import MagicMock
 import pytest
 
 from arion_lib.resources import Resources, Retry, resource
-from arion_lib.resources.entry import ResourceError
-from arion_lib.resources.threads import AcquireTimeout
+from arion_lib.resources.entry import AcquireTimeout, ResourceError
 from tests.resources.probes import MODES, BodyError, Log, fail, manager, run
 
 pytestmark = pytest.mark.usefixtures("no_leaks")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arion_lib.resources.settle import Failure, Phase, Unwinding, errors_of, rank, settle
+from arion_lib.resources.settle import Failure, Phase, errors_of, rank, settle
 
 KINDS = (ValueError, OSError, KeyboardInterrupt, SystemExit, asyncio.CancelledError, GeneratorExit)
 SWALLOWED = (asyncio.CancelledError, GeneratorExit)
@@ -56,21 +56,6 @@ def test_ctrl_c_comes_first_and_what_a_canceller_swallows_last() -> None:
         Failure(Phase.RELEASE, "r", GeneratorExit()),
     ]
     assert [rank(failure) for failure in line] == [0, 2, 3, 4, 5, 5]
-
-
-def test_a_suppressed_error_is_neither_told_nor_raised() -> None:
-    unwinding, error = Unwinding(), ValueError("body")
-    unwinding.failed(Phase.BODY, None, error)
-    assert unwinding.told() is error
-    unwinding.suppress(error)
-    assert (unwinding.told(), unwinding.outcome()) == (None, None)
-
-
-def test_an_error_that_is_only_raised_again_counts_once() -> None:
-    unwinding, error = Unwinding(), ValueError("body")
-    unwinding.failed(Phase.BODY, None, error)
-    unwinding.failed(Phase.RELEASE, "db", error)
-    assert len(unwinding.failures) == 1
 
 
 class Sealed(Exception):

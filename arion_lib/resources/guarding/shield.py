@@ -19,6 +19,7 @@ from collections.abc import Coroutine, Generator
 from contextvars import ContextVar
 from types import FrameType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 _shield: ContextVar[Shield | None] = ContextVar("arion_lib.resources.guarding.shield", default=None)
 
@@ -216,7 +217,7 @@ def _supervised(name: str, release: Coroutine[Any, Any, Any], waiting: Any, seco
     deadline = _Deadline(seconds)
     steps = _onwards(release, waiting)
     try:
-        result = yield from _until(deadline, steps)
+        result = yield from _until(deadline, release, steps)
     except asyncio.CancelledError:
         if not deadline.strikes:
             raise
@@ -228,7 +229,9 @@ def _supervised(name: str, release: Coroutine[Any, Any, Any], waiting: Any, seco
     raise ReleaseTimeout(f"releasing {name!r} took longer than release_timeout={seconds:g} s and was cancelled")
 
 
-def _until(deadline: _Deadline, steps: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+def _until(
+    deadline: _Deadline, release: Coroutine[Any, Any, Any], steps: Generator[Any, Any, Any]
+) -> Generator[Any, Any, Any]:
     """Pass everything on to the release; at the deadline's second strike close it instead."""
     waiting = steps.send(None)
     while True:
@@ -237,6 +240,7 @@ def _until(deadline: _Deadline, steps: Generator[Any, Any, Any]) -> Generator[An
                 sent = yield waiting
             except asyncio.CancelledError as error:
                 if deadline.strikes > 1:
+                    _keep(release)
                     steps.close()
                     raise
                 waiting = steps.throw(error)
@@ -246,3 +250,17 @@ def _until(deadline: _Deadline, steps: Generator[Any, Any, Any]) -> Generator[An
                 waiting = steps.send(sent)
         except StopIteration as stop:
             return stop.value
+
+
+_abandoned: WeakKeyDictionary[asyncio.AbstractEventLoop, list[Any]] = WeakKeyDictionary()
+
+
+def _keep(release: Any) -> None:
+    """Keep what a release awaits until its loop is gone.
+
+    Closing a coroutine does not close an asynchronous generator that it awaits (before Python 3.13). When that is
+    collected, its loop starts a task to finish it, and would wait for ever for one that swallows its cancellation.
+    """
+    while release is not None:
+        _abandoned.setdefault(asyncio.get_running_loop(), []).append(release)
+        release = getattr(release, "cr_await", None)

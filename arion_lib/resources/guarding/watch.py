@@ -23,11 +23,16 @@ class Watch:
         self.label, self.entry = label, entry
 
     def __del__(self) -> None:
-        if in_main_thread():
-            interrupts.free(self.entry)  # or Ctrl-C would be this manager's affair for ever
-        if self.entry.leases:
+        if self.entry.outer is not None:
+            return  # the block around ends this one, and reports it
+        blocks = [self.entry]
+        for block in blocks:
+            blocks.extend(block.inner)
+            if in_main_thread():
+                interrupts.free(block)  # or Ctrl-C would be this manager's affair for ever
+        if names := [name for block in blocks for name in block.leases]:
             warnings.warn(
-                f"{self.label} was never left; still open: {', '.join(self.entry.leases)}: use `with`",
+                f"{self.label} was never left; still open: {', '.join(names)}: use `with`",
                 ResourceWarning,
                 stacklevel=2,
             )

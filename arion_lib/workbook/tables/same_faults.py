@@ -13,8 +13,8 @@ import inspect
 import logging
 import threading
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +36,7 @@ class Night:
     log: list[str] = field(default_factory=list)
     go: threading.Event = field(default_factory=threading.Event)  # what hangs may go on
     error: BaseException | None = None
+    logged: list[str] = field(default_factory=list)  # what the tool wrote into its log
 
     def probe(self, name: str) -> Iterator[str]:
         """A resource, as a generator."""
@@ -47,6 +48,21 @@ class Night:
         finally:
             if f"hang {name}" in self.faults:
                 self.go.wait()
+            self.log.append(f"-{name}")
+            if f"close {name}" in self.faults:
+                raise ValueError(f"close {name}")
+
+    async def aprobe(self, name: str) -> AsyncIterator[str]:
+        """The same for `async with`, with a time-out around what may hang, as asyncio's users write it."""
+        if f"open {name}" in self.faults:
+            raise OSError(f"open {name}")
+        self.log.append(f"+{name}")
+        try:
+            yield name
+        finally:
+            if f"hang {name}" in self.faults:
+                async with asyncio.timeout(PATIENCE / 20):
+                    await asyncio.Event().wait()
             self.log.append(f"-{name}")
             if f"close {name}" in self.faults:
                 raise ValueError(f"close {name}")
@@ -67,15 +83,35 @@ def with_exit_stack(night: Night) -> None:
 async def with_async_exit_stack(night: Night) -> None:
     async with AsyncExitStack() as stack:
         for name in NAMES:
-            stack.enter_context(contextmanager(night.probe)(name))
+            await stack.enter_async_context(asynccontextmanager(night.aprobe)(name))
         night.body()
+
+
+class Listener(logging.Handler):
+    """Keeps what a tool logs, with the error of each record."""
+
+    def __init__(self, night: Night) -> None:
+        super().__init__()
+        self.night = night
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.night.logged.append(f"{record.getMessage()} {record.exc_info[1] if record.exc_info else ''}")
 
 
 def with_svcs(night: Night) -> None:
     with warnings.catch_warnings():  # it imports test clients, which warn of other versions
         warnings.simplefilter("ignore")
         import svcs
-    logging.getLogger("svcs").setLevel(logging.CRITICAL)  # it logs what fails to close; here the table says so
+    log, listener = logging.getLogger("svcs"), Listener(night)
+    log.propagate = False
+    log.addHandler(listener)  # it logs what fails to close: that counts as found
+    try:
+        _with_svcs(svcs, night)
+    finally:
+        log.removeHandler(listener)
+
+
+def _with_svcs(svcs: Any, night: Night) -> None:
     registry, kinds = svcs.Registry(), {name: type(name, (), {}) for name in NAMES}
     for name, kind in kinds.items():
         registry.register_factory(kind, _factory(night, name))
@@ -115,7 +151,7 @@ def run(tool: Tool, *faults: str) -> Night:
     thread = threading.Thread(target=_run, args=(tool, night))
     thread.start()
     thread.join(PATIENCE if any(fault.startswith("hang") for fault in faults) else None)
-    seen = Night(night.faults, list(night.log), night.go, night.error)
+    seen = Night(night.faults, list(night.log), night.go, night.error, list(night.logged))
     night.go.set()
     thread.join()
     return seen
@@ -141,7 +177,8 @@ def reachable(error: BaseException | None) -> Iterator[str]:
 
 
 def _found(night: Night, *texts: str) -> bool:
-    return all(any(text in line for line in reachable(night.error)) for text in texts)
+    """Whether each text stands on the error that came out, or in the tool's log."""
+    return all(any(text in line for line in (*reachable(night.error), *night.logged)) for text in texts)
 
 
 CLAIMS: dict[str, Callable[[Tool], bool]] = {
