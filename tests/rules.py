@@ -167,7 +167,7 @@ def rhythm_complaints(notebook: dict[str, Any], minutes: float) -> list[str]:
     Cells behind the heading "More" are optional; they are not counted, but kept as short as the others.
     """
     cells = [(cell["cell_type"], text_of(cell["source"])) for cell in notebook["cells"]]
-    more = next((n for n, (_, text) in enumerate(cells) if re.search(r"^# More", text, re.MULTILINE)), len(cells))
+    more = next((n for n, (_, text) in enumerate(cells) if re.search(r"^##? More", text, re.MULTILINE)), len(cells))
     code = [text for kind, text in cells if kind == "code"]
     longer = [text for text in code if sum(bool(line.strip()) for line in text.splitlines()) > SHORT]
     first = next((n for n, (_, text) in enumerate(cells) if re.search(r"^check\(", text, re.MULTILINE)), len(cells))
