@@ -14,7 +14,7 @@ The book, to read in this order:
     violations   the table of what can be broken: code, reason, fix; and the errors
     members      what stands under a name in a class
     promises     what a contract promises
-    resolution   what a class has under each promised name
+    resolution   what was promised, and what the class has in its place
     judge        one promise against one member: the rules
     options      the words of a class statement, and what is remembered of it
     registry     plugins by contract, name and version
@@ -23,6 +23,6 @@ The book, to read in this order:
     class statement --> contract --> promises, resolution --> judge (signatures, subtypes) --> violations
                                  \\-> checks/ (guards) ----> registry
 
-The annex: `checks/` (what happens at calls and assignments), `plugins/` (discovery, metrics, the contracts that ship),
-`messages/` (places and explanations).
+The annex: `checks/` (what happens at calls and assignments), `plugins/` (discovery, metrics, the contracts that
+ship), `messages/` (places, explanations, warnings).
 """

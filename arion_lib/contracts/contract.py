@@ -3,21 +3,17 @@
 Idea        A metaclass sees a class as soon as it exists and before its name is bound. It compares the class with
             everything its contracts promise, and only then puts guards in and registers it.
 Invariant   A class whose name was bound keeps its contracts. (A mixin's `__init_subclass__` and a descriptor's
-            `__set_name__` run a moment earlier, and see a class that may be refused.) Instances cost nothing more to
-            make, to ask `isinstance` of, or to set other attributes on: no `__call__` and no `__setattr__` stands in
-            their way.
-When wrong  `ContractError` lists all violations; nothing is registered. A refused class leaves nothing behind. What is
-            set on one instance in a method's place is not seen: a descriptor that refuses it costs each call more than
-            the checks do (`bench contracts` measures it).
+            `__set_name__` run a moment earlier: they may supply what is missing, so nothing is judged before them.)
+            Neither `__call__` nor `__setattr__` stands in the way of instances.
+When wrong  `ContractError` lists all violations, and nothing is registered. What is set on one instance in a method's
+            place is not seen: a descriptor that refuses it costs each call more than the checks (`bench contracts`).
 See         notebooks/3_contracts_and_plugins.ipynb · tests/contracts/test_inheritance.py
 
     class Processor(Contract, kind="processors"):      # a direct subclass of Contract is a contract
         version: str                                   # each class must set it
         @abstractmethod
         def process(self, rows: list[Row]) -> list[Row]: ...
-
     class CsvProcessor(Processor, name="csv"): ...     # checked, registered, guarded
-    class Half(Processor, abstract=True): ...          # unfinished on purpose: not checked, not registered
 """
 
 from __future__ import annotations
@@ -67,9 +63,8 @@ class ContractMeta(_ProtocolMeta):
             words = {word: value for word, value in words.items() if word not in WORDS}
         super().__init__(cls_name, bases, namespace, **words)
         spec = spec_of(cls)
-        if spec is None or "__contract_root__" in namespace:
-            return
-        _define(cls, spec)
+        if spec is not None and "__contract_root__" not in namespace:
+            _define(cls, spec)
 
     def __setattr__(cls, name: str, value: Any) -> None:
         spec = spec_of(cls)
@@ -92,20 +87,17 @@ class ContractMeta(_ProtocolMeta):
 
     def register(cls, subclass: type) -> NoReturn:
         """Refuse what abstract base classes allow: a virtual subclass would not have been checked."""
-        raise TypeError(
-            f"{cls.__name__} must be inherited from, got a virtual subclass {subclass.__name__}: nothing would check it"
-        )
+        word = f"a virtual subclass {subclass.__name__}: nothing would check it"
+        raise TypeError(f"{cls.__name__} must be inherited from, got {word}")
 
 
 class Contract(metaclass=ContractMeta):
     """The root of all contracts. A direct subclass is a contract; what derives from that keeps it.
 
-    Words of a contract's class statement: `kind` (what its plugins are found under; the class's name in lower case
-    and an "s" by default), `registry`, `checks` ("off", "fast", "all", "define", "warn") and `metrics` for all classes
-    that keep it.
-    Words of the others: `name` (by default the class's, in lower case with underscores), `version`, `tags`,
-    `replace`, `abstract`, `checks`, `metrics`, and `register=False` for a class that need not be found, such as a
-    test's.
+    Words of a contract's class statement: `kind` (what its plugins are found under), `registry`, `checks` ("off",
+    "fast", "all", "define", "warn") and `metrics` for all classes that keep it. Words of the others: `name`, `version`,
+    `tags`, `replace`, `abstract` (unfinished on purpose), `checks`, `metrics`, and `register=False` for a class that
+    need not be found, such as a test's.
     """
 
     __slots__ = ()

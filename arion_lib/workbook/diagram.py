@@ -1,13 +1,15 @@
 """A row of boxes and arrows: how data flows, as one line of Python.
 
 Idea        A diagram is text in its cell, drawn as SVG, and its words are its alternative text.
-Invariant   The same arguments draw the same picture, byte for byte; nothing is loaded from anywhere.
+Invariant   The same arguments draw the same picture, byte for byte; nothing is loaded from anywhere. It is an image: a
+            notebook that JupyterLab does not trust yet, such as a fresh clone's, shows images and takes SVG apart.
 When wrong  An unknown box below is refused with the boxes that exist.
 See         notebooks/1_streaming_pipeline.ipynb · tests/workbook/test_diagram.py
 """
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
@@ -18,7 +20,7 @@ INK, BLUE, ORANGE = "#222222", "#0072B2", "#D55E00"  # Okabe-Ito
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """Boxes from left to right. Shown as SVG in a notebook, as its alternative text elsewhere."""
+    """Boxes from left to right. Shown as an image in a notebook, as its alternative text elsewhere."""
 
     alt: str
     boxes: tuple[str, ...]
@@ -28,16 +30,26 @@ class Flow:
         return self.alt
 
     def _repr_html_(self) -> str:
+        width, picture = self._width(), b64encode(self.svg().encode()).decode()
+        style = f"max-width:{width}px;width:100%"
+        return (
+            f'<img alt="{escape(self.alt)}" width="{width}" style="{style}" src="data:image/svg+xml;base64,{picture}">'
+        )
+
+    def _width(self) -> int:
+        return len(self.boxes) * (WIDE + GAP) - GAP + 8
+
+    def svg(self) -> str:
+        """Return the picture."""
         names = [_split(box)[0] for box in self.boxes]
-        width = len(names) * (WIDE + GAP) - GAP + 8
-        height = (LOW + HIGH if self.below else TOP + HIGH) + 8
+        width, height = self._width(), (LOW + HIGH if self.below else TOP + HIGH) + 8
         parts = [_box(i, TOP, *_split(box), colour=BLUE) for i, box in enumerate(self.boxes)]
         parts += [_right(i) for i in range(len(names) - 1)]
         for name, box in self.below.items():
             parts += [_box(names.index(name), LOW, *_split(box), colour=ORANGE), _down(names.index(name))]
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{escape(self.alt)}" '
-            f'viewBox="0 0 {width} {height}" style="max-width:{width}px;width:100%;background:white" '
+            f'viewBox="0 0 {width} {height}" width="{width}" height="{height}" style="background:white" '
             f'font-family="sans-serif" fill="{INK}"><title>{escape(self.alt)}</title>{"".join(parts)}</svg>'
         )
 

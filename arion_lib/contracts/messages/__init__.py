@@ -5,5 +5,5 @@ Invariant   Texts are the same on every machine.
 When wrong  What has no source is called "built in".
 See         tests/contracts/test_places.py
 
-To read in this order: places, explanation.
+To read in this order: places, written, explanation, warned.
 """
