@@ -2,7 +2,7 @@
 
 arion_lib.pipeline    Can a webhook of any size be processed in constant memory?
 arion_lib.resources   What happens to the other resources when one fails?
-arion_lib.contracts   Can a class that breaks its promise be refused before it exists?
+arion_lib.contracts   Can a class that breaks its promise be refused before anybody uses it?
 arion_lib.lazy        When does the work happen?
 arion_lib.scheduler   Who runs the task, and what if the worker dies?
 

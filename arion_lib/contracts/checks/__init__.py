@@ -5,6 +5,6 @@ Invariant   Nothing here decides whether a class keeps its contract, but for the
 When wrong  `ContractCallError` at the call or the assignment.
 See         tests/contracts/
 
-To read in this order: hints, generics, structural · callables, glance · levels, predicates, streams, guards, plans · attributes ·
-installation, patches.
+To read in this order: hints, generics, structural · callables, glance · levels, predicates, streams, guards, plans ·
+attributes · installation, patches, adoption.
 """
