@@ -59,6 +59,12 @@ KEYS = (*RECIPE, "secret_env", "secret_file", "scheme", "delivery_header", "deli
 _HEADER = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,100}")
 
 
+def example() -> str:
+    """Return the example above."""
+    lines = (__doc__ or "").partition("the example below\n")[2].splitlines()
+    return "\n".join(line.removeprefix("    ") for line in lines).strip() + "\n"
+
+
 class ConfigError(ValueError):
     """The file cannot be followed; `mistakes` are all of them."""
 

@@ -28,7 +28,7 @@ from arion_lib.pipeline.queues.durable import make_folder
 from arion_lib.pipeline.store import Store, StoreError, open_store
 from arion_lib.pipeline.stores.addresses import checked_stream, local_url
 from arion_lib.pipeline.stores.retention import Retention
-from arion_lib.web.config import read_config
+from arion_lib.web.config import example, read_config
 from arion_lib.web.edge.gate import Doors
 from arion_lib.web.requests import Limits
 from arion_lib.web.signatures import Verifier
@@ -41,6 +41,9 @@ from arion_lib.web.streams import Rules, Streams
 def run(args: list[str]) -> int:
     """Serve until SIGTERM or Ctrl-C; return the exit code."""
     chosen = command_line().parse_args(args)
+    if chosen.show_config:
+        _say(example().rstrip())
+        return 0
     logging.basicConfig(stream=sys.stderr, level=chosen.log.upper(), format="%(levelname)s %(name)s: %(message)s")
     before = os.umask(0o077)  # what is stored is for nobody else on this machine
     try:

@@ -215,7 +215,7 @@ class HmacVerification:
             raise SignatureError(
                 f"{self._scheme.header} must hold the body's HMAC-SHA256, made with a shared secret",
                 "none that fits this body",
-                "sign the very bytes that are sent",
+                "sign the very bytes that are sent (with curl: --data-binary)",
             )
 
 

@@ -8,14 +8,14 @@ import hashlib
 import hmac
 import json
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from arion_lib.pipeline.recipe import Recipe
-from arion_lib.web import config as config_file
 from arion_lib.web import serve
-from arion_lib.web.config import ConfigError, read_config
+from arion_lib.web.config import ConfigError, example, read_config
 from arion_lib.web.fast_path import FastProtocol
 from arion_lib.web.requests import Limits
 from arion_lib.web.signatures import HmacVerifier, Verifier, sign
@@ -29,12 +29,6 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 SVIX = "whsec_" + base64.b64encode(b"of svix".ljust(24)).decode()
 PLAIN = "a shared secret".replace(" ", "-")
 BODY = b'{"id": "e1", "amount": 0.10, "currency": "EUR", "email": "me@example.org"}'
-
-
-def example() -> str:
-    """Return the file that the module's docstring shows."""
-    lines = (config_file.__doc__ or "").split("tests/web/test_config.py", 1)[1].splitlines()[1:]
-    return "\n".join(line.removeprefix("    ") for line in lines)
 
 
 @pytest.fixture
@@ -120,6 +114,11 @@ def test_github_shopify_and_svix_are_taken_as_they_send(
             assert post(f"{served.url}/webhook/{stream}", BODY, headers).json["duplicates"] == 1
         assert stored(served, "pushes") == [{"id": "e1"}], "the owner's fields, not the sender's"
     assert bool(taken) == fast
+
+
+def test_the_example_can_be_had_from_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert serve.run(["--show-config"]) == 0
+    assert tomllib.loads(capsys.readouterr().out).keys() == {"unknown_streams", "queries", "streams", *FROM_FILE}
 
 
 def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:

@@ -111,10 +111,14 @@ def test_a_real_browser_shows_it_live_and_works_by_keyboard(served: Served) -> N
         # A link that has the focus keeps it while the figures go on.
         window.run("document.querySelector('#streams a').focus()")
         post(served.orders, b'{"id": "e2"}')
-        time.sleep(2.2)
+        until(lambda: window.run("return (newest.streams || '').includes('>4<')"))  # it came, and waits
         assert window.run("return document.activeElement.textContent") == "rows"
         window.run("document.activeElement.blur()")
         until(lambda: "orders\t4" in window.run(rows))
         window.resize(360, 740)
         assert window.run("return document.documentElement.scrollWidth <= innerWidth"), "fits a phone"
+        for width in (360, 768, 1_200):
+            window.resize(width, 900)
+            cut = "(s => s.scrollWidth > s.clientWidth).map(s => s.id)"
+            assert window.run(f"return [...document.querySelectorAll('section')].filter{cut}") == [], width
         assert window.picture().startswith(b"\x89PNG")

@@ -144,12 +144,12 @@ class Board:
                 count,
                 f"{self._rates.get(name, 0.0):,.1f}",
                 Link(f"/rows?stream={quote(name, safe='')}", "rows"),
-                Link(f"/dead-letters?stream={quote(name, safe='')}", "dead letters"),
+                Link(f"/dead-letters?stream={quote(name, safe='')}", "letters"),
             )
             for name, count in most
         ]
-        note = f"{figures.accepted:,} records taken, {figures.dead:,} dead, {figures.duplicates:,} sent again"
-        return Section("streams", "Streams", ("stream", "records", "a second", "stored", "refused"), rows, note)
+        note = f"since the start: {figures.accepted:,} taken, {figures.dead:,} dead, {figures.duplicates:,} sent again"
+        return Section("streams", "Streams", ("stream", "records", "per s", "stored", "dead"), rows, note)
 
     def _queue(self) -> Section:
         store = self._service.store.status()
@@ -242,6 +242,7 @@ body { margin: 0 auto; max-width: 70rem; padding: 1rem }
 main { display: grid; gap: 1rem 2rem; grid-template-columns: repeat(auto-fit, minmax(min(22rem, 100%), 1fr)) }
 section { overflow-x: auto } h2 { font-size: 1.1rem; margin: .5rem 0 }
 table { border-collapse: collapse; width: 100% }
+th, td { overflow-wrap: anywhere }
 th, td { border-bottom: 1px solid GrayText; padding: .2rem .5rem; text-align: left }
 tbody th { font-weight: normal } td { font-variant-numeric: tabular-nums }
 a:focus-visible { outline: 3px solid Highlight; outline-offset: 2px }

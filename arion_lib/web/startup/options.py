@@ -32,10 +32,11 @@ a file for --config, here with GitHub's pushes, signed, as one stream and no oth
   secret_env = "PUSHES_SECRET"   # or secret_file
   fields = ["ref", "repository.full_name"]
   [limits]
+  max_line = "25m"               # GitHub's largest event
   max_body = "25m"
   [retention]
   keep = "7d"
-all keys: python -c "import arion_lib.web.config as c; print(c.__doc__)"; behind nginx or Caddy: .github/SERVE.md
+all keys of the file: python -m arion_lib serve --show-config    behind nginx or Caddy: .github/SERVE.md
 """
 
 
@@ -144,6 +145,7 @@ def command_line(defaults: Mapping[str, Any] | None = None) -> argparse.Argument
 
 def _who(add: Callable[..., object]) -> None:
     add("--config", type=Path, help="TOML file: what is kept of each stream, who may send it; see below")
+    add("--show-config", action="store_true", help="print an example of that file with all keys, and end")
     add("--stream", metavar="NAME", help="the one stream that is taken, and that the secrets are for (default: any)")
     add("--secret", action="append", default=[], help=f"secret whsec_... of --stream; repeatable; better in ${SECRETS}")
     add("--secret-file", type=Path, action="append", default=[], help="file with such secrets, a line each")
