@@ -1,13 +1,18 @@
-"""The suite itself on other systems: no test leans unguarded on what Windows lacks."""
+"""The suite on other systems: no test leans unguarded on what Windows lacks, and a part of it runs as if there."""
 
 from __future__ import annotations
 
 import ast
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 
 from arion_lib.setup.environment import ROOT
+from arion_lib.setup.installer import NEWEST, OLDEST
 
 LACKING = {
     "os": {
@@ -64,3 +69,75 @@ def _uses(node: ast.AST) -> Iterator[str]:
 @pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("*.py")), ids=lambda path: path.stem)
 def test_no_test_leans_unguarded_on_what_windows_lacks(path: object) -> None:
     assert unguarded(path.read_text("utf-8")) == []  # type: ignore[attr-defined]
+
+
+def suite(*arguments: str, **variables: str) -> str:
+    """Run a part of the suite in a process of its own; return its last words. Fails when the part does."""
+    command = [sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", *arguments]
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **variables}, capture_output=True, check=False)
+    said = done.stdout.decode("utf-8", "replace")
+    assert done.returncode == 0, said[-8_000:] + done.stderr.decode("utf-8", "replace")[-2_000:]
+    return said.strip().splitlines()[-1]
+
+
+PARTS = ("tests/contracts", "tests/ground", "tests/lazy", "tests/measure", "tests/resources", "tests/scheduler")
+
+
+@pytest.mark.thorough
+@pytest.mark.alone
+@pytest.mark.parametrize("option", ["--as-windows", "--as-macos"])
+def test_the_parts_hold_as_if_on_another_system(option: str) -> None:
+    """On this one: what the other lacks is hidden, its clock and its ways to start a process are put in place."""
+    said = suite(option, *PARTS)
+    assert int(re.search(r"(\d+) passed", said).group(1)) > 1_000, said  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "forgot", ["import os; os.fork", "import signal; signal.SIGKILL", "import fcntl", "from os import fork"]
+)
+def test_a_test_that_forgot_its_mark_fails_as_if_on_windows(forgot: str) -> None:
+    """And nothing else does: only what the tests' own modules import is without it."""
+    code = f"""
+from tests.elsewhere import HIDDEN, hide
+hide(HIDDEN["--as-windows"])
+exec({forgot!r}, {{"__name__": "arion_lib.some_module"}})
+try:
+    exec({forgot!r}, {{"__name__": "tests.some_module"}})
+except (AttributeError, ImportError) as error:
+    print(type(error).__name__)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert done.stdout.strip() in ("AttributeError", "ImportError", "ModuleNotFoundError")
+
+
+ONLY_OURS = "filterwarnings=error\nignore::EncodingWarning\nerror::EncodingWarning:arion_lib"
+
+
+@pytest.mark.thorough
+def test_no_file_or_child_of_ours_is_read_in_the_code_page_of_the_machine() -> None:
+    """In a locale that knows ASCII alone, with an error where the library leaves the encoding to it."""
+    ascii_alone = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "PYTHONWARNDEFAULTENCODING": "1"}
+    suite("-o", ONLY_OURS, "tests/workbook", "tests/pipeline", "tests/test_readme.py", **ascii_alone)
+
+
+WORKFLOWS = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / ".github" / "workflows").glob("*.yml")}
+
+
+def test_the_workflow_runs_every_promised_python_on_every_system_from_an_awkward_path() -> None:
+    text = WORKFLOWS["test.yml"]
+    promised = [f"3.{minor}" for minor in range(OLDEST[1], NEWEST[1] + 1)]
+    lists = [re.findall(r'"(3\.\d+)"', found) for found in re.findall(r"python: \[(.*)\]", text)]
+    assert lists == [promised, promised]
+    assert "os: [macos-latest, windows-latest]" in text
+    (folder,) = re.findall(r"working-directory: (.*?)(?: #.*)?$", text, re.MULTILINE)
+    assert " " in folder
+    assert not folder.isascii()
+    assert f"path: {folder}\n" in text
+    runs = [line for line in text.splitlines() if "arion_lib test" in line]
+    assert all("--durations=25" in line for line in runs if "--as-" not in line)
+
+
+def test_every_workflow_uses_the_same_version_of_an_action() -> None:
+    used = {found for text in WORKFLOWS.values() for found in re.findall(r"uses: (\S+)", text)}
+    assert len({one.split("@")[0] for one in used}) == len(used), sorted(used)

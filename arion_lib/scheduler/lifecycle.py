@@ -400,7 +400,8 @@ class Lifecycle:
         """Tell the subscribers what has begun since; while there are any, the supervisor looks every few moments."""
         for lane in self.lanes.values():
             for task in lane.running():
-                if task._state_now.final or task.number in self._told:  # a cancelled one, whose worker has not stopped
+                # Not a cancelled one, whose worker has not stopped, nor a link whose dependency's end is not heard yet.
+                if task._state_now is not State.READY or task.number in self._told:
                     continue
                 if began := self.started(task):
                     self._told.add(task.number)

@@ -34,6 +34,7 @@ from arion_lib.scheduler.loop import LoopLane
 from arion_lib.scheduler.options import LANES, PLAIN, Options
 from arion_lib.scheduler.processes.lane import ProcessLane
 from arion_lib.scheduler.snapshot import Snapshot
+from arion_lib.scheduler.starting import launch
 from arion_lib.scheduler.starting.launch import StartMethod
 from arion_lib.scheduler.states import Event
 from arion_lib.scheduler.supervisor import Supervisor
@@ -117,7 +118,7 @@ class Scheduler(Executor):
             raise ValueError(f"grace must be seconds >= 0, got {grace!r}")
         if when_full not in ("wait", "refuse"):
             raise ValueError(f"when_full must be 'wait' or 'refuse', got {when_full!r}")
-        method: StartMethod = start_method or ("spawn" if sys.platform == "win32" else "forkserver")
+        method: StartMethod = start_method or launch.START_METHODS[0]
         self.name = name
         self._processes = ProcessLane(
             size,

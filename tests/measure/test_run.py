@@ -191,7 +191,7 @@ def test_a_measurement_starts_one_process_that_imports_little(monkeypatch):
     assert many > few  # control: what is imported there would be seen
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="its multiprocessing start needs an importable main")
+@pytest.mark.posix("its multiprocessing start needs an importable main")
 def test_memory_profiler_agrees_on_a_plain_example():
     def holds():
         data = bytearray(b"x") * 80_000_000

@@ -236,7 +236,7 @@ def test_a_batch_may_be_committed_again_after_any_error(tmp_path: Path) -> None:
         assert [row.body for row in store.rows("new")] == ROWS[:1]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows lets nobody remove an open file")
+@pytest.mark.posix("Windows lets nobody remove an open file")
 @pytest.mark.parametrize("moved", ["removed", "replaced"])
 def test_nothing_is_accepted_into_a_file_that_is_not_there_any_more(tmp_path: Path, moved: str) -> None:
     path = tmp_path / "s.db"

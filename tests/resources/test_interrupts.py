@@ -18,7 +18,7 @@ from tests.resources.probes import BodyError, Log
 CHILD = Path(__file__).with_name("ctrl_c_child.py")
 ROUNDS = int(os.environ.get("ARION_CTRL_C_ROUNDS", "350"))
 
-real_signals = pytest.mark.skipif(sys.platform == "win32", reason="a process cannot send itself Ctrl-C on Windows")
+real_signals = pytest.mark.posix("a process cannot send itself Ctrl-C on Windows")
 
 
 def interrupted(way: str, rounds: int = ROUNDS) -> tuple[int, int]:

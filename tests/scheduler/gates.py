@@ -29,7 +29,7 @@ class Gate:
 
     def __init__(self, place: Path) -> None:
         self.place = str(place)
-        if sys.platform == "win32":
+        if not hasattr(os, "mkfifo"):
             pytest.skip("Windows has no named pipes in folders")
         for name in ("arrivals", "passes"):
             os.mkfifo(f"{place}.{name}")

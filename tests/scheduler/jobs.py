@@ -286,8 +286,8 @@ def spin(place: str) -> NoReturn:
 
 
 def spin_and_clean(place: str, path: str) -> NoReturn:
-    arrive(place)
     try:
+        arrive(place)
         while True:
             pass
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import socket
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -15,8 +15,10 @@ from unittest.mock import patch
 
 from arion_lib.scheduler import Scheduler
 from arion_lib.scheduler.starting.launch import START_METHODS
+from tests.elsewhere import tcp_pair
 
 WORKERS = 2
+POSIX = hasattr(os, "fork")
 
 
 @dataclass(frozen=True)
@@ -37,14 +39,6 @@ def open_dask() -> Any:
     from arion_lib.scheduler.dask import DaskScheduler
 
     return DaskScheduler(workers=WORKERS)
-
-
-def tcp_pair() -> tuple[socket.socket, socket.socket]:
-    """Return what `socket.socketpair` returns on Windows: two ends of a connection over the loopback address."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        first = socket.create_connection(server.getsockname())
-        second, _ = server.accept()
-    return first, second
 
 
 @contextmanager
@@ -76,22 +70,15 @@ threading.Thread(target=fork).start()
 
 def forked_loops_are_deaf() -> bool:
     """Whether this Python delivers no signal to a loop in a process that a thread has forked, as 3.13.0 does not."""
-    if sys.platform == "win32" or sys.version_info < (3, 13):
+    if not POSIX or sys.version_info < (3, 13):
         return False
     return subprocess.run([sys.executable, "-W", "ignore", "-c", FORK_FROM_A_THREAD], check=False).returncode != 0
 
 
-FORK_DIFFERS = (
-    {"test_a_task_may_clean_up_when_its_time_is_over": "this Python interrupts no loop in what a thread forked"}
-    if forked_loops_are_deaf()
-    else {}
-)
+INTERRUPTED = [method for method in START_METHODS if method != "fork" or not forked_loops_are_deaf()]
+"""The ways to start a worker in which a signal interrupts a loop in Python."""
 OURS = [
-    Subject(
-        method,
-        partial(Scheduler, WORKERS, start_method=method, preload=["tests.scheduler.jobs"]),
-        FORK_DIFFERS if method == "fork" else {},
-    )
+    Subject(method, partial(Scheduler, WORKERS, start_method=method, preload=["tests.scheduler.jobs"]))
     for method in START_METHODS
 ]
 DASK_DIFFERS = {
@@ -99,6 +86,9 @@ DASK_DIFFERS = {
     "test_a_result_of_a_thread_that_cannot_travel_fails_the_task_that_needs_it": "a thread's result travels there",
     "test_log_records_of_a_task_reach_this_process": "records go to the dask worker's own loggers",
     "test_an_urgent_task_overtakes_what_was_sent_ahead": "dask sends a call ahead to each of its workers",
+    "test_an_urgent_task_waits_behind_no_stuck_call_while_another_worker_goes_on": (
+        "dask sends a call ahead to each of its workers"
+    ),
     "test_what_waits_is_cancelled_at_once_and_never_run": "a cancellation takes some 10 ms to reach the cluster",
     "test_what_was_sent_ahead_can_be_cancelled": "a cancellation takes some 10 ms to reach the cluster",
     "test_it_scales_up_and_down_while_it_runs": "what runs on a dask worker that goes is begun again elsewhere",
@@ -119,11 +109,5 @@ DASK = (
     if importlib.util.find_spec("arion_lib.scheduler.dask")
     else []
 )
-UNINTERRUPTED = "no signal interrupts a call: its worker is killed at once"
-SOCKETS = Subject(
-    "sockets",
-    open_as_on_windows,
-    {"test_a_task_may_clean_up_when_its_time_is_over": UNINTERRUPTED},
-)
-SUBJECTS = [*OURS, *([] if sys.platform == "win32" else [SOCKETS]), *DASK]
-POSIX = sys.platform != "win32"
+SOCKETS = Subject("sockets", open_as_on_windows)
+SUBJECTS = [*OURS, *([SOCKETS] if POSIX else []), *DASK]

@@ -6,13 +6,13 @@ import concurrent.futures
 import multiprocessing
 import os
 import pickle
-import sys
 import threading
 from typing import Any
 
 import pytest
 
 from arion_lib.scheduler import NotTransferableError, Scheduler, StartError, WorkerDiedError
+from arion_lib.scheduler.starting.launch import START_METHODS
 from tests.scheduler import jobs
 from tests.scheduler.gates import PATIENCE
 
@@ -45,7 +45,7 @@ def test_an_initializer_that_raises_breaks_the_executor(capfd: pytest.CaptureFix
     assert "not here" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("method", ["spawn"] if sys.platform == "win32" else ["spawn", "forkserver"])
+@pytest.mark.parametrize("method", [one for one in START_METHODS if one != "fork"])
 def test_a_context_of_multiprocessing_says_how_workers_start(method: Any) -> None:
     with Scheduler(1, mp_context=multiprocessing.get_context(method)) as scheduler:
         assert scheduler._processes.method == method

@@ -16,7 +16,6 @@ from arion_lib.scheduler.starting.launch import START_METHODS
 from tests.scheduler import jobs
 from tests.scheduler.gates import PATIENCE, Gate, until
 from tests.scheduler.script_runs import line, run, running, wait_until_gone
-from tests.scheduler.subjects import POSIX
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -160,7 +159,7 @@ def test_events_end_with_the_scheduler() -> None:
     assert list(events) == list(task.history())
 
 
-@pytest.mark.skipif(not POSIX, reason="Windows cannot fork")
+@pytest.mark.posix("Windows cannot fork")
 def test_another_process_that_was_forked_from_this_one_does_not_hold_up_the_end(tmp_path: Path) -> None:
     code, out, err = run(
         tmp_path,
@@ -248,7 +247,7 @@ def tell_workers():
 """
 
 
-@pytest.mark.skipif(not POSIX, reason="Windows has no SIGINT for another process")
+@pytest.mark.posix("Windows has no SIGINT for another process")
 @pytest.mark.parametrize("where", ["result", "shutdown", "exit"])
 def test_ctrl_c_ends_the_program_and_everything_with_it(tmp_path: Path, where: str) -> None:
     last = {"result": "task.result()", "shutdown": "scheduler.shutdown()", "exit": "pass"}[where]

@@ -23,7 +23,7 @@ from tests.scheduler.script_runs import alive, run, wait_until_gone
 
 pytestmark = [
     pytest.mark.usefixtures("no_leaks"),
-    pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limits of this kind"),
+    pytest.mark.posix("Windows has no limits of this kind"),
 ]
 
 

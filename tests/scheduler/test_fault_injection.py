@@ -7,7 +7,6 @@ import mmap
 import os
 import selectors
 import socket
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from tests.scheduler.gates import PATIENCE
 
 pytestmark = [
     pytest.mark.usefixtures("no_leaks"),
-    pytest.mark.skipif(sys.platform == "win32", reason="the calls are those of POSIX"),
+    pytest.mark.posix("the calls are those of POSIX"),
 ]
 CALLS: list[tuple[Any, str]] = [
     (os, "pipe"),

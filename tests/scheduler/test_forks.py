@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 import warnings
 from pathlib import Path
@@ -17,7 +16,7 @@ from tests.scheduler.script_runs import run
 
 pytestmark = [
     pytest.mark.usefixtures("no_leaks"),
-    pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot fork"),
+    pytest.mark.posix("Windows cannot fork"),
 ]
 
 

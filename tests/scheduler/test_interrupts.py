@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 
 import pytest
@@ -12,7 +11,7 @@ from arion_lib.scheduler import Scheduler
 from arion_lib.scheduler.waiting.signals import Question, Signal
 from tests.scheduler.gates import PATIENCE
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no timer that sends signals")
+pytestmark = pytest.mark.posix("Windows has no timer that sends signals")
 INTERRUPTS = 150
 
 

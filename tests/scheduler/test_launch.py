@@ -16,11 +16,10 @@ from arion_lib.scheduler.starting.launch import START_METHODS, ZygoteStarter, in
 from arion_lib.setup.environment import ROOT
 from tests.scheduler import jobs
 from tests.scheduler.gates import PATIENCE, until
-from tests.scheduler.subjects import POSIX
 
 pytestmark = [
     pytest.mark.usefixtures("no_leaks"),
-    pytest.mark.skipif(not POSIX, reason="a stand-in for Windows or macOS"),
+    pytest.mark.posix("a stand-in for Windows or macOS"),
 ]
 
 

@@ -52,7 +52,7 @@ def import_slowly(folder: str, pause: float) -> int:
     return int(slow_package.VALUE)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no signal interrupts a call there")
+@pytest.mark.posix("no signal interrupts a call there")
 def test_a_worker_whose_import_was_interrupted_runs_nothing_more(tmp_path: Path) -> None:
     """What an import leaves behind when it is cut short fails the next import of the same."""
     package, begun = tmp_path / "slow_package", tmp_path / "begun"
@@ -73,7 +73,7 @@ def test_a_worker_whose_import_was_interrupted_runs_nothing_more(tmp_path: Path)
         assert scheduler.submit(import_slowly, str(tmp_path), 0).result(PATIENCE) == 7
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot stop a process so")
+@pytest.mark.posix("Windows cannot stop a process so")
 def test_what_was_sent_to_a_worker_that_stands_still_runs_on_another() -> None:
     with Scheduler(2) as scheduler:
         for _ in range(20):

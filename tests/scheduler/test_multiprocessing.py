@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from arion_lib.scheduler import Scheduler
+from arion_lib.scheduler.starting.launch import START_METHODS
 from tests.scheduler import jobs
 from tests.scheduler.gates import PATIENCE
 
-METHODS = ["spawn"] if sys.platform == "win32" else ["forkserver", "spawn"]
+METHODS = [one for one in START_METHODS if one != "fork"]
 
 
 def touch(name: str) -> int:

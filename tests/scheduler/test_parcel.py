@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from types import SimpleNamespace
 from typing import Any
@@ -74,7 +73,7 @@ def only_small(message: Any, *rest: Any) -> Any:
 REAL: Any = frames.frame
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="the worker is forked, so that it has the same limit")
+@pytest.mark.posix("the worker is forked, so that it has the same limit")
 def test_a_call_too_large_for_a_frame_fails_alone(no_leaks: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("arion_lib.scheduler.processes.worker_handle.frame", only_small)
     with Scheduler(1) as scheduler:
@@ -92,7 +91,7 @@ def large(size: int) -> bytes:
     return b"x" * size
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="the worker is forked, so that it has the same limit")
+@pytest.mark.posix("the worker is forked, so that it has the same limit")
 def test_a_result_too_large_for_a_frame_fails_alone(no_leaks: None, monkeypatch: pytest.MonkeyPatch) -> None:
     def small_frame(message: Any) -> bytes:
         made: bytes = REAL(message)[0]

@@ -19,7 +19,7 @@ from arion_lib.scheduler.processes import pipes
 from arion_lib.scheduler.processes.note import REVOKED_AFTER, STARTED, Note
 from arion_lib.scheduler.processes.pipes import AT_ONCE, End, end_of, one_way, rest_of, write_all
 from arion_lib.setup.environment import ROOT
-from tests.scheduler.subjects import POSIX, tcp_pair
+from tests.elsewhere import tcp_pair
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -97,7 +97,7 @@ def test_a_small_answer_on_a_socket_does_not_wait_for_an_acknowledgement() -> No
         end.close()
 
 
-@pytest.mark.skipif(not POSIX, reason="Windows has no writev")
+@pytest.mark.posix("Windows has no writev")
 def test_no_more_bytes_than_macos_takes_go_into_one_system_call(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stand-in: a system that refuses 2,000 bytes where macOS refuses 2 GiB."""
     monkeypatch.setattr(pipes, "MOST_BYTES", 1_000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, wait
@@ -23,6 +24,7 @@ from arion_lib.scheduler import (
     WorkerDiedError,
 )
 from arion_lib.scheduler.processes.lane import FIRST_WINDOW, ProcessLane
+from arion_lib.scheduler.processes.note import REVOKED_TO, STARTED
 from arion_lib.scheduler.ready import ReadyQueue
 from tests.scheduler import jobs
 from tests.scheduler.gates import KILL, PATIENCE, Gate, until
@@ -111,6 +113,7 @@ def zygote(scheduler: Scheduler) -> psutil.Process:
     return child
 
 
+@pytest.mark.posix("Windows has no process that forks the workers")
 def test_the_pool_recovers_when_the_process_that_forks_the_workers_is_killed(
     gate: Gate, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -171,7 +174,7 @@ def test_a_follower_that_has_begun_is_stopped_when_its_dependency_is_cancelled(m
         blocker.arrived()
         needed = scheduler.submit(quick, first.place, 1)
         follower = scheduler.submit(endless, needed, then.place)
-        until(lambda: follower.status() is State.PENDING and needed.status() is State.READY, "the admission")
+        until(lambda: follower in scheduler._core._waiting, "the admission")
         blocker.open()
         first.arrived()
 
@@ -185,6 +188,65 @@ def test_a_follower_that_has_begun_is_stopped_when_its_dependency_is_cancelled(m
         assert isinstance(follower.exception(PATIENCE), DependencyFailedError)
         assert scheduler.submit(jobs.add, 1).result(PATIENCE) == 1
         held.result(PATIENCE)
+
+
+def quick_or_not(place: str, how: str) -> int:
+    if how:
+        jobs.hold(place)
+    if how == "fails":
+        jobs.fail()
+    return 1
+
+
+@pytest.mark.parametrize("how", ["ends well", "fails"])
+def test_a_follower_is_told_to_run_when_it_runs_and_its_dependency_has_ended(
+    make_gate: Callable[[], Gate], how: str
+) -> None:
+    """The worker comes to it before anybody has heard how its dependency ended: it skips it, or is at it already."""
+    first, then, blocker = make_gate(), make_gate(), make_gate()
+    with opened() as scheduler:
+        for _ in scheduler.map(quick_or_not, [first.place] * 60, [""] * 60):
+            pass
+        held = scheduler.submit(jobs.hold, blocker.place)
+        blocker.arrived()
+        needed = scheduler.submit(quick_or_not, first.place, how)
+        follower = scheduler.submit(jobs.hold, then.place, needed)
+        until(lambda: follower in scheduler._core._waiting, "the admission")
+        with scheduler.events() as events:
+            blocker.open()
+            first.arrived()
+
+            def look_late() -> None:  # in the supervisor's thread, which hears of no result meanwhile
+                worker, number = follower._run
+                first.open()
+                if how == "fails":
+                    assert select.select([worker.child.outbox.fileno()], [], [], PATIENCE)[0]  # its answer
+                else:
+                    until(lambda: worker.child.note.words[STARTED] == number, "the follower's turn")
+                scheduler._core._tell_running()
+
+            scheduler._core.ask(look_late)
+            then.open()
+            follower.exception(PATIENCE)
+            assert scheduler.wait_idle(PATIENCE)
+            scheduler.shutdown()
+            seen = [event for event in events if event.task == follower.number]
+        assert seen == list(follower.history())[1:]
+        assert (State.RUNNING in {event.state for event in seen}) == (how == "ends well")
+        assert held.done()
+
+
+def test_a_call_that_was_revoked_as_it_began_is_not_told_to_run(gate: Gate) -> None:
+    with opened() as scheduler:
+        task = scheduler.submit(jobs.hold, gate.place)
+        gate.arrived()
+        (worker,) = scheduler._processes._workers.values()
+        assert scheduler._processes.running() == [task]
+        words = worker.child.note.words
+        words[REVOKED_TO] = words[STARTED]  # as it may be read when both sides write at the same moment
+        assert scheduler._processes.running() == []
+        gate.open()
+        task.result(PATIENCE)
 
 
 # --- the size of the pool ---

@@ -99,8 +99,11 @@ def test_an_interruption_that_comes_too_late_does_not_strike_the_next_task() -> 
         assert lane(scheduler).restarts == 0
 
 
-def lost_after_a_late_interruption() -> bool:
-    """Interrupt a call that has ended and been reported, but not taken; return whether the next one is lost by that."""
+def lost_after_a_late_interruption(patience: float) -> bool:
+    """Interrupt a call that has ended and been reported, but not taken; return whether the next one is lost by that.
+
+    It counts as lost after `patience` seconds.
+    """
     go, begun = threading.Event(), threading.Event()
     with Scheduler(0, threads=1, grace=5.0) as scheduler:
         core, threads = scheduler._core, scheduler.with_options(lane="threads")
@@ -116,14 +119,14 @@ def lost_after_a_late_interruption() -> bool:
         core.ask(interrupt_late)
         following = threads.submit(jobs.add, 1)
         try:
-            return following.result(1.0) != 1
+            return following.result(patience) != 1
         except TimeoutError:
             following.cancel()
             return True
 
 
 def test_an_interruption_of_a_call_that_was_reported_does_not_strike_the_next() -> None:
-    assert not lost_after_a_late_interruption()
+    assert not lost_after_a_late_interruption(PATIENCE)
 
 
 def test_the_control_a_pending_interruption_takes_the_next_task_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +136,7 @@ def test_the_control_a_pending_interruption_takes_the_next_task_with_it(monkeypa
         slot.interrupting = None
 
     monkeypatch.setattr(module._Slot, "calm", forget)
-    assert lost_after_a_late_interruption()
+    assert any(lost_after_a_late_interruption(1.0) for _ in range(20))  # the thread may not have come to its end yet
 
 
 def test_scaling_down_lets_running_tasks_finish(make_gate: Callable[[], Gate]) -> None:

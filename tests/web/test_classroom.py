@@ -170,7 +170,7 @@ def test_a_real_browser_shows_what_arrives_while_it_looks(board: tuple[str, Boar
         assert "lists the whole source first" in window.run(waits)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="SIGINT to one process is POSIX")
+@pytest.mark.posix("SIGINT to one process is POSIX")
 def test_the_word_says_how_to_join_and_leaves_no_trace(tmp_path: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     command = [sys.executable, "-m", "arion_lib", "class", "--port", "0", "--host", "127.0.0.1"]

@@ -62,7 +62,7 @@ def test_it_says_where_it_listens_takes_events_and_ends_with_0(tmp_path: Path) -
         assert [row.body for row in store.rows("orders")] == [b'{"id": "e1"}']
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for another process")
+@pytest.mark.posix("Windows has no SIGINT for another process")
 def test_ctrl_c_ends_it_without_a_traceback(tmp_path: Path) -> None:
     with command("--port", "0", "--data", str(tmp_path)) as (process, _):
         process.send_signal(signal.SIGINT)
@@ -204,7 +204,7 @@ def basic(token: str) -> str:
     return "Basic " + base64.b64encode(f"me:{token}".encode()).decode()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other rights")
+@pytest.mark.posix("Windows has other rights")
 def test_what_is_stored_is_nobody_elses(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with command("--port", "0", "--data", str(data)) as (_, line):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -87,7 +86,7 @@ def queued(folder: Path) -> Iterator[str]:
             queue.ack(claim)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM that a process hears")
+@pytest.mark.posix("Windows has no SIGTERM that a process hears")
 def test_sigterm_under_load_leaves_what_was_acknowledged_and_nothing_else(
     nursery: Nursery, database: Database, tmp_path: Path
 ) -> None:

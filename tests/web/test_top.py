@@ -229,7 +229,7 @@ def test_it_draws_the_scheduler_of_a_real_service(served: Served, capsys: pytest
     assert row(said, "1", "processes").split()[3] == "idle"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal and SIGINT")
+@pytest.mark.posix("needs a pseudo-terminal and SIGINT")
 def test_in_a_terminal_ctrl_c_gives_the_screen_back_and_ends_with_0() -> None:
     import pty
 

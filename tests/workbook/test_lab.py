@@ -104,7 +104,7 @@ def test_a_copy_behind_its_notebook_is_told_on_a_line_of_its_own(
     assert len(commands) == 1
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="signals to a process group are POSIX")
+@pytest.mark.posix("signals to a process group are POSIX")
 def test_the_real_jupyterlab_serves_quietly_and_ctrl_c_ends_it_and_its_kernels(no_leaks: None, tmp_path: Path) -> None:
     environment = {**os.environ, "JUPYTER_RUNTIME_DIR": str(tmp_path), "JUPYTER_DATA_DIR": str(tmp_path)}
     folder = tmp_path / "mine"

@@ -159,7 +159,8 @@ class ProcessLane(Pool):
             highest, current = self.ready.highest(), worker.current()
             if highest is None or worker.lowest is None or highest <= worker.lowest or current is None:
                 continue
-            if worker.revoking and worker.last == worker.revoking[0] and not (worker.choked or worker.draining):
+            blocked = worker.choked or worker.draining or worker.still
+            if worker.revoking and worker.last == worker.revoking[0] and not blocked:
                 mean = current._function.mean
                 if mean is not None and mean < STUCK:
                     self._send(worker, self.ready.take(1))
@@ -393,7 +394,7 @@ class ProcessLane(Pool):
         return [task for worker in self._workers.values() for task in worker.outstanding.values()]
 
     def running(self) -> list[Task[Any]]:
-        current = [worker.current() for worker in self._workers.values()]
+        current = [worker.current() for worker in self._workers.values() if not worker.in_doubt()]
         return [task for task in current if task is not None]
 
     def stop(self, place: tuple[Any, ...]) -> None:
@@ -471,26 +472,39 @@ class ProcessLane(Pool):
                     worker.interrupt(number, now + self._grace)
                     return now + self._grace
                 soonest = due
-            if len(worker.outstanding) > 1 and self._parallel(worker, task):
-                soonest = min(soonest, self._check_stuck(worker, now, worker.began(number) or now))
+            waiting = self._waiting(worker, task) if len(worker.outstanding) > 1 else None
+            if waiting is not None:
+                soonest = min(soonest, self._check_stuck(worker, now, worker.began(number) or now, waiting))
         limits = [other.options.timeout for other in worker.outstanding.values() if other.options.timeout is not None]
         if limits:
             soonest = min(soonest, now + min(limits))
         return soonest
 
-    def _parallel(self, worker: WorkerHandle, running: Task[Any]) -> bool:
-        """Whether something waits here that could run elsewhere: the links of a chain could not."""
+    def _waiting(self, worker: WorkerHandle, running: Task[Any]) -> Task[Any] | None:
+        """Return what waits first here and could run elsewhere: the links of a chain could not."""
         few = itertools.islice(worker.outstanding.values(), 4)
-        return any(task._state_now is READY and task is not running for task in few)
+        return next((task for task in few if task._state_now is READY and task is not running), None)
 
-    def _check_stuck(self, worker: WorkerHandle, now: float, began: float) -> float:
-        """Take back calls that wait behind a long one while another worker has nothing to do."""
-        if not self._idle() or self.ready:
-            return math.inf if self.ready else now + STUCK * 5
+    def _check_stuck(self, worker: WorkerHandle, now: float, began: float, waiting: Task[Any]) -> float:
+        """Take back calls that wait behind a long one while another worker has nothing to do, or nothing as urgent."""
+        highest = self.ready.highest()
+        if highest is not None and waiting.options.priority <= highest:
+            return math.inf
+        if not (self._idle() if highest is None else self._moving(now)):
+            return now + STUCK * 5
         if now - began >= STUCK:
+            worker.still = True
             worker.revoke(now, TRUST)
             return now + TRUST
         return began + STUCK
+
+    def _moving(self, now: float) -> bool:
+        """Whether a worker is between two calls, or at one that has just begun."""
+        return any(
+            worker.current() is None or now - (worker.began(worker.child.note.words[STARTED]) or now) < STUCK
+            for worker in self._workers.values()
+            if worker.heard and not (worker.draining or worker.still)
+        )
 
     def _idle(self) -> bool:
         """Whether another worker, that is there and answers, has nothing to do."""

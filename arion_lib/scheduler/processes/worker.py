@@ -124,6 +124,9 @@ class Worker:
             if number <= words[REVOKED_TO] and number > words[REVOKED_AFTER]:
                 skipped = skipped or number
                 continue
+            if results is not None and call[0] < 0 and _lacks(call, results):  # not noted as begun: it never will be
+                skipped = skipped or number
+                continue
             if skipped:
                 self._answer((skipped, SKIPPED, number - 1, 0, 0))
                 skipped = 0
@@ -171,8 +174,6 @@ class Worker:
 
     def _run_linked(self, call: tuple[Any, ...], results: dict[int, Encoded]) -> tuple[int, Any]:
         """Run a call of which one argument is an earlier call's result."""
-        if call[3] not in results:
-            return SKIPPED, None
         function, args = self._functions[-call[0]], list(call[1])
         args[call[2]] = decode(results[call[3]])
         value = Context().run(function, *args)
@@ -184,8 +185,6 @@ class Worker:
         """Run a call whose arguments are pickled or hold other calls' results."""
         left = iter(buffers)
         needed = _dependencies(call, left, results)
-        if needed is None:
-            return SKIPPED, None
         function = self._functions[-call[0]]
         args, kwargs = _arguments(call, left, needed)
         value = Context().run(function, *args, **kwargs)
@@ -329,13 +328,19 @@ def _is_small(kind: int, value: Any) -> bool:
     return kind == RETURNED_PACKED and len(value.data) < SMALL and not value.buffers
 
 
-def _dependencies(call: tuple[Any, ...], buffers: Iterator[Any], results: dict[int, Encoded]) -> list[Any] | None:
-    """Return the results that a call needs, or None when one of them has not come to be."""
+def _lacks(call: tuple[Any, ...], results: dict[int, Encoded]) -> bool:
+    """Whether a call needs a result that has not come to be."""
+    needs = call[3]
+    if type(needs) is int:
+        return needs not in results
+    return any(kind == 2 and value not in results for kind, value, *_ in needs)
+
+
+def _dependencies(call: tuple[Any, ...], buffers: Iterator[Any], results: dict[int, Encoded]) -> list[Any]:
+    """Return the results that a call needs."""
     found = []
     for kind, value, *count in call[3]:
         if kind == 2:
-            if value not in results:
-                return None
             found.append(decode(results[value]))
         elif kind == 1:
             found.append(Packed(value, tuple(itertools.islice(buffers, count[0]))).unpack())

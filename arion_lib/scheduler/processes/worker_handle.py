@@ -52,7 +52,7 @@ class WorkerHandle:
         self.moved_at = 0.0
         """When it was last sent something, or heard of."""
         self.still = False
-        """Whether it has not begun what it was sent: it is sent nothing until it is heard of."""
+        """Whether what it was sent waits for too long: it is sent nothing until it is heard of."""
         self.unwatched = False
         """Whether nobody tells when its full pipe takes more."""
         self.at_end = False
@@ -138,6 +138,11 @@ class WorkerHandle:
     def current(self) -> Task[Any] | None:
         """Return the task whose code runs now, as far as the note tells; None when idle."""
         return self.outstanding.get(self.child.note.words[STARTED])
+
+    def in_doubt(self) -> bool:
+        """Whether the current call was revoked as it began: the worker runs it or skips it, and its answer tells."""
+        words = self.child.note.words
+        return bool(words[REVOKED_AFTER] < words[STARTED] <= words[REVOKED_TO])
 
     def began(self, number: int) -> float | None:
         """Return when a call began, in seconds of the monotonic clock; None when it has not.
