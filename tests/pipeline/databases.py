@@ -20,7 +20,10 @@ class Database:
 
     url: str
 
-    def open(self, *, busy_timeout: float = 5.0, clock: Callable[[], float] = time.time) -> SqliteStore | PostgresStore:
+    def open(
+        self, *, busy_timeout: float = 60.0, clock: Callable[[], float] = time.time
+    ) -> SqliteStore | PostgresStore:
+        """Open it. A writer may wait for long: SQLite's lock is nobody's turn, and each commit waits for the disk."""
         kind = SqliteStore if scheme(self.url) == "sqlite" else PostgresStore
         return kind(self.url, busy_timeout=busy_timeout, clock=clock)
 

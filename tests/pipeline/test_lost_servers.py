@@ -58,6 +58,20 @@ def test_a_queue_whose_connection_is_cut_says_so_and_works_again_when_it_is_back
         assert broker.status().ready == 1
 
 
+def test_a_connection_that_was_lost_while_nobody_used_it_is_opened_anew_and_nobody_is_told(
+    no_leaks: None, server_queue: Queue
+) -> None:
+    """A server ends what is silent for too long: RabbitMQ, after the claim time-out."""
+    proxy, url = through(server_queue.url)
+    with proxy, open_broker(url, claim_timeout=server_queue.claim_timeout) as broker:
+        broker.publish("orders", [b"1"])
+        for call in (broker.ping, broker.status, lambda: broker.publish("orders", [b"2"]), broker.claim):
+            proxy.cut()
+            proxy.restore()
+            call()
+        assert broker.status().ready + broker.status().claimed == 2
+
+
 def test_a_relay_whose_queue_goes_away_half_way_publishes_the_rest_when_it_is_back(
     no_leaks: None, tmp_path: Path, server_queue: Queue
 ) -> None:

@@ -41,7 +41,7 @@ from tests.pipeline.children import running
 from tests.pipeline.databases import Database, database
 
 __all__ = ["database"]  # the fixture
-PATIENCE = 30.0
+PATIENCE = 120.0
 ROUNDS = int(os.environ.get("ARION_KILL_ROUNDS", "4"))
 
 

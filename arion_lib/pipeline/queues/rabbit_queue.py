@@ -110,16 +110,12 @@ class RabbitBroker:
 
     def status(self) -> BrokerStatus:
         """Return the figures of a health page; AMQP does not tell what others have claimed."""
-        with self._usable() as channel:
-            ready, dead = (
-                channel.queue_declare(name, passive=True).method.message_count for name in (self._queue, self._dead)
-            )
-            return BrokerStatus(ready, len(self._open_claims), dead)
+        ready, dead = self._once_more(self._counts)
+        return BrokerStatus(ready, len(self._open_claims), dead)
 
     def ping(self) -> None:
         """Raise a `BrokerError` unless RabbitMQ answers and has the queue."""
-        with self._usable() as channel:
-            channel.queue_declare(self._queue, passive=True)
+        self._once_more(self._counts)
 
     def close(self) -> None:
         """Close the connection; a second call does nothing. Open claims are delivered again at once."""
@@ -144,6 +140,15 @@ class RabbitBroker:
         except BrokerDown:
             time.sleep(_REBIRTH)
             return call()
+
+    def _counts(self) -> tuple[int, int]:
+        """Return how many messages are ready and how many are dead."""
+        with self._usable() as channel:
+            ready, dead = (
+                int(channel.queue_declare(name, passive=True).method.message_count)
+                for name in (self._queue, self._dead)
+            )
+            return ready, dead
 
     def _publish(self, queue: str, block: bytes, headers: dict[str, Any], content_type: str | None) -> None:
         persistent = _pika().BasicProperties(
