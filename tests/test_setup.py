@@ -30,7 +30,7 @@ from arion_lib.setup import environment, installer, interrupts, words
 from arion_lib.setup.environment import ROOT
 
 BASE = str(getattr(sys, "_base_executable", None) or sys.executable)
-posix = pytest.mark.skipif(sys.platform == "win32", reason="signals to a process group are POSIX")
+posix = pytest.mark.posix("signals to a process group are POSIX")
 
 PROJECT = """
 [project]
@@ -138,6 +138,17 @@ def clone(tmp_path: Path) -> Clone:
 
 
 @pytest.fixture(scope="module")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
+    """A clone, with one notebook, for the words that make nothing: it is as it was when all have been called."""
+    clone = Clone(tmp_path_factory.mktemp("untouched"))
+    (clone.root / "notebooks").mkdir()
+    (clone.root / "notebooks" / "1_one.ipynb").touch()
+    before = set(clone.root.iterdir())
+    yield clone
+    assert set(clone.root.iterdir()) == before
+
+
+@pytest.fixture(scope="module")
 def made(shared: Clone) -> subprocess.CompletedProcess[str]:
     return shared.run("test", "--one", "--two")
 
@@ -234,16 +245,30 @@ def test_a_needed_package_without_a_wheel_names_itself_and_what_to_do(clone: Clo
     assert not clone.venv.exists()
 
 
-@pytest.mark.parametrize("retries", ["0", "1"])
-def test_only_a_network_failure_is_answered_with_the_proxy(clone: Clone, retries: str) -> None:
+@pytest.mark.parametrize(
+    "said", [{"PIP_RETRIES": "0"}, pytest.param({}, marks=pytest.mark.thorough)], ids=["0", "file"]
+)
+def test_a_network_failure_is_answered_with_the_proxy_and_not_with_a_wheel(clone: Clone, said: dict[str, str]) -> None:
+    """Without a retry pip says of the network nothing: neither the environment nor pip.conf may ask for that."""
+    conf = clone.root / "pip.conf"
+    conf.write_text("[global]\nretries = 0\n")
+    clone.variables |= {"PIP_CONFIG_FILE": str(conf), **said}
     del clone.variables["PIP_NO_INDEX"], clone.variables["PIP_FIND_LINKS"]
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         closed = listener.getsockname()[1]
-    clone.variables |= {"PIP_INDEX_URL": f"http://127.0.0.1:{closed}/simple", "PIP_RETRIES": retries}
+    clone.variables |= {"PIP_INDEX_URL": f"http://127.0.0.1:{closed}/simple"}
     done = clone.run("test")
     assert done.returncode == 1
     assert "HTTPS_PROXY" in done.stderr
     assert "must have a wheel" not in done.stderr
+
+
+@pytest.mark.parametrize(("wanted", "times"), [(None, 5), ("0", 1), ("1", 1), ("20", 20), ("often", 5)])
+def test_pip_asks_again_at_least_once(monkeypatch: pytest.MonkeyPatch, wanted: str | None, times: int) -> None:
+    monkeypatch.delenv("PIP_RETRIES", raising=False)
+    if wanted is not None:
+        monkeypatch.setenv("PIP_RETRIES", wanted)
+    assert installer.retries() == times
 
 
 def test_where_the_lock_cannot_be_waited_for_it_is_tried_until_it_is_free(capsys: pytest.CaptureFixture[str]) -> None:
@@ -387,13 +412,23 @@ def test_a_prepared_environment_just_runs(clone: Clone) -> None:
     assert not clone.venv.exists()
 
 
+SHOWN = {
+    "learner": "--to DIR",
+    "run": "--update",
+    "lab": "--teach",
+    "top": "--interval",
+    "bench": "benchmarks: contracts, lazy",
+}
+
+
 @pytest.mark.parametrize("word", [word for word in words.WORDS if word != "doctor"])
-def test_help_installs_nothing_and_shows_an_example(clone: Clone, word: str) -> None:
-    done = clone.run(word, "--help")
+def test_help_installs_nothing_and_shows_the_arguments_and_an_example(untouched: Clone, word: str) -> None:
+    done = untouched.run(word, "--help")
     assert done.returncode == 0, done.stderr
     assert f"python -m arion_lib {word}" in done.stdout
     assert "example: python -m arion_lib" in done.stdout
-    assert not clone.venv.exists()
+    assert SHOWN.get(word, "") in " ".join(done.stdout.split())
+    assert not untouched.venv.exists()
 
 
 @pytest.mark.parametrize(
@@ -409,15 +444,14 @@ def test_help_installs_nothing_and_shows_an_example(clone: Clone, word: str) -> 
         ("bench lasy", "NAME must be one of contracts, lazy"),
     ],
 )
-def test_what_a_word_would_refuse_is_refused_before_anything_is_installed(clone: Clone, typed: str, said: str) -> None:
-    (clone.root / "notebooks").mkdir()
-    (clone.root / "notebooks" / "1_one.ipynb").touch()
-    done = clone.run(*typed.split())
+def test_what_a_word_would_refuse_is_refused_before_anything_is_installed(
+    untouched: Clone, typed: str, said: str
+) -> None:
+    done = untouched.run(*typed.split())
     assert (done.returncode, said in done.stderr) == (2, True), done.stderr
     assert "Traceback" not in done.stderr
     assert "making" not in done.stderr
-    assert not clone.venv.exists()
-    assert not (clone.root / "work").exists()
+    assert not untouched.venv.exists()
 
 
 def test_a_folder_of_wheels_in_the_clone_is_all_that_a_set_up_needs(clone: Clone) -> None:
@@ -438,24 +472,23 @@ def test_a_learners_copy_needs_no_environment(clone: Clone) -> None:
     assert not clone.venv.exists()
 
 
-def test_on_a_bare_clone_help_shows_the_arguments(clone: Clone) -> None:
-    shown = {
-        "learner": "--to DIR",
-        "run": "--update",
-        "lab": "--teach",
-        "top": "--interval",
-        "bench": "benchmarks: contracts, lazy",
-    }
-    for word, text in shown.items():
-        assert text in " ".join(clone.run(word, "--help").stdout.split()), word
-
-
-def test_the_doctor_installs_nothing_and_says_what_is_missing(clone: Clone) -> None:
-    done = clone.run("doctor")
+def test_the_doctor_installs_nothing_and_says_what_is_missing(untouched: Clone) -> None:
+    done = untouched.run("doctor")
     assert done.returncode == 1, done.stderr
     assert "missing: arion-marker" in done.stdout
     assert "python -m arion_lib lab" in done.stdout
-    assert not clone.venv.exists()
+    assert not untouched.venv.exists()
+
+
+@pytest.mark.parametrize(("platform", "utf_8"), [("win32", "1"), ("linux", None)])
+def test_what_a_word_starts_imports_the_clone_and_on_windows_prints_in_utf_8(
+    monkeypatch: pytest.MonkeyPatch, platform: str, utf_8: str | None
+) -> None:
+    monkeypatch.setattr(os, "environ", {"PYTHONPATH": "mine"})
+    monkeypatch.setattr(sys, "platform", platform)
+    environment.find_project()
+    assert os.environ["PYTHONPATH"] == os.pathsep.join([str(ROOT), "mine"])
+    assert os.environ.get("PYTHONUTF8") == utf_8
 
 
 def test_a_wrong_word_exits_with_2_and_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,6 +35,9 @@ TROUBLE = (
 )
 """Words by which pip's output tells of the network."""
 
+PIP_ITSELF = 5
+"""How often pip asks again where nothing says so."""
+
 OLDEST, NEWEST = (3, 11), (3, 15)
 """The Pythons that the test suite runs on, first and last."""
 
@@ -98,9 +101,15 @@ def _try_once(python: Path, lock: Path) -> str | None:
         run_quietly([str(python), "-m", "ensurepip", "--default-pip"])
     # Never --no-cache-dir: a set-up that was killed finds what it had fetched in pip's own cache.
     quiet = ["--disable-pip-version-check", "--no-input", "--progress-bar=off", "--only-binary=:all:"]
-    if os.environ.get("PIP_RETRIES") == "0":  # pip tells of the network only when it tries again: see `_unreachable`
-        quiet.append("--retries=1")
+    # pip tells of the network only when it tries again (see `_unreachable`): never 0, in its configuration too.
+    quiet.append(f"--retries={retries()}")
     return _watch([str(python), "-m", "pip", "install", *quiet, *what], count(lock.read_text(encoding="utf-8")))
+
+
+def retries() -> int:
+    """Return how often pip asks again: as often as `PIP_RETRIES` says, or pip itself would, but once at least."""
+    wanted = os.environ.get("PIP_RETRIES", "")
+    return max(1, int(wanted)) if wanted.isdigit() else PIP_ITSELF
 
 
 def _reason(command: list[str]) -> str | None:
