@@ -11,13 +11,17 @@ See         notebooks/4_lazy_collection.ipynb · tests/lazy/
 Read in this order, the book:
 
     collection  describe: each method adds a stage          stages, sinks  the operations, as templates of a few lines
-    terminal    ask: each method runs the pipeline          template       the language of those lines
-    source      where elements come from                    fuse           the one loop that all templates together are
-    pushdown    the value; cuts go to the source            engine         choose the loops, join them, run
-    failure     name the stage and the element
+    selection   describe: which elements, and how it runs   template       the language of those lines
+    terminal    ask: each method runs the pipeline          fuse           the one loop that all templates together are
+    source      where elements come from                    pushdown       the value; cuts go to the source
+                                                            failure        name the stage and the element
 
-The annex, a folder for each idea: barriers (batch, sort, calls that overlap), cache, asynchronous, inline (`compile`),
-looking, refusals.
+        lazy(xs) --.map(f)--> stages + .filter(g) --.sum()--> templates --> one function --> the result
+                                                    terminal  stages, sinks  fuse             (or a note: failure)
+
+The annex, a folder for each idea: barriers (where one loop ends and another begins: batch, sort, calls that overlap),
+others (zip, concat, join), keys (results by key), remote (catch, retry, throttle), files, cache, asynchronous, inline
+(`compile`), looking, refusals.
 """
 
 from arion_lib.lazy.collection import LazyCollection, lazy

@@ -12,12 +12,12 @@ See         notebooks/4_lazy_collection.ipynb · tests/lazy/test_fuse.py
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.machinery import ModuleSpec
 from itertools import count
-from types import CodeType, FunctionType
+from types import FunctionType
 from typing import Any, TypeAlias
 
 from arion_lib.lazy.failure import fail
@@ -31,6 +31,9 @@ Run: TypeAlias = Callable[..., Any]
 SHAPES_KEPT = 256
 """Compiled functions that are kept; the one not used for longest goes first."""
 
+LOOPS = 10
+"""Loops nested in one generated function, at most: Python allows 20 blocks."""
+
 _numbers = count(1)
 
 
@@ -39,14 +42,14 @@ class Fused:
     """What is kept of a shape."""
 
     text: str
-    code: CodeType
-    defaults: tuple[object, ...]  # the helpers, as default values of the last parameters
-    run: Run  # ready to call, where no verified lambda needs its own globals
+    run: Run  # ready to call, where no lambda is pasted into it
 
     def bound_to(self, names: dict[str, Any], cells: dict[str, Any]) -> Run:
         """Return the function with the globals and the closure cells of the lambdas that were pasted into it."""
-        closure = tuple(cells[name] for name in self.code.co_freevars)
-        return FunctionType(self.code, names, "run", self.defaults, closure)
+        assert isinstance(self.run, FunctionType)  # noqa: S101 - so it was made
+        code = self.run.__code__
+        own = dict(zip(code.co_freevars, self.run.__closure__ or (), strict=True))
+        return FunctionType(code, names, "run", None, tuple({**own, **cells}.values()))
 
 
 @lru_cache(maxsize=SHAPES_KEPT)
@@ -56,21 +59,6 @@ def fuse(shapes: tuple[Shape, ...], sink: type[Sink], notes: bool = True) -> Fus
     `notes=False` leaves out the `try`: only there to measure what the notes cost.
     """
     code = Code()
-    lines = _loop(code, shapes, sink)
-    text, places = _assemble(code, lines, notes)
-    name = f"lazy pipeline {next(_numbers)}"
-    loader = _Loader(text)
-    # Since Python 3.15 a traceback looks for the source by the loader of the module's spec.
-    space: dict[str, Any] = {"__name__": name, "__loader__": loader, "__spec__": ModuleSpec(name, loader)}  # type: ignore[arg-type]
-    exec(compile(text, name, "exec"), space)  # noqa: S102 - text of our own stages and of verified lambdas
-    compiled = _function_in(space["make"].__code__)
-    defaults = (*(HELPERS[name] for name in code.helpers), *((fail, Exception, places) if notes else ()))
-    empty = {} if compiled.co_freevars else {"run": FunctionType(compiled, space, "run", defaults)}
-    return Fused(text, compiled, defaults, empty.get("run", _unbound))
-
-
-def _loop(code: Code, shapes: Sequence[Shape], sink: type[Sink]) -> list[Line]:
-    """Write the general form: one loop, nested where a flat_map opens an inner one."""
     for number, shape in enumerate(shapes):
         code.stage = number
         shape.emit(code)
@@ -80,34 +68,41 @@ def _loop(code: Code, shapes: Sequence[Shape], sink: type[Sink]) -> list[Line]:
         code.join_last_loop(sink.whole)
     if sink is ToList and shapes and shapes[-1] is Map:
         code.join_last_lines()
-    head = Line(2, "for x in source:", Place(SOURCE, "x"))
-    setup = [Line(2, text) for text in code.setup]
-    return [*setup, head, *code.lines(), *(Line(2, text) for text in code.result)]
+    lines = _lines(code, notes)
+    text = "".join([f"{'    ' * line.indent}{line.text}\n" for line in lines])
+    places = {number: line.place for number, line in enumerate(lines, 1) if line.place is not None}
+    name = f"lazy pipeline {next(_numbers)}"
+    loader = _Loader(text)
+    # Since Python 3.15 a traceback looks for the source by the loader of the module's spec.
+    space: dict[str, Any] = {"__name__": name, "__loader__": loader, "__spec__": ModuleSpec(name, loader)}  # type: ignore[arg-type]
+    exec(compile(text, name, "exec"), space)  # noqa: S102 - text of our own stages and of verified lambdas
+    helpers = [HELPERS[name] for name in code.helpers]
+    return Fused(text, space["make"](fail, Exception, places, *helpers, *(None for _ in code.free)))
 
 
-def _assemble(code: Code, lines: list[Line], notes: bool) -> tuple[str, dict[int, Place]]:
-    ours = ["fail", "Failure", "places"] if notes else []
-    params = ["source", "plan", "offset", "sink", *code.params, *(f"{name}_" for name in code.helpers), *ours]
-    head = [Line(0, f"def make({', '.join(code.free)}):"), Line(1, f"def run({', '.join(params)}):")]
+def _lines(code: Code, notes: bool) -> list[Line]:
+    """Lay out the function: the loop, nested where a flat_map opens an inner one, in a `try` for the note."""
+    loop = [
+        *(Line(2, text) for text in code.setup),
+        Line(2, "for x in source:", Place(SOURCE, "x")),
+        *code.lines(),
+        *(Line(2, text) for text in code.result),
+    ]
     if notes:
-        head.append(Line(2, "try:"))
-        lines = [line._replace(indent=line.indent + 1) for line in lines]
-        lines += [
+        loop = [
+            Line(2, "try:"),
+            *(line._replace(indent=line.indent + 1) for line in loop),
             Line(2, "except Failure as error:"),
             Line(3, "fail(error, plan, offset, sink, places)"),
             Line(3, "raise"),
         ]
-    whole = [*head, *lines, Line(1, "return run")]
-    places = {number: line.place for number, line in enumerate(whole, 1) if line.place is not None}
-    return "\n".join("    " * line.indent + line.text for line in whole) + "\n", places
-
-
-def _function_in(make: CodeType) -> CodeType:
-    return next(const for const in make.co_consts if isinstance(const, CodeType))
-
-
-def _unbound(*_: object) -> object:
-    raise TypeError("the function must be bound to its lambdas' names first")
+    outer = ["fail", "Failure", "places", *(f"{name}_" for name in code.helpers), *code.free]
+    return [
+        Line(0, f"def make({', '.join(outer)}):"),
+        Line(1, f"def run({', '.join(['source', 'plan', 'offset', 'sink', *code.params])}):"),
+        *loop,
+        Line(1, "return run"),
+    ]
 
 
 class _Loader:

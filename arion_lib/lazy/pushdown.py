@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from arion_lib.lazy.source import Own, describe, waits
-from arion_lib.lazy.stages import Cut, Enumerate, Every, Skip, Stage, Take
+from arion_lib.lazy.stages import Enumerate, Skip, Stage, Take
 
 
 class Pipeline(Own):
@@ -40,6 +40,55 @@ class Pipeline(Own):
         """Return where stage `number` of the plan as run stands in the plan as written."""
         places = push_down(self.stages).written
         return places[number] if number < len(places) else len(self.stages)
+
+    def _with(self, stage: Stage) -> Self:
+        more = object.__new__(type(self))
+        more.source, more.stages, more.plain = self.source, (*self.stages, stage), self.plain and stage.plain
+        return more
+
+    def _remade(self, source: Iterable[Any], stages: Sequence[Stage]) -> Self:
+        made = object.__new__(type(self))
+        made.source, made.stages, made.plain = source, tuple(stages), all(stage.plain for stage in stages)
+        return made
+
+
+class Cut(Stage):
+    """Elements `start` up to `stop`: skip, take, a slice or a page. Push-down moves it towards the source."""
+
+    __slots__ = ("text",)
+    name = "cut"
+    plain = False
+
+    def __init__(self, start: int, stop: int | None, text: str) -> None:
+        super().__init__(start, stop)
+        self.text = text
+
+    @property
+    def bounds(self) -> tuple[int, int | None]:
+        """(start, stop)."""
+        start, stop = self.args
+        return start, stop  # type: ignore[return-value]
+
+    @property
+    def label(self) -> str:
+        return self.text
+
+
+class Every(Stage):
+    """Each `n`-th element, from the first on."""
+
+    name, given = "every", "n"
+    setup = "$every = 0"
+    body = """\
+if $every:
+    $every -= 1
+    drop
+$every = $n - 1"""
+    plain = False
+
+    @property
+    def label(self) -> str:
+        return f"[::{self.args[0]}]"
 
 
 WHOLE: tuple[int, int | None] = (0, None)

@@ -18,7 +18,6 @@ from arion_lib.lazy.stages import Stage, labelled
 class Sink(Stage):
     """A terminal operation."""
 
-    __slots__ = ()
     whole: ClassVar[str] = ""
     """What is done with all elements of `$inner` at once, where a flat_map ends the pipeline; faster than a loop."""
 
@@ -46,28 +45,12 @@ class Each(Sink):
         return self._label
 
 
-class EachOf(Sink):
-    """Hand out `f` of the elements."""
-
-    __slots__ = ()
-    name, given = "count_by", "f"
-    body = "yield $f($x)"
-
-
-class PartOf(Sink):
-    """Hand out `f` of the elements, kept in a variable for the note of an error."""
-
-    __slots__ = ()
-    name, given = "flat_map", "f"
-    body = """\
-$part = $f($x)
-yield $part"""
+EACH = Each()
 
 
 class ToList(Sink):
     """All elements as a list."""
 
-    __slots__ = ()
     name = "to_list"
     setup = "$out = []"
     body = "$out.append($x)"
@@ -78,39 +61,15 @@ class ToList(Sink):
 class ToSet(Sink):
     """All elements as a set."""
 
-    __slots__ = ()
     name = "to_set"
     setup = "$out = $set()"
     body = "$out.add($x)"
     result = "return $out"
 
 
-class ToDict(Sink):
-    """Keys and values of the elements as a dict; of equal keys the last wins."""
-
-    __slots__ = ()
-    name, given = "to_dict", "key value"
-    setup = "$out = {}"
-    body = "$out[$key($x)] = $value($x)"
-    result = "return $out"
-
-
-class Pairs(Sink):
-    """Elements that are pairs as a dict."""
-
-    __slots__ = ()
-    name = "to_dict"
-    setup = "$out = {}"
-    body = """\
-$key, $value = $x
-$out[$key] = $value"""
-    result = "return $out"
-
-
 class Sum(Sink):
     """The elements added up from `start` on."""
 
-    __slots__ = ()
     name, given = "sum", "start"
     setup = "$total = $start"
     body = "$total = $total + $x"
@@ -124,7 +83,6 @@ class Sum(Sink):
 class Count(Sink):
     """How many elements there are."""
 
-    __slots__ = ()
     name = "count"
     setup = "$total = 0"
     body = "$total += 1"
@@ -134,7 +92,6 @@ class Count(Sink):
 class Reduce(Sink):
     """One value out of all elements; `initial` may be the marker for none."""
 
-    __slots__ = ()
     name, given = "reduce", "f initial"
     setup = "$so_far = $initial"
     body = "$so_far = $x if $so_far is $END else $f($so_far, $x)"
@@ -144,49 +101,15 @@ class Reduce(Sink):
 class Fold(Sink):
     """`Reduce` with an initial value, which needs no question per element."""
 
-    __slots__ = ()
     name, given = "reduce", "f initial"
     setup = "$so_far = $initial"
     body = "$so_far = $f($so_far, $x)"
     result = "return $so_far"
 
 
-class FoldBy(Sink):
-    """One `Fold` for each key."""
-
-    __slots__ = ()
-    name, given = "fold_by", "key f initial"
-    setup = """\
-$out = {}
-$get = $out.get"""
-    body = """\
-$k = $key($x)
-$out[$k] = $f($get($k, $initial), $x)"""
-    result = "return $out"
-
-
-class GroupBy(Sink):
-    """The elements of each key as a list."""
-
-    __slots__ = ()
-    name, given = "group_by", "key"
-    setup = """\
-$out = {}
-$get = $out.get"""
-    body = """\
-$k = $key($x)
-$group = $get($k)
-if $group is None:
-    $out[$k] = [$x]
-else:
-    $group.append($x)"""
-    result = "return $out"
-
-
 class Least(Sink):
     """The first of the least elements."""
 
-    __slots__ = ()
     name, given = "min", "default"
     setup = "$best = $END"
     body = """\
@@ -198,7 +121,6 @@ if $best is $END or $x < $best:
 class LeastBy(Sink):
     """The first of the elements with the least key."""
 
-    __slots__ = ()
     name, given = "min", "key default"
     setup = """\
 $best = $default
@@ -213,7 +135,6 @@ if $least is $END or $k < $least:
 class Greatest(Least):
     """The first of the greatest elements."""
 
-    __slots__ = ()
     name = "max"
     body = Least.body.replace("<", ">")
 
@@ -221,33 +142,13 @@ class Greatest(Least):
 class GreatestBy(LeastBy):
     """The first of the elements with the greatest key."""
 
-    __slots__ = ()
     name = "max"
     body = LeastBy.body.replace("<", ">")
-
-
-class Top(Sink):
-    """The `n` greatest elements by key, greatest first; of equal ones those that came first. Holds `n` elements."""
-
-    __slots__ = ()
-    name, given = "top", "n key"
-    setup = """\
-$heap = []
-$order = 0"""
-    body = """\
-$k = $key($x)
-$order -= 1
-if $len($heap) < $n:
-    $heappush($heap, ($k, $order, $x))
-elif $heap[0][0] < $k:
-    $heapreplace($heap, ($k, $order, $x))"""
-    result = "return [$entry[2] for $entry in $sorted($heap, reverse=True)]"
 
 
 class First(Sink):
     """The first element."""
 
-    __slots__ = ()
     name, given = "first", "default"
     body = "return $x"
     result = "return $default"
@@ -256,7 +157,6 @@ class First(Sink):
 class Last(Sink):
     """The last element."""
 
-    __slots__ = ()
     name, given = "last", "default"
     setup = "$last = $default"
     body = "$last = $x"
@@ -266,7 +166,6 @@ class Last(Sink):
 class Find(Sink):
     """The first element for which `f` is true."""
 
-    __slots__ = ()
     name, given = "find", "f default"
     body = """\
 if $f($x):
@@ -277,7 +176,6 @@ if $f($x):
 class Any(Sink):
     """Whether `f` is true for some element."""
 
-    __slots__ = ()
     name, given = "any", "f"
     body = """\
 if $f($x):
@@ -288,7 +186,6 @@ if $f($x):
 class All(Sink):
     """Whether `f` is true for every element."""
 
-    __slots__ = ()
     name, given = "all", "f"
     body = """\
 if not $f($x):
@@ -299,7 +196,6 @@ if not $f($x):
 class ForEach(Sink):
     """Call `f` with each element."""
 
-    __slots__ = ()
     name, given = "for_each", "f"
     body = "$f($x)"
     result = "return None"

@@ -9,14 +9,12 @@ See         notebooks/4_lazy_collection.ipynb · tests/lazy/test_fuse.py · ario
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import repeat
+from collections.abc import Iterable
 from typing import ClassVar, Protocol, TypeVar
 
-from arion_lib.lazy.source import describe, name_of, waits
+from arion_lib.lazy.source import name_of
 from arion_lib.lazy.template import END, Code
 
-Function = Callable[..., object]
 T = TypeVar("T")
 
 
@@ -67,35 +65,14 @@ class Stage:
 class Map(Stage):
     """`f` of each element."""
 
-    __slots__ = ()
     name, given = "map", "f"
     body = "$x = $f($x)"
     one_to_one = element_wise = True
 
 
-class CatchingMap(Stage):
-    """`f` of each element; elements for which it raises one of `errors` are left out, after `seen` was called."""
-
-    __slots__ = ()
-    name, given = "map", "f errors seen"
-    body = """\
-try:
-    $x = $f($x)
-except $errors as $error:
-    $seen($x, $error)
-    drop"""
-
-    @property
-    def label(self) -> str:
-        f, errors, _ = self.args
-        assert isinstance(errors, tuple)  # noqa: S101 - so it was made
-        return f"map({_short(f)}).catch({', '.join(map(name_of, errors))})"
-
-
 class Filter(Stage):
     """Elements for which `f` is true."""
 
-    __slots__ = ()
     name, given = "filter", "f"
     body = "keep if $f($x)"
 
@@ -103,7 +80,6 @@ class Filter(Stage):
 class Reject(Stage):
     """Elements for which `f` is false."""
 
-    __slots__ = ()
     name, given = "reject", "f"
     body = "keep if (not $f($x))"
 
@@ -111,7 +87,6 @@ class Reject(Stage):
 class FlatMap(Stage):
     """The elements of `f(element)`, one after the other."""
 
-    __slots__ = ()
     name, given = "flat_map", "f"
     body = "each of $f($x)"
 
@@ -119,7 +94,6 @@ class FlatMap(Stage):
 class Flatten(Stage):
     """The elements of each element, one after the other."""
 
-    __slots__ = ()
     name = "flatten"
     body = "each of $x"
 
@@ -127,7 +101,6 @@ class Flatten(Stage):
 class Skip(Stage):
     """All but the first `n` elements, counted in the loop: where a cut could not be pushed into the source."""
 
-    __slots__ = ()
     name, given = "skip", "n"
     setup = "$skip = $n"
     body = """\
@@ -139,7 +112,6 @@ if $skip:
 class Take(Stage):
     """The first `n` elements; the loop ends with the n-th, so that an n + 1st is never pulled."""
 
-    __slots__ = ()
     name, given = "take", "n"
     setup = """\
 $take = $n
@@ -152,28 +124,9 @@ if not $take:
     stop = "not $take"
 
 
-class Every(Stage):
-    """Each `n`-th element, from the first on."""
-
-    __slots__ = ()
-    name, given = "every", "n"
-    setup = "$every = 0"
-    body = """\
-if $every:
-    $every -= 1
-    drop
-$every = $n - 1"""
-    plain = False
-
-    @property
-    def label(self) -> str:
-        return f"[::{self.args[0]}]"
-
-
 class SkipWhile(Stage):
     """Elements from the first on for which `f` is false."""
 
-    __slots__ = ()
     name, given = "skip_while", "f"
     setup = "$skipping = True"
     body = """\
@@ -185,7 +138,6 @@ $skipping = False"""
 class TakeWhile(Stage):
     """Elements up to the first one for which `f` is false."""
 
-    __slots__ = ()
     name, given = "take_while", "f"
     body = "stop unless $f($x)"
 
@@ -193,7 +145,6 @@ class TakeWhile(Stage):
 class Window(Stage):
     """Each `n` consecutive elements as a tuple."""
 
-    __slots__ = ()
     name, given = "window", "n"
     setup = "$last = $deque(maxlen=$n)"
     body = """\
@@ -202,50 +153,9 @@ keep if $len($last) == $n
 $x = $tuple($last)"""
 
 
-class Others:
-    """The iterables that are zipped with the elements; each pass opens all of them."""
-
-    __slots__ = ("sources",)
-
-    def __init__(self, sources: tuple[Iterable[object], ...]) -> None:
-        self.sources = sources
-
-    def __iter__(self) -> Iterator[tuple[object, ...]]:
-        if not self.sources:
-            return repeat(())
-        return zip(*self.sources, strict=False)
-
-
-class Zip(Stage):
-    """Tuples of an element and one of each other iterable; ends with the shortest."""
-
-    __slots__ = ()
-    name, given = "zip", "other"
-    setup = "$others = $iter($other)"
-    body = """\
-$beside = $next($others, $END)
-stop unless ($beside is not $END)
-$x = ($x, *$beside)"""
-
-    @property
-    def waits(self) -> bool:  # type: ignore[override]
-        return any(map(waits, self._sources))
-
-    @property
-    def label(self) -> str:
-        return f"{self.name}({', '.join(map(describe, self._sources))})"
-
-    @property
-    def _sources(self) -> tuple[Iterable[object], ...]:
-        (others,) = self.args
-        assert isinstance(others, Others)  # noqa: S101 - so it was made
-        return others.sources
-
-
 class Enumerate(Stage):
     """Tuples of a number, counted from `n`, and the element."""
 
-    __slots__ = ()
     name, given = "enumerate", "n"
     setup = "$number = $n"
     body = """\
@@ -257,7 +167,6 @@ $number += 1"""
 class Distinct(Stage):
     """Elements that have not come before."""
 
-    __slots__ = ()
     name = "distinct"
     setup = "$seen = $set()"
     body = """\
@@ -268,7 +177,6 @@ $seen.add($x)"""
 class DistinctBy(Stage):
     """Elements whose key has not come before."""
 
-    __slots__ = ()
     name, given = "distinct", "f"
     setup = "$seen = $set()"
     body = """\
@@ -280,7 +188,6 @@ $seen.add($key)"""
 class Scan(Stage):
     """Running results of `f(result so far, element)`."""
 
-    __slots__ = ()
     name, given = "scan", "f initial"
     setup = "$so_far = $initial"
     body = """\
@@ -296,38 +203,14 @@ $x = $so_far"""
 class Tap(Stage):
     """The elements as they are, after `f` has seen each."""
 
-    __slots__ = ()
     name, given = "tap", "f"
     body = "$f($x)"
     one_to_one = True
 
 
-class Cut(Stage):
-    """Elements `start` up to `stop`: skip, take, a slice or a page. Push-down moves it towards the source."""
-
-    __slots__ = ("text",)
-    name = "cut"
-    plain = False
-
-    def __init__(self, start: int, stop: int | None, text: str) -> None:
-        super().__init__(start, stop)
-        self.text = text
-
-    @property
-    def bounds(self) -> tuple[int, int | None]:
-        """(start, stop)."""
-        start, stop = self.args
-        return start, stop  # type: ignore[return-value]
-
-    @property
-    def label(self) -> str:
-        return self.text
-
-
 class Barrier(Stage):
     """A stage that no single loop can hold: it takes the iterator of what is above it and gives another one."""
 
-    __slots__ = ()
     plain = False
 
     def attach(self, upstream: Iterable[object], blame: Blame) -> Iterable[object]:

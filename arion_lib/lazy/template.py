@@ -18,8 +18,11 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from heapq import heappush, heapreplace
+from itertools import repeat
 from typing import NamedTuple, Protocol
 
 SOURCE = -1
@@ -43,11 +46,13 @@ class Marker:
 
 END = Marker("nothing")
 
+_WORD = re.compile(r"\$(\w+)")
+
 HELPERS: dict[str, object] = {
     "END": END,
-    **{f.__name__: f for f in (deque, heappush, heapreplace, iter, len, next, set, sorted, tuple)},
+    **{f.__name__: f for f in (deque, heappush, heapreplace, iter, len, next, repeat, set, sorted, tuple, zip)},
 }
-"""What a template may use by name. It arrives as a parameter, spelt so that no module's own name is hidden by it."""
+"""What a template may use by name; in the text it is spelt so that no module's own name is hidden by it."""
 
 
 class Template(Protocol):
@@ -123,40 +128,26 @@ class Code:
         self.free.append(self.cell_name(name, self.stage))
         return self.free[-1]
 
-    def local(self, name: str) -> str:
-        """Return a variable's name that is this operation's own."""
-        return f"{name}_" if self.terminal else f"{name}{self.stage}_"
-
-    def helper(self, name: str) -> str:
-        """Use one of `HELPERS` and return its name in the text."""
-        if name not in self.helpers:
-            self.helpers.append(name)
-        return f"{name}_"
-
     def write(self, template: Template) -> None:
         """Write the next operation into the function."""
-        given = {name: self.param(name) for name in template.given.split()}
-
-        def lines(text: str) -> list[str]:
-            return [self._filled(line, given) for line in text.splitlines()]
-
-        self.setup += lines(template.setup)
+        fill = partial(_WORD.sub, partial(self._name, {name: self.param(name) for name in template.given.split()}))
+        self.setup += fill(template.setup).splitlines()
         for line in template.body.splitlines():
-            self._statement(self._filled(line, given))
+            self._statement(fill(line))
         if template.after:
-            self.after(*lines(template.after))
+            self.after(fill(template.after))
         if template.stop:
-            self.stop_when(self._filled(template.stop, given))
-        self.result += lines(template.result)
+            self.stop_when(fill(template.stop))
+        self.result += fill(template.result).splitlines()
 
-    def _filled(self, line: str, given: dict[str, str]) -> str:
-        def name(found: re.Match[str]) -> str:
-            word = found[1]
-            if word == "x":
-                return self.element
-            return given.get(word) or (self.helper(word) if word in HELPERS else self.local(word))
-
-        return re.sub(r"\$(\w+)", name, line)
+    def _name(self, given: Mapping[str, str], found: re.Match[str]) -> str:
+        """Return what a word of a template is called in the text."""
+        word = found[1]
+        if word == "x" or word in given:
+            return self.element if word == "x" else given[word]
+        if word in HELPERS and word not in self.helpers:
+            self.helpers.append(word)
+        return f"{word}_" if self.terminal or word in HELPERS else f"{word}{self.stage}_"
 
     def _statement(self, text: str) -> None:
         """Write a line of Python, or what one of the four words stands for."""
@@ -168,7 +159,7 @@ class Code:
         elif line.startswith("each of "):
             self.loop(line.removeprefix("each of "))
         elif line.startswith("stop unless "):
-            self.stop_unless(line.removeprefix("stop unless "), self.local("stop"))
+            self._stop_unless(line.removeprefix("stop unless "))
         else:
             self.line(line, (len(text) - len(line)) // 4)
 
@@ -194,15 +185,16 @@ class Code:
             self.line(f"if not {test}:")
             self.line("continue", 1)
 
-    def after(self, *texts: str) -> None:
+    def after(self, text: str) -> None:
         """Write lines that run once the stages below are done with the element, whatever they decided."""
-        self._tail.append(Line(self.indent, "\n".join(texts), None))
+        self._tail.append(Line(self.indent, text, None))
         self.nested = True
 
-    def stop_unless(self, test: str, flag: str) -> None:
-        """End the whole run at the first element for which `test` is false; `flag` is a variable for that."""
+    def _stop_unless(self, test: str) -> None:
+        """End the whole run at the first element for which `test` is false."""
         self.line(f"if not {test}:")
         if self.loops:
+            flag = f"stop{self.stage}_"
             self.setup.append(f"{flag} = False")
             self.line(f"{flag} = True", 1)
             self.stop_when(flag)
@@ -224,7 +216,7 @@ class Code:
         """Replace the innermost loop and its only line by one call that takes all of its elements: `whole`."""
         *before, head, _ = self.body
         over = head.text.partition(" in ")[2].removesuffix(":")
-        self.body = [*before, head._replace(text=self._filled(whole, {"inner": over}))]
+        self.body = [*before, head._replace(text=_WORD.sub(partial(self._name, {"inner": over}), whole))]
 
     def join_last_lines(self) -> None:
         """Write `use(f(x))` for `x = f(x)` and `use(x)`; only where `use` cannot fail, as the line names one stage."""

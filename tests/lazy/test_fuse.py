@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from arion_lib.lazy import LazyCollection, lazy
-from arion_lib.lazy.engine import function_of
+from arion_lib.lazy.barriers.engine import function_of
 from arion_lib.lazy.fuse import SHAPES_KEPT, fuse
 from arion_lib.lazy.sinks import Count, Sink, ToList
 from arion_lib.lazy.stages import Filter, Map, Stage

@@ -12,12 +12,14 @@ See         tests/lazy/test_async.py · arion_lib/lazy/asynchronous/turns.py
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
+from inspect import isasyncgenfunction
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from arion_lib.lazy.source import Own, name_of, spent
+from arion_lib.lazy.source import PLAIN, Own, as_source, name_of, spent
 from arion_lib.lazy.template import END
 
 if TYPE_CHECKING:  # imported where a coroutine runs: who runs none should not pay for it
@@ -183,3 +185,12 @@ class AsyncSource(Own, Generic[T]):
                     yield element
             finally:
                 loop.finish(close())
+
+
+def sourced(source: Any) -> Iterable[Any]:
+    """Return a source of any kind as an iterable: plain, asynchronous, or a function that makes one."""
+    if type(source) not in PLAIN and not isinstance(source, Iterable):
+        unwrapped = source.func if isinstance(source, partial) else source
+        if isinstance(source, AsyncIterable) or isasyncgenfunction(unwrapped):
+            return AsyncSource(source)
+    return as_source(source)

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from arion_lib.lazy.asynchronous.loops import loop_of_run
 from arion_lib.lazy.barriers.chunks import Chunk, ChunkSize, Reply, Shipped, call_each
 from arion_lib.lazy.barriers.window import Ahead, Window
+from arion_lib.lazy.refusals import checks
 from arion_lib.lazy.refusals.stop import refuse_stop
 from arion_lib.lazy.source import name_of
 from arion_lib.lazy.stages import Barrier, Blame
@@ -64,6 +65,24 @@ class Workers:
             named = {"threads": self.threads, "processes": self.processes, "concurrency": self.concurrency}
             how = next(f"{name}={number}" for name, number in named.items() if number)
         return how if self.ordered else f"{how}, ordered=False"
+
+
+def workers_for(
+    fn: object,
+    threads: int | None = None,
+    processes: int | None = None,
+    executor: Executor | None = None,
+    concurrency: int | None = None,
+    window: int | None = None,
+    ordered: bool = True,
+) -> Workers:
+    """Return who makes the calls of `fn`, checked."""
+    if concurrency is None:
+        checks.function("fn", fn)
+    else:
+        checks.async_function("fn", fn)
+    checks.workers(threads, processes, executor, concurrency, window, ordered)
+    return Workers(threads, processes, executor, concurrency, window, ordered)
 
 
 class ParallelMap(Barrier):
@@ -109,7 +128,6 @@ class ParallelMap(Barrier):
 class ParallelFilter(ParallelMap):
     """Elements for which `fn` is true, several calls at a time."""
 
-    __slots__ = ()
     name = "filter"
     one_to_one = element_wise = False
 

@@ -1,4 +1,4 @@
-"""Stages that end one loop and start another: batch, sort, and a progress bar.
+"""Stages that end one loop and start another: batch, chunk_by, sort, and a progress bar.
 
 Idea        Where elements must be collected, or C code can do it faster, a plain iterator joins two generated loops.
 Invariant   A batch is pulled with exactly as many elements as it holds; only `sort` reads everything, at its first
@@ -14,8 +14,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from arion_lib.lazy.refusals.stop import refuse_stop
-from arion_lib.lazy.source import describe, waits
-from arion_lib.lazy.stages import Barrier, Blame, Others, labelled
+from arion_lib.lazy.stages import Barrier, Blame, labelled
 
 T = TypeVar("T")
 
@@ -23,7 +22,6 @@ T = TypeVar("T")
 class Batch(Barrier):
     """Lists of `size` consecutive elements; the last one may be shorter."""
 
-    __slots__ = ()
     name = "batch"
 
     def attach(self, upstream: Iterable[object], blame: Blame) -> Iterator[object]:  # noqa: ARG002 - it calls nothing
@@ -35,7 +33,6 @@ class Batch(Barrier):
 class Sort(Barrier):
     """All elements in order of their key."""
 
-    __slots__ = ()
     name = "sort"
 
     def attach(self, upstream: Iterable[object], blame: Blame) -> Iterator[object]:
@@ -51,53 +48,11 @@ class Sort(Barrier):
 class ChunkBy(Barrier):
     """Lists of consecutive elements with equal keys."""
 
-    __slots__ = ()
     name = "chunk_by"
 
     def attach(self, upstream: Iterable[object], blame: Blame) -> Iterator[object]:
         (key,) = self.args
         return _runs(upstream, key, blame)  # type: ignore[arg-type]
-
-
-class Joined(Barrier):
-    """A stage with other sources; `args` are one `Others`."""
-
-    __slots__ = ()
-
-    @property
-    def waits(self) -> bool:  # type: ignore[override]
-        return any(map(waits, self.sources))
-
-    @property
-    def label(self) -> str:
-        return f"{self.name}({', '.join(map(describe, self.sources))})"
-
-    @property
-    def sources(self) -> tuple[Iterable[object], ...]:
-        """The other sources; each pass opens all of them."""
-        (others,) = self.args
-        assert isinstance(others, Others)  # noqa: S101 - so it was made
-        return others.sources
-
-
-class Concat(Joined):
-    """The elements, then those of each other source."""
-
-    __slots__ = ()
-    name = "concat"
-
-    def attach(self, upstream: Iterable[object], blame: Blame) -> Iterator[object]:
-        return _one_after_the_other(upstream, self.sources, blame)
-
-
-class ZipStrict(Joined):
-    """Tuples of an element and one of each other source; an error where one is shorter."""
-
-    __slots__ = ()
-    name = "zip"
-
-    def attach(self, upstream: Iterable[object], blame: Blame) -> Iterator[object]:
-        return _side_by_side(upstream, self.sources, blame)
 
 
 class Progress(Barrier):
@@ -205,22 +160,3 @@ def _runs(upstream: Iterable[T], key: Callable[[T], Any], blame: Blame) -> Itera
         last = k
     if run:
         yield run
-
-
-def _one_after_the_other(upstream: Iterable[T], others: Iterable[Iterable[T]], blame: Blame) -> Iterator[T]:
-    yield from upstream
-    for other in others:
-        try:
-            yield from other
-        except Exception as error:
-            blame(error)
-            raise
-
-
-def _side_by_side(upstream: Iterable[T], others: Iterable[Iterable[T]], blame: Blame) -> Iterator[tuple[T, ...]]:
-    try:
-        yield from zip(upstream, *others, strict=True)
-    except ValueError as error:
-        if error.__traceback__ is not None and error.__traceback__.tb_next is None:  # zip itself: one is shorter
-            blame(error)
-        raise

@@ -15,8 +15,8 @@ from html import escape
 from itertools import zip_longest
 from typing import Any
 
+from arion_lib.lazy.barriers.engine import function_of
 from arion_lib.lazy.cache.replay import Replay
-from arion_lib.lazy.engine import function_of
 from arion_lib.lazy.inline.paste import Called, Pasted
 from arion_lib.lazy.pushdown import WHOLE, Pipeline, push_down
 from arion_lib.lazy.sinks import ToList

@@ -12,7 +12,34 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
+
+from arion_lib.lazy.terminal import Terminal
+
+T_co = TypeVar("T_co", covariant=True)
+
+Frame: TypeAlias = Any
+"""A `pandas.DataFrame` or `polars.DataFrame`: both are optional, so their types are not known here."""
+
+
+class Tabled(Terminal[T_co]):
+    """The operations that give a table."""
+
+    __slots__ = ()
+
+    def to_pandas(self) -> Frame:
+        """Return a `pandas.DataFrame` with a row for each element.
+
+        Raises `ImportError` where pandas is not installed.
+        """
+        return pandas_frame(self.to_list())
+
+    def to_polars(self) -> Frame:
+        """Return a `polars.DataFrame` with a row for each element.
+
+        Raises `ImportError` where polars is not installed.
+        """
+        return polars_frame(self.to_list())
 
 
 def pandas_frame(rows: Sequence[object]) -> Any:

@@ -12,6 +12,8 @@ import inspect
 import operator
 from collections.abc import Iterable
 from functools import partial
+from math import inf
+from types import FunctionType
 from typing import SupportsIndex
 
 _ASYNC = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
@@ -19,6 +21,8 @@ _ASYNC = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 def function(name: str, value: object) -> None:
     """Require something that can be called, and that gives a result when it is."""
+    if type(value) is FunctionType and not value.__code__.co_flags & _ASYNC:
+        return  # the usual case, kept short
     if not callable(value):
         raise TypeError(f"{name} must be a function, got {value!r}")
     if is_async(value):
@@ -79,6 +83,22 @@ def whole(name: str, value: SupportsIndex) -> int:
         return operator.index(value)
     except TypeError:
         raise TypeError(f"{name} must be a whole number, got {value!r}") from None
+
+
+def seconds(name: str, value: float) -> float:
+    """Require a number of seconds that is not below 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    if not 0 <= value < inf:
+        raise ValueError(f"{name} must be >= 0 and finite, got {value!r}")
+    return value
+
+
+def rate(name: str, value: float) -> float:
+    """Require a number above 0."""
+    if not seconds(name, value) > 0:
+        raise ValueError(f"{name} must be > 0, got {value!r}")
+    return value
 
 
 def iterable(name: str, value: object) -> None:

@@ -1,51 +1,35 @@
-"""Run a pipeline: choose the loops, give them their arguments, join them.
+"""Run a pipeline that one loop cannot hold: cut the source, split the stages at barriers, join the loops.
 
-Idea        Most pipelines are one loop, started in a few microseconds. Cuts are pushed down first; barriers split the
-            rest.
+Idea        Cuts are pushed down first. Each barrier ends a loop, and an iterator joins it with the next one.
 Invariant   Nothing is opened or pulled before the first element is asked for (iteration) or the terminal operation is
             called.
 When wrong  Each loop names the errors of its own stages; a barrier those of its own.
-See         notebooks/4_lazy_collection.ipynb · tests/lazy/test_laziness.py
+See         tests/lazy/test_laziness.py · tests/lazy/test_fuse.py
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain
-from operator import attrgetter
-from types import GeneratorType
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from arion_lib.lazy.failure import note
-from arion_lib.lazy.fuse import Fused, fuse
+from arion_lib.lazy.fuse import LOOPS, Fused, fuse
 from arion_lib.lazy.inline.paste import names_of
 from arion_lib.lazy.pushdown import WHOLE, Pipeline, push_down
-from arion_lib.lazy.refusals.stop import refuse_stop
-from arion_lib.lazy.sinks import Each, Sink
+from arion_lib.lazy.sinks import EACH, Each, Sink
 from arion_lib.lazy.source import PLAIN, cut
 from arion_lib.lazy.stages import Barrier, Blame, FlatMap, Stage, Take
 from arion_lib.lazy.template import END
-
-LOOPS = 10
-"""Loops nested in one generated function, at most: Python allows 20 blocks."""
 
 BELOW_TAKE = 40
 """Stages below a counted take in one function, at most: they are indented, and Python allows 100 levels."""
 
 
-EACH = Each()
-_shape, _args = attrgetter("shape"), attrgetter("args")
+def join(plan: Pipeline, sink: Sink, stages: Sequence[Stage]) -> Any:
+    """Run `plan` into `sink` as several loops, and return its result; for `Each`, an iterator that has pulled nothing.
 
-
-def start(plan: Pipeline, sink: Sink, stages: Sequence[Stage] | None = None) -> Any:
-    """Run `plan` into `sink` and return its result; for `Each`, an iterator that has not pulled anything yet.
-
-    `stages` may be the first few of the plan, where the sink does the work of the others.
+    `stages` are those of the plan, or the first few, where the sink does the work of the others.
     """
-    stages = plan.stages if stages is None else stages
-    if plan.plain and len(stages) <= LOOPS:  # the short way for the usual case
-        run = fuse(tuple(map(_shape, stages)), type(sink)).run  # type: ignore[arg-type]  # a class is hashable
-        return run(plan.source, plan, 0, sink, *chain.from_iterable(map(_args, stages)), *sink.args)
     pushed = push_down(stages)
     elements = plan.source if pushed.cut == WHOLE else Cropped(plan.source, *pushed.cut)
     at = 0
@@ -112,41 +96,3 @@ def _blame(plan: Pipeline, number: int, sink: Sink) -> Blame:
         note(error, plan, plan.written(number), sink, element)
 
     return blame
-
-
-def consume(
-    plan: Pipeline,
-    sink: Sink,
-    each: Sink,
-    into: Callable[[Iterator[Any]], Any],
-    stages: Sequence[Stage] | None = None,
-) -> Any:
-    """Return `into(elements)`, where C code like `sum` or `Counter` beats a line in the loop.
-
-    When `into` itself fails (adding, hashing), the generator is suspended at the element it handed out last; the error
-    is noted for `sink`. `stages` leaves a flat_map out, where `each` hands out its parts and `into` joins them: then
-    the note is for the one of the two that failed.
-    """
-    elements = start(plan, each, stages)
-    try:
-        return into(elements)
-    except Exception as error:
-        frame = getattr(elements, "gi_frame", None)
-        if frame is not None:
-            place = frame.f_locals["places"].get(frame.f_lineno)
-            element = frame.f_locals.get(place.element, END) if place else END
-            if stages is None:
-                note(error, plan, len(plan.stages), sink, element)
-            elif _is_sound(part := frame.f_locals.get("part_"), error):
-                note(error, plan, len(plan.stages), sink, part, "on an element of")
-            else:
-                note(error, plan, len(stages), sink, element)
-        refuse_stop(error)
-        raise
-
-
-def _is_sound(part: object, error: Exception) -> bool:
-    """Return whether the elements of `part` came without the error, so that it is their sum that failed."""
-    if isinstance(part, GeneratorType):
-        return part.gi_frame is not None  # one that raised has ended
-    return type(part) in PLAIN or (isinstance(error, TypeError) and "operand" in str(error))
