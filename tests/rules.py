@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "measure": {"measure"},
     "setup": {"setup"},
     "workbook": {"workbook", "measure", "setup"},
-    "workbook/exercises": {"workbook", *PARTS},  # they belong to the notebooks, which may use everything
+    "workbook/exercises": {"workbook", "measure", *PARTS},  # they belong to the notebooks, which may use everything
     "workbook/tables": {"workbook", *PARTS},  # so do these: the same faults, put to several tools
     "web": {"web", *PARTS},
     "bench": {"bench", "measure", "web", *PARTS},  # the webhook is measured as it is served

@@ -73,8 +73,8 @@ def fuse(shapes: tuple[Shape, ...], sink: type[Sink], notes: bool = True) -> Fus
     places = {number: line.place for number, line in enumerate(lines, 1) if line.place is not None}
     name = f"lazy pipeline {next(_numbers)}"
     loader = _Loader(text)
-    # Since Python 3.15 a traceback looks for the source by the loader of the module's spec.
-    space: dict[str, Any] = {"__name__": name, "__loader__": loader, "__spec__": ModuleSpec(name, loader)}  # type: ignore[arg-type]
+    space: dict[str, Any] = {"__name__": name, "__loader__": loader}
+    space["__spec__"] = ModuleSpec(name, loader)  # type: ignore[arg-type]  # for tracebacks since Python 3.15
     exec(compile(text, name, "exec"), space)  # noqa: S102 - text of our own stages and of verified lambdas
     helpers = [HELPERS[name] for name in code.helpers]
     return Fused(text, space["make"](fail, Exception, places, *helpers, *(None for _ in code.free)))

@@ -68,7 +68,8 @@ class Terminal(Pipeline, Generic[T_co]):
         >>> lazy(range(3)).map(str).to_list()
         ['0', '1', '2']
         """
-        return cast("list[T_co]", self._run(sinks.ToList()))
+        elements: list[T_co] = self._run(sinks.ToList())
+        return elements
 
     def to_tuple(self) -> tuple[T_co, ...]:
         """Return all elements as a tuple.

@@ -8,6 +8,7 @@ See         every notebook · tests/workbook
 
 from arion_lib.workbook.checks import check
 from arion_lib.workbook.classroom import join_class
+from arion_lib.workbook.outcome import counted
 from arion_lib.workbook.predictions import compare, predict, prediction, recap
 
-__all__ = ["check", "compare", "join_class", "predict", "prediction", "recap"]
+__all__ = ["check", "compare", "counted", "join_class", "predict", "prediction", "recap"]

@@ -16,12 +16,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
+from functools import update_wrapper
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from arion_lib.short_repr import short_repr
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 class Kind(Enum):
@@ -103,6 +105,29 @@ class Counted(Generic[T]):
         item = next(self._source)
         self.pulled += 1
         return item
+
+
+class CountedCalls(Generic[T, R]):
+    """What `counted` returns; `calls` says how often it was called."""
+
+    def __init__(self, fn: Callable[[T], R]) -> None:
+        self.calls = 0
+        self._fn = fn
+        update_wrapper(self, fn)
+
+    def __call__(self, x: T) -> R:
+        self.calls += 1
+        return self._fn(x)
+
+
+def counted(fn: Callable[[T], R]) -> CountedCalls[T, R]:
+    """Return `fn` with a number `calls` that says how often it was called.
+
+    >>> square = counted(lambda n: n * n)
+    >>> list(map(square, range(3))), square.calls
+    ([0, 1, 4], 3)
+    """
+    return CountedCalls(fn)
 
 
 def first(iterable: Iterable[T], limit: int = 10_000) -> list[T]:

@@ -1,4 +1,4 @@
-"""Exercises of notebook 4: exactly n pulls, in a generator and in generated code; a page; an error's place; a cache.
+"""Exercises of notebook 4: what an element costs; exactly n pulls, twice; a page; an error's place; a cache.
 
 Idea        Each exercise rebuilds one promise of the lazy collection in three to ten lines.
 Invariant   Sources are one-shot and counted, so an answer that lists the whole stream first is caught.
@@ -8,16 +8,99 @@ See         notebooks/4_lazy_collection.ipynb · tests/workbook/test_exercises.p
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from itertools import count, islice
 from typing import Any
 
+from arion_lib.measure import measure_growth
 from arion_lib.workbook.exercise import Answer, Case, Exercise, Wrong
 from arion_lib.workbook.outcome import Counted, first
 
 Fn = Callable[[Any], Any]
 
-# --- 4.1 take(elements, n) ------------------------------------------------------------------------
+# --- 4.1 cost(version, small, large) --------------------------------------------------------------
+
+Version = Callable[[int], object]
+
+
+@lru_cache(maxsize=32)
+def _peak(version: Version, size: int) -> float:
+    """Measure once what the catalogue asks for often; a reader's answer measures for itself."""
+    return measure_growth({"it": version}, {size: size})["it", size].peak
+
+
+def cost(version: Version, small: int, large: int) -> float:
+    return (_peak(version, large) - _peak(version, small)) / (large - small)
+
+
+def _peak_of_the_large(version: Version, small: int, large: int) -> float:  # noqa: ARG001 - that is the mistake
+    return _peak(version, large) / large
+
+
+def _not_divided(version: Version, small: int, large: int) -> float:
+    return _peak(version, large) - _peak(version, small)
+
+
+def _the_other_way(version: Version, small: int, large: int) -> float:
+    return (_peak(version, small) - _peak(version, large)) / (large - small)
+
+
+def _size_of_the_result(version: Version, small: int, large: int) -> float:
+    return (sys.getsizeof(version(large)) - sys.getsizeof(version(small))) / (large - small)
+
+
+def kept(size: int) -> int:
+    """Hold a list of all numbers: about 40 bytes each."""
+    return len([n * n for n in range(size)])
+
+
+def summed(size: int) -> int:
+    """Hold one number at a time."""
+    return sum(n * n for n in range(size))
+
+
+def loaded(size: int) -> int:
+    """Hold 40 MB, whatever the size, and one number at a time."""
+    table = bytearray(40_000_000)
+    return sum(n * n for n in range(size)) + len(table)
+
+
+def _costing(version: Version, why: str) -> Case:
+    """The bytes in words: a process varies by some pages from one run to the next."""
+
+    def probe(answer: Answer) -> object:
+        number = answer(version, 100_000, 1_000_000)
+        words = {"below 0": number < -4, "less than 4": number < 4, "between 4 and 400": number < 400}
+        return next((text for text, true in words.items() if true), "more than 400")
+
+    return Case(f"cost({version.__name__}, 100_000, 1_000_000), which holds {why}   -> (bytes an element)", probe)
+
+
+COST = Exercise(
+    id="4.1",
+    name="cost",
+    stars=1,
+    minutes=10,
+    solution=cost,
+    cases=[
+        _costing(kept, "a list of all numbers"),
+        _costing(summed, "one number at a time"),
+        _costing(loaded, "one number at a time, and a table of 40 MB"),
+    ],
+    wrong=[
+        Wrong(
+            _peak_of_the_large, "what a version holds at every size counts as if elements cost it: take a difference"
+        ),
+        Wrong(_not_divided, "this is what all further elements cost together: divide by their number"),
+        Wrong(_the_other_way, "the sign: the large run comes first in the difference"),
+        Wrong(_size_of_the_result, "the result is small, but the peak is what was held on the way: measure it"),
+    ],
+    seconds=60.0,
+)
+
+# --- 4.2 take(elements, n) ------------------------------------------------------------------------
 
 
 def take(elements: Iterable[Any], n: int) -> Iterator[Any]:
@@ -103,7 +186,7 @@ def _endless_take(answer: Answer) -> object:
 
 
 TAKE = Exercise(
-    id="4.1",
+    id="4.2",
     name="take",
     stars=1,
     minutes=10,
@@ -132,7 +215,7 @@ TAKE = Exercise(
     ],
 )
 
-# --- 4.2 loop(kinds) -------------------------------------------------------------------------------
+# --- 4.3 loop(kinds) -------------------------------------------------------------------------------
 
 
 def loop(kinds: list[str]) -> str:
@@ -221,7 +304,7 @@ def odd(x: int) -> int:
 
 
 LOOP = Exercise(
-    id="4.2",
+    id="4.3",
     name="loop",
     stars=2,
     minutes=15,
@@ -245,7 +328,7 @@ LOOP = Exercise(
     ],
 )
 
-# --- 4.3 page(source, steps, number, size) --------------------------------------------------------
+# --- 4.4 page(source, steps, number, size) --------------------------------------------------------
 
 Steps = list[tuple[str, Fn]]
 
@@ -328,7 +411,7 @@ def _finite_page(answer: Answer) -> object:
 
 
 PAGE = Exercise(
-    id="4.3",
+    id="4.4",
     name="page",
     stars=2,
     minutes=15,
@@ -354,7 +437,7 @@ PAGE = Exercise(
     ],
 )
 
-# --- 4.4 where(steps, elements) -------------------------------------------------------------------
+# --- 4.5 where(steps, elements) -------------------------------------------------------------------
 
 
 def where(steps: Steps, elements: Iterable[Any]) -> tuple[int, Any] | None:
@@ -423,7 +506,7 @@ def _failing(words: str, *elements: int) -> Case:
 
 
 WHERE = Exercise(
-    id="4.4",
+    id="4.5",
     name="where",
     stars=2,
     minutes=10,
@@ -447,7 +530,7 @@ WHERE = Exercise(
     ],
 )
 
-# --- 4.5 class Cached -----------------------------------------------------------------------------
+# --- 4.6 class Cached -----------------------------------------------------------------------------
 
 
 class Cached:
@@ -573,7 +656,7 @@ def _endless_cache(answer: Answer) -> object:
 
 
 CACHED = Exercise(
-    id="4.5",
+    id="4.6",
     name="Cached",
     stars=3,
     minutes=20,
@@ -605,4 +688,4 @@ CACHED = Exercise(
     ],
 )
 
-EXERCISES = (TAKE, LOOP, PAGE, WHERE, CACHED)
+EXERCISES = (COST, TAKE, LOOP, PAGE, WHERE, CACHED)
