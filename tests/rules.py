@@ -36,7 +36,6 @@ HOMES = {
     "redis": {"pipeline/queues/redis_queue.py", "resources/connections/cache.py"},
     "pika": {"pipeline/queues/rabbit_queue.py"},
     "psycopg": {
-        "pipeline/stores/postgres_tables.py",
         "pipeline/stores/postgres_connections.py",
         "resources/connections/database_postgres.py",
     },

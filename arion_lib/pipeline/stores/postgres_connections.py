@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from arion_lib.masking import masked
@@ -34,11 +35,12 @@ _READERS = 4
 class PostgresConnections:
     """The connections to one database, each made when it is first needed.
 
-    `busy_timeout` is in seconds: how long to wait for a lock, and for the server to answer.
+    `busy_timeout` is in seconds: how long to wait for a lock, and for the server to answer. `lease` is the statement
+    that asks for the one lock of whoever publishes.
     """
 
-    def __init__(self, url: str, busy_timeout: float) -> None:
-        self._url = url
+    def __init__(self, url: str, busy_timeout: float, lease: str) -> None:
+        self._url, self._lease = url, lease
         self._busy_timeout = busy_timeout
         self._writing = threading.Lock()
         self._writer: psycopg.Connection[Any] | None = None
@@ -49,8 +51,8 @@ class PostgresConnections:
         return masked(self._url)
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[psycopg.Connection[Any]]:
-        """Lend the writing connection for one transaction; it is on the server's disk afterwards."""
+    def transaction(self, durable: bool = True) -> Iterator[PostgresSession]:
+        """Lend the writing connection for one transaction; it is on the disk afterwards, unless not `durable`."""
         if not self._writing.acquire(timeout=self._busy_timeout):
             raise StoreBusy(f"{self} was written by other threads for {self._busy_timeout} s: try again later")
         try:
@@ -58,12 +60,14 @@ class PostgresConnections:
             with self._translated():
                 self._writer = self._alive(self._writer)
                 with self._writer.transaction():
-                    yield self._writer
+                    if not durable:
+                        self._writer.execute("SET LOCAL synchronous_commit = off")
+                    yield PostgresSession(self._writer)
         finally:
             self._writing.release()
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[psycopg.Connection[Any]]:
+    def reading(self) -> Iterator[PostgresSession]:
         """Lend a reading connection."""
         self._must_be_open()
         with self._translated():
@@ -73,20 +77,20 @@ class PostgresConnections:
                 idle = None
             db = self._alive(idle)
             try:
-                yield db
+                yield PostgresSession(db)
             finally:
                 if self._closed or db.closed or len(self.idle) >= _READERS:
                     db.close()
                 else:
                     self.idle.append(db)
 
-    def lock(self, question: str) -> PostgresLock | None:
-        """Ask for an advisory lock on a connection of its own; None while another connection has it."""
+    def lock(self) -> PostgresLock | None:
+        """Ask for the lease on a connection of its own; None while another connection has it."""
         self._must_be_open()
         with self._translated():
             db = self._connect()
             try:
-                taken = db.execute(question.encode()).fetchone() == (True,)
+                taken = db.execute(self._lease.encode()).fetchone() == (True,)
             except BaseException:
                 db.close()
                 raise
@@ -160,6 +164,28 @@ class PostgresConnections:
         if lost or state.startswith(_AWAY):
             return StoreDown(f"{self} does not answer: {masked(str(error))}")
         return StoreError(text)
+
+
+class PostgresSession:
+    """A connection that is lent for a while, and takes `?` where a value goes."""
+
+    def __init__(self, db: psycopg.Connection[Any]) -> None:
+        self._db = db
+
+    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> psycopg.Cursor[Any]:
+        """Run one statement, or several without values."""
+        return self._db.execute(_placed(sql), parameters or None)
+
+    def copy(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Stream rows into a table."""
+        with self._db.cursor() as cursor, cursor.copy(sql.encode()) as copy:
+            for row in rows:
+                copy.write_row(row)
+
+
+@lru_cache(maxsize=256)
+def _placed(sql: str) -> bytes:
+    return sql.replace("?", "%s").encode()
 
 
 class PostgresLock:

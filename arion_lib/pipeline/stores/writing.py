@@ -1,0 +1,124 @@
+"""What one transaction writes, in any SQL database.
+
+Idea        The row of a stream is its lock: whoever holds it sees all that was committed to the stream, and goes on.
+Invariant   Figures are joined by `exact.merge` while the lock is held, so they are exact in every database.
+When wrong  Whatever fails, the transaction around it is rolled back by whoever began it.
+See         tests/pipeline/test_store.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from arion_lib.pipeline.batch import Aggregate, DeadLetter, Delivery
+from arion_lib.pipeline.numbers.exact import merge
+from arion_lib.pipeline.queues import frames
+from arion_lib.pipeline.stores.dialect import Database, Dialect
+from arion_lib.pipeline.stores.plan import Plan, reached
+
+_MADE = "INSERT INTO streams (name, rows, dead) VALUES {} ON CONFLICT DO NOTHING"
+# Everybody locks in the order of the names: two group commits never wait for one another in a circle.
+_LOCKED = "SELECT name, number FROM streams WHERE name IN ({}) ORDER BY name {}"
+_DONE = """
+SELECT done, complete, length, crc FROM deliveries
+WHERE stream = (SELECT number FROM streams WHERE name = ?) AND id = ?
+"""
+_COUNTED = "UPDATE streams SET rows = rows + ?, dead = dead + ? WHERE number = ? RETURNING rows, dead"
+_OUTBOX = "INSERT INTO outbox (stream, at, first, count, block) VALUES (?, ?, ?, ?, ?) RETURNING seq"
+_MARK = """
+INSERT INTO marks SELECT number, CAST(? AS double precision), rows, dead FROM streams
+WHERE {which} AND NOT EXISTS (SELECT 1 FROM marks WHERE stream = number AND at > ?) ON CONFLICT DO NOTHING
+"""
+_PROGRESS = ("stream", "id", "done", "complete", "at", "length", "crc")
+
+MARK_EVERY = 60.0
+"""Seconds between two marks of a stream."""
+
+
+def done(db: Database, stream: str, delivery_id: str) -> Delivery | None:
+    """Return how far a delivery has come, or None when nothing of it is stored."""
+    found = db.execute(_DONE, (stream, delivery_id)).fetchone()
+    return None if found is None else reached(delivery_id, *found)
+
+
+def mark(db: Database, now: float, stream: int | None = None) -> None:
+    """Note how many rows and dead letters a stream (None: each) has now, once a minute: so their ages are known."""
+    which = "true" if stream is None else "number = ?"
+    db.execute(_MARK.format(which=which), (now, *(() if stream is None else (stream,)), now - MARK_EVERY))
+
+
+class Writing:
+    """A transaction that has begun and holds the locks of its streams, which are made when they are new."""
+
+    def __init__(self, db: Database, dialect: Dialect, streams: Sequence[str], now: float) -> None:
+        self._db, self._dialect, self._now = db, dialect, now
+        db.execute(_MADE.format(", ".join(["(?, 0, 0)"] * len(streams))), streams)
+        locked = _LOCKED.format(", ".join("?" * len(streams)), dialect.lock)
+        self._numbers = dict(db.execute(locked, streams).fetchall())
+
+    def done(self, stream: str, delivery_id: str) -> Delivery | None:
+        """Return how far a delivery has come."""
+        return done(self._db, stream, delivery_id)
+
+    def seen(self, stream: str, ids: Sequence[str]) -> set[str]:
+        """Return those of the event ids that the stream has had."""
+        asked = f"SELECT id FROM seen WHERE stream = ? AND id IN (SELECT value FROM {self._dialect.texts})"
+        found = self._db.execute(asked, (self._numbers[stream], self._dialect.many(ids)))
+        return {name for (name,) in found}
+
+    def write(self, stream: str, plan: Plan) -> None:
+        """Write all of the plan."""
+        number = self._numbers[stream]
+        mark(self._db, self._now, number)
+        [(rows, dead)] = self._db.execute(_COUNTED, (len(plan.rows), len(plan.dead), number)).fetchall()
+        first = rows - len(plan.rows) + 1
+        self._append("rows", number, first, ("body",), [(row.decode(),) for row in plan.rows])
+        letters = [_columns(letter) for letter in plan.dead]
+        self._append("dead", number, dead - len(letters) + 1, ("record", '"offset"', "reason", "raw"), letters)
+        if plan.groups:
+            self._join(number, plan.groups)
+        if plan.deliveries:
+            self._upsert(
+                "deliveries", "id", _PROGRESS, [self._progress(number, one) for one in plan.deliveries.values()]
+            )
+        if plan.ids:
+            fresh = [(number, name, self._now) for name in plan.ids]
+            self._dialect.insert(self._db, "seen", ("stream", "id", "at"), fresh)
+        if plan.messages:
+            self._outbox(number, plan, self._dialect.base(number) + first)
+
+    def _append(
+        self, table: str, number: int, first: int, columns: Sequence[str], rows: Sequence[tuple[object, ...]]
+    ) -> None:
+        if rows:
+            placed = ((*self._dialect.place(number, seq), *row) for seq, row in enumerate(rows, first))
+            self._dialect.insert(self._db, table, ("*", *columns), placed)
+
+    def _join(self, number: int, groups: Mapping[str, Aggregate]) -> None:
+        """Join the groups with what is stored and write the sums; the lock keeps everybody else out meanwhile."""
+        figures = self._dialect.figures
+        asked = f"SELECT key, {', '.join(figures)} FROM groups WHERE stream = ? AND key IN (SELECT value FROM {{}})"
+        known = self._db.execute(asked.format(self._dialect.texts), (number, self._dialect.many(groups)))
+        joined = dict(groups)
+        for key, *stored in known:
+            joined[key] = merge(self._dialect.loaded(*stored), joined[key])
+        # In order: neighbours share pages of the index.
+        rows = [(number, key, *self._dialect.kept(joined[key])) for key in sorted(joined)]
+        self._upsert("groups", "key", ("stream", "key", *figures), rows)
+
+    def _upsert(self, table: str, key: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        news = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in ("stream", key))
+        self._dialect.insert(self._db, table, columns, rows, f"ON CONFLICT (stream, {key}) DO UPDATE SET {news}")
+
+    def _progress(self, number: int, one: Delivery) -> tuple[object, ...]:
+        return (number, one.id, one.done, one.complete, self._now, *(one.fingerprint or (None, None)))
+
+    def _outbox(self, number: int, plan: Plan, first: int) -> None:
+        block = None if plan.echoes else frames.encode(plan.messages)
+        entry = (number, self._now, first, len(plan.messages), block)
+        [(seq,)] = self._db.execute(_OUTBOX, entry).fetchall()
+        self._db.execute("INSERT INTO pending VALUES (?, ?, ?)", (seq, len(plan.messages), self._now))
+
+
+def _columns(letter: DeadLetter) -> tuple[object, ...]:
+    return letter.record, letter.offset, letter.reason, letter.raw
