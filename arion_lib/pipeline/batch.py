@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, TypeAlias
 
-from arion_lib.pipeline.deliveries import Fingerprint
+from arion_lib.pipeline.deliveries import Delivery
 from arion_lib.pipeline.numbers.means import mean
 
 Record: TypeAlias = Any
@@ -58,21 +58,6 @@ class Aggregate:
     def mean(self) -> float | Decimal | None:
         """The numbers' mean, records without one left out; None where there is no number, or nobody counted them."""
         return mean(self.sum, self.values)
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """How far into one delivered body the store has come, written in the transaction of the batch that got there.
-
-    A batch holds the records `start` (exclusive) to `done` (inclusive) of its body. A store refuses it unless `start`
-    is what it has already: two senders of the same body can then never both count a record.
-    """
-
-    id: str
-    done: int  # records of the body (bad ones included) that are safe once this batch is committed
-    complete: bool  # the body ended here
-    start: int = 0  # records of the body that were safe before this batch
-    fingerprint: Fingerprint | None = None  # of the body's bytes that were read for these records; None: not known
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Protocol, Self
 
-from arion_lib.pipeline.batch import Batch, Delivery
-from arion_lib.pipeline.store import BatchesRefused
-from arion_lib.pipeline.stores.plan import Plan, Refused, admit, by_stream, check_all
+from arion_lib.pipeline.batch import Batch
+from arion_lib.pipeline.deliveries import Delivery
+from arion_lib.pipeline.stores.plan import Outcomes, Plan, admit, by_stream, check_all
 
 
 class Writing(Protocol):
@@ -51,29 +51,25 @@ class GroupCommit(ABC):
 
     def commit(self, batch: Batch) -> int:
         """Make all of `batch` durable, or raise and leave nothing of it (see `Store.commit`)."""
-        try:
-            return self.commit_all((batch,)).get(0, 0)
-        except BatchesRefused as refused:
-            raise refused.refused[0] from None
+        outcome = self.commit_all((batch,)).get(0, 0)
+        if isinstance(outcome, ValueError):
+            raise outcome
+        return outcome
 
-    def commit_all(self, batches: Iterable[Batch]) -> dict[int, int]:
-        """Make several batches durable in one transaction; see `Store.commit_all` for what is refused and returned."""
-        refused: Refused = {}
-        left_out: dict[int, int] = {}
-        checked = check_all(batches, refused)
-        total = len(checked) + len(refused)
+    def commit_all(self, batches: Iterable[Batch]) -> Outcomes:
+        """Make several batches durable in one transaction; see `Store.commit_all` for what is returned."""
+        outcomes: Outcomes = {}
+        checked = check_all(batches, outcomes)
         plans: dict[str, Plan] = {}
         if checked:
             with self._begin(sorted({one.batch.stream for one in checked.values()})) as writing:
-                plans = by_stream(admit(checked, writing.done, refused), writing.seen, left_out)
+                plans = by_stream(admit(checked, writing.done, outcomes), writing.seen, outcomes)
                 for stream, plan in plans.items():
                     writing.write(stream, plan)
         if any(plan.messages for plan in plans.values()):
             for committed in tuple(self._listeners):
                 committed()
-        if refused:
-            raise BatchesRefused(refused, total, left_out)
-        return left_out
+        return outcomes
 
     def listen(self, committed: Callable[[], None]) -> Callable[[], None]:
         """Call `committed` after each commit of this object that left messages; the returned function ends that."""

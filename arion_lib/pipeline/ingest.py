@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from arion_lib.pipeline.batch import Batch, DeadLetter, Delivery, Record
+from arion_lib.pipeline.batch import Batch, DeadLetter, Record
 from arion_lib.pipeline.decoder import Decoder
-from arion_lib.pipeline.deliveries import BodyCheck
+from arion_lib.pipeline.deliveries import BodyCheck, Delivery, check_again
 from arion_lib.pipeline.recipe import Recipe
 from arion_lib.pipeline.shapes.rows import Rows, record_type
 from arion_lib.pipeline.shapes.sums import Sums
@@ -224,11 +224,7 @@ def batches_of(chunks: Iterable[bytes], intake: Intake) -> Iterator[Batch]:
 
 def again(known: Delivery, chunks: Iterable[bytes]) -> Receipt:
     """Answer for a delivery that is complete already; read the chunks and raise `OtherBody` where they are not it."""
-    check = BodyCheck(known.fingerprint)
-    for chunk in chunks:
-        check.feed(chunk)
-    check.close(whole=True)
-    return Receipt(duplicates=known.done)
+    return Receipt(duplicates=check_again(known, chunks))
 
 
 def _check_delivery(delivery: object) -> None:

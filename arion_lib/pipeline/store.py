@@ -9,16 +9,20 @@ See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_store.py
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeAlias
 
 from arion_lib.masking import masked
-from arion_lib.pipeline.batch import Batch, DeadLetter, Delivery, Key, Number
+from arion_lib.pipeline.batch import Batch, DeadLetter, Key, Number
+from arion_lib.pipeline.deliveries import Delivery
 from arion_lib.pipeline.numbers.means import mean
 from arion_lib.pipeline.stores.addresses import scheme
+
+Outcome: TypeAlias = int | ValueError
+"""What became of a batch: durable but for so many rows, whose events were known; or why it was refused."""
 
 
 class StoreError(Exception):
@@ -39,40 +43,6 @@ class StoreBroken(StoreError):
 
 class StoreDown(StoreError):
     """The database server does not answer: try again later."""
-
-
-class StaleDelivery(StoreError):
-    """A batch does not go on from where its delivery has come to: somebody stored these records already.
-
-    `known` is what the store has (None: nothing). Skip `known.done` records of the body and go on from there; when
-    `known.complete`, there is nothing left to do.
-    """
-
-    def __init__(self, stream: str, delivery: Delivery, known: Delivery | None) -> None:
-        there = "nothing is" if known is None else f"{known.done} records{' and the end' if known.complete else ''} are"
-        super().__init__(
-            f"delivery must go on from what is stored, got records {delivery.start} to {delivery.done} of "
-            f"{delivery.id!r} in {stream!r} where {there} stored; read done() and go on from there"
-        )
-        self.stream = stream
-        self.delivery = delivery
-        self.known = known
-
-
-class BatchesRefused(StoreError):
-    """Some batches of a group commit were refused; all the others are durable.
-
-    `refused` maps the index of each refused batch to its `ValueError` or `StaleDelivery`; `left_out` is what
-    `Store.commit_all` returns.
-    """
-
-    def __init__(
-        self, refused: Mapping[int, ValueError | StaleDelivery], total: int, left_out: Mapping[int, int] | None = None
-    ) -> None:
-        first = min(refused)
-        super().__init__(f"{len(refused)} of {total} batches refused; the first, batch {first}: {refused[first]}")
-        self.refused = dict(refused)
-        self.left_out = dict(left_out or {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,21 +138,20 @@ class Store(Protocol):
         ValueError
             The batch could not be kept exactly; found before the transaction begins.
         StaleDelivery
-            A delivery of the batch does not start where the store has come to.
+            A delivery of the batch does not start where the store has come to: a duplicate, or another sender's.
         StoreBusy, StoreFull, StoreDown, StoreBroken
             The database could not; the same batch may be committed again later.
         """
         ...
 
-    def commit_all(self, batches: Iterable[Batch]) -> dict[int, int]:
-        """Make several batches durable in one transaction (group commit), in order.
+    def commit_all(self, batches: Iterable[Batch]) -> dict[int, Outcome]:
+        """Make several batches durable in one transaction (group commit), in order; return what became of them.
 
-        Returns how many rows of a batch were left out because the stream knew their event ids, by the batch's index,
-        for those of which any were.
-
+        By a batch's index: how many of its rows were left out because the stream knew their event ids, or the
+        `ValueError` or `StaleDelivery` for which it was refused. What is not named is durable with all its rows.
         A refused batch does not take the others with it: values are checked before the transaction begins, deliveries
-        are compared inside it before anything is written; what passes is committed, then `BatchesRefused` is raised.
-        On any other error nothing of any batch is there.
+        are compared inside it before anything is written. On any other error, which is raised, nothing of any batch is
+        there.
         """
         ...
 

@@ -19,8 +19,8 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, TypeAlias
 
+from arion_lib.pipeline.deliveries import StaleDelivery
 from arion_lib.pipeline.ingest import Receipt
-from arion_lib.pipeline.store import StaleDelivery
 from arion_lib.web.bodies import SMALL
 from arion_lib.web.edge.answers import ONE_MESSAGES, answer, refuse
 from arion_lib.web.edge.gate import Gate

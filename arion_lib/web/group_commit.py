@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Protocol
 
-from arion_lib.pipeline.batch import Batch, DeadLetter, Delivery
-from arion_lib.pipeline.store import BatchesRefused, Store, StoreBroken, StoreBusy, StoreDown, StoreFull
+from arion_lib.pipeline.batch import Batch, DeadLetter
+from arion_lib.pipeline.deliveries import Delivery
+from arion_lib.pipeline.store import Store, StoreBroken, StoreBusy, StoreDown, StoreFull
 
 log = logging.getLogger(__name__)
 
@@ -200,10 +201,7 @@ class GroupCommit:
         return own
 
     def _write(self, batches: Sequence[Batch]) -> Fates:
-        try:
-            return dict(self._store.commit_all(batches))
-        except BatchesRefused as refused:
-            return {**refused.left_out, **refused.refused}
+        return dict(self._store.commit_all(batches))
 
     def _count(self, batches: int, failures: int) -> None:
         self.figures.commits += failures < batches

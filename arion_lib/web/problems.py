@@ -20,8 +20,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from arion_lib.pipeline.broker import BrokerError
-from arion_lib.pipeline.deliveries import OtherBody
-from arion_lib.pipeline.store import StaleDelivery, StoreBroken, StoreBusy, StoreDown, StoreError, StoreFull
+from arion_lib.pipeline.deliveries import OtherBody, StaleDelivery
+from arion_lib.pipeline.store import StoreBroken, StoreBusy, StoreDown, StoreError, StoreFull
 from arion_lib.web.edge.patience import Draining, TooSlow
 from arion_lib.web.group_commit import CommitsClosed, QueueFull
 from arion_lib.web.signatures import SignatureError

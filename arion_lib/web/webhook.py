@@ -17,13 +17,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from arion_lib.pipeline.batch import Batch, Delivery
+from arion_lib.pipeline.batch import Batch
 from arion_lib.pipeline.decoder import Decoder
-from arion_lib.pipeline.deliveries import BodyCheck, fingerprint
+from arion_lib.pipeline.deliveries import BodyCheck, Delivery, StaleDelivery, fingerprint
 from arion_lib.pipeline.formats.records import open_decoder
 from arion_lib.pipeline.ingest import Cut, Intake, Receipt, again
 from arion_lib.pipeline.recipe import Recipe
-from arion_lib.pipeline.store import StaleDelivery, Store
+from arion_lib.pipeline.store import Store
 from arion_lib.web.bodies import SMALL, Body, Disconnected, inflated
 from arion_lib.web.edge.answers import ONE, answer, read_to_end, refuse
 from arion_lib.web.edge.patience import Draining, Patience, TooSlow

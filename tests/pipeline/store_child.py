@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import sys
 
-from arion_lib.pipeline.batch import Aggregate, Batch, Delivery
+from arion_lib.pipeline.batch import Aggregate, Batch
+from arion_lib.pipeline.deliveries import Delivery
 from arion_lib.pipeline.store import open_store
 
 

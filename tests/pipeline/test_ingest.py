@@ -17,9 +17,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from arion_lib.pipeline.batch import Batch, Delivery
+from arion_lib.pipeline.batch import Batch
 from arion_lib.pipeline.decoder import Decoder
-from arion_lib.pipeline.deliveries import OtherBody, fingerprint
+from arion_lib.pipeline.deliveries import Delivery, OtherBody, fingerprint
 from arion_lib.pipeline.formats.records import open_decoder
 from arion_lib.pipeline.ingest import Cut, Intake, Receipt, batches_of, ingest
 from arion_lib.pipeline.recipe import Recipe, read_recipe

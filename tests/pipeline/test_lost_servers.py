@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 import pytest
 
 from arion_lib.masking import masked
-from arion_lib.pipeline.batch import Batch, Delivery
+from arion_lib.pipeline.batch import Batch
 from arion_lib.pipeline.broker import BrokerDown, open_broker
+from arion_lib.pipeline.deliveries import Delivery, StaleDelivery
 from arion_lib.pipeline.outbox import Relay
-from arion_lib.pipeline.store import StaleDelivery, StoreBroken, StoreDown
+from arion_lib.pipeline.store import StoreBroken, StoreDown
 from arion_lib.pipeline.stores.postgres import PostgresStore
 from arion_lib.pipeline.stores.sqlite import SqliteStore
 from tests.pipeline.proxy import Proxy, through

@@ -5,8 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arion_lib.pipeline.batch import Batch, Delivery
-from arion_lib.pipeline.stores.plan import Refused, admit, by_stream, check, check_all, messages_are_rows
+from arion_lib.pipeline.batch import Batch
+from arion_lib.pipeline.deliveries import Delivery
+from arion_lib.pipeline.stores.plan import Outcomes, admit, by_stream, check, check_all, messages_are_rows
 
 steps = st.lists(st.tuples(st.integers(0, 4), st.integers(1, 3), st.booleans()), max_size=12)
 
@@ -19,7 +20,7 @@ def test_whatever_is_offered_each_record_of_a_body_is_admitted_once_and_in_order
     for start, size, complete in offered:
         rows = [b"%d" % record for record in range(start, start + size)]
         batches.append(Batch("s", rows, deliveries=[Delivery("d", start + size, complete, start)]))
-    refused: Refused = {}
+    refused: Outcomes = {}
     admitted = admit(check_all(batches, refused), lambda stream, name: None, refused)
     records = [int(row) for one in admitted.values() for row in one.batch.rows]
     assert records == list(range(len(records)))
@@ -29,7 +30,7 @@ def test_whatever_is_offered_each_record_of_a_body_is_admitted_once_and_in_order
 def test_comparing_the_end_alone_would_admit_a_record_twice() -> None:
     """The control: a batch that ends further than the last may still begin before it."""
     offered = [Delivery("d", 2, False), Delivery("d", 3, False, start=1)]
-    refused: Refused = {}
+    refused: Outcomes = {}
     admit(check_all([Batch("s", deliveries=[one]) for one in offered], refused), lambda stream, name: None, refused)
     assert list(refused) == [1]
     done, by_end = 0, []
@@ -44,7 +45,7 @@ def test_comparing_the_end_alone_would_admit_a_record_twice() -> None:
 def test_each_event_id_is_planned_once_and_none_that_the_store_has(groups: list[list[str]], stored: set[str]) -> None:
     rows = [[name.encode() for name in names] for names in groups]
     batches = [Batch("s", one, messages=one, ids=names) for one, names in zip(rows, groups, strict=True)]
-    left_out: dict[int, int] = {}
+    left_out: Outcomes = {}
     plans = by_stream(dict(enumerate(map(check, batches))), lambda stream, ids: stored & set(ids), left_out)
     fresh = list(dict.fromkeys(name for names in groups for name in names if name not in stored))
     assert (plans["s"].ids if plans else []) == fresh

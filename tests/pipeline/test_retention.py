@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from arion_lib.pipeline.batch import Batch, Delivery
+from arion_lib.pipeline.batch import Batch
+from arion_lib.pipeline.deliveries import Delivery
 from arion_lib.pipeline.store import Pruned, StoreBusy
 from arion_lib.pipeline.stores.retention import Retention
 from arion_lib.pipeline.stores.sqlite import SqliteStore

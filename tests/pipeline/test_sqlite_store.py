@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from arion_lib.pipeline.batch import Aggregate, Batch, DeadLetter, Delivery
+from arion_lib.pipeline.batch import Aggregate, Batch, DeadLetter
+from arion_lib.pipeline.deliveries import Delivery
 from arion_lib.pipeline.store import StoreBroken, StoreError, StoreFull, open_store
 from arion_lib.pipeline.stores.sqlite import SqliteStore
 

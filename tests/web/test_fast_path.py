@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from arion_lib.pipeline.batch import Batch
 from arion_lib.pipeline.recipe import Recipe
-from arion_lib.pipeline.store import StoreBusy
+from arion_lib.pipeline.store import Outcome, StoreBusy
 from arion_lib.pipeline.stores.sqlite import SqliteStore
 from arion_lib.web.fast_path import FastPath, FastProtocol
 from arion_lib.web.requests import Limits
@@ -283,7 +283,7 @@ class HeldStore(SqliteStore):
     entered = threading.Event()
     failure: Exception | None = None
 
-    def commit_all(self, batches: Iterable[Batch]) -> dict[int, int]:
+    def commit_all(self, batches: Iterable[Batch]) -> dict[int, Outcome]:
         self.entered.set()
         assert self.gate.wait(20)
         if self.failure:

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from arion_lib.pipeline.batch import Delivery
+from arion_lib.pipeline.deliveries import Delivery
 from arion_lib.pipeline.ingest import Cut
 from arion_lib.pipeline.queues.file_queue import FileBroker
 from arion_lib.pipeline.stores.sqlite import SqliteStore

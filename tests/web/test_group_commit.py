@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arion_lib.pipeline.batch import Aggregate, Batch, Delivery
-from arion_lib.pipeline.store import BatchesRefused, StaleDelivery, Store, StoreBusy, StoreDown, StoreError
+from arion_lib.pipeline.batch import Aggregate, Batch
+from arion_lib.pipeline.deliveries import Delivery, StaleDelivery
+from arion_lib.pipeline.store import Outcome, Store, StoreBusy, StoreDown, StoreError
 from arion_lib.web import group_commit
 from arion_lib.web.group_commit import CommitsClosed, Event, GroupCommit, QueueFull, as_batch, join
 
@@ -29,7 +30,7 @@ class GatedStore:
         self.transactions: list[list[Batch]] = []
         self.failure: Exception | None = None
 
-    def commit_all(self, batches: Iterable[Batch]) -> dict[int, int]:
+    def commit_all(self, batches: Iterable[Batch]) -> dict[int, Outcome]:
         self.entered.set()
         assert self.gate.wait(20)
         together = list(batches)
@@ -41,9 +42,7 @@ class GatedStore:
             if any(delivery.start for delivery in batch.deliveries)
         }
         self.transactions.append([batch for index, batch in enumerate(together) if index not in stale])
-        if stale:
-            raise BatchesRefused(stale, len(together), self.left_out(together))
-        return self.left_out(together)
+        return {**self.left_out(together), **stale}
 
     @staticmethod
     def left_out(together: list[Batch]) -> dict[int, int]:
@@ -172,7 +171,7 @@ def test_a_store_that_fails_tells_all_that_wait_and_the_writer_goes_on() -> None
 @pytest.mark.parametrize("failure", [ValueError("not storable"), StoreError("a limit"), MemoryError(), KeyError("x")])
 def test_one_batch_that_breaks_a_shared_transaction_is_its_own_senders_error_alone(failure: Exception) -> None:
     class Picky(GatedStore):
-        def commit_all(self, batches: Iterable[Batch]) -> dict[int, int]:
+        def commit_all(self, batches: Iterable[Batch]) -> dict[int, Outcome]:
             together = list(batches)
             if any(b"bad" in batch.rows for batch in together):
                 self.entered.set()
@@ -201,7 +200,7 @@ def test_a_store_that_is_away_is_not_asked_again_for_each_batch() -> None:
     class Away(GatedStore):
         attempts = 0
 
-        def commit_all(self, batches: Iterable[Batch]) -> dict[int, int]:
+        def commit_all(self, batches: Iterable[Batch]) -> dict[int, Outcome]:
             self.attempts += 1
             return super().commit_all(batches)
 

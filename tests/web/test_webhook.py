@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from arion_lib.pipeline.batch import Batch, Delivery
-from arion_lib.pipeline.deliveries import fingerprint
+from arion_lib.pipeline.batch import Batch
+from arion_lib.pipeline.deliveries import Delivery, fingerprint
 from arion_lib.pipeline.ingest import Cut
+from arion_lib.pipeline.store import Outcome
 from arion_lib.pipeline.stores.sqlite import SqliteStore
 from arion_lib.web import webhook
 from arion_lib.web.requests import Limits
@@ -210,7 +211,7 @@ class GatedStore(SqliteStore):
 
     gate = threading.Event()
 
-    def commit_all(self, batches: Iterable[Batch]) -> dict[int, int]:
+    def commit_all(self, batches: Iterable[Batch]) -> dict[int, Outcome]:
         assert self.gate.wait(20)
         return super().commit_all(batches)
 

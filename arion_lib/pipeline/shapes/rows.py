@@ -14,8 +14,9 @@ from typing import Any
 
 import msgspec
 
-from arion_lib.pipeline.batch import DeadLetter, Delivery, Record
+from arion_lib.pipeline.batch import DeadLetter, Record
 from arion_lib.pipeline.decoder import BAD_RECORD, MAX_RECORD, Verbatim, encode, parser, strictly
+from arion_lib.pipeline.deliveries import Delivery
 from arion_lib.pipeline.formats.nesting import shallow
 from arion_lib.pipeline.formats.reasons import dead_letter
 from arion_lib.pipeline.projection import getter, picker, projection

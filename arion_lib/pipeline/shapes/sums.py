@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from arion_lib.pipeline.batch import Aggregate, DeadLetter, Delivery, Key, Record
+from arion_lib.pipeline.batch import Aggregate, DeadLetter, Key, Record
 from arion_lib.pipeline.decoder import encode
+from arion_lib.pipeline.deliveries import Delivery
 from arion_lib.pipeline.groups import Figure, Groups
 from arion_lib.pipeline.recipe import Recipe
 

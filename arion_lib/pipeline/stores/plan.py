@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from arion_lib.pipeline.batch import Aggregate, Batch, DeadLetter, Delivery, Key
-from arion_lib.pipeline.deliveries import Fingerprint
+from arion_lib.pipeline.batch import Aggregate, Batch, DeadLetter, Key
+from arion_lib.pipeline.deliveries import Delivery, Progress, StaleDelivery
 from arion_lib.pipeline.numbers.exact import check_number, encode_key, merge
-from arion_lib.pipeline.store import StaleDelivery
+from arion_lib.pipeline.store import Outcome
 from arion_lib.pipeline.stores.addresses import checked_stream
 
 LETTER_LIMIT = 256 << 20
@@ -27,10 +27,8 @@ ID_LIMIT = 512
 _INT64_MAX = (1 << 63) - 1
 _TOGETHER = 100  # rows that are checked at once: twice as fast as one by one, and still a small copy
 
-Place: TypeAlias = tuple[str, str]
-"""A stream and the id of a delivery into it."""
-
-Refused: TypeAlias = dict[int, ValueError | StaleDelivery]
+Outcomes: TypeAlias = dict[int, Outcome]
+"""What became of batches, by index; those that are not named are durable with all their rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +74,14 @@ class Plan:
         return len(batch.rows) - len(rows)
 
 
-def check_all(batches: Iterable[Batch], refused: Refused) -> dict[int, Checked]:
-    """Check each batch; those with something wrong go to `refused` by their index."""
+def check_all(batches: Iterable[Batch], outcomes: Outcomes) -> dict[int, Checked]:
+    """Check each batch; those with something wrong have their error as outcome."""
     checked = {}
     for index, batch in enumerate(batches):
         try:
             checked[index] = check(batch)
         except ValueError as error:
-            refused[index] = error
+            outcomes[index] = error
     return checked
 
 
@@ -109,59 +107,23 @@ def check(batch: Batch) -> Checked:
 
 
 def admit(
-    checked: Mapping[int, Checked], known: Callable[[str, str], Delivery | None], refused: Refused
+    checked: Mapping[int, Checked], known: Callable[[str, str], Delivery | None], outcomes: Outcomes
 ) -> dict[int, Checked]:
-    """Return the batches whose deliveries go on from where the store is, in order; the others go to `refused`.
+    """Return the batches whose deliveries go on from where the store is, in order; why not, is noted in `outcomes`.
 
-    `known(stream, id)` reads the store inside the transaction; what an earlier batch of the group advances
-    counts for the later ones. All deliveries of a batch must fit, or none of the batch is taken.
+    `known(stream, id)` reads the store inside the transaction; what an earlier batch of the group advances counts for
+    the later ones.
     """
-    reached: dict[Place, Delivery] = {}
+    progress = Progress(known)
     admitted = {}
     for index, one in checked.items():
         try:
-            reached |= _steps(one.batch, reached, known)
+            progress.advance(one.batch.stream, one.batch.deliveries)
         except StaleDelivery as stale:
-            refused[index] = stale
+            outcomes[index] = stale
         else:
             admitted[index] = one
     return admitted
-
-
-def _steps(
-    batch: Batch, reached: Mapping[Place, Delivery], known: Callable[[str, str], Delivery | None]
-) -> dict[Place, Delivery]:
-    steps: dict[Place, Delivery] = {}
-    for delivery in batch.deliveries:
-        place = (batch.stream, delivery.id)
-        before = steps.get(place) or reached.get(place) or known(*place)
-        if not follows(before, delivery):
-            raise StaleDelivery(batch.stream, delivery, before)
-        steps[place] = delivery
-    return steps
-
-
-def follows(known: Delivery | None, delivery: Delivery) -> bool:
-    """Return whether `delivery` goes on exactly where `known` (None: nothing stored) ends.
-
-    >>> follows(None, Delivery("a", 3, False)), follows(Delivery("a", 3, False), Delivery("a", 5, True, start=3))
-    (True, True)
-    >>> follows(Delivery("a", 3, False), Delivery("a", 5, True, start=2))
-    False
-    """
-    if known is None:
-        return delivery.start == 0
-    return not known.complete and known.done == delivery.start
-
-
-def reached(name: str, done: int, complete: object, length: int | None, crc: int | None) -> Delivery:
-    """Return what a row of `deliveries` holds.
-
-    >>> reached("a", 3, 1, None, None)
-    Delivery(id='a', done=3, complete=True, start=0, fingerprint=None)
-    """
-    known = None if length is None or crc is None else Fingerprint(length, crc)
-    return Delivery(name, done, bool(complete), fingerprint=known)
 
 
 def messages_are_rows(batch: Batch) -> bool:
@@ -172,11 +134,11 @@ def messages_are_rows(batch: Batch) -> bool:
 
 
 def by_stream(
-    admitted: Mapping[int, Checked], seen: Callable[[str, Sequence[str]], set[str]], left_out: dict[int, int]
+    admitted: Mapping[int, Checked], seen: Callable[[str, Sequence[str]], set[str]], outcomes: Outcomes
 ) -> dict[str, Plan]:
     """Join the batches to one plan a stream; `seen(stream, ids)` returns those ids that the store has already.
 
-    How many rows of a batch were left out for their ids is noted in `left_out`, by its index, where there were any.
+    How many rows of a batch were left out for their ids is its outcome, where there were any.
     """
     plans: dict[str, Plan] = {}
     known: dict[str, set[str]] = {}
@@ -186,7 +148,7 @@ def by_stream(
         if ids is not None:
             old |= seen(stream, [name for name in ids if name not in old])
         if gone := plans.setdefault(stream, Plan()).add(one, old):
-            left_out[index] = gone
+            outcomes[index] = gone
     return plans
 
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from arion_lib.pipeline.batch import Aggregate, DeadLetter, Delivery
+from arion_lib.pipeline.batch import Aggregate, DeadLetter
+from arion_lib.pipeline.deliveries import Delivery, Fingerprint
 from arion_lib.pipeline.numbers.exact import merge
 from arion_lib.pipeline.queues import frames
 from arion_lib.pipeline.stores.dialect import Database, Dialect
-from arion_lib.pipeline.stores.plan import Plan, reached
+from arion_lib.pipeline.stores.plan import Plan
 
 _MADE = "INSERT INTO streams (name, rows, dead) VALUES {} ON CONFLICT DO NOTHING"
 # Everybody locks in the order of the names: two group commits never wait for one another in a circle.
@@ -38,7 +39,10 @@ MARK_EVERY = 60.0
 def done(db: Database, stream: str, delivery_id: str) -> Delivery | None:
     """Return how far a delivery has come, or None when nothing of it is stored."""
     found = db.execute(_DONE, (stream, delivery_id)).fetchone()
-    return None if found is None else reached(delivery_id, *found)
+    if found is None:
+        return None
+    records, complete, length, crc = found
+    return Delivery(delivery_id, records, bool(complete), fingerprint=None if crc is None else Fingerprint(length, crc))
 
 
 def mark(db: Database, now: float, stream: int | None = None) -> None:

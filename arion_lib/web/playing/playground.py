@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from arion_lib.pipeline.batch import Batch
+from arion_lib.pipeline.store import Outcome
 from arion_lib.pipeline.stores.sqlite import SqliteStore
 from arion_lib.web.application import create_app
 from arion_lib.web.edge.server import running
@@ -39,7 +40,7 @@ class SlowStore(SqliteStore):
         self.delay = 0.0
         self._waiting = threading.Event()  # never set: a wait that nothing can be mistaken for
 
-    def commit_all(self, batches: Iterable[Batch]) -> dict[int, int]:
+    def commit_all(self, batches: Iterable[Batch]) -> dict[int, Outcome]:
         """Wait, then commit; see `Store.commit_all`."""
         if self.delay:
             self._waiting.wait(self.delay)
