@@ -23,6 +23,9 @@ Number: TypeAlias = int | float | Decimal
 Key: TypeAlias = tuple[str | int | float | bool | None, ...]
 """What a group is called: the values of its `group_by` fields, in order (a time window is one of them)."""
 
+META_LIMIT = 4_096
+"""Bytes of what stands beside a row, at most."""
+
 RAW_LIMIT = 1_024
 """Bytes that a dead letter keeps of a record over the limit, and of a body that cannot be read on."""
 
@@ -67,6 +70,9 @@ class Batch:
     `rows` are JSON objects, already encoded (encode once: the same bytes serve the row and the message).
     `messages` are what the outbox hands to the message queue; `ids`, where given, run parallel to `rows` and
     make the store skip each row (and its message of the same index) whose id it has seen before in this stream.
+    `metas`, where given, run parallel to `rows` too: JSON text of at most META_LIMIT bytes that stands beside a row and
+    travels with its message (`shapes.meta`). `settled` are the numbers of dead letters of the stream that this batch
+    puts an end to: they go in the same transaction, and are there or the batch is refused.
     `ids` with `groups` is refused when the batch is made, with a `ValueError`: a partial aggregate cannot leave a row
     out; so are `ids` or, beside them, `messages` that do not run parallel to `rows`.
     """
@@ -78,9 +84,13 @@ class Batch:
     dead: Sequence[DeadLetter] = ()
     deliveries: Sequence[Delivery] = ()
     ids: Sequence[str] | None = None
+    metas: Sequence[str | None] | None = None
+    settled: Sequence[int] = ()
 
     def __post_init__(self) -> None:
-        """Check what the docstring demands of `ids`. Raises ValueError."""
+        """Check what the docstring demands of what runs parallel. Raises ValueError."""
+        if self.metas is not None and len(self.metas) != len(self.rows):
+            raise ValueError(f"metas must be as many as rows, got {len(self.metas)} metas and {len(self.rows)} rows")
         if self.ids is None:
             return
         if self.groups:

@@ -43,6 +43,7 @@ class Claim:
     messages: Sequence[bytes]
     attempt: int  # 1 the first time these messages are handed out
     ids: Sequence[str] = ()  # of the messages, in order: who has seen an id before leaves its message out
+    metas: Sequence[str | None] = ()  # JSON text that came beside the messages; none at all, or as many
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +63,17 @@ class Broker(Protocol):
     one that is delivered again, or that another consumer holds, is overtaken by those behind it.
     """
 
-    def publish(self, stream: str, messages: Sequence[bytes], ids: Sequence[str] | None = None) -> None:
+    def publish(
+        self,
+        stream: str,
+        messages: Sequence[bytes],
+        ids: Sequence[str] | None = None,
+        metas: Sequence[str | None] = (),
+    ) -> None:
         """Put the messages into the queue; durable when this returns.
 
-        `ids` are theirs, in order; None gives each a new one. See `messages` for the form in which they travel.
+        `ids` are theirs, in order; None gives each a new one. `metas` is JSON text that stands beside them, as many as
+        messages or none. See `queues.messages` for the form in which they travel.
 
         Raises
         ------

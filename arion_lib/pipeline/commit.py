@@ -30,6 +30,10 @@ class Writing(Protocol):
         """Return those of the event ids that the stream has had."""
         ...
 
+    def letters(self, stream: str, seqs: Sequence[int]) -> set[int]:
+        """Return those of the numbers under which the stream has a dead letter."""
+        ...
+
     def write(self, stream: str, plan: Plan) -> None:
         """Write all of the plan."""
         ...
@@ -63,7 +67,7 @@ class GroupCommit(ABC):
         plans: dict[str, Plan] = {}
         if checked:
             with self._begin(sorted({one.batch.stream for one in checked.values()})) as writing:
-                plans = by_stream(admit(checked, writing.done, outcomes), writing.seen, outcomes)
+                plans = by_stream(admit(checked, writing.done, writing.letters, outcomes), writing.seen, outcomes)
                 for stream, plan in plans.items():
                     writing.write(stream, plan)
         if any(plan.messages for plan in plans.values()):

@@ -73,7 +73,8 @@ class Intake:
     `known` is what the store has of this delivery (None: nothing, or the sender gave no `delivery` id): so many records
     are skipped, and the bytes that they came in must be the same again, or `feed` or `close` raises `OtherBody`; behind
     the place where a body was broken it may be mended. The batches must be committed in order, each before the body is
-    acknowledged. `first_dead` is the first dead letter of the batches so far.
+    acknowledged. `meta` is what stands beside each row (`shapes.meta`). `first_dead` is the first dead letter of the
+    batches so far.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Intake:
         delivery: str | None = None,
         known: Delivery | None = None,
         cut: Cut = Cut(),
+        meta: str | None = None,
     ) -> None:
         self.receipt = Receipt()
         self.first_dead: DeadLetter | None = None
@@ -93,7 +95,7 @@ class Intake:
         self._start = self._skip = known.done if known else 0
         self._check = BodyCheck(known.fingerprint if known else None) if delivery else None
         self._decoder = open_decoder(record_type(recipe), self._skip)
-        self._gather: Rows | Sums = Sums(recipe, cut.groups) if recipe.groups else Rows(recipe, cut.rows)
+        self._gather: Rows | Sums = Sums(recipe, cut.groups) if recipe.groups else Rows(recipe, cut.rows, meta)
         self._dead: list[DeadLetter] = []
         self._bytes, self._most, self._most_dead = 0, cut.bytes, cut.rows
 

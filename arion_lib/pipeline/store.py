@@ -51,6 +51,7 @@ class StoredRow:
 
     seq: int
     body: bytes  # the JSON text that was committed, byte for byte
+    meta: str | None = None  # JSON text that stands beside it
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,7 @@ class OutboxEntry:
     stream: str
     messages: Sequence[bytes]
     id: str = ""  # of the entry in this store, which no other entry anywhere has; its messages are id.1, id.2 ...
+    metas: Sequence[str | None] = ()  # of the messages, where one has any
     gone: int = 0  # messages that are not there any more: damaged, or echoed rows that somebody deleted
 
 

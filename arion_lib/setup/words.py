@@ -97,6 +97,9 @@ WORDS = {
     "consume": Word(
         "print the messages of a queue, a line each", "arion_lib.pipeline.queues.consume", (), "consume --wait forever"
     ),
+    "letters": Word(
+        "list, replay or delete dead letters", "arion_lib.pipeline.stores.letters", (), "letters payments --replay"
+    ),
     "top": Word(
         "show what a running service's scheduler does",
         "arion_lib.web.scheduling.top",

@@ -257,7 +257,7 @@ def join(batches: Sequence[Batch | Event]) -> list[tuple[Batch, list[int]]]:
             if (together := plain.get(batch[0])) is None:
                 together = plain[batch[0]] = _Joined(batch[0])
             together.add_event(index, batch)
-        elif isinstance(batch, Batch) and batch.ids is None and not batch.groups and _echoes(batch):
+        elif isinstance(batch, Batch) and _is_plain(batch):
             plain.setdefault(batch.stream, _Joined(batch.stream)).add(index, batch)
         else:
             joined.append((as_batch(batch), [index]))
@@ -273,7 +273,9 @@ def as_batch(entry: Batch | Event) -> Batch:
     return Batch(stream, rows, messages=rows, deliveries=[delivery] if delivery else ())
 
 
-def _echoes(batch: Batch) -> bool:
+def _is_plain(batch: Batch) -> bool:
+    if batch.ids is not None or batch.groups or batch.metas is not None or batch.settled:
+        return False
     return batch.messages is batch.rows or not (batch.messages or batch.rows)
 
 

@@ -32,7 +32,7 @@ names = st.lists(st.builds("{}.{}".format, st.sampled_from(["a", "b.7", "a-1"]),
 def test_messages_come_back_byte_for_byte(messages: list[bytes], stream: str) -> None:
     assert unpack(*pack(messages)) == messages
     ids = new_ids(len(messages))
-    assert decode_file(encode_file(stream, messages, ids)) == (stream, messages, ids)
+    assert decode_file(encode_file(stream, messages, ids)) == (stream, messages, ids, [])
 
 
 @given(names)
@@ -67,7 +67,7 @@ def test_a_thousand_neighbours_cost_a_few_bytes_of_ids() -> None:
 
 
 def test_a_file_of_the_older_layout_is_read() -> None:
-    assert decode_file(frames.encode([b"orders", b"1", b"2"])) == ("orders", [b"1", b"2"], [])
+    assert decode_file(frames.encode([b"orders", b"1", b"2"])) == ("orders", [b"1", b"2"], [], [])
 
 
 @pytest.mark.parametrize("ids", ["7", '[["a",1]]', '[["a",1,3]]', "nonsense", '[["a","x",2]]'])

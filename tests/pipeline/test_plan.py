@@ -21,7 +21,7 @@ def test_whatever_is_offered_each_record_of_a_body_is_admitted_once_and_in_order
         rows = [b"%d" % record for record in range(start, start + size)]
         batches.append(Batch("s", rows, deliveries=[Delivery("d", start + size, complete, start)]))
     refused: Outcomes = {}
-    admitted = admit(check_all(batches, refused), lambda stream, name: None, refused)
+    admitted = admit(check_all(batches, refused), lambda stream, name: None, lambda stream, numbers: set(), refused)
     records = [int(row) for one in admitted.values() for row in one.batch.rows]
     assert records == list(range(len(records)))
     assert len(admitted) + len(refused) == len(batches)
@@ -31,7 +31,12 @@ def test_comparing_the_end_alone_would_admit_a_record_twice() -> None:
     """The control: a batch that ends further than the last may still begin before it."""
     offered = [Delivery("d", 2, False), Delivery("d", 3, False, start=1)]
     refused: Outcomes = {}
-    admit(check_all([Batch("s", deliveries=[one]) for one in offered], refused), lambda stream, name: None, refused)
+    admit(
+        check_all([Batch("s", deliveries=[one]) for one in offered], refused),
+        lambda stream, name: None,
+        lambda stream, numbers: set(),
+        refused,
+    )
     assert list(refused) == [1]
     done, by_end = 0, []
     for one in offered:

@@ -13,6 +13,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import BinaryIO
 
@@ -48,7 +49,8 @@ def consume(
     """Write messages to `out`, a line each, and acknowledge them; return how many.
 
     Ends when none came for `wait` seconds (None: never), or after the block in which the message number `most` is.
-    With `ids` a line is `{"id": ..., "stream": ..., "data": MESSAGE}`. What `out` did not take is given back.
+    With `ids` a line is `{"id": ..., "stream": ..., "data": MESSAGE}`, and `"meta"` stands before the data where
+    something is known beside it. What `out` did not take is given back.
     """
     count = 0
     while (most is None or count < most) and (claim := broker.claim(TOGETHER, timeout=wait)) is not None:
@@ -65,9 +67,13 @@ def consume(
 
 def _lines(claim: Claim, ids: bool) -> Iterator[bytes]:
     stream = json.dumps(claim.stream).encode()
-    for name, message in zip(claim.ids, claim.messages, strict=True):
-        line = message.replace(b"\n", b" ")
-        yield b'{"id":%s,"stream":%s,"data":%s}\n' % (json.dumps(name).encode(), stream, line) if ids else line + b"\n"
+    for name, message, meta in zip_longest(claim.ids, claim.messages, claim.metas):
+        line = message.replace(b"\n", b" ") + b"\n"
+        if ids:
+            beside = b'"meta":%s,' % meta.encode() if meta else b""
+            head = b'{"id":%s,"stream":%s,%s"data":' % (json.dumps(name).encode(), stream, beside)
+            line = b"%s%s}\n" % (head, line[:-1])
+        yield line
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -88,11 +88,17 @@ class FileBroker:
     def __repr__(self) -> str:
         return f"FileBroker({str(self.path)!r})"
 
-    def publish(self, stream: str, messages: Sequence[bytes], ids: Sequence[str] | None = None) -> None:
+    def publish(
+        self,
+        stream: str,
+        messages: Sequence[bytes],
+        ids: Sequence[str] | None = None,
+        metas: Sequence[str | None] = (),
+    ) -> None:
         """Write the messages aside, onto the disk, and rename them into the queue; see `Broker.publish`."""
         self._must_be_open()
         names = blocks.new_ids(len(messages)) if ids is None else ids
-        block = blocks.encode_file(checked_stream(stream), messages, names)
+        block = blocks.encode_file(checked_stream(stream), messages, names, metas)
         if not messages:
             return
         name = f"{self._stamp():020d}-{self._me}-{_tag(stream)}-{len(messages)}.0"
@@ -210,6 +216,7 @@ class FileBroker:
 
     def _joined(self, claim: Claim, limit: int) -> Claim:
         ids, messages, names = [claim.id], list(claim.messages), list(claim.ids)
+        metas = list(claim.metas or [None] * len(messages))
         while self._listed and len(messages) < limit:
             following = _Name.parse(self._listed[0])
             if following is None or following.tag != _tag(claim.stream) or len(messages) + following.messages > limit:
@@ -219,7 +226,10 @@ class FileBroker:
                 ids.append(more.id)
                 messages += more.messages
                 names += more.ids
-        return claim if len(ids) == 1 else Claim("/".join(ids), claim.stream, messages, claim.attempt, names)
+                metas += more.metas or [None] * len(more.messages)
+        if len(ids) == 1:
+            return claim
+        return Claim("/".join(ids), claim.stream, messages, claim.attempt, names, metas if any(metas) else ())
 
     def _grab(self, name: str) -> Claim | None:
         """Claim one file, or None when another consumer was quicker or the file is damaged."""
@@ -241,9 +251,9 @@ class FileBroker:
         except FileNotFoundError:  # this consumer slept past the time-out: it has been redelivered
             return None
         try:
-            stream, messages, ids = blocks.decode_file(block)
+            stream, messages, ids, metas = blocks.decode_file(block)
             named = ids or blocks.numbered(parsed.base, len(messages))
-            return Claim(claimed, stream, messages, parsed.attempts + 1, named)
+            return Claim(claimed, stream, messages, parsed.attempts + 1, named, metas)
         except (ValueError, KeyError) as error:
             log.warning("put the damaged block %s aside into %s: %s", name, self._dead, error)
             move(self._claimed / claimed, self._dead / name)

@@ -72,14 +72,22 @@ class RabbitBroker:
     def __repr__(self) -> str:
         return f"RabbitBroker({masked(self._url)!r})"
 
-    def publish(self, stream: str, messages: Sequence[bytes], ids: Sequence[str] | None = None) -> None:
+    def publish(
+        self,
+        stream: str,
+        messages: Sequence[bytes],
+        ids: Sequence[str] | None = None,
+        metas: Sequence[str | None] = (),
+    ) -> None:
         """Publish one persistent message that holds all of them, and wait for its confirmation.
 
-        Its content type is that of `messages.pack`, its headers are `stream` and `ids`, its message id is the first.
+        Its content type is that of `messages.pack`, its headers are `stream`, `ids`, `meta`, its message id the first.
         """
         content_type, block = blocks.pack(messages)
         names = blocks.new_ids(len(messages)) if ids is None else ids
         headers = {"stream": checked_stream(stream), "ids": blocks.pack_ids(names)}
+        if meta := blocks.pack_metas(metas):
+            headers["meta"] = meta
         if messages:
             self._once_more(lambda: self._publish(self._queue, block, headers, content_type))
 
@@ -186,7 +194,9 @@ class RabbitBroker:
             messages = frames.decode(block)
             return Claim(name, headers["stream"], messages, attempt, blocks.new_ids(len(messages)))
         messages = blocks.unpack(properties.content_type, block)
-        return Claim(name, headers["stream"], messages, attempt, blocks.unpack_ids(headers["ids"], len(messages)))
+        ids = blocks.unpack_ids(headers["ids"], len(messages))
+        metas = blocks.unpack_metas(headers.get("meta", ""), len(messages))
+        return Claim(name, headers["stream"], messages, attempt, ids, metas)
 
     def _end(self, claim: Claim, how: Any) -> bool:
         with self._using:
@@ -265,7 +275,7 @@ class RabbitBroker:
                 connection.close()
 
 
-_OURS = ("stream", "ids", "attempts")
+_OURS = ("stream", "ids", "meta", "attempts")
 
 
 def _first(headers: dict[str, Any]) -> str | None:

@@ -83,14 +83,22 @@ class RedisBroker:
     def __repr__(self) -> str:
         return f"RedisBroker({masked(self._url)!r})"
 
-    def publish(self, stream: str, messages: Sequence[bytes], ids: Sequence[str] | None = None) -> None:
+    def publish(
+        self,
+        stream: str,
+        messages: Sequence[bytes],
+        ids: Sequence[str] | None = None,
+        metas: Sequence[str | None] = (),
+    ) -> None:
         """Append one entry that holds the messages; see `Broker.publish` and above how durable that is.
 
-        Its fields are `stream`, `type`, `ids` and `data`; see `messages`.
+        Its fields are `stream`, `type`, `ids`, `data` and, where there is any, `meta`; see `messages`.
         """
         content_type, data = blocks.pack(messages)
         names = blocks.pack_ids(blocks.new_ids(len(messages)) if ids is None else ids)
         fields: dict[Any, Any] = {"stream": checked_stream(stream), "type": content_type, "ids": names, "data": data}
+        if meta := blocks.pack_metas(metas):
+            fields["meta"] = meta
         if messages:
             with self._explained():
                 self._make()
@@ -207,13 +215,15 @@ class RedisBroker:
 
     def _lent(self, entry: bytes, fields: dict[bytes, bytes], attempt: int) -> Claim | None:
         try:
+            metas: Sequence[str | None] = ()
             if b"block" in fields:  # of an older version
                 messages, ids = frames.decode(fields[b"block"]), []
             else:
                 messages = blocks.unpack(fields[b"type"].decode(), fields[b"data"])
                 ids = blocks.unpack_ids(fields[b"ids"], len(messages))
+                metas = blocks.unpack_metas(fields.get(b"meta", b""), len(messages))
             named = ids or blocks.numbered(entry.decode(), len(messages))
-            return Claim(entry.decode(), fields[b"stream"].decode(), messages, attempt, named)
+            return Claim(entry.decode(), fields[b"stream"].decode(), messages, attempt, named, metas)
         except (KeyError, ValueError) as error:
             log.warning("put the damaged entry %s aside into %s: %s", entry, self._dead, error)
             self._end(Claim(entry.decode(), "", (), attempt), "bury")

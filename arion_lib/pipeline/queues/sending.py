@@ -8,9 +8,9 @@ See         tests/pipeline/test_outbox.py
 
 from __future__ import annotations
 
-import itertools
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby, zip_longest
 from typing import TypeAlias
 
 from arion_lib.pipeline.batch import Batch, DeadLetter
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 BLOCK = 1 << 20
 """Bytes of messages that travel together, about: well below what a queue takes at once (RabbitMQ 4: 16 MiB)."""
 
-_Named: TypeAlias = tuple[str, bytes]
+_Named: TypeAlias = tuple[str, bytes, str | None]
 
 
 class Sender:
@@ -39,21 +39,22 @@ class Sender:
         for entry in entries:
             if entry.gone:
                 self._put_aside(stream, b"", f"{entry.gone} messages of outbox entry {entry.id} are gone or damaged")
-        named = [pair for entry in entries for pair in zip(_ids(entry), map(_one_line, entry.messages), strict=True)]
+        named = [one for entry in entries for one in _named(entry)]
         for block in _blocks(named):
             self._send(stream, block)
         return len(named) + sum(entry.gone for entry in entries)
 
     def _send(self, stream: str, block: Sequence[_Named]) -> None:
         try:
-            self._broker.publish(stream, [message for _, message in block], [name for name, _ in block])
+            names, messages, metas = zip(*block, strict=True)
+            self._broker.publish(stream, messages, names, **({"metas": metas} if any(metas) else {}))
         except MessageTooLarge as error:
             if len(block) > 1:
                 middle = len(block) // 2
                 self._send(stream, block[:middle])
                 self._send(stream, block[middle:])
             else:
-                [(name, message)] = block
+                [(name, message, _)] = block
                 self._put_aside(stream, message, f"message {name} cannot be published: {error}")
         else:
             self.published += len(block)
@@ -66,8 +67,12 @@ class Sender:
 
 def by_stream(entries: Sequence[OutboxEntry]) -> Iterator[list[OutboxEntry]]:
     """Neighbours of one stream go out as one block: a thousand small commits are not a thousand files."""
-    for _, together in itertools.groupby(entries, key=lambda entry: entry.stream):
+    for _, together in groupby(entries, key=lambda entry: entry.stream):
         yield list(together)
+
+
+def _named(entry: OutboxEntry) -> Iterator[_Named]:
+    return zip_longest(_ids(entry), map(_one_line, entry.messages), entry.metas)
 
 
 def _ids(entry: OutboxEntry) -> list[str]:

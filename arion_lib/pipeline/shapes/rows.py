@@ -62,8 +62,8 @@ def row_writer(recipe: Recipe) -> Callable[[Record], bytes]:
 class Rows:
     """Records to rows; the same bytes are row and message."""
 
-    def __init__(self, recipe: Recipe, most: int) -> None:
-        self._recipe = recipe
+    def __init__(self, recipe: Recipe, most: int, meta: str | None = None) -> None:
+        self._recipe, self._meta = recipe, meta
         self._write = row_writer(recipe)
         self._id = getter(recipe.dedupe) if recipe.dedupe else None
         self._getters = {name: getter(name) for name in recipe.fields}
@@ -100,6 +100,7 @@ class Rows:
             "rows": rows,
             "messages": rows,
             "ids": ids if self._id is not None else None,
+            "metas": [self._meta] * len(rows) if self._meta else None,
             "missing": missing,
         }
 

@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from arion_lib.pipeline.batch import Aggregate, Batch, DeadLetter, Key
-from arion_lib.pipeline.deliveries import Delivery, Progress, StaleDelivery
+import msgspec
+
+from arion_lib.pipeline.batch import META_LIMIT, Aggregate, Batch, DeadLetter, Key
+from arion_lib.pipeline.deliveries import Delivery, Progress
 from arion_lib.pipeline.numbers.exact import check_number, encode_key, merge
 from arion_lib.pipeline.store import Outcome
 from arion_lib.pipeline.stores.addresses import checked_stream
@@ -50,6 +52,9 @@ class Plan:
     dead: list[DeadLetter] = field(default_factory=list)
     deliveries: dict[str, Delivery] = field(default_factory=dict)
     ids: list[str] = field(default_factory=list)
+    metas: list[str | None] = field(default_factory=list)  # of the first rows; those past its end have none
+    message_metas: list[str | None] = field(default_factory=list)
+    settled: list[int] = field(default_factory=list)
 
     def add(self, checked: Checked, seen: set[str]) -> int:
         """Join a checked batch to the plan, without the rows whose id is in `seen`, which grows by the new ones.
@@ -57,16 +62,24 @@ class Plan:
         Returns how many rows that left out.
         """
         batch = checked.batch
-        rows, messages = batch.rows, batch.messages
+        rows, messages, metas = batch.rows, batch.messages, batch.metas
         if batch.ids is not None:
             fresh = _fresh(batch.ids, seen)
             self.ids += [batch.ids[index] for index in fresh]
             rows = [rows[index] for index in fresh]
             messages = [messages[index] for index in fresh] if messages else messages
+            metas = None if metas is None else [metas[index] for index in fresh]
+        if metas is not None:
+            self.metas += [None] * (len(self.rows) - len(self.metas))
+            self.metas += metas
+            if len(messages) == len(rows):
+                self.message_metas += [None] * (len(self.messages) - len(self.message_metas))
+                self.message_metas += metas
         self.echoes = self.echoes and (messages_are_rows(batch) or not (messages or rows))
         self.rows += rows
         self.messages += messages
         self.dead += batch.dead
+        self.settled += batch.settled
         self.deliveries.update((delivery.id, delivery) for delivery in batch.deliveries)
         for key, aggregate in checked.groups.items():
             known = self.groups.get(key)
@@ -103,27 +116,45 @@ def check(batch: Batch) -> Checked:
         _check_delivery(batch, delivery)
     for letter in batch.dead:
         _check_letter(letter)
+    for meta in set(batch.metas or ()):
+        _check_meta(meta)
+    if not all(type(seq) is int and 0 < seq <= _INT64_MAX for seq in batch.settled):
+        raise ValueError(f"settled must be numbers of dead letters, got {list(batch.settled)!r:.80}")
     return Checked(batch, _check_groups(batch.groups))
 
 
 def admit(
-    checked: Mapping[int, Checked], known: Callable[[str, str], Delivery | None], outcomes: Outcomes
+    checked: Mapping[int, Checked],
+    known: Callable[[str, str], Delivery | None],
+    letters: Callable[[str, Sequence[int]], set[int]],
+    outcomes: Outcomes,
 ) -> dict[int, Checked]:
-    """Return the batches whose deliveries go on from where the store is, in order; why not, is noted in `outcomes`.
+    """Return the batches that go on from where the store is, in order; why one does not, is noted in `outcomes`.
 
-    `known(stream, id)` reads the store inside the transaction; what an earlier batch of the group advances counts for
-    the later ones.
+    `known(stream, id)` reads a delivery inside the transaction, `letters(stream, numbers)` those dead letters that are
+    there; what an earlier batch of the group advances or settles counts for the later ones.
     """
-    progress = Progress(known)
+    progress, settled = Progress(known), set[tuple[str, int]]()
     admitted = {}
     for index, one in checked.items():
         try:
+            if one.batch.settled:
+                _check_settled(one.batch, letters, settled)
             progress.advance(one.batch.stream, one.batch.deliveries)
-        except StaleDelivery as stale:
+        except ValueError as stale:
             outcomes[index] = stale
         else:
+            settled |= {(one.batch.stream, seq) for seq in one.batch.settled}
             admitted[index] = one
     return admitted
+
+
+def _check_settled(
+    batch: Batch, letters: Callable[[str, Sequence[int]], set[int]], settled: set[tuple[str, int]]
+) -> None:
+    there = {seq for seq in letters(batch.stream, batch.settled) if (batch.stream, seq) not in settled}
+    if gone := sorted(set(batch.settled) - there):
+        raise ValueError(f"a dead letter must be there to be settled, got {gone[0]} of {batch.stream!r}: it is gone")
 
 
 def messages_are_rows(batch: Batch) -> bool:
@@ -228,6 +259,17 @@ def _check_letter(letter: DeadLetter) -> None:
         raise ValueError(f"a dead letter must keep at most {LETTER_LIMIT} bytes, got {len(letter.raw)}")
     if not isinstance(letter.reason, str) or not storable(letter.reason):
         raise ValueError(f"a dead letter's reason must be text, got {letter.reason!r:.100}")
+
+
+def _check_meta(meta: str | None) -> None:
+    if meta is None:
+        return
+    if not storable(meta) or len(meta.encode()) > META_LIMIT or "\n" in meta:
+        raise ValueError(f"a row's meta must be one line of at most {META_LIMIT} bytes, got {meta!r:.100}")
+    try:
+        msgspec.json.decode(meta, type=dict)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"a row's meta must be a JSON object, got {meta!r:.100}") from error
 
 
 def _check_groups(groups: Mapping[Key, Aggregate]) -> dict[str, Aggregate]:

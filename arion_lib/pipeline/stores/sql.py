@@ -8,6 +8,7 @@ See         tests/pipeline/test_store.py
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -26,7 +27,7 @@ from arion_lib.pipeline.stores.writing import Writing, done
 _NUMBER = "SELECT number FROM streams WHERE name = ?"
 _WAITING = "SELECT seq FROM pending ORDER BY seq LIMIT ?"
 _ENTRY = """
-SELECT name, stream, first, count, block, (SELECT id FROM {identity})
+SELECT name, stream, first, count, block, metas, (SELECT id FROM {identity})
 FROM outbox JOIN streams ON number = stream WHERE seq = ?
 """
 _PUBLISHED = "seq NOT IN (SELECT seq FROM pending)"
@@ -93,8 +94,9 @@ class SqlStore(GroupCommit):
     def rows(self, stream: str, after: int = 0, limit: int = 100) -> list[StoredRow]:
         """Return up to `limit` rows with a number greater than `after`, in order."""
         with self._connections.reading() as db:
-            found = self._page(db, "rows", self._dialect.body, self._number(db, stream), after, None, limit)
-        return [StoredRow(seq, _bytes(body)) for seq, body in found]
+            columns = f"{self._dialect.body}, meta"
+            found = self._page(db, "rows", columns, self._number(db, stream), after, None, limit)
+        return [StoredRow(seq, _bytes(body), meta) for seq, body, meta in found]
 
     def dead_letters(self, stream: str, after: int = 0, limit: int = 100) -> list[StoredLetter]:
         """Return up to `limit` dead letters with a number greater than `after`, in order."""
@@ -111,9 +113,12 @@ class SqlStore(GroupCommit):
                 found = db.execute(_ENTRY.format(identity=self._dialect.identity), (seq,)).fetchone()
                 if found is None:  # another relay published it a moment ago, and it is pruned
                     continue
-                name, stream, first, count, block, store = found
-                messages = whole(block) if block is not None else self._echoed(db, stream, first, count)
-                entries.append(OutboxEntry(seq, name, messages, f"{store}-{seq}", count - len(messages)))
+                name, stream, first, count, block, text, store = found
+                if block is None:
+                    messages, metas = self._echoed(db, stream, first, count)
+                else:
+                    messages, metas = whole(block), json.loads(text) if text else []
+                entries.append(OutboxEntry(seq, name, messages, f"{store}-{seq}", metas, count - len(messages)))
                 size -= sum(map(len, messages))
                 if size <= 0:
                     break
@@ -158,11 +163,12 @@ class SqlStore(GroupCommit):
         asked = f"SELECT {how.seq}, {columns} FROM {table} WHERE {how.within} ORDER BY {how.key} LIMIT ?"
         return db.execute(asked, (*how.span(stream, after, upto), checked_limit(limit))).fetchall()
 
-    def _echoed(self, db: Database, stream: int, first: int, count: int) -> list[bytes]:
-        """Return the rows that an outbox entry without a block of its own stands for."""
+    def _echoed(self, db: Database, stream: int, first: int, count: int) -> tuple[list[bytes], list[str | None]]:
+        """Return the rows that an outbox entry without a block of its own stands for, and what stands beside them."""
         before = first - self._dialect.base(stream) - 1
-        found = self._page(db, "rows", self._dialect.body, stream, before, before + count, count)
-        return [_bytes(body) for _, body in found]
+        found = self._page(db, "rows", f"{self._dialect.body}, meta", stream, before, before + count, count)
+        metas = [meta for _, _, meta in found]
+        return [_bytes(body) for _, body, _ in found], metas if any(metas) else []
 
 
 def _bytes(body: object) -> bytes:

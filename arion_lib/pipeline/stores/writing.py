@@ -8,7 +8,9 @@ See         tests/pipeline/test_store.py
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 
 from arion_lib.pipeline.batch import Aggregate, DeadLetter
 from arion_lib.pipeline.deliveries import Delivery, Fingerprint
@@ -25,7 +27,7 @@ SELECT done, complete, length, crc FROM deliveries
 WHERE stream = (SELECT number FROM streams WHERE name = ?) AND id = ?
 """
 _COUNTED = "UPDATE streams SET rows = rows + ?, dead = dead + ? WHERE number = ? RETURNING rows, dead"
-_OUTBOX = "INSERT INTO outbox (stream, at, first, count, block) VALUES (?, ?, ?, ?, ?) RETURNING seq"
+_OUTBOX = "INSERT INTO outbox (stream, at, first, count, block, metas) VALUES (?, ?, ?, ?, ?, ?) RETURNING seq"
 _MARK = """
 INSERT INTO marks SELECT number, CAST(? AS double precision), rows, dead FROM streams
 WHERE {which} AND NOT EXISTS (SELECT 1 FROM marks WHERE stream = number AND at > ?) ON CONFLICT DO NOTHING
@@ -70,13 +72,22 @@ class Writing:
         found = self._db.execute(asked, (self._numbers[stream], self._dialect.many(ids)))
         return {name for (name,) in found}
 
+    def letters(self, stream: str, seqs: Sequence[int]) -> set[int]:
+        """Return those of the numbers under which the stream has a dead letter."""
+        how = self._dialect
+        asked = f"SELECT {how.seq} FROM dead WHERE {how.within} AND {how.seq} IN (SELECT value FROM {how.integers})"
+        span = how.span(self._numbers[stream], min(seqs) - 1, max(seqs))
+        return {seq for (seq,) in self._db.execute(asked, (*span, how.many(seqs)))}
+
     def write(self, stream: str, plan: Plan) -> None:
         """Write all of the plan."""
         number = self._numbers[stream]
         mark(self._db, self._now, number)
         [(rows, dead)] = self._db.execute(_COUNTED, (len(plan.rows), len(plan.dead), number)).fetchall()
         first = rows - len(plan.rows) + 1
-        self._append("rows", number, first, ("body",), [(row.decode(),) for row in plan.rows])
+        self._rows(number, first, plan)
+        if plan.settled:
+            self._settle(number, plan.settled)
         letters = [_columns(letter) for letter in plan.dead]
         self._append("dead", number, dead - len(letters) + 1, ("record", '"offset"', "reason", "raw"), letters)
         if plan.groups:
@@ -90,6 +101,18 @@ class Writing:
             self._dialect.insert(self._db, "seen", ("stream", "id", "at"), fresh)
         if plan.messages:
             self._outbox(number, plan, self._dialect.base(number) + first)
+
+    def _rows(self, number: int, first: int, plan: Plan) -> None:
+        if not plan.metas:
+            self._append("rows", number, first, ("body",), [(row.decode(),) for row in plan.rows])
+            return
+        described = zip_longest(map(bytes.decode, plan.rows), plan.metas)
+        self._append("rows", number, first, ("body", "meta"), list(described))
+
+    def _settle(self, number: int, seqs: Sequence[int]) -> None:
+        how = self._dialect
+        gone = f"DELETE FROM dead WHERE {how.within} AND {how.seq} IN (SELECT value FROM {how.integers})"
+        self._db.execute(gone, (*how.span(number, min(seqs) - 1, max(seqs)), how.many(seqs)))
 
     def _append(
         self, table: str, number: int, first: int, columns: Sequence[str], rows: Sequence[tuple[object, ...]]
@@ -119,7 +142,8 @@ class Writing:
 
     def _outbox(self, number: int, plan: Plan, first: int) -> None:
         block = None if plan.echoes else frames.encode(plan.messages)
-        entry = (number, self._now, first, len(plan.messages), block)
+        metas = None if plan.echoes or not plan.message_metas else json.dumps(plan.message_metas).encode()
+        entry = (number, self._now, first, len(plan.messages), block, metas)
         [(seq,)] = self._db.execute(_OUTBOX, entry).fetchall()
         self._db.execute("INSERT INTO pending VALUES (?, ?, ?)", (seq, len(plan.messages), self._now))
 

@@ -30,9 +30,15 @@ class LateBroker:
                 self._broker = self._open()
             return self._broker
 
-    def publish(self, stream: str, messages: Sequence[bytes], ids: Sequence[str] | None = None) -> None:
+    def publish(
+        self,
+        stream: str,
+        messages: Sequence[bytes],
+        ids: Sequence[str] | None = None,
+        metas: Sequence[str | None] = (),
+    ) -> None:
         """Publish; see `Broker.publish`."""
-        self._now().publish(stream, messages, ids)
+        self._now().publish(stream, messages, ids, metas)
 
     def claim(self, limit: int = 1, timeout: float | None = 0.0) -> Claim | None:
         """Claim; see `Broker.claim`."""
