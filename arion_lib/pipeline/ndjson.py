@@ -11,14 +11,13 @@ See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_ndjson.p
 from __future__ import annotations
 
 import io
-import re
 from typing import Any
 
 from arion_lib.pipeline.batch import RAW_LIMIT, Record
 from arion_lib.pipeline.decoder import BAD_RECORD, BOM, MAX_RECORD, Ledger, TooLong, parser, strictly, too_long
-from arion_lib.pipeline.formats.nesting import all_short, shallow
+from arion_lib.pipeline.formats.nesting import SHORT, shallow
 
-_BLANK_LINES = re.compile(rb"(?:[ \t\r]*\n)*")
+_TOGETHER = 1 << 15  # bytes of lines that are decoded at a time, about
 
 
 class NdjsonDecoder(Ledger):
@@ -94,14 +93,22 @@ class NdjsonDecoder(Ledger):
         return end
 
     def _decode(self, block: bytes) -> list[Record]:
-        """Decode whole lines; the loop over them runs in C and is left only for a line that is not a record."""
+        """Decode whole lines, some of them at a time, so that a huge chunk is not held once more in lines."""
         if self._offset == 0 and block.startswith(BOM):
             block, self._offset = block[len(BOM) :], len(BOM)
-        lines = io.BytesIO(block)
-        parsed = map(
-            self._parse if len(block) <= self._max_record and all_short(block) else self._parse_strictly, lines
-        )
         records: list[Record] = []
+        stream = io.BytesIO(block)
+        while not self.broken and (lines := stream.readlines(_TOGETHER)):
+            records += self._decode_lines(lines)
+        return records
+
+    def _decode_lines(self, lines: list[bytes]) -> list[Record]:
+        """Decode lines; the loop over them runs in C and is left only for a line that is not a record."""
+        short = len(max(lines, key=len)) <= min(SHORT, self._max_record)
+        rest = iter(lines)
+        parsed = map(self._parse if short else self._parse_strictly, rest)
+        records: list[Record] = []
+        at = 0
         while True:
             good: list[Record] = []
             try:
@@ -109,20 +116,22 @@ class NdjsonDecoder(Ledger):
                 good.extend(parsed)
             except BAD_RECORD as error:
                 records += self._accept(good)
-                end = lines.tell()
-                self._refuse_line(block, end, error)
+                bad = at + len(good)
+                self._offset += sum(map(len, lines[at:bad]))
+                if not self._is_blank(lines[bad]):
+                    self._refuse(self._offset, error, lines[bad].removesuffix(b"\n"))
+                at = bad
+                while at == bad or (at < len(lines) and self._is_blank(lines[at])):
+                    self._offset += len(lines[at])
+                    at += 1
+                    if at > bad + 1:  # a run of blank lines costs one exception, not one each
+                        next(rest)
                 if self.broken:
                     return records
-                # A run of blank lines costs one exception, not one each.
-                lines.seek(_BLANK_LINES.match(block, end).end())  # type: ignore[union-attr]  # nothing is a run, too
             else:
                 records += self._accept(good)
-                self._offset += len(block)
+                self._offset += sum(map(len, lines[at:]))
                 return records
 
-    def _refuse_line(self, block: bytes, end: int, error: BaseException) -> None:
-        """Make the line that ends at `end` a dead letter, unless it is only blank."""
-        start = block.rfind(b"\n", 0, end - 1) + 1
-        line = block[start:end].removesuffix(b"\n")
-        if len(line) > self._max_record or line.strip(b" \t\r"):
-            self._refuse(self._offset + start, error, line)
+    def _is_blank(self, line: bytes) -> bool:
+        return len(line) <= self._max_record and not line.strip(b" \t\r\n")

@@ -19,6 +19,9 @@ from arion_lib.pipeline.batch import Record
 LIMIT = 500
 """Objects and arrays inside one another, at most."""
 
+SHORT = 2 * LIMIT
+"""Bytes of the longest text that needs no look: a level takes two."""
+
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _BRACKET = re.compile(rb"[\[{]|[\]}]")
 
@@ -29,7 +32,7 @@ def too_deep(raw: bytes) -> bool:
     >>> too_deep(b"[" * 501 + b"]" * 501), too_deep(b"[" * 500 + b"]" * 500), too_deep(b"[],"  * 1000)
     (True, False, False)
     """
-    if len(raw) <= 2 * LIMIT or raw.count(b"[") + raw.count(b"{") <= LIMIT:
+    if len(raw) <= SHORT or raw.count(b"[") + raw.count(b"{") <= LIMIT:
         return False
     depth = 0
     for bracket in _BRACKET.finditer(_STRING.sub(b"", raw)):
@@ -47,7 +50,7 @@ def all_short(block: bytes, separator: bytes = b"\n") -> bool:
     >>> all_short(b"{}\n" * 1000), all_short(b"{}\n" + b" " * 1001)
     (True, False)
     """
-    start, width = 0, 2 * LIMIT
+    start, width = 0, SHORT
     while start + width < len(block):
         found = block.rfind(separator, start, start + width)
         if found < 0:
