@@ -108,6 +108,10 @@ class Dialect(Protocol):
         """Insert rows, as quickly as the database can; `tail` ends the statement. "*" stands for the key's columns."""
         ...
 
+    def insert_entry(self, db: Any, sql: str, values: Sequence[Any]) -> int:
+        """Insert one row; return the `seq` that the database gave it."""
+        ...
+
     def kept(self, figures: Aggregate) -> Sequence[Any]:
         """Return the values for the columns `figures`."""
         ...

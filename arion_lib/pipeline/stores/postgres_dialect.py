@@ -123,6 +123,11 @@ class PostgresDialect:
         values = tuple(map(list, zip(*rows, strict=True)))
         db.execute(f"INSERT INTO {table} ({', '.join(names)}) SELECT * FROM unnest({arrays}) {tail}", values)
 
+    def insert_entry(self, db: PostgresSession, sql: str, values: Sequence[Any]) -> int:
+        """Have it returned by the same statement."""
+        [(seq,)] = db.execute(f"{sql} RETURNING seq", values).fetchall()
+        return int(seq)
+
     def kept(self, figures: Aggregate) -> Sequence[Any]:
         """Return the figures as numerics, and what kinds of number they are."""
         numbers = (figures.sum, figures.min, figures.max)

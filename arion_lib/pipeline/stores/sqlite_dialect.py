@@ -114,6 +114,10 @@ class SqliteDialect:
         values = ", ".join("?" * len(names))
         db.executemany(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({values}) {tail}", rows)
 
+    def insert_entry(self, db: sqlite3.Connection, sql: str, values: Sequence[Any]) -> int:
+        """Return the row's id. (RETURNING is not in the SQLite 3.34 that some distributions have.)"""
+        return int(db.execute(sql, values).lastrowid or 0)
+
     def kept(self, figures: Aggregate) -> Sequence[Stored]:
         """Return integers of 64 bits and floats as they are, the rest as text."""
         total, least, greatest = map(encode_number, (figures.sum, figures.min, figures.max))

@@ -21,13 +21,13 @@ from arion_lib.pipeline.stores.plan import Plan
 
 _MADE = "INSERT INTO streams (name, rows, dead) VALUES {} ON CONFLICT DO NOTHING"
 # Everybody locks in the order of the names: two group commits never wait for one another in a circle.
-_LOCKED = "SELECT name, number FROM streams WHERE name IN ({}) ORDER BY name {}"
+_LOCKED = "SELECT name, number, rows, dead FROM streams WHERE name IN ({}) ORDER BY name {}"
 _DONE = """
 SELECT done, complete, length, crc FROM deliveries
 WHERE stream = (SELECT number FROM streams WHERE name = ?) AND id = ?
 """
-_COUNTED = "UPDATE streams SET rows = rows + ?, dead = dead + ? WHERE number = ? RETURNING rows, dead"
-_OUTBOX = "INSERT INTO outbox (stream, at, first, count, block, metas) VALUES (?, ?, ?, ?, ?, ?) RETURNING seq"
+_COUNTED = "UPDATE streams SET rows = ?, dead = ? WHERE number = ?"
+_OUTBOX = "INSERT INTO outbox (stream, at, first, count, block, metas) VALUES (?, ?, ?, ?, ?, ?)"
 _MARK = """
 INSERT INTO marks SELECT number, CAST(? AS double precision), rows, dead FROM streams
 WHERE {which} AND NOT EXISTS (SELECT 1 FROM marks WHERE stream = number AND at > ?) ON CONFLICT DO NOTHING
@@ -60,7 +60,9 @@ class Writing:
         self._db, self._dialect, self._now = db, dialect, now
         db.execute(_MADE.format(", ".join(["(?, 0, 0)"] * len(streams))), streams)
         locked = _LOCKED.format(", ".join("?" * len(streams)), dialect.lock)
-        self._numbers = dict(db.execute(locked, streams).fetchall())
+        found = db.execute(locked, streams).fetchall()
+        self._numbers = {name: number for name, number, _, _ in found}
+        self._counts = {name: (rows, dead) for name, _, rows, dead in found}
 
     def done(self, stream: str, delivery_id: str) -> Delivery | None:
         """Return how far a delivery has come."""
@@ -83,13 +85,15 @@ class Writing:
         """Write all of the plan."""
         number = self._numbers[stream]
         mark(self._db, self._now, number)
-        [(rows, dead)] = self._db.execute(_COUNTED, (len(plan.rows), len(plan.dead), number)).fetchall()
-        first = rows - len(plan.rows) + 1
+        rows, dead = self._counts[stream]
+        first = rows + 1
+        if plan.rows or plan.dead:
+            self._db.execute(_COUNTED, (rows + len(plan.rows), dead + len(plan.dead), number))
         self._rows(number, first, plan)
         if plan.settled:
             self._settle(number, plan.settled)
         letters = [_columns(letter) for letter in plan.dead]
-        self._append("dead", number, dead - len(letters) + 1, ("record", '"offset"', "reason", "raw"), letters)
+        self._append("dead", number, dead + 1, ("record", '"offset"', "reason", "raw"), letters)
         if plan.groups:
             self._join(number, plan.groups)
         if plan.deliveries:
@@ -144,7 +148,7 @@ class Writing:
         block = None if plan.echoes else frames.encode(plan.messages)
         metas = None if plan.echoes or not plan.message_metas else json.dumps(plan.message_metas).encode()
         entry = (number, self._now, first, len(plan.messages), block, metas)
-        [(seq,)] = self._db.execute(_OUTBOX, entry).fetchall()
+        seq = self._dialect.insert_entry(self._db, _OUTBOX, entry)
         self._db.execute("INSERT INTO pending VALUES (?, ?, ?)", (seq, len(plan.messages), self._now))
 
 
