@@ -21,7 +21,7 @@ Read in this order, the book:
     recipe      what becomes of the records                 broker      what a queue promises
     groups      count and sum by key                        ingest      the loop: body in, receipt out
 
-The annex, a folder for each idea: formats (arrays, documents, gzip), shapes (records to rows or sums), numbers (exact
-sums, windows), stores (SQLite, PostgreSQL, retention), queues (a folder, Redis, RabbitMQ, the form of a message), files
-(ranges over workers, samples).
+The annex, a folder for each idea: formats (arrays, documents, gzip), shapes (records to rows or sums, what is known
+beside them), numbers (exact sums, windows), stores (one SQL store in two dialects, retention, dead letters), queues (a
+folder, Redis, RabbitMQ, the form of a message), files (ranges over workers, samples).
 """

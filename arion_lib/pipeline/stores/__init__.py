@@ -1,4 +1,4 @@
-"""Databases behind the seam of `store`: SQLite and PostgreSQL, their connections, and how long things are kept.
+"""Databases behind the seam of `store`: one SQL store, two dialects, their connections; retention and dead letters.
 
 Idea        What a batch asks is checked before the transaction; inside it there is only comparing and writing.
 Invariant   All stores pass one suite.
