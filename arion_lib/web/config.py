@@ -20,6 +20,7 @@ See         tests/web/test_config.py, which serves the example below
     secret_file = "/run/secrets/builds"
     scheme = {header = "x-signature", prefix = "sha256=", encoding = "hex"}
     delivery_header = "x-request-id"      # where the sender puts its delivery's id
+    keep_headers = ["x-request-id", "x-build"]   # kept beside each row and message, with the time it came
 
     [streams.payouts]
     delivery_field = "event.id"           # or it stands in the body, which is one JSON object of --max-line bytes then
@@ -55,7 +56,7 @@ SCHEMES: Mapping[str, Mapping[str, str]] = {
 }
 DELIVERIES = {"github": "x-github-delivery", "shopify": "x-shopify-webhook-id", "svix": "svix-id"}
 RECIPE = tuple(one.name for one in fields(Recipe))
-KEYS = (*RECIPE, "secret_env", "secret_file", "scheme", "delivery_header", "delivery_field")
+KEYS = (*RECIPE, "secret_env", "secret_file", "scheme", "delivery_header", "delivery_field", "keep_headers")
 _HEADER = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,100}")
 
 
@@ -142,7 +143,19 @@ def _rules(where: str, table: Mapping[str, Any], ours: Verifier | None, mistakes
     if inside is not None and "delivery_header" in table:
         mistakes.append(f"{where} delivery_field must stand alone, got delivery_header as well")
     id_in = None if inside is None else _noted(mistakes, f"{where} delivery_field:", lambda: IdIn(inside))
-    return Rules(recipe, verifier, header.lower().encode(), id_in)
+    return Rules(recipe, verifier, header.lower().encode(), id_in, _kept(where, table, recipe, mistakes))
+
+
+def _kept(where: str, table: Mapping[str, Any], recipe: Recipe | None, mistakes: list[str]) -> tuple[str, ...] | None:
+    names = table.get("keep_headers")
+    if names is None:
+        return None
+    if not isinstance(names, list) or not all(isinstance(one, str) and _HEADER.fullmatch(one.lower()) for one in names):
+        mistakes.append(f"{where} keep_headers must be a list of headers' names, got {names!r:.60}")
+        return None
+    if recipe is not None and recipe.groups:
+        mistakes.append(f"{where} keep_headers must be left out where groups are summed: a sum keeps no rows")
+    return tuple(name.lower() for name in names)
 
 
 def _verifier(table: Mapping[str, Any], scheme: object) -> Verifier | HmacVerifier | None:

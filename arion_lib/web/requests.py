@@ -108,7 +108,7 @@ def read_target(
         recipe,
         _content_type(content_type),
         _gzip(encoding),
-        None if recipe is None else _row_reader(recipe, max_record),
+        None if recipe is None or rules.keep_headers is not None else _row_reader(recipe, max_record),
     )
 
 

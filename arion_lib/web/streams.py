@@ -48,13 +48,15 @@ class IdIn:
 class Rules:
     """What holds for a stream. `recipe` None: the sender's query says; `verifier` None: posts need no signature.
 
-    A delivery's id stands in `delivery_header`, or where `id_in` says.
+    A delivery's id stands in `delivery_header`, or where `id_in` says. `keep_headers` are those that are kept beside
+    each row, with the time it came and its delivery's id; None: nothing is.
     """
 
     recipe: Recipe | None = None
     verifier: Verifier | HmacVerifier | None = None
     delivery_header: bytes = b"webhook-id"
     id_in: IdIn | None = None
+    keep_headers: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from functools import partial
@@ -23,6 +24,7 @@ from arion_lib.pipeline.deliveries import BodyCheck, Delivery, StaleDelivery, fi
 from arion_lib.pipeline.formats.records import open_decoder
 from arion_lib.pipeline.ingest import Cut, Intake, Receipt, again
 from arion_lib.pipeline.recipe import Recipe
+from arion_lib.pipeline.shapes.meta import describe
 from arion_lib.pipeline.store import Store
 from arion_lib.web.bodies import SMALL, Body, Disconnected, inflated
 from arion_lib.web.edge.answers import ONE, answer, read_to_end, refuse
@@ -275,9 +277,27 @@ class Webhook:
             )
 
         try:
-            return Intake(post.target.stream, recipe, decoder, delivery=post.delivery, known=known, cut=self._cut)
+            return Intake(
+                post.target.stream,
+                recipe,
+                decoder,
+                delivery=post.delivery,
+                known=known,
+                cut=self._cut,
+                meta=_meta(post),
+            )
         except ValueError as error:
             raise Problem.of(400, "the configuration must fit the body", error, "see /docs") from error
+
+
+def _meta(post: Post) -> str | None:
+    """Return what is kept beside each row of a post, where its stream's owner wants that."""
+    names = post.target.rules.keep_headers
+    if names is None:
+        return None
+    there = {name: post.headers.get(name.encode()) for name in names}
+    kept = {name: value.decode("latin-1") for name, value in there.items() if value is not None}
+    return describe(time.time(), post.delivery, kept)
 
 
 def judged(intake: Intake, *, held: bool) -> Receipt:

@@ -9,6 +9,7 @@ import hmac
 import json
 import time
 import tomllib
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,28 @@ def test_the_example_can_be_had_from_the_command(capsys: pytest.CaptureFixture[s
     assert tomllib.loads(capsys.readouterr().out).keys() == {"unknown_streams", "queries", "streams", *FROM_FILE}
 
 
+def test_chosen_headers_stand_beside_each_row(serve: Serve, tmp_path: Path) -> None:
+    file = tmp_path / "arion.toml"
+    file.write_text(
+        "[streams.pushes]\nkeep_headers = ['X-GitHub-Event', 'ce-type']\n[streams.plain]\n", encoding="utf-8"
+    )
+    headers = {"x-github-event": "push", "authorization": "secret", "webhook-id": "d1"}
+    lines = b'{"n": 1}\n{"n": 2}\n'
+    with serve(streams=read_config(file).streams) as served:
+        before = time.time() - 1.0
+        for stream, body in (("pushes", b'{"n": 0}'), ("pushes", lines), ("plain", b'{"n": 0}')):
+            headers["webhook-id"] = f"d{len(body)}"
+            assert post(f"{served.url}/webhook/{stream}", body, headers).status == 200
+        items = get(f"{served.url}/rows?stream=pushes").json["items"]
+        assert [one["record"]["n"] for one in items] == [0, 1, 2]
+        for one, delivery in zip(items, ("d8", "d18", "d18"), strict=True):
+            meta = one["meta"]
+            came = datetime.fromisoformat(meta.pop("received").replace("Z", "+00:00")).timestamp()
+            assert before <= came <= time.time() + 1.0
+            assert meta == {"delivery": delivery, "headers": {"x-github-event": "push"}}
+        assert "meta" not in get(f"{served.url}/rows?stream=plain").json["items"][0]
+
+
 def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
     file = tmp_path / "arion.toml"
     file.write_text(
@@ -141,6 +164,7 @@ delivery_header = "no header"
 scheme = "github"
 [streams.d]
 delivery_field = ["x"]
+keep_headers = "x-one"
 [streams.e]
 scheme = {header = 5}
 secret_env = "PATH"
@@ -158,13 +182,13 @@ keep = 7
     told = " ".join(caught.value.mistakes)
     for word in ("maybe", "did you mean queries", "name each field once", "NOT_SET_AT_ALL", "a sum keeps no rows"):
         assert word in told
-    for word in ("githib", "no header", "secret_env and secret_file, got 0"):
+    for word in ("githib", "no header", "keep_headers must be a list", "secret_env and secret_file, got 0"):
         assert word in told
     for word in ("[streams.f] must be a table", "delivery_field: it must be a field's name", "'header': 5"):
         assert word in told
     for word in ("did you mean max_line", "max_body must be bytes", "batch must be bytes", "keep must be a time"):
         assert word in told
-    assert len(caught.value.mistakes) == 15
+    assert len(caught.value.mistakes) == 16
 
 
 def test_limits_and_retention_stand_in_the_file_and_the_command_line_wins(tmp_path: Path) -> None:

@@ -56,10 +56,11 @@ class Groups(BaseModel):
 
 
 class Row(BaseModel):
-    """One stored event."""
+    """One stored event, and what is kept beside it where its stream's owner wants that."""
 
     seq: int
     record: Any
+    meta: dict[str, Any] | None = None
 
 
 class Rows(BaseModel):

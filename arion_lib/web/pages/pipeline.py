@@ -23,7 +23,7 @@ from fastapi import APIRouter, Query, Response
 
 from arion_lib.pipeline.broker import BrokerError
 from arion_lib.pipeline.decoder import encode
-from arion_lib.pipeline.store import Result
+from arion_lib.pipeline.store import Result, StoredRow
 from arion_lib.web.monitoring import metrics
 from arion_lib.web.pages.documents import Group, Groups, Letter, Letters, Messages, Queue, QueueError, Rows, Taken
 from arion_lib.web.pages.health import Health, health_of
@@ -127,7 +127,7 @@ def _contents(router: APIRouter, service: PipelineService) -> None:
         A page ends early once it holds 4 MiB.
         """
         found, more = paged(lambda past, most: store.rows(stream, past, most), after, limit, lambda row: len(row.body))
-        items = b",".join([b'{"seq":%d,"record":%b}' % (row.seq, row.body) for row in found])
+        items = b",".join(map(_row_text, found))
         return spliced(items, next_page("/rows", stream, found[-1].seq if found else 0, limit, more))
 
     @router.get("/dead-letters", summary="Records of a stream that could not be taken, and why")
@@ -180,6 +180,11 @@ def _key(after: str) -> tuple[Any, ...]:
     if not simple or not all(math.isfinite(one) for one in found if isinstance(one, float)):
         raise parameter_problem("after must be a group as JSON", f"{after!r:.80}")
     return tuple(found)
+
+
+def _row_text(row: StoredRow) -> bytes:
+    beside = b',"meta":%b' % row.meta.encode() if row.meta else b""
+    return b'{"seq":%d,"record":%b%b}' % (row.seq, row.body, beside)
 
 
 def _group(one: Result) -> Group:
