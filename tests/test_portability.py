@@ -80,7 +80,15 @@ def suite(*arguments: str, **variables: str) -> str:
     return said.strip().splitlines()[-1]
 
 
-PARTS = ("tests/contracts", "tests/ground", "tests/lazy", "tests/measure", "tests/resources", "tests/scheduler")
+PARTS = (
+    "tests/contracts",
+    "tests/ground",
+    "tests/lazy",
+    "tests/measure/test_fresh.py",
+    "tests/resources",
+    "tests/scheduler/test_pipes.py",
+    "tests/scheduler/test_processes.py",
+)
 
 
 @pytest.mark.thorough
