@@ -21,6 +21,8 @@ from arion_lib.workbook import catalogue, learner, notebooks
 from arion_lib.workbook.exercise import Exercise
 
 WORDS_A_MINUTE, LINES_A_MINUTE = 200, 60 / 8
+MORE = "More"
+"""How the heading begins behind which everything is optional."""
 
 BEFORE = """## The day before
 
@@ -66,8 +68,17 @@ def _count_code(section: Section, source: str) -> None:
 
 
 def minutes(notebook: learner.Notebook) -> tuple[int, int]:
-    """Return the minutes to read and run a notebook, and those of its exercises."""
-    parts = sections(notebook)
+    """Return the minutes to read and run a notebook, and those of its exercises; what is behind "More" is optional."""
+    return _minutes(_parted(sections(notebook))[0])
+
+
+def _parted(parts: Sequence[Section]) -> tuple[Sequence[Section], Sequence[Section]]:
+    """Return the sections that everybody reads, and the optional ones."""
+    at = next((number for number, part in enumerate(parts) if part.title.startswith(MORE)), len(parts))
+    return parts[:at], parts[at:]
+
+
+def _minutes(parts: Sequence[Section]) -> tuple[int, int]:
     return round(sum(part.minutes for part in parts)), sum(e.minutes for part in parts for e in part.exercises)
 
 
@@ -76,12 +87,14 @@ def guide_for(path: Path) -> str:
     notebook = json.loads(path.read_text("utf-8"))
     parts = sections(notebook)
     reading, working = minutes(notebook)
+    optional = sum(_minutes(_parted(parts)[1]))
     title = next(re.findall(r"^# (.+)$", learner.text_of(c["source"]), re.MULTILINE)[0] for c in notebook["cells"])
     return "\n".join(
         [
             f"# Teaching {title}",
             "",
-            f"{reading} minutes to read and run, {working} for the exercises, {reading + working} in all.",
+            f"{reading} minutes to read and run, {working} for the exercises, {reading + working} in all"
+            + (f"; {optional} more are optional." if optional else "."),
             "",
             *(note + "\n" for part in parts for note in part.notes),
             "## Minutes, section by section",

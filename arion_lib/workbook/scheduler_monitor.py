@@ -311,6 +311,6 @@ def _submitted(word: str, submit: Callable[[], object]) -> str:
 
 def _button(widgets: Any, word: str, act: Callable[[], None]) -> Any:
     icons = {"start": "play", "stop": "stop", "cancel its task": "times", "kill it": "bolt"}
-    button = widgets.Button(description=word, icon=icons.get(word, "plus"))
+    button = widgets.Button(description=word, icon=icons.get(word, "plus"), layout={"width": "auto"})
     button.on_click(lambda _: act())
     return button

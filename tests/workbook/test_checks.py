@@ -123,7 +123,7 @@ def test_what_was_expected_does_not_show_the_solutions_line() -> None:
 
 
 def test_several_arguments_are_all_named() -> None:
-    verdict = judge(catalogue.find("1.1"), lambda lines: iter(lines))
+    verdict = judge(catalogue.find("1.2"), lambda lines: iter(lines))
     assert verdict.misconception == "it must take 2 arguments: lines, on_bad"
 
 
@@ -141,8 +141,8 @@ def test_a_class_is_judged_too() -> None:
 
 
 def test_check_prints_the_verdict_and_refuses_an_unknown_exercise(capsys: pytest.CaptureFixture[str]) -> None:
-    check("1.1", catalogue.find("1.1").solution)
-    assert capsys.readouterr().out.startswith("[ ok ] 1.1 read_records: ")
+    check("1.2", catalogue.find("1.2").solution)
+    assert capsys.readouterr().out.startswith("[ ok ] 1.2 read_records: ")
     with pytest.raises(ValueError, match=r"exercise must be one of 1\.1, .*, got '0\.0'"):
         check("0.0", evens)
 

@@ -49,6 +49,9 @@ def test_minutes_are_words_and_lines_and_what_exercises_take() -> None:
     assert second.minutes == pytest.approx(1 + 2 + 8 / 60)
     assert [exercise.id for exercise in second.exercises] == ["1.1"]
     assert guide.minutes(notebook) == (5, catalogue.find("1.1").minutes)
+    more = {"cell_type": "markdown", "metadata": {}, "source": "## More (optional)\n\n" + "word " * 800}
+    notebook["cells"] = [*notebook["cells"], more, notebook["cells"][2]]
+    assert guide.minutes(notebook) == (5, catalogue.find("1.1").minutes)  # what is optional does not count
 
 
 def test_a_wrong_number_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,14 +3,14 @@
 Idea        Everything is real (server thread, SQLite, group commit, a process that posts); only the sink can be slowed.
 Invariant   Posts in flight and batches waiting are bounded by the connections, whatever the rate; leaving the block
             ends the server, the sender and their threads.
-When wrong  An unknown knob is a `KeyError`; a rate that cannot be kept shows as events that are late, never as loss.
+When wrong  An unknown knob is a `KeyError`; a rate that cannot be kept shows as events that wait at the sender, and
+            these are sent when the sink is fast again.
 See         notebooks/1_streaming_pipeline.ipynb · tests/web/test_playground.py
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import tempfile
 import threading
 import time
@@ -50,9 +50,9 @@ class SlowStore(SqliteStore):
 class Playground:
     """The knobs and figures of a running webhook.
 
-    Knobs: `rate` (events a second), `pattern` (STEADY or BURSTS), `delay` (milliseconds a transaction). Figures:
-    `queue depth` (posts taken in and not yet durable), `memory` (growth of this process in bytes), `throughput`
-    (events a second that are durable), `late` (events a second that were due and had to wait with the sender).
+    Knobs: `rate` (events a second), `pattern` (STEADY or BURSTS), `delay` (milliseconds a transaction). Each post holds
+    one event. Figures: `asked` (events a second that become due now), `stored` (events a second that are durable),
+    `waiting in the server` (events taken in and not yet durable), `waiting at the sender` (events due and not sent).
     """
 
     def __init__(
@@ -62,11 +62,7 @@ class Playground:
         load: LoadGenerator,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        import psutil
-
         self._service, self._store, self._load, self._clock = service, store, load, clock
-        self._process = psutil.Process(os.getpid())
-        self._before = self._process.memory_info().rss
         self._rate, self._pattern = 0.0, STEADY
         self._began, self._last = clock(), (clock(), load.counts())
 
@@ -88,10 +84,10 @@ class Playground:
         (before, old), now, counts = self._last, self._clock(), self._load.counts()
         self._last, seconds = (now, counts), max(now - before, 1e-9)
         return {
-            "queue depth": self._service.webhook.figures.in_flight,
-            "memory": max(0, self._process.memory_info().rss - self._before),
-            "throughput": (counts["accepted"] - old["accepted"]) / seconds,
-            "late": (counts["late"] - old["late"]) / seconds,
+            "asked": self._load.rate,
+            "stored": (counts["accepted"] - old["accepted"]) / seconds,
+            "waiting in the server": self._service.webhook.figures.in_flight,
+            "waiting at the sender": counts["waiting"],
         }
 
     def counts(self) -> Mapping[str, int]:
