@@ -23,7 +23,7 @@ With `to=path` the PNG is written there instead of being shown. How the words tr
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
+from itertools import cycle, pairwise
 from pathlib import Path
 
 from arion_lib.measure.canvas import (
@@ -186,18 +186,23 @@ def timeline(
     caption: str = "",
     to: Path | None = None,
 ) -> None:
-    """Draw a row for each name with a bar for each (start, end, kind) in seconds; kinds differ by colour and hatch."""
+    """Draw a row for each name with a bar for each (start, end, kind) in seconds; kinds differ by colour and hatch.
+
+    What ended well, and what failed or was killed, has the same colour in every figure.
+    """
     figure = new_figure(title, spans, heights=(0.45 * len(spans) + 0.8,))
     (axes,) = figure.axes
     kinds = list(dict.fromkeys(kind for row in spans.values() for _, _, kind in row))
-    for i, kind in enumerate(kinds):
+    others = cycle(range(4, 7))
+    for kind in kinds:
+        i = _MEANINGS[kind] if kind in _MEANINGS else next(others)
         bars = [(y, start, end) for y, row in enumerate(spans.values()) for start, end, k in row if k == kind]
         axes.barh(
             [y for y, _, _ in bars],
             [end - start for _, start, end in bars],
             left=[start for _, start, _ in bars],
-            color=COLOURS[i % 7],
-            hatch=HATCHES[i % 7],
+            color=COLOURS[i],
+            hatch=HATCHES[i],
             edgecolor="white",
             height=0.6,
             label=kind,
@@ -208,6 +213,9 @@ def timeline(
     x_axis(axes, "time", SECONDS)
     figure.legend(loc="outside lower center", ncols=max(1, len(kinds)), frameon=False)
     publish(figure, alt or spans_text(title, spans, seconds_text), caption or "One row a resource, first on top.", to)
+
+
+_MEANINGS = {"failed": 0, "killed": 0, "acquire": 1, "hold": 2, "ended well": 2, "release": 3}
 
 
 def _peaks(

@@ -37,23 +37,16 @@ class AcquireTimeout(TimeoutError):
 
 
 class Lease:
-    """One open resource."""
+    """One open resource, closed in the caller's thread or task and without a limit of its own."""
 
-    __slots__ = ("asynchronous", "carrier", "cm", "limit", "name", "opened", "value")
+    __slots__ = ("cm", "name", "opened", "value")
 
-    def __init__(
-        self,
-        name: str,
-        cm: Any,
-        value: Any,
-        opened: float,
-        asynchronous: bool = False,
-        limit: float | None = None,
-        carrier: Any = None,
-    ) -> None:
-        self.name, self.cm, self.value, self.opened, self.asynchronous = name, cm, value, opened, asynchronous
-        self.limit = limit
-        self.carrier = carrier  # the thread or task it lives in, where that is not the caller's
+    asynchronous: bool = False
+    limit: float | None = None  # seconds for its release; None: RELEASE_TIMEOUT, where it can be left behind
+    carrier: Any = None  # the thread or task it lives in, where that is not the caller's
+
+    def __init__(self, name: str, cm: Any, value: Any, opened: float) -> None:
+        self.name, self.cm, self.value, self.opened = name, cm, value, opened
 
     @property
     def seconds(self) -> float:
@@ -66,6 +59,25 @@ class Lease:
             self.cm.__exit__(None, None, None)
             return None
         return told if self.cm.__exit__(type(told), told, told.__traceback__) else None
+
+
+class AsyncLease(Lease):
+    """One that is closed by `__aexit__`."""
+
+    __slots__ = ()
+    asynchronous = True
+
+
+class SpecialLease(Lease):
+    """One with a limit or a carrier of its own; apart, because the others should not pay for making it."""
+
+    __slots__ = ("asynchronous", "carrier", "limit")
+
+    def __init__(
+        self, name: str, cm: Any, value: Any, opened: float, asynchronous: bool, limit: float | None, carrier: Any
+    ) -> None:
+        super().__init__(name, cm, value, opened)
+        self.asynchronous, self.limit, self.carrier = asynchronous, limit, carrier
 
 
 _NONE: dict[Any, Any] = {}  # never written to: what most entries never have is not made for each
@@ -153,13 +165,13 @@ class Entry:
         """Enter a lease into the table and the accounts."""
         name, at = lease.name, lease.opened
         self.leases[name] = lease
-        meter = self.meters[name]
-        meter.acquired.append(at - began)
-        if len(meter.acquired) > PENDING:
-            meter.tidy()
-        self.journal.note((at, self.number, ACQUIRED, name, attempt, at - began, ""))
+        seconds, acquired = at - began, self.meters[name].acquired
+        acquired.append(seconds)
+        if len(acquired) > PENDING:
+            self.meters[name].tidy()
+        self.journal.note((at, self.number, ACQUIRED, name, attempt, seconds, ""))
         if self.logged:
-            self.journal.log(ACQUIRED, name, at - began, attempt)
+            self.journal.log(ACQUIRED, name, seconds, attempt)
         return lease
 
     def note(self, step: Step, name: str, seconds: float = 0.0, attempt: int = 1, error: str = "") -> None:
@@ -194,14 +206,14 @@ class Entry:
 
     def closed(self, lease: Lease, began: float) -> None:
         """Account for a release that went well."""
-        name, at = lease.name, clock()
-        meter = self.meters[name]
-        meter.released.append((began - lease.opened, at - began))
-        if len(meter.released) > PENDING:
-            meter.tidy()
-        self.journal.note((at, self.number, RELEASED, name, 1, at - began, ""))
+        at, name = clock(), lease.name
+        seconds, released = at - began, self.meters[name].released
+        released.append((began - lease.opened, seconds))
+        if len(released) > PENDING:
+            self.meters[name].tidy()
+        self.journal.note((at, self.number, RELEASED, name, 1, seconds, ""))
         if self.logged:
-            self.journal.log(RELEASED, name, at - began)
+            self.journal.log(RELEASED, name, seconds)
 
     def not_closed(self, lease: Lease, began: float, error: BaseException) -> None:
         """Account for a release that failed."""

@@ -64,22 +64,17 @@ class Recipe(Generic[T]):
     label: str = ""
     plain: bool = field(init=False)  # nothing but opening and closing: the managers' short way
     asynchronous: bool = field(init=False)
+    limited: bool = field(init=False)  # an acquisition or a release may be left behind at a deadline of its own
+    carried: bool = field(init=False)  # so it needs a thread of its own in a `with` block: only that can be left behind
     name: list[str] = field(default_factory=list, repr=False)  # filled by __set_name__, as a class attribute only
 
     def __post_init__(self) -> None:
         extras = (self.takes, self.timeout, self.release_timeout, self.retry)
         object.__setattr__(self, "plain", self.kind != Kind.UNKNOWN and not any(extras))
         object.__setattr__(self, "asynchronous", Kind.ASYNC in self.kind)
-
-    @property
-    def carried(self) -> bool:
-        """Whether a synchronous manager must give it a thread of its own: only a thread can be left behind."""
-        return not self.thread_bound and self.limited
-
-    @property
-    def limited(self) -> bool:
-        """Whether an acquisition or a release may be left behind at a deadline of its own."""
-        return self.timeout is not None or self.release_timeout not in (None, math.inf)
+        limited = self.timeout is not None or self.release_timeout not in (None, math.inf)
+        object.__setattr__(self, "limited", limited)
+        object.__setattr__(self, "carried", limited and not self.thread_bound)
 
     @property
     def needs(self) -> tuple[str, ...]:

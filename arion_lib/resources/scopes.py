@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from arion_lib.nearest import near_or_known
-from arion_lib.resources.entry import AbsentError, Entry, Lease, ResourceError, clock
+from arion_lib.resources.entry import AbsentError, AsyncLease, Entry, Lease, ResourceError, clock
 from arion_lib.resources.making.wrappers import Callback
 from arion_lib.resources.monitoring.metrics import Meter
 from arion_lib.resources.plan import plan
@@ -127,7 +127,8 @@ class Scope(Entry):
             while self.recipe(name := f"callback {number}") is not None:
                 number += 1
             self._define(name, resource(call))
-        self.opened(Lease(name, call, function, at, self.waits), at, 1)
+        lease = AsyncLease if self.waits else Lease
+        self.opened(lease(name, call, function, at), at, 1)
 
     def refuse_over(self) -> None:
         """Raise ResourceError when the block is being left, or was."""

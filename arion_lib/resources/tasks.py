@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from types import CoroutineType
 from typing import Any
 
 from arion_lib.resources.carriers.by_task import Carrier, aclose, coroutine_of, limit_of, open_beside
-from arion_lib.resources.entry import AcquireTimeout, Lease, ResourceError, clock
+from arion_lib.resources.entry import AcquireTimeout, AsyncLease, Lease, ResourceError, SpecialLease, clock
 from arion_lib.resources.guarding.shield import Shield, anyio_scope, go_on
 from arion_lib.resources.making.wrappers import warn_if_it_stays_open
 from arion_lib.resources.monitoring.events import Step
@@ -75,7 +76,8 @@ class TaskEntry(Scope):
                     if not self.not_opened(name, recipe, at, error):
                         raise
                 else:
-                    at = self.opened(Lease(name, cm, value, clock(), recipe.asynchronous), at, 1).opened
+                    lease = AsyncLease if recipe.asynchronous else Lease
+                    at = self.opened(lease(name, cm, value, clock()), at, 1).opened
             else:
                 await self.acquire(name, recipe)
                 at = clock()
@@ -128,7 +130,7 @@ class TaskEntry(Scope):
         if not asynchronous and recipe.limited:
             raise TypeError(unlimited(name))
         value = await cm.__aenter__() if asynchronous else _enter(name, cm)
-        lease = Lease(name, cm, value, clock(), asynchronous, recipe.release_timeout, carrier)
+        lease = SpecialLease(name, cm, value, clock(), asynchronous, recipe.release_timeout, carrier)
         return self.opened(lease, began, attempt)
 
     # Opening later --------------------------------------------------------------------------------------------------
@@ -161,7 +163,7 @@ class TaskEntry(Scope):
         """Release everything, the blocks inside first, and return what is to be raised."""
         unwinding = begun(self, phase, error)
         self.over = True
-        for inner in reversed(list(self.inner)):
+        for inner in reversed(self.inner.copy()):
             ended = inner.leave(Phase.BODY, unwinding.told())
             unwinding.ended_early(inner, self, ended if isinstance(inner, ThreadEntry) else await ended)
         if self.loop is not asyncio.get_running_loop():
@@ -232,7 +234,9 @@ class TaskEntry(Scope):
                 if told is not None or not lease.asynchronous:
                     ended = lease, began, await aclose(lease, told, shield), None
                     continue
-                release = coroutine_of(lease.cm.__aexit__(None, None, None))
+                release = lease.cm.__aexit__(None, None, None)
+                if type(release) is not CoroutineType:
+                    release = coroutine_of(release)
                 try:  # the short way of `aclose`: most releases never wait and have no error to be told
                     waiting = release.send(None)
                 except StopIteration:

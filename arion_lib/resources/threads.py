@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from arion_lib.resources.carriers.by_thread import Carrier, Releases, open_beside
-from arion_lib.resources.entry import Lease, ResourceError, clock
+from arion_lib.resources.entry import Lease, ResourceError, SpecialLease, clock
 from arion_lib.resources.guarding.interrupts import in_main_thread, interrupts, uninterrupted
 from arion_lib.resources.making.wrappers import warn_if_it_stays_open
 from arion_lib.resources.monitoring.events import Step
@@ -138,7 +138,7 @@ class ThreadEntry(Scope):
             self.journal.log(Step.ACQUIRING, name, attempt=attempt)
         cm = recipe.make(**self.given(recipe)) if recipe.takes else recipe.make()
         warn_if_it_stays_open(cm)
-        lease = Lease(name, cm, _enter(name, cm), clock(), limit=recipe.release_timeout, carrier=carrier)
+        lease = SpecialLease(name, cm, _enter(name, cm), clock(), False, recipe.release_timeout, carrier)
         if carrier is not None and not carrier.keep():
             lease.close(None)
             return None
@@ -195,9 +195,10 @@ class ThreadEntry(Scope):
         """Let nothing more be opened, and wait for other threads that are just opening something."""
         with self.lock:
             self.left = True
-            uses = [use for use in self.opening.values() if use.thread != threading.get_ident()]
+            uses = list(self.opening.values())
         for use in uses:
-            use.over.wait()
+            if use.thread != threading.get_ident():
+                use.over.wait()
 
     # Closing --------------------------------------------------------------------------------------------------------
 
@@ -206,7 +207,7 @@ class ThreadEntry(Scope):
         unwinding = begun(self, phase, error)
         self._end_first_uses()
         self.over = True
-        for inner in reversed(list(self.inner)):
+        for inner in reversed(self.inner.copy()):
             if isinstance(inner, ThreadEntry):
                 unwinding.ended_early(inner, self, inner.leave(Phase.BODY, unwinding.told()))
             else:
@@ -254,7 +255,11 @@ class ThreadEntry(Scope):
                 continue
             began = clock()
             try:
-                ended = lease, began, lease.close(told), None
+                if told is None:  # most have nothing to be told, and need no call more than closing takes
+                    lease.cm.__exit__(None, None, None)
+                    ended = lease, began, None, None
+                else:
+                    ended = lease, began, lease.close(told), None
             except BaseException as late:  # noqa: BLE001  every other resource is still released; the unwinding keeps this
                 ended = lease, began, None, late
 

@@ -41,10 +41,13 @@ class Unwinding:
         """
         if order is None:
             while entry.leases:
-                ended = yield entry.leases.popitem()[1], self.told()
+                ended = yield entry.leases.popitem()[1], self.told() if self.failures else None
                 while ended is None:
                     ended = yield None
-                self.account(entry, ended)
+                if ended[2] is ended[3]:  # both None, as for most: nothing to keep, so a call less
+                    entry.closed(ended[0], ended[1])
+                else:
+                    self.account(entry, ended)
             return
         sorter = TopologicalSorter(order)
         sorter.prepare()

@@ -11,6 +11,7 @@ import threading
 
 import nbformat
 import pytest
+from matplotlib.colors import to_hex
 
 from arion_lib.measure import canvas, plots
 from arion_lib.measure.results import Measurement, Memory, Throughput
@@ -145,6 +146,17 @@ def test_a_reader_gets_own_words_where_given(shown):
     plots.lines({"a": [(0, 0)]}, "Flat", x="s", y="n", alt="A dot.", caption="One point.")
     assert shown[0][0]["text/plain"] == "A dot."
     assert shown[1][0]["text/plain"] == "One point."
+
+
+@pytest.mark.parametrize("order", [("failed", "ended well"), ("ended well", "failed")])
+def test_what_failed_has_its_colour_wherever_it_stands(order: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[object] = []
+    monkeypatch.setattr(plots, "publish", lambda figure, *_: drawn.append(figure))
+    plots.timeline({"a": [(at, at + 1, kind) for at, kind in enumerate(order)]}, "One of two failed")
+    (figure,) = drawn
+    bars = dict(zip(order, figure.axes[0].patches, strict=True))  # type: ignore[attr-defined]
+    assert canvas.COLOURS[0].lower() == to_hex(bars["failed"].get_facecolor())
+    assert canvas.COLOURS[2].lower() == to_hex(bars["ended well"].get_facecolor())
 
 
 @pytest.mark.parametrize("title", ["", "  "])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
@@ -123,3 +124,77 @@ def test_an_asynchronous_scope_in_a_with_block_cannot_be_released_with_it_and_th
 
     asyncio.run(main())
     assert log.closed() == ["a", "b"]
+
+
+def test_what_an_inner_block_put_onto_a_suppressed_error_still_comes_out() -> None:
+    log, late = Log(), OSError("late")
+    inner = log.probe("inner", on_close=late)
+
+    def body(r: Resources) -> None:
+        with r.scope(inner=inner):
+            raise BodyError
+
+    def run() -> None:
+        with manager("sync", outer=log.probe("outer", suppress=True)) as r:
+            body(r)
+
+    with pytest.raises(OSError, match="late") as caught:
+        run()
+    assert caught.value is late
+
+
+def test_a_group_that_is_suppressed_is_dealt_with_as_a_whole() -> None:
+    log = Log()
+    failing = {name: log.probe(name, on_close=OSError(name)) for name in "ab"}
+    with manager("sync", outer=log.probe("outer", suppress=True)) as r, r.scope(**failing):
+        pass
+    assert isinstance(log.saw("outer"), ExceptionGroup)
+
+
+def test_an_error_of_a_first_use_is_raised_at_the_end_when_nobody_waits_for_it_any_more() -> None:
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    async def lazily() -> Any:
+        begun.set()
+        await go.wait()
+        raise OSError("no answer")
+        yield
+
+    async def main() -> None:
+        async with Resources(a=resource(lazily, lazy=True)) as r:
+            asking = asyncio.ensure_future(r.aacquire("a"))
+            await begun.wait()
+            asking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asking
+            go.set()
+            await asyncio.sleep(0)
+
+    with pytest.raises(OSError, match="no answer"):
+        asyncio.run(main())
+
+
+def test_a_first_use_whose_asker_was_cancelled_is_opened_again_after_its_release() -> None:
+    log, begun, go = Log(), asyncio.Event(), asyncio.Event()
+
+    async def lazily() -> Any:
+        begun.set()
+        await go.wait()
+        async with log.probe("a") as opened:
+            yield opened
+
+    async def main() -> None:
+        async with Resources(a=resource(lazily, lazy=True)) as r:
+            asking = asyncio.ensure_future(r.aacquire("a"))
+            await begun.wait()
+            asking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asking
+            go.set()
+            while "a" not in r:
+                await asyncio.sleep(0)
+            await r.arelease("a")
+            assert await r.aacquire("a") == "a"
+
+    asyncio.run(main())
+    assert log.opened() == ["a", "a"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from arion_lib.resources import Resources, resource
@@ -33,6 +35,20 @@ def test_the_timeline_has_each_life_in_its_order(mode: str) -> None:
         assert all(began <= end for began, end, _ in row)
     assert spans["db"][0][1] <= spans["api"][0][1]
     assert spans["db"][2][0] >= spans["api"][2][0]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_an_acquisition_that_fails_lasts_as_long_as_it_took(mode: str) -> None:
+    def fails() -> None:
+        time.sleep(0.02)
+        raise OSError("down")
+
+    slow_and_failing = manager(mode, slow=Log().probe("slow", hooks={"open": fails}))
+    with pytest.raises(OSError, match="down"):
+        run(mode, slow_and_failing)
+    ((began, end, kind),) = slow_and_failing.timeline()["slow"]
+    assert kind == "failed"
+    assert end - began >= 0.02
 
 
 def test_only_the_last_entry_is_drawn_unless_another_is_asked_for() -> None:
