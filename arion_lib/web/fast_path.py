@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, TypeAlias
@@ -34,8 +34,8 @@ log = logging.getLogger(__name__)
 
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 
-Ticket: TypeAlias = tuple[Post, bytes]
-"""A post that was taken, and its body."""
+Ticket: TypeAlias = tuple[Target, str | None, Mapping[bytes, bytes], bytes]
+"""A post that was taken: what it asks for, its delivery's id, its headers and its body."""
 
 Encoded: TypeAlias = tuple[bytes, bytes, bytes]
 """An answer: its status line, its own header lines, and its body."""
@@ -66,7 +66,7 @@ class FastPath:
         target = _target(
             url, get(b"content-type", b""), get(b"content-encoding", b""), limits.max_record, webhook.streams
         )
-        if target is None or target.gzip or target.read_row is None or target.rules.id_in is not None:
+        if target is None or target.read_row is None:
             return False
         delivery = delivery_of(headers, target.rules.delivery_header)  # raises for one that is to be refused
         if delivery is not None and (target.stream, delivery) in webhook.arriving:
@@ -77,7 +77,7 @@ class FastPath:
         row = target.read_row(body)
         if row is None:
             return False
-        pending.ticket = Post(target, delivery, headers), body
+        pending.ticket = target, delivery, headers, body
         figures.in_flight += 1
         if delivery is not None:
             webhook.arriving.add((target.stream, delivery))
@@ -93,7 +93,7 @@ class FastPath:
         """Count the event and return its answer."""
         figures = self._figures
         figures.accepted += 1
-        figures.take(ticket[0].target.stream, 1)
+        figures.take(ticket[0].stream, 1)
         figures.answers[200] += 1
         self._end(ticket)
         return self._one
@@ -112,17 +112,17 @@ class FastPath:
             self._end(ticket)
 
     async def _go_on(self, ticket: Ticket, error: BaseException) -> Receipt:
-        post, body = ticket
-        if isinstance(error, StaleDelivery) and post.target.recipe is not None:
-            return await self._webhook.go_on(post, post.target.recipe, body, error)
+        target, delivery, headers, body = ticket
+        if isinstance(error, StaleDelivery) and target.recipe is not None:
+            return await self._webhook.go_on(Post(target, delivery, headers), target.recipe, body, error)
         raise error
 
     def _end(self, ticket: Ticket) -> None:
-        post, body = ticket
+        target, delivery, _, body = ticket
         self._figures.in_flight -= 1
         self._figures.bytes += len(body)
-        if post.delivery is not None:
-            self._webhook.arriving.discard((post.target.stream, post.delivery))
+        if delivery is not None:
+            self._webhook.arriving.discard((target.stream, delivery))
 
 
 def _target(url: bytes, content_type: bytes, encoding: bytes, max_record: int, streams: Streams) -> Target | None:
@@ -138,9 +138,10 @@ def _remembered(url: bytes, content_type: bytes, encoding: bytes, max_record: in
     if not path.startswith(PREFIX.encode()) or not path.isascii() or b"%" in path or b"#" in url:
         return None
     try:
-        return read_target(path.decode(), query, content_type, encoding, max_record, streams)
+        target = read_target(path.decode(), query, content_type, encoding, max_record, streams)
     except Exception:  # noqa: BLE001  the long way says what is wrong
         return None
+    return None if target.gzip or target.rules.id_in is not None else target
 
 
 class _NoTask:
