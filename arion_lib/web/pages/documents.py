@@ -93,6 +93,7 @@ class Message(BaseModel):
     place: str
     stream: str
     message: Any
+    meta: dict[str, Any] | None = Field(None, description="what is kept beside it, as beside a row")
 
 
 class Queue(BaseModel):

@@ -10,15 +10,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlencode
 
-from fastapi import Response
+from fastapi import Query, Response
 
 from arion_lib.pipeline.store import StoredLetter, StoredRow
 
 PAGE = 4 << 20
 """Bytes of entries after which a page ends, though it may hold more of them."""
+
+Limit = Annotated[int, Query(ge=1, le=1_000, description="entries a page")]
+Stream = Annotated[str, Query(description="name of the stream", max_length=512)]
+After = Annotated[int, Query(ge=0, le=2**62, description="number of the last entry seen")]
 
 T = TypeVar("T", StoredRow, StoredLetter)
 

@@ -15,27 +15,24 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from itertools import islice
-from typing import Annotated, Any
+from itertools import islice, zip_longest
+from typing import Any
 
 import psutil
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 
 from arion_lib.pipeline.broker import BrokerError
 from arion_lib.pipeline.decoder import encode
 from arion_lib.pipeline.store import Result, StoredRow
 from arion_lib.web.monitoring import metrics
-from arion_lib.web.pages.documents import Group, Groups, Letter, Letters, Messages, Queue, QueueError, Rows, Taken
+from arion_lib.web.pages.documents import Group, Groups, Messages, Queue, QueueError, Rows, Taken
 from arion_lib.web.pages.health import Health, health_of
-from arion_lib.web.pages.paging import PAGE, next_page, paged, spliced
+from arion_lib.web.pages.letters import letter_pages
+from arion_lib.web.pages.paging import PAGE, After, Limit, Stream, next_page, paged, spliced
 from arion_lib.web.problems import inside, parameter_problem
 from arion_lib.web.service import PipelineService
 
 log = logging.getLogger(__name__)
-
-Limit = Annotated[int, Query(ge=1, le=1_000, description="entries a page")]
-Stream = Annotated[str, Query(description="name of the stream", max_length=512)]
-After = Annotated[int, Query(ge=0, le=2**62, description="number of the last entry seen")]
 
 
 class _Handover(Response):
@@ -54,6 +51,7 @@ def pipeline_pages(service: PipelineService, *collectors: Any) -> APIRouter:
     router = APIRouter(tags=["pipeline"])
     _webhook(router, service)
     _contents(router, service)
+    letter_pages(router, service)
     _state(router, service, collectors)
     return router
 
@@ -130,24 +128,6 @@ def _contents(router: APIRouter, service: PipelineService) -> None:
         items = b",".join(map(_row_text, found))
         return spliced(items, next_page("/rows", stream, found[-1].seq if found else 0, limit, more))
 
-    @router.get("/dead-letters", summary="Records of a stream that could not be taken, and why")
-    def dead_letters(stream: Stream, after: After = 0, limit: Limit = 100) -> Letters:
-        """Show the records of a stream that could not be read, each with its place and reason."""
-        found, more = paged(
-            lambda past, most: store.dead_letters(stream, past, most), after, limit, lambda one: len(one.letter.raw)
-        )
-        items = [
-            Letter(
-                seq=one.seq,
-                record=one.letter.record,
-                offset=one.letter.offset,
-                reason=one.letter.reason,
-                raw=one.letter.raw.decode(errors="replace"),
-            )
-            for one in found
-        ]
-        return Letters(items=items, next=next_page("/dead-letters", stream, items[-1].seq if items else 0, limit, more))
-
     @router.get("/messages", summary="Messages that wait for the queue, and what it holds", response_model=Messages)
     def messages(stream: str | None = None, after: str = "0-0", limit: Limit = 100) -> Response:
         """Show the messages that wait for the queue (the oldest 4 MiB of them), and how many the queue holds.
@@ -183,8 +163,11 @@ def _key(after: str) -> tuple[Any, ...]:
 
 
 def _row_text(row: StoredRow) -> bytes:
-    beside = b',"meta":%b' % row.meta.encode() if row.meta else b""
-    return b'{"seq":%d,"record":%b%b}' % (row.seq, row.body, beside)
+    return b'{"seq":%d,"record":%b%b}' % (row.seq, row.body, _beside(row.meta))
+
+
+def _beside(meta: str | None) -> bytes:
+    return b',"meta":%b' % meta.encode() if meta else b""
 
 
 def _group(one: Result) -> Group:
@@ -219,8 +202,9 @@ def _waiting(service: PipelineService, stream: str | None) -> Iterator[tuple[tup
     for entry in service.store.outbox(1_000, PAGE):
         if stream in (None, entry.stream):
             named = json.dumps(entry.stream).encode()
-            for number, message in enumerate(entry.messages, 1):
-                shown = b'{"place":"%d-%d","stream":%b,"message":%b}' % (entry.seq, number, named, message)
+            for number, (message, meta) in enumerate(zip_longest(entry.messages, entry.metas), 1):
+                place, beside = b"%d-%d" % (entry.seq, number), _beside(meta)
+                shown = b'{"place":"%b","stream":%b,"message":%b%b}' % (place, named, message, beside)
                 yield (entry.seq, number), shown
 
 
