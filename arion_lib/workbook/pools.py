@@ -40,7 +40,8 @@ def pebble_pool(workers: int = 2) -> Iterator[Submits]:
         def submit(self, fn: Callable[..., Any], /, *args: Any) -> Any:
             return pool.schedule(fn, args)
 
-    with pebble.ProcessPool(workers, context=get_context("spawn")) as pool:
+    spawn: Any = get_context("spawn")  # pebble's own word for it does not fit Windows' pipes
+    with pebble.ProcessPool(workers, context=spawn) as pool:
         yield Scheduling()
 
 
