@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 KERNEL = "python3"
 """The kernel's name in every notebook of the workbook."""
@@ -54,6 +56,18 @@ with Scheduler(workers=1) as scheduler:
 """A cell of each part."""
 
 
+@contextmanager
+def _kept_unless_wrong() -> Iterator[IO[bytes]]:
+    """Give a file for what a process says on its standard error; pass it on where an exception leaves the block."""
+    with TemporaryFile() as said:
+        try:
+            yield said
+        except BaseException:
+            said.seek(0)
+            sys.stderr.write(said.read().decode(errors="replace"))
+            raise
+
+
 def attempt(kernel: str = KERNEL, cells: Mapping[str, str] = CELLS, timeout: float = TIMEOUT) -> tuple[bool, str]:
     """Start a kernel, run the cells, end it; return whether all that works and a sentence about it.
 
@@ -75,7 +89,8 @@ def attempt(kernel: str = KERNEL, cells: Mapping[str, str] = CELLS, timeout: flo
     quiet = Config({"KernelManager": {"transport_encryption": "auto"}})  # as `lab` does: no warning of ipykernel's
     client = NotebookClient(notebook, timeout=int(timeout), kernel_name=kernel, config=quiet)
     try:
-        client.execute()
+        with _kept_unless_wrong() as said:  # at its end a kernel speaks of tasks of its own
+            client.execute(stderr=said)
     except NoSuchKernel:
         return False, f"there is no kernel {kernel!r}: {sys.executable} -m ipykernel install --sys-prefix makes one"
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:

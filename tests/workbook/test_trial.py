@@ -25,6 +25,14 @@ def test_a_cell_that_fails_is_named_with_its_error() -> None:
     assert sentence == "a kernel started, but this failed: division (ZeroDivisionError: division by zero)"
 
 
+def test_what_the_kernel_says_is_shown_when_something_fails_and_only_then(capfd: pytest.CaptureFixture[str]) -> None:
+    says = "import os; os.write(2, b'said by the kernel')"
+    assert trial.attempt(cells={"says": says})[0]
+    assert capfd.readouterr().err == ""
+    assert not trial.attempt(cells={"says": says, "fails": "1/0"})[0]
+    assert "said by the kernel" in capfd.readouterr().err
+
+
 def test_a_kernel_that_is_not_there_is_named_with_the_command_that_makes_it() -> None:
     works, sentence = trial.attempt("arion-none")
     assert not works
