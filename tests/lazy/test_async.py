@@ -8,6 +8,7 @@ import io
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import pytest
@@ -69,19 +70,20 @@ def test_a_pipeline_with_coroutines_gives_the_same_in_a_for_and_in_an_async_for(
 def test_coroutines_overlap_up_to_their_concurrency() -> None:
     under_way = most = 0
 
-    async def counting(x: int) -> int:
+    async def counting(x: int, company: asyncio.Barrier | None) -> int:
         nonlocal under_way, most
         under_way += 1
         most = max(most, under_way)
-        for _ in range(5):
-            await asyncio.sleep(0)
+        if company is not None:
+            await company.wait()
         under_way -= 1
         return x
 
-    assert lazy(range(20)).map(counting, concurrency=4).to_list() == list(range(20))
+    pairs = asyncio.Barrier(2)  # nobody goes on alone
+    assert lazy(range(20)).map(partial(counting, company=pairs), concurrency=4).to_list() == list(range(20))
     assert 2 <= most <= 4
     most = 0
-    assert lazy(range(20)).map(counting, concurrency=1).count() == 20
+    assert lazy(range(20)).map(partial(counting, company=None), concurrency=1).count() == 20
     assert most == 1
 
 
@@ -152,12 +154,12 @@ def test_an_asynchronous_source_that_is_left_early_is_closed() -> None:
     assert closed[1:] == [threading.current_thread().name]
 
 
-def loop_was_held(run: Any) -> bool:
+def loop_was_held(run: Any, patience: float = PATIENCE) -> bool:
     """Whether a call that waits for the loop to turn waits in vain while `run` gets its first element."""
     turned = threading.Event()
 
     async def both() -> bool:
-        first = asyncio.ensure_future(run(lambda x: turned.wait(1.0)))
+        first = asyncio.ensure_future(run(lambda x: turned.wait(patience)))
         await asyncio.sleep(0)
         asyncio.get_running_loop().call_later(0.01, turned.set)
         return not await first
@@ -177,7 +179,7 @@ def test_an_async_for_over_threads_never_holds_the_loop_and_a_plain_for_does() -
 
     assert not loop_was_held(in_async_for)
     assert not loop_was_held(in_async_for_behind_a_cache)
-    assert loop_was_held(in_for)
+    assert loop_was_held(in_for, 0.5)
 
 
 def test_a_cancelled_async_for_cancels_its_coroutines() -> None:
