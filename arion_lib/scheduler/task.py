@@ -240,8 +240,11 @@ class Task(Future, Generic[T]):  # type: ignore[type-arg]
             raise core.refusal()
         signals = core.signals.setdefault(self, [])
         signals.append(signal)
-        if self._state_now.final:  # looked at after the signal can be seen: of the two threads, one sees the other
+        # Looked at after the signal can be seen: of the two threads, one sees the other. The signal itself may never be
+        # set then: the list that it is in may have been taken, and gone through, just before it was appended.
+        if self._state_now.final:
             core.wake_waiting(self)
+            return True
         if signal.wait(timeout):
             return True
         with suppress(ValueError):
