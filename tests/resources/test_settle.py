@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arion_lib.resources.settle import Failure, Phase, errors_of, rank, settle
+from arion_lib.resources.settle import Failure, Phase, errors_of, parts, rank, settle
 
 KINDS = (ValueError, OSError, KeyboardInterrupt, SystemExit, asyncio.CancelledError, GeneratorExit)
 SWALLOWED = (asyncio.CancelledError, GeneratorExit)
@@ -56,6 +56,45 @@ def test_ctrl_c_comes_first_and_what_a_canceller_swallows_last() -> None:
         Failure(Phase.RELEASE, "r", GeneratorExit()),
     ]
     assert [rank(failure) for failure in line] == [0, 2, 3, 4, 5, 5]
+
+
+def test_releases_that_alone_failed_are_one_group_which_a_swallowed_end_rides_along_on() -> None:
+    first, second, end = ValueError("1"), OSError("2"), GeneratorExit()
+    failures = [
+        Failure(Phase.RELEASE, "b", first),
+        Failure(Phase.RELEASE, "g", end),
+        Failure(Phase.RELEASE, "a", second),
+    ]
+    raised = settle(failures)
+    assert isinstance(raised, ExceptionGroup)
+    assert (raised.message, raised.exceptions) == ("2 resources failed to release: b, a", (first, second))
+    assert raised.__notes__ == ["also while releasing 'g': GeneratorExit: "]
+    assert errors_of(raised) == tuple(failures)
+    assert settle(failures[:2]) is first, "one alone is not wrapped"
+
+
+def test_failures_beside_a_body_that_failed_are_notes_and_never_a_group() -> None:
+    body = ValueError("body")
+    failures = [Failure(Phase.BODY, None, body), *(Failure(Phase.RELEASE, name, OSError(name)) for name in "ba")]
+    assert settle(failures) is body
+    assert body.__notes__ == [f"also while releasing {name!r}: OSError: {name}" for name in "ba"]
+
+
+def test_what_an_inner_manager_carried_rides_along_on_the_outer_error() -> None:
+    inner = Failure(Phase.RELEASE, "inner", OSError("late"))
+    carrying = settle([Failure(Phase.BODY, None, ValueError("inside")), inner])
+    assert carrying is not None
+    raised = settle([Failure(Phase.BODY, None, KeyError("outer")), Failure(Phase.RELEASE, "outer", carrying)])
+    assert raised is not None
+    assert inner in errors_of(raised)
+
+
+def test_an_error_has_itself_and_a_group_everything_in_it_as_parts() -> None:
+    one, two, three = ValueError(), OSError(), KeyboardInterrupt()
+    inner = ExceptionGroup("inner", [one, two])
+    outer = BaseExceptionGroup("outer", [inner, three])
+    assert list(parts(outer)) == [outer, inner, one, two, three]
+    assert list(parts(one)) == [one]
 
 
 class Sealed(Exception):
