@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arion_lib.resources.settle import Failure, Phase, errors_of, parts, rank, settle
+from arion_lib.resources.settle import Failure, Phase, error_text, errors_of, parts, rank, settle
 
 KINDS = (ValueError, OSError, KeyboardInterrupt, SystemExit, asyncio.CancelledError, GeneratorExit)
 SWALLOWED = (asyncio.CancelledError, GeneratorExit)
@@ -49,13 +49,14 @@ def test_the_raised_error_is_the_first_in_line_and_never_wrapped_unless_all_are_
 def test_ctrl_c_comes_first_and_what_a_canceller_swallows_last() -> None:
     line = [  # as it must stand
         Failure(Phase.RELEASE, "r", KeyboardInterrupt()),
+        Failure(Phase.RELEASE, "r", BaseException("of a framework")),
         Failure(Phase.BODY, None, ValueError()),
         Failure(Phase.ACQUIRE, "r", ValueError()),
         Failure(Phase.RELEASE, "r", ValueError()),
         Failure(Phase.BODY, None, asyncio.CancelledError()),
         Failure(Phase.RELEASE, "r", GeneratorExit()),
     ]
-    assert [rank(failure) for failure in line] == [0, 2, 3, 4, 5, 5]
+    assert [rank(failure) for failure in line] == [0, 1, 2, 3, 4, 5, 5]
 
 
 def test_releases_that_alone_failed_are_one_group_which_a_swallowed_end_rides_along_on() -> None:
@@ -95,6 +96,16 @@ def test_an_error_has_itself_and_a_group_everything_in_it_as_parts() -> None:
     outer = BaseExceptionGroup("outer", [inner, three])
     assert list(parts(outer)) == [outer, inner, one, two, three]
     assert list(parts(one)) == [one]
+
+
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise OSError
+
+
+def test_an_error_whose_text_raises_is_named() -> None:
+    assert error_text(Mute()) == "Mute whose str raises OSError"
+    assert str(Failure(Phase.ACQUIRE, "db", Mute())) == "while acquiring 'db': Mute whose str raises OSError"
 
 
 class Sealed(Exception):
