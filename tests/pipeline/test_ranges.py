@@ -8,7 +8,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from arion_lib.pipeline.files.ranges import CHUNK, aggregate_file, ranges
@@ -23,15 +23,16 @@ pytestmark = pytest.mark.usefixtures("no_leaks")
 
 
 @given(line_bodies(), st.integers(1, 200))
+@example(b'{"amount":0.1}\n{"amount":"0.2"}\n{"amount":1e22}\n{"amount":2}\n', 20)  # added as floats they give others
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_ranges_of_any_size_give_what_the_whole_file_gives(tmp_path: Path, body: bytes, size: int) -> None:
     path = tmp_path / "events"
     path.write_bytes(body)
-    kind = projection(keys=["type"], numbers=["amount"])
+    kind = projection(keys=["type"], numbers=["amount"], decimal=True)
     records, dead, count, _ = decode(NdjsonDecoder(kind), [body])
-    groups = Groups(["type"], "amount", figures=["min", "max"])  # sums of floats depend on their order
+    groups = Groups(["type"], "amount", figures=["sum", "min", "max"])
     groups.add(records)
-    answer = aggregate_file(path, ["type"], "amount", figures=["min", "max"], size=size)
+    answer = aggregate_file(path, ["type"], "amount", figures=["sum", "min", "max"], size=size)
     assert (answer.records, answer.malformed) == (count, len(dead))
     assert [(letter.offset, letter.raw) for letter in answer.dead] == [(letter.offset, letter.raw) for letter in dead]
     assert answer.groups == groups.take()
