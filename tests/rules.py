@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import tomllib
 from collections.abc import Iterable, Iterator
@@ -67,6 +68,7 @@ MOST_BYTES = 400_000
 SHORT, MOST_LONGER, MOST_CELLS, MOST_MINUTES, FIRST_CHECK = 8, 4, 60, 55, 20
 """The rhythm of a notebook: lines of a code cell, how many may have more, and so on."""
 QUESTION = r"^(\d)\. .+\?\n +<details><summary>Answer</summary>.+</details>$"
+QUANTITY = r"(?<![\w.,])(\d[\d,]*(?:\.\d+)?)\s?(?:[KMG]i?B|kB|ms|µs|us|ns|seconds|minutes|s|x|times|%)(?!\w)"
 FOLDERS = (
     "home",
     "Users",
@@ -193,6 +195,29 @@ def question_complaints(notebook: dict[str, Any]) -> list[str]:
         questions = re.findall(QUESTION, below.partition("\n## ")[0], re.MULTILINE)
         if heading and questions != ["1", "2", "3", "4", "5"]:
             found.append(f"five questions, numbered, each with a folded answer; in this form are {questions}")
+    return found
+
+
+def prose_complaints(notebook: dict[str, Any]) -> list[str]:
+    """Check that prose gives no figure which neither code nor an output of the notebook holds: it would go stale.
+
+    What an instructor reads, and what stands behind the heading "More", may.
+    """
+    cells = notebook["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    made = "".join(text_of(cell["source"]) + json.dumps(cell["outputs"]) for cell in code)
+    plain = re.sub(r"(?<=\d)[_,](?=\d)", "", made)
+    found = []
+    for cell in cells:
+        text = text_of(cell["source"])
+        if cell["cell_type"] != "markdown" or "instructor" in cell["metadata"].get("tags", ()):
+            continue
+        if re.search(r"^## More", text, re.MULTILINE):
+            break
+        for match in re.finditer(QUANTITY, text):
+            number = re.escape(match.group(1).replace(",", ""))
+            if not re.search(rf"(?<![\d.]){number}(?!\d)", plain):
+                found.append(f"prose says {match.group()!r}, and no cell shows it")
     return found
 
 

@@ -176,6 +176,25 @@ def test_five_questions_have_their_form(path: Path) -> None:
     assert rules.question_complaints(load(path)) == []
 
 
+@each_notebook
+def test_prose_gives_no_figure_that_no_cell_shows(path: Path) -> None:
+    assert rules.prose_complaints(load(path)) == []
+
+
+def prose(text: str, *tags: str) -> dict[str, Any]:
+    return {"cell_type": "markdown", "source": text, "metadata": {"tags": list(tags)}}
+
+
+def test_a_figure_in_prose_that_no_cell_shows_is_found() -> None:
+    shown = code("rows = 20_000", {"output_type": "stream", "text": "1.25 ms, 0.65x"})
+    told = "20,000 times 1.25 ms is 0.65x"
+    assert rules.prose_complaints({"cells": [shown, prose(told), prose("## More\n\n3 ms"), prose("4 s")]}) == []
+    assert rules.prose_complaints({"cells": [shown, prose("90 minutes", "instructor"), prose("5 tasks, 1.25 ms")]}) == []
+    for stale in ("0.653x", "25 ms", "2,000 times", "20 s"):
+        found = rules.prose_complaints({"cells": [shown, prose(f"It takes {stale}, as shown.")]})
+        assert found == [f"prose says {stale!r}, and no cell shows it"]
+
+
 def test_a_notebook_out_of_rhythm_is_found() -> None:
     assert rules.rhythm_complaints({"cells": [code("check('1.1', f)")]}, 55) == []
     late = [code("x = 1")] * 61 + [code("check('1.1', f)")]
