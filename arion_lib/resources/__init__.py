@@ -19,8 +19,9 @@ Read in this order, the book:
 One failing acquisition runs through five of them: manager, threads (or tasks), entry, unwinding, settle. Of the annex
 it meets interrupts, watch, events and metrics, which may be skipped at first.
 
-The annex, a folder for each idea: making (retries, callbacks, coroutines), carriers (a thread or a task for one
-resource), guarding (Ctrl-C, cancellation), monitoring (events, figures, health), connections (database, cache, API).
+The annex, a folder for each idea: making (retries, callbacks, coroutines, first uses), carriers (a thread or a task
+for one resource), fast_path (closing while nothing fails), guarding (Ctrl-C, cancellation), monitoring (events,
+figures, health), connections (database, cache, API).
 """
 
 from arion_lib.resources.making.retry import Retry

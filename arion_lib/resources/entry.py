@@ -86,38 +86,27 @@ _NONE: dict[Any, Any] = {}  # never written to: what most entries never have is 
 class Entry:
     """One block of a manager: its plan, its leases, its accounts."""
 
-    __slots__ = (
-        "absent",
-        "extra",
-        "failures",
-        "inner",
-        "journal",
-        "leases",
-        "lock",
-        "logged",
-        "meters",
-        "number",
-        "outer",
-        "over",
-        "plan",
-    )
+    # What most blocks never set stands on the class: nothing is made for each of them.
+    outer: Entry | None = None
+    absent: dict[str, BaseException] = _NONE
+    extra: dict[str, Recipe[Any]] = _NONE  # defined for this block alone
+    failures: tuple[Failure, ...] | None = ()  # of the opening; None once that has succeeded
+    inner: dict[Any, None] = _NONE  # the blocks open inside this one
+    over = False  # being left, or left
 
     def __init__(
         self, plan: Plan, meters: dict[str, Meter], journal: Journal, number: int, outer: Entry | None = None
     ) -> None:
-        self.plan, self.meters, self.journal, self.number, self.outer = plan, meters, journal, number, outer
+        self.plan, self.meters, self.journal, self.number = plan, meters, journal, number
         self.leases: dict[str, Lease] = {}
-        self.absent: dict[str, BaseException] = {}
-        self.extra: dict[str, Recipe[Any]] = _NONE  # defined for this block alone
-        self.failures: list[Failure] | None = []  # of the opening; None once that has succeeded
-        self.inner: dict[Any, None] = _NONE  # the blocks open inside this one
         self.lock = threading.Lock()  # many threads may add resources at once
-        self.over = False  # being left, or left
         self.logged = log.isEnabledFor(logging.INFO)
         if outer is not None:
-            if outer.inner is _NONE:
-                outer.inner = {}
-            outer.inner[self] = None
+            self.outer = outer
+            with outer.lock:  # many threads may enter scopes at once
+                if outer.inner is _NONE:
+                    outer.inner = {}
+                outer.inner[self] = None
 
     @property
     def label(self) -> str:
@@ -190,7 +179,8 @@ class Entry:
         spared = recipe.optional and isinstance(error, Exception)
         self.note(Step.ABSENT if spared else Step.FAILED, name, clock() - began, error=_told(error))
         if spared:
-            self.absent[name] = error
+            with self.lock:  # other threads may open other resources for the first time
+                self.absent = {**self.absent, name: error}
         else:
             self._say_where(name, error)
         return spared
@@ -198,14 +188,14 @@ class Entry:
     def _say_where(self, name: str, error: BaseException) -> None:
         """Say on the error which acquisition it was, and what is released because of it."""
         if self.failures is not None:
-            self.failures.append(Failure(Phase.ACQUIRE, name, error))
+            self.failures = (*self.failures, Failure(Phase.ACQUIRE, name, error))
         eager = [step for step, _ in self.plan.eager]
         place = f" ({eager.index(name) + 1} of {len(eager)})" if name in eager else ""
         undone = f"; released again: {', '.join(reversed(self.leases))}" if self.leases else ""
         add_note(error, f"while acquiring {name!r}{place}{undone}")
 
-    def closed(self, lease: Lease, began: float) -> None:
-        """Account for a release that went well."""
+    def closed(self, lease: Lease, began: float) -> float:
+        """Account for a release that went well; returns when it ended."""
         at, name = clock(), lease.name
         seconds, released = at - began, self.meters[name].released
         released.append((began - lease.opened, seconds))
@@ -214,6 +204,7 @@ class Entry:
         self.journal.note((at, self.number, RELEASED, name, 1, seconds, ""))
         if self.logged:
             self.journal.log(RELEASED, name, seconds)
+        return at
 
     def not_closed(self, lease: Lease, began: float, error: BaseException) -> None:
         """Account for a release that failed."""

@@ -18,11 +18,9 @@ from arion_lib.nearest import near_or_known
 from arion_lib.resources.entry import ResourceError
 from arion_lib.resources.guarding.interrupts import uninterrupted
 from arion_lib.resources.guarding.watch import Dismissed, Watch
-from arion_lib.resources.monitoring.events import Event, Journal
-from arion_lib.resources.monitoring.health import Health, acheck_all, check_all
-from arion_lib.resources.monitoring.metrics import Figures, Meter
-from arion_lib.resources.monitoring.show import table_html
-from arion_lib.resources.monitoring.timeline import Span, timeline
+from arion_lib.resources.monitoring.accounts import Accounts
+from arion_lib.resources.monitoring.events import Journal
+from arion_lib.resources.monitoring.metrics import Meter
 from arion_lib.resources.plan import Plan, plan
 from arion_lib.resources.recipe import Recipe
 from arion_lib.resources.scopes import in_block, not_open
@@ -33,7 +31,7 @@ from arion_lib.resources.threads import ThreadEntry
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-class Resources:
+class Resources(Accounts):
     """Open several resources for the length of a `with` or `async with` block.
 
     >>> from contextlib import nullcontext
@@ -243,43 +241,6 @@ class Resources:
         copy._outer = self._outer
         copy._start(self._plan.parallel, self._label, {**self._plan.recipes, **resources})
         return copy
-
-    # Health ---------------------------------------------------------------------------------------------------------
-
-    def check(self) -> dict[str, Health]:
-        """Ask every open resource's health check; what a check raises is its answer."""
-        return check_all(self._open_entry())
-
-    async def acheck(self) -> dict[str, Health]:
-        """The same where checks are asynchronous."""
-        return await acheck_all(self._open_entry())
-
-    # Accounts -------------------------------------------------------------------------------------------------------
-
-    def snapshot(self) -> dict[str, Figures]:
-        """The figures of every resource, over all entries so far; what a class declares, over all its managers."""
-        return {name: meter.figures() for name, meter in self._meters.items()}
-
-    def events(self) -> list[Event]:
-        """The last 10,000 events, oldest first."""
-        return list(self._journal)
-
-    def timeline(self, entry: int | None = None) -> dict[str, list[Span]]:
-        """The last entry (or the one with that number) as (start, end, kind) in seconds for each resource."""
-        return timeline(self._journal, entry)
-
-    @property
-    def label(self) -> str:
-        """What the log calls this manager: its scope."""
-        return self._label
-
-    @property
-    def only_async(self) -> str:
-        """The name of a resource that only `async with` can open; empty when `with` will do."""
-        return self._plan.only_async
-
-    def _repr_html_(self) -> str:
-        return table_html(repr(self), self.snapshot())
 
     def __repr__(self) -> str:
         state = "open" if self._entry is not None else "closed"

@@ -22,8 +22,6 @@ from arion_lib.resources.recipe import Recipe, resource
 class Scope(Entry):
     """A block that finds its names in itself and in the blocks around it."""
 
-    __slots__ = ()
-
     outer: Scope | None
     waits = False
     """Whether this kind of block can await a release."""

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from types import CoroutineType
+from functools import partial
 from typing import Any
 
-from arion_lib.resources.carriers.by_task import Carrier, aclose, coroutine_of, limit_of, open_beside
+from arion_lib.resources.carriers.by_task import Carrier, aclose, limit_of, open_beside
 from arion_lib.resources.entry import AcquireTimeout, AsyncLease, Lease, ResourceError, SpecialLease, clock
+from arion_lib.resources.fast_path.in_turn import Waiting, aclose_in_turn
 from arion_lib.resources.guarding.shield import Shield, anyio_scope, go_on
+from arion_lib.resources.making.first_use import aopen_once, call_off
 from arion_lib.resources.making.wrappers import warn_if_it_stays_open
 from arion_lib.resources.monitoring.events import Step
 from arion_lib.resources.plan import unlimited
@@ -29,16 +31,11 @@ from arion_lib.resources.unwinding import Ended, Unwinding, begun
 class TaskEntry(Scope):
     """One `async with` block."""
 
-    __slots__ = ("loop", "opening", "owner", "scoped")
-
     waits = True
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self.owner: asyncio.Task[Any] | None = None
-        self.loop: asyncio.AbstractEventLoop | None = None
-        self.opening: dict[str, asyncio.Task[None]] = {}
-        self.scoped = False  # whether a resource holds an anyio scope open in this task
+    owner: asyncio.Task[Any] | None = None
+    loop: asyncio.AbstractEventLoop | None = None
+    opening: dict[str, asyncio.Task[None]] | None = None  # what is being opened for a first use
+    scoped = False  # whether a resource holds an anyio scope open in this task
 
     def how_to_open(self, name: str) -> str:
         return f"`await r.aacquire({name!r})`, as an attribute cannot wait,"
@@ -144,18 +141,10 @@ class TaskEntry(Scope):
         await self._open_outside(steps)
         for step, recipe in steps:
             if self.missing(step):  # another task may have opened it meanwhile
-                await self._open_once(step, recipe)
+                if self.opening is None:
+                    self.opening = {}
+                await aopen_once(self.opening, step, partial(open_beside, self, {step: recipe}))
         return self.open_value(name)
-
-    async def _open_once(self, name: str, recipe: Recipe[Any]) -> None:
-        """Open one resource in a task of its own, however many tasks ask; the wait of each can be cancelled alone."""
-        opening = self.opening.get(name)
-        if opening is None or (opening.done() and _error_of(opening) is None):
-            opening = asyncio.get_running_loop().create_task(open_beside(self, {name: recipe}))
-            self.opening[name] = opening
-        await asyncio.wait([opening])  # when this wait is cancelled, an error is for the next that asks, or for the end
-        self.opening.pop(name, None)
-        opening.result()
 
     # Closing --------------------------------------------------------------------------------------------------------
 
@@ -163,7 +152,7 @@ class TaskEntry(Scope):
         """Release everything, the blocks inside first, and return what is to be raised."""
         unwinding = begun(self, phase, error)
         self.over = True
-        for inner in reversed(self.inner.copy()):
+        for inner in reversed(self.inner.copy()) if self.inner else ():
             ended = inner.leave(Phase.BODY, unwinding.told())
             unwinding.ended_early(inner, self, ended if isinstance(inner, ThreadEntry) else await ended)
         if self.loop is not asyncio.get_running_loop():
@@ -173,9 +162,11 @@ class TaskEntry(Scope):
                 await shield.absorb()
             if self.opening:
                 shield.up()
-                await self._call_off_first_uses(unwinding)
+                for name, lost in await call_off(self.opening):
+                    unwinding.failed(Phase.ACQUIRE, name, lost)
             await self._drive(unwinding, self.release_order(), shield)
-            await self._deliver(shield, unwinding)
+            if shield.holds:
+                await self._deliver(shield, unwinding)
         if self.outer is not None:
             self.outer.inner.pop(self, None)
         return unwinding.outcome()
@@ -185,15 +176,6 @@ class TaskEntry(Scope):
         for name in [name for name, lease in self.leases.items() if lease.carrier is not None]:
             text = f"{name!r} lives in a task of another event loop: leave the block in the loop that entered it"
             unwinding.account(self, (self.leases.pop(name), clock(), None, ResourceError(text)))
-
-    async def _call_off_first_uses(self, unwinding: Unwinding) -> None:
-        """Cancel what is being opened for the first time, wait for its end, and keep an error that nobody was told."""
-        for opening in self.opening.values():
-            opening.cancel()
-        await asyncio.wait(self.opening.values())
-        for name, opening in self.opening.items():
-            if (error := _error_of(opening)) is not None:
-                unwinding.failed(Phase.ACQUIRE, name, error)
 
     async def _deliver(self, shield: Shield, unwinding: Unwinding) -> None:
         """Count a cancellation that waited for the releases among the errors."""
@@ -212,6 +194,11 @@ class TaskEntry(Scope):
 
     async def _drive(self, unwinding: Unwinding, order: Mapping[str, Sequence[str]] | None, shield: Shield) -> None:
         """Release what the unwinding yields; neither an error nor a cancellation stops it."""
+        if order is None and not unwinding.failures:
+            if (waits := aclose_in_turn(self, unwinding)) is not None:
+                await self._finish(unwinding, waits, shield)
+            if not self.leases:
+                return
         steps = unwinding.releases(self, order)
         done: asyncio.Queue[Ended] | None = None
         ended: Ended | None = None
@@ -231,25 +218,19 @@ class TaskEntry(Scope):
                 continue
             began = clock()
             try:
-                if told is not None or not lease.asynchronous:
-                    ended = lease, began, await aclose(lease, told, shield), None
-                    continue
-                release = lease.cm.__aexit__(None, None, None)
-                if type(release) is not CoroutineType:
-                    release = coroutine_of(release)
-                try:  # the short way of `aclose`: most releases never wait and have no error to be told
-                    waiting = release.send(None)
-                except StopIteration:
-                    pass
-                else:
-                    await go_on(lease.name, release, waiting, limit_of(lease), shield)
-                ended = lease, began, None, None
+                ended = lease, began, await aclose(lease, told, shield), None
             except BaseException as late:  # noqa: BLE001  every other resource is still released; the unwinding keeps this
                 ended = lease, began, None, late
 
-
-def _error_of(opening: asyncio.Task[None]) -> BaseException | None:
-    return None if opening.cancelled() else opening.exception()
+    async def _finish(self, unwinding: Unwinding, waits: Waiting, shield: Shield) -> None:
+        """Await a release that the fast path began, and account for it."""
+        lease, began, release, waiting = waits
+        error: BaseException | None = None
+        try:
+            await go_on(lease.name, release, waiting, limit_of(lease), shield)
+        except BaseException as late:  # noqa: BLE001  as above
+            error = late
+        unwinding.account(self, (lease, began, None, error))
 
 
 async def _open_in(owner: Scope, name: str) -> Any:

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from arion_lib.resources.carriers.by_thread import Carrier, Releases, open_beside
 from arion_lib.resources.entry import Lease, ResourceError, SpecialLease, clock
+from arion_lib.resources.fast_path.in_turn import close_in_turn
 from arion_lib.resources.guarding.interrupts import in_main_thread, interrupts, uninterrupted
+from arion_lib.resources.making.first_use import FirstUse, open_once, wait_for_first_uses
 from arion_lib.resources.making.wrappers import warn_if_it_stays_open
 from arion_lib.resources.monitoring.events import Step
 from arion_lib.resources.recipe import Recipe
@@ -23,24 +26,13 @@ from arion_lib.resources.settle import Phase, add_note
 from arion_lib.resources.unwinding import Ended, Unwinding, begun
 
 
-class FirstUse:
-    """A resource that one thread is opening, while others may wait for it."""
-
-    def __init__(self) -> None:
-        self.thread, self.over = threading.get_ident(), threading.Event()
-
-
 class ThreadEntry(Scope):
     """One `with` block."""
 
-    __slots__ = ("guarded", "left", "opening", "owner")
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self.opening: dict[str, FirstUse] = {}
-        self.left = False  # nothing more may be opened
-        self.owner = 0
-        self.guarded = False  # in the main thread, where a Ctrl-C may have been deferred
+    owner = 0  # the thread that entered it
+    guarded = False  # in the main thread, where a Ctrl-C may have been deferred
+    left = False  # nothing more may be opened
+    opening: dict[str, FirstUse] | None = None  # what threads are opening for a first use, as `first_use` says
 
     @property
     def interrupted(self) -> bool:
@@ -52,7 +44,7 @@ class ThreadEntry(Scope):
     def open_all(self) -> None:
         """Open everything that is not lazy, or raise; what was opened stays in the table for the unwinding."""
         self.owner = threading.get_ident()
-        if in_main_thread():
+        if in_main_thread(self.owner):
             self.guarded = True
             interrupts.hold(self)
         if self.outer is not None:
@@ -158,7 +150,7 @@ class ThreadEntry(Scope):
         for step, recipe in steps:
             if recipe.thread_bound and not here:
                 raise ResourceError(f"{step!r} is thread_bound: open it in the thread that entered {self.label}")
-            if not self._open_once(step, recipe):
+            if not open_once(self, step, partial(self.acquire, step, recipe)):
                 raise ResourceError(f"{self.label} was left meanwhile: open {name!r} in a new block")
         if self.guarded and here:
             interrupts.deliver()
@@ -166,48 +158,17 @@ class ThreadEntry(Scope):
 
     first_use = open_now
 
-    def _open_once(self, name: str, recipe: Recipe[Any]) -> bool:
-        """Open one resource unless it is open, however many threads ask; each waits for its own resource alone.
-
-        Returns False when the block was left meanwhile. Raises RuntimeError when its function asks for itself.
-        """
-        while True:
-            with self.lock:
-                if self.left:
-                    return False
-                if not self.missing(name):
-                    return True
-                if (use := self.opening.get(name)) is None:
-                    mine = self.opening[name] = FirstUse()
-                    break
-            if use.thread == threading.get_ident():
-                raise RuntimeError(f"{name!r} is being opened here: its function must not ask for {name!r} itself")
-            use.over.wait()  # and look again: the other one may have failed
-        try:
-            self.acquire(name, recipe)
-        finally:
-            with self.lock:
-                del self.opening[name]
-            mine.over.set()
-        return True
-
-    def _end_first_uses(self) -> None:
-        """Let nothing more be opened, and wait for other threads that are just opening something."""
-        with self.lock:
-            self.left = True
-            uses = list(self.opening.values())
-        for use in uses:
-            if use.thread != threading.get_ident():
-                use.over.wait()
-
     # Closing --------------------------------------------------------------------------------------------------------
 
     def leave(self, phase: Phase, error: BaseException | None) -> BaseException | None:
         """Release everything, the blocks inside first, and return what is to be raised."""
         unwinding = begun(self, phase, error)
-        self._end_first_uses()
+        with self.lock:
+            self.left = True
+        if self.opening:
+            wait_for_first_uses(self)
         self.over = True
-        for inner in reversed(self.inner.copy()):
+        for inner in reversed(self.inner.copy()) if self.inner else ():
             if isinstance(inner, ThreadEntry):
                 unwinding.ended_early(inner, self, inner.leave(Phase.BODY, unwinding.told()))
             else:
@@ -237,6 +198,10 @@ class ThreadEntry(Scope):
 
     def _drive(self, unwinding: Unwinding, order: Mapping[str, Sequence[str]] | None) -> None:
         """Release what the unwinding yields; no error stops it."""
+        if order is None and not unwinding.failures:
+            close_in_turn(self, unwinding)
+            if not self.leases:
+                return
         steps = unwinding.releases(self, order)
         beside: Releases | None = None
         ended: Ended | None = None
@@ -255,11 +220,7 @@ class ThreadEntry(Scope):
                 continue
             began = clock()
             try:
-                if told is None:  # most have nothing to be told, and need no call more than closing takes
-                    lease.cm.__exit__(None, None, None)
-                    ended = lease, began, None, None
-                else:
-                    ended = lease, began, lease.close(told), None
+                ended = lease, began, lease.close(told), None
             except BaseException as late:  # noqa: BLE001  every other resource is still released; the unwinding keeps this
                 ended = lease, began, None, late
 

@@ -26,7 +26,7 @@ class Opener(Protocol):
     """What is needed of a block to open resources for it."""
 
     owner: asyncio.Task[Any] | None
-    failures: list[Failure] | None
+    failures: tuple[Failure, ...] | None
 
     async def open(self, name: str, recipe: Recipe[Any], carrier: Carrier | None = None) -> Lease:
         """Open one resource in the task that calls this."""

@@ -9,6 +9,7 @@ See         notebooks/2_resource_manager.ipynb · tests/resources/test_interrupt
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]  # what `signal` wraps: without its conversions to enums, a tenth of the time
+import os
 import signal
 import sys
 import threading
@@ -23,9 +24,22 @@ _SIGINT = int(signal.SIGINT)
 _critical: set[CodeType] = set()
 
 
-def in_main_thread() -> bool:
-    """Whether this is the thread that Python runs signal handlers in."""
-    return threading.get_ident() == threading.main_thread().ident
+_main = threading.main_thread().ident  # asked once: each block of a manager wants to know it
+
+
+def _after_fork() -> None:
+    """The thread that forked is the child's main thread."""
+    global _main
+    _main = threading.get_ident()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def in_main_thread(thread: int) -> bool:
+    """Whether the thread with that identifier is the one that Python runs signal handlers in."""
+    return thread == _main
 
 
 def uninterrupted(function: Function) -> Function:

@@ -66,6 +66,11 @@ class Shield:
         self._task.cancel = self._sort
 
     @property
+    def holds(self) -> bool:
+        """Whether there is something to deliver."""
+        return self._up and bool(self._held)
+
+    @property
     def late(self) -> bool:
         """Whether a cancellation was asked for that no wait has delivered yet: it would strike the first release."""
         return bool(getattr(self._task, "_must_cancel", False))

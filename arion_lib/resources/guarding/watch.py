@@ -8,6 +8,7 @@ See         tests/resources/test_manager.py
 
 from __future__ import annotations
 
+import threading
 import warnings
 
 from arion_lib.resources.entry import Entry
@@ -28,7 +29,7 @@ class Watch:
         blocks = [self.entry]
         for block in blocks:
             blocks.extend(block.inner)
-            if in_main_thread():
+            if in_main_thread(threading.get_ident()):
                 interrupts.free(block)  # or Ctrl-C would be this manager's affair for ever
         if names := [name for block in blocks for name in block.leases]:
             warnings.warn(
