@@ -26,7 +26,8 @@ from typing import Any, Literal, ParamSpec, Protocol, TypeVar, cast
 
 from arion_lib.scheduler.bounds.adapt import Adaptation
 from arion_lib.scheduler.bounds.limits import Limits
-from arion_lib.scheduler.calls.functions import WRAPPED, Function, Functions, arguments, linked, pickled, unwrapped
+from arion_lib.scheduler.calls.arguments import arguments, linked
+from arion_lib.scheduler.calls.functions import WRAPPED, Function, Functions, unwrapped
 from arion_lib.scheduler.calls.substitute import tasks_in
 from arion_lib.scheduler.calls.values import ATOMS, by_value
 from arion_lib.scheduler.errors import NotTransferableError, QueueFullError
@@ -217,7 +218,7 @@ class Scheduler(Executor):
         if lane == "processes":
             if function.data is None:
                 try:
-                    pickled(function)
+                    self._functions.pickled(function)
                 except NotTransferableError as error:
                     return self._refused(function, options, error)
             if options.plain and not kwargs:

@@ -18,8 +18,8 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
+from arion_lib.scheduler.calls.arguments import placeholder
 from arion_lib.scheduler.calls.failures import Failure
-from arion_lib.scheduler.calls.functions import placeholder
 from arion_lib.scheduler.calls.values import Packed, decode
 from arion_lib.scheduler.errors import NotTransferableError
 from arion_lib.scheduler.states import Event, State

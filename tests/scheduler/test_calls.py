@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arion_lib.scheduler import Scheduler
-from arion_lib.scheduler.calls.functions import MOST_FUNCTIONS, Functions, arguments
+from arion_lib.scheduler.calls.arguments import arguments
+from arion_lib.scheduler.calls.functions import MOST_FUNCTIONS, Functions
 from arion_lib.scheduler.errors import NotTransferableError
 from tests.scheduler import jobs
 from tests.scheduler.gates import PATIENCE
@@ -30,7 +31,9 @@ def notebook(text: str) -> dict[str, Any]:
 
 
 def known_again(functions: Functions, function: Any) -> bool:
-    return functions.find(function) is functions.find(function)
+    found = functions.find(function)
+    functions.pickled(found)
+    return functions.find(function) is found
 
 
 @pytest.mark.parametrize(
@@ -75,6 +78,8 @@ def test_a_function_of_a_cell_is_known_again(text: str) -> None:
 def test_a_function_that_came_to_mean_something_else_is_another(text: str, change: str) -> None:
     space, functions = notebook(text), Functions()
     before = functions.find(space["f"])
+    functions.pickled(before)
+    assert functions.find(space["f"]) is before
     cell(change, space)
     assert functions.find(space["f"]).number != before.number
 
@@ -94,16 +99,22 @@ def test_what_is_not_used_may_change() -> None:
     assert functions.find(space["f"]) is before
 
 
-def test_a_closure_or_an_object_is_met_anew_each_time() -> None:
-    k = [1]
-
-    def closure() -> list[int]:
-        return k
-
-    for call in (closure, functools.partial(jobs.add, 1), [].append):
+def test_what_cannot_be_looked_into_is_met_anew_each_time() -> None:
+    array = np.arange(3)
+    for call in (lambda: array, functools.partial(jobs.add, 1), [].append):
         assert not known_again(Functions(), call)
     assert known_again(Functions(), jobs.add)
     assert known_again(Functions(), len)
+
+
+def test_another_context_of_which_the_same_travels_is_no_other_function() -> None:
+    private = contextvars.ContextVar[object]("private")  # as what describes a web request: no module has it
+    functions, found = Functions(), []
+    for value in (object(), object()):
+        context = contextvars.copy_context()
+        context.run(private.set, value)
+        found.append(context.run(functions.find, jobs.mark))
+    assert found[0] is found[1]
 
 
 def test_the_submitters_context_is_part_of_what_a_call_means() -> None:

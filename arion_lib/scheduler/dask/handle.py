@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
+from arion_lib.scheduler.calls.arguments import placeholder
 from arion_lib.scheduler.calls.failures import Failure, describe
-from arion_lib.scheduler.calls.functions import placeholder
 from arion_lib.scheduler.dask.wire import opened
 from arion_lib.scheduler.errors import NotTransferableError
 from arion_lib.scheduler.states import Event, State

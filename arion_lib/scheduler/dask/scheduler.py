@@ -17,7 +17,8 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
-from arion_lib.scheduler.calls.functions import Functions, arguments, pickled
+from arion_lib.scheduler.calls.arguments import arguments
+from arion_lib.scheduler.calls.functions import Functions
 from arion_lib.scheduler.calls.values import ATOMS
 from arion_lib.scheduler.dask.handle import DaskTask
 from arion_lib.scheduler.dask.ledger import Ledger, LocalLane
@@ -170,7 +171,7 @@ class DaskScheduler(Executor):
         call: Any = args
         try:
             if function.data is None:
-                pickled(function)
+                self._functions.pickled(function)
             if kwargs or not all(type(arg) in ATOMS for arg in args):
                 packed, needs = arguments(args, kwargs, options.name or function.name)
                 call = seal(packed)

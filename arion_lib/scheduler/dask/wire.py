@@ -20,9 +20,9 @@ from contextvars import Context
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from arion_lib.scheduler.calls.arguments import NEEDED
 from arion_lib.scheduler.calls.context import context_of
 from arion_lib.scheduler.calls.failures import TaskInterrupted, pack_failure
-from arion_lib.scheduler.calls.functions import NEEDED
 from arion_lib.scheduler.calls.values import Packed, encode
 from arion_lib.scheduler.errors import NotTransferableError
 

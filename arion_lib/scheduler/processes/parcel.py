@@ -11,7 +11,7 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from arion_lib.scheduler.calls.functions import Linked
+from arion_lib.scheduler.calls.arguments import Linked
 from arion_lib.scheduler.calls.values import Packed, encode
 from arion_lib.scheduler.processes.frames import Buffer
 from arion_lib.scheduler.processes.worker_handle import WorkerHandle
@@ -45,7 +45,7 @@ class Parcel:
         function = task._function
         if function.number not in self.worker.known:
             self.worker.known.add(function.number)
-            if function.unchanged is None:  # no later submit will mean this one
+            if function.passing:
                 self.worker.passing[function.number] = weakref.ref(function)
             self.functions.append((function.number, function.data, function.context_data))
         self.calls.append(packed)

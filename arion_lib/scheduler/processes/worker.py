@@ -23,9 +23,9 @@ from contextvars import Context
 from traceback import walk_tb
 from typing import Any, NoReturn, cast
 
+from arion_lib.scheduler.calls.arguments import NEEDED
 from arion_lib.scheduler.calls.context import context_of
 from arion_lib.scheduler.calls.failures import TaskInterrupted, pack_failure
-from arion_lib.scheduler.calls.functions import NEEDED
 from arion_lib.scheduler.calls.values import ATOMS, Encoded, Packed, buffers_of, decode, encode
 from arion_lib.scheduler.errors import NotTransferableError
 from arion_lib.scheduler.processes.frames import INITIALIZER, FrameParser, Message, frame, small_frame
