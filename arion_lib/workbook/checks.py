@@ -1,7 +1,8 @@
 """Judge a reader's answer and say why.
 
 Idea        Run the answer and the reference solution on the same cases; where they differ, look in the catalogue for
-            the wrong answer that differs in the same way: its misconception is the likely one.
+            the wrong answer that differs in the same way: its misconception is the likely one. One that behaves alike
+            on some cases only is named with a "perhaps".
 Invariant   `judge` is deterministic, never raises on account of the answer, and lets nothing the answer prints
             stand above the report: what it printed on the shown case is a line of the report.
 When wrong  The report names the smallest failing input, what was expected, what came, and the misconception.
@@ -46,6 +47,7 @@ class Verdict:
     got: str = ""
     misconception: str = ""
     printed: str = ""
+    sure: bool = True  # the misconception explains every case
 
     def __str__(self) -> str:
         """
@@ -65,7 +67,7 @@ class Verdict:
             "expected": self.expected,
             "got": self.got,
             "printed": _lines(self.printed),
-            "likely": self.misconception,
+            "likely" if self.sure else "perhaps": self.misconception,
         }
         lines = [f"       {label:<24} {text}" for label, text in rows.items() if text]
         return "\n".join([f"{self.mark.value} {self.exercise}", *lines])
@@ -100,10 +102,15 @@ def judge(exercise: Exercise, answer: object) -> Verdict:
         return Verdict(Mark.TODO, title)
     for number, (case, want, got) in enumerate(zip(exercise.cases, expected, got_all, strict=False)):
         if not got.same_as(want):
-            likely = _certain(exercise, answer, got) or _misconception(exercise, number, got_all) or case.why
-            wanted = str(replace(want, line=""))  # the line is the solution's
-            texts = (wanted, str(got), likely or _general(got), got.printed)
-            return Verdict(Mark.NO, title, len(expected), case.show, *texts)
+            likely, sure = _certain(exercise, answer, got), True
+            if not likely:
+                likely, sure = _misconception(exercise, number, got_all)
+            if not likely:
+                likely, sure = case.why or _general(got), True
+            expects, gives = _what_differs(replace(want, line=""), got)  # the line is the solution's
+            return Verdict(
+                Mark.NO, title, len(expected), case.show, str(expects), str(gives), likely, got.printed, sure
+            )
     return Verdict(Mark.OK, title, len(expected))
 
 
@@ -130,17 +137,30 @@ def _until_time(exercise: Exercise, answer: Answer) -> Iterator[Outcome]:
             return
 
 
-def _misconception(exercise: Exercise, failing: int, got: Sequence[Outcome]) -> str:
-    """Return the misconception of the wrong answer that fails as `got` does, agreeing with it on the most cases."""
+def _what_differs(want: Outcome, got: Outcome) -> tuple[Outcome, Outcome]:
+    """Return both outcomes; of dicts that say several things, only those that are not the same."""
+    if isinstance(want.value, dict) and isinstance(got.value, dict) and want.value.keys() == got.value.keys():
+        apart = [key for key in want.value if repr(want.value[key]) != repr(got.value[key])]
+        want = replace(want, value={key: want.value[key] for key in apart})
+        got = replace(got, value={key: got.value[key] for key in apart})
+    return want, got
+
+
+def _misconception(exercise: Exercise, failing: int, got: Sequence[Outcome]) -> tuple[str, bool]:
+    """Return the misconception of the wrong answer that fails as `got` does, agreeing with it on the most cases.
+
+    And whether it agrees on all of them.
+    """
     best, likely = 0, ""
     for wrong in exercise.wrong:
-        if not _try(exercise, exercise.cases[failing], wrong.answer).same_as(got[failing]):
+        answer = exercise.answer_of(wrong)
+        if not _try(exercise, exercise.cases[failing], answer).same_as(got[failing]):
             continue
-        outcomes = _until_time(exercise, wrong.answer)
+        outcomes = _until_time(exercise, answer)
         agreed = sum(a.same_as(b) for a, b in zip(outcomes, got, strict=False))
         if agreed > best:
             best, likely = agreed, wrong.misconception
-    return likely
+    return likely, best == len(got)
 
 
 def _certain(exercise: Exercise, answer: Answer, got: Outcome) -> str:

@@ -1,17 +1,22 @@
 """What an exercise is: a reference solution, cases from small to large, and a catalogue of wrong answers.
 
 Idea        The expected value of a case is what the reference solution gives; the misconception is that of the wrong
-            answer in the catalogue which behaves as the reader's answer does.
+            answer in the catalogue which behaves as the reader's answer does. A wrong answer is written as the piece
+            of the solution that somebody would write differently, so that a catalogue reads as a table.
 Invariant   Cases stand from the smallest input to the largest, so the first that fails is the smallest failing input.
-When wrong  An exercise whose parts do not fit (no case, no wrong answer, a misconception said twice) is refused.
+When wrong  An exercise whose parts do not fit (no case, no wrong answer, a misconception said twice) is refused; so is
+            an edit whose piece does not stand in the solution exactly once.
 See         arion_lib/workbook/exercises · tests/workbook/test_exercises.py
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from arion_lib.short_repr import short_repr
@@ -36,10 +41,19 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """An answer that looks right and is not, with the misconception behind it (one sentence, said to the reader)."""
+    """An answer that looks right and is not, with the misconception behind it (one sentence, said to the reader).
 
-    answer: Answer
+    `edit` makes it of the solution: pieces of its text, each with what stands there instead. What is no edit of the
+    solution is given whole, as `answer`.
+    """
+
     misconception: str
+    edit: Mapping[str, str] = field(default_factory=dict)
+    answer: Answer | None = None
+
+    def __post_init__(self) -> None:
+        if bool(self.edit) == (self.answer is not None):
+            raise ValueError(f"a wrong answer must have either an edit or an answer: {self.misconception!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +90,29 @@ class Exercise:
 
     def title(self) -> str:
         return f"{self.id} {self.name}"
+
+    def answer_of(self, wrong: Wrong) -> Answer:
+        """Return a wrong answer as what a reader would have written."""
+        return wrong.answer or edited(self.solution, tuple(wrong.edit.items()))
+
+
+@functools.cache
+def edited(solution: Answer, changes: tuple[tuple[str, str], ...]) -> Answer:
+    """Return the function or class that `solution` would be with these pieces of its text changed.
+
+    Raises `ValueError` for a piece that does not stand in the text exactly once.
+    """
+    text = inspect.getsource(solution)
+    for old, new in changes:
+        if text.count(old) != 1:
+            raise ValueError(
+                f"a piece must stand in {solution.__name__} exactly once, {old!r} does {text.count(old)} times"
+            )
+        text = text.replace(old, new)
+    space = dict(vars(sys.modules[solution.__module__]))
+    exec(compile(text, f"<{solution.__name__}, edited>", "exec", dont_inherit=True), space)  # noqa: S102 - our own text
+    answer: Answer = space[solution.__name__]
+    return answer
 
 
 def call(name: str, *args: object, then: Callable[[Any], object] = lambda result: result, **kwargs: object) -> Case:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import linecache
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -143,6 +144,25 @@ def first(iterable: Iterable[T], limit: int = 10_000) -> list[T]:
         if len(found) >= limit:
             break
     return found
+
+
+def peak_of(code: Callable[[], object]) -> int:
+    """Call `code` and return the most bytes that Python objects held meanwhile, over what there was before.
+
+    >>> peak_of(lambda: bytearray(3_000_000)) > 2_000_000 > peak_of(lambda: [bytearray(300_000) for _ in "ab"])
+    True
+    """
+    traced = tracemalloc.is_tracing()
+    if not traced:
+        tracemalloc.start()
+    try:
+        tracemalloc.reset_peak()
+        before, _ = tracemalloc.get_traced_memory()
+        code()
+        return tracemalloc.get_traced_memory()[1] - before
+    finally:
+        if not traced:
+            tracemalloc.stop()
 
 
 def run(code: Callable[[], object], seconds: float = 5.0, own: str = "") -> Outcome:

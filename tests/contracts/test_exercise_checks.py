@@ -27,7 +27,9 @@ def test_classes_that_nobody_repaired_get_the_whole_diagnosis_and_no_false_cause
 
 def test_a_coroutine_in_one_class_is_named_as_the_cause() -> None:
     wrong = next(w for w in REPAIRED.wrong if "drop the async" in w.misconception)
-    assert judge(REPAIRED, wrong.answer).misconception == wrong.misconception  # the control: a cause is found
+    assert (
+        judge(REPAIRED, REPAIRED.answer_of(wrong)).misconception == wrong.misconception
+    )  # the control: a cause is found
 
 
 def test_a_plugin_that_breaks_its_contract_is_shown_the_fix() -> None:

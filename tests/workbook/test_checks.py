@@ -9,7 +9,7 @@ import pytest
 
 from arion_lib.workbook import catalogue, check
 from arion_lib.workbook.checks import MOST_PRINTED, Mark, judge
-from arion_lib.workbook.exercise import Case, Exercise, Wrong, call
+from arion_lib.workbook.exercise import Case, Exercise, Wrong, call, edited
 from arion_lib.workbook.outcome import Counted, first
 
 
@@ -37,8 +37,8 @@ EXERCISE = Exercise(
         Case("the first of an endless stream", lambda answer: first(answer(Counted(itertools.count(), at_most=1)), 1)),
     ],
     wrong=[
-        Wrong(lists_first, "listed first"),
-        Wrong(lambda numbers: (n for n in numbers if n % 2), "odd, not even"),
+        Wrong("listed first", answer=lists_first),
+        Wrong("odd, not even", {"n % 2 == 0": "n % 2"}),
     ],
     seconds=0.1,
 )
@@ -84,6 +84,35 @@ def test_a_verdict_names_the_smallest_failing_input_and_the_misconception(
     assert (verdict.mark, verdict.case, verdict.misconception) == (mark, case, likely)
 
 
+def test_a_misconception_that_explains_some_cases_only_is_named_with_a_perhaps() -> None:
+    def odd_or_nothing(numbers: Iterable[int]) -> Iterator[int]:
+        return (n for n in numbers if n % 2 or n == 0)
+
+    assert "       perhaps                  odd, not even" in str(judge(EXERCISE, odd_or_nothing))
+    odd = EXERCISE.answer_of(EXERCISE.wrong[1])
+    assert "       likely                   odd, not even" in str(judge(EXERCISE, odd))  # control: here it explains all
+
+
+def test_of_an_outcome_that_says_several_things_only_what_differs_is_shown() -> None:
+    case = Case("said", lambda answer: {"steps": ["open", "close"], "raised": answer()})
+    wrong = [Wrong("x", answer=list)]
+    exercise = Exercise("9.4", "said", 1, 5, dict, [case], wrong)
+    verdict = judge(exercise, tuple)
+    assert (verdict.expected, verdict.got) == ("{'raised': {}}", "{'raised': ()}")
+
+
+def test_a_wrong_answer_is_an_edit_of_the_solution_whose_piece_stands_there_once() -> None:
+    odd = edited(evens, (("n % 2 == 0", "n % 2"),))
+    assert list(odd([1, 2, 3])) == [1, 3]
+    assert list(evens([1, 2, 3])) == [2]  # the solution is as it was
+    for piece in ("n % 3", "n"):
+        with pytest.raises(ValueError, match=rf"must stand in evens exactly once, '{piece}' does \d+ times"):
+            edited(evens, ((piece, "x"),))
+    for parts in ({}, {"edit": {"a": "b"}, "answer": evens}):
+        with pytest.raises(ValueError, match="either an edit or an answer"):
+            Wrong("x", **parts)  # type: ignore[arg-type]
+
+
 def test_a_crash_is_shown_with_the_readers_own_line() -> None:
     assert judge(EXERCISE, crashing).got.endswith("<- return evens(numbers[0])  # type: ignore[index]")
 
@@ -117,7 +146,7 @@ def test_what_was_expected_does_not_show_the_solutions_line() -> None:
     def refuses(number: int) -> int:
         raise ValueError("secret way")
 
-    exercise = Exercise("9.3", "refuses", 1, 5, refuses, [call("refuses", 1)], [Wrong(abs, "accepts")])
+    exercise = Exercise("9.3", "refuses", 1, 5, refuses, [call("refuses", 1)], [Wrong("accepts", answer=abs)])
     verdict = judge(exercise, lambda number: number)
     assert (verdict.expected, verdict.misconception) == ("ValueError: secret way", "accepts")
 
@@ -152,10 +181,10 @@ def test_check_prints_the_verdict_and_refuses_an_unknown_exercise(capsys: pytest
     [
         ({"stars": 4}, "stars must be 1, 2 or 3, got 4"),
         ({"cases": []}, "must have cases and wrong answers, got 0 and 1"),
-        ({"wrong": [Wrong(endless, "x"), Wrong(evens, "x")]}, "a misconception of its own"),
+        ({"wrong": [Wrong("x", answer=endless), Wrong("x", answer=evens)]}, "a misconception of its own"),
     ],
 )
 def test_an_exercise_whose_parts_do_not_fit_is_refused(change: dict[str, object], message: str) -> None:
-    parts = {"cases": [call("evens", [])], "wrong": [Wrong(endless, "x")], "stars": 1, **change}
+    parts = {"cases": [call("evens", [])], "wrong": [Wrong("x", answer=endless)], "stars": 1, **change}
     with pytest.raises(ValueError, match=message):
         Exercise(id="9.2", name="evens", minutes=5, solution=evens, **parts)  # type: ignore[arg-type]

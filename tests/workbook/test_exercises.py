@@ -46,14 +46,10 @@ def test_the_reference_solution_is_accepted(exercise: Exercise) -> None:
 
 @pytest.mark.parametrize(
     ("exercise", "wrong"),
-    [
-        pytest.param(e, w, id=f"{e.id}-{getattr(w.answer, '__name__', 'answer').strip('_')}")
-        for e in EXERCISES
-        for w in e.wrong
-    ],
+    [pytest.param(e, w, id=f"{e.id}-{number}") for e in EXERCISES for number, w in enumerate(e.wrong, 1)],
 )
 def test_a_wrong_answer_is_rejected_with_its_own_misconception(exercise: Exercise, wrong: Wrong) -> None:
-    verdict = judge(exercise, wrong.answer)
+    verdict = judge(exercise, exercise.answer_of(wrong))
     assert verdict.mark is Mark.NO
     assert verdict.misconception == wrong.misconception
     assert verdict.case
@@ -62,7 +58,7 @@ def test_a_wrong_answer_is_rejected_with_its_own_misconception(exercise: Exercis
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.id)
 def test_a_report_is_the_same_twice(exercise: Exercise) -> None:
-    wrong = exercise.wrong[0].answer
+    wrong = exercise.answer_of(exercise.wrong[0])
     assert str(judge(exercise, wrong)) == str(judge(exercise, wrong))
 
 

@@ -7,11 +7,10 @@ When wrong  Each wrong answer below is one that somebody would write; its miscon
 See         notebooks/3_contracts_and_plugins.ipynb · tests/workbook/test_exercises.py
 """
 
-# ruff: noqa: ARG001, ARG002 - wrong answers and classes to judge do little with their arguments
+# ruff: noqa: ARG002 - classes to judge do little with their arguments
 
 import inspect
-from abc import ABC, abstractmethod
-from collections.abc import Callable
+from abc import ABC, abstractmethod  # noqa: F401 - a wrong answer uses ABC
 from typing import Any, Literal, TypeAlias
 
 from arion_lib.contracts.contract import Contract, check
@@ -25,27 +24,6 @@ def same_names(promised: Any, offered: Any) -> bool:
     asked = list(inspect.signature(promised).parameters)
     given = list(inspect.signature(offered).parameters)
     return given[: len(asked)] == asked
-
-
-def _all_equal(promised: Any, offered: Any) -> bool:
-    return list(inspect.signature(promised).parameters) == list(inspect.signature(offered).parameters)
-
-
-def _as_many(promised: Any, offered: Any) -> bool:
-    return len(inspect.signature(offered).parameters) >= len(inspect.signature(promised).parameters)
-
-
-def _in_any_order(promised: Any, offered: Any) -> bool:
-    return set(inspect.signature(promised).parameters) <= set(inspect.signature(offered).parameters)
-
-
-def _the_shorter(promised: Any, offered: Any) -> bool:
-    pairs = zip(inspect.signature(promised).parameters, inspect.signature(offered).parameters, strict=False)
-    return all(a == b for a, b in pairs)
-
-
-def _other_way_round(promised: Any, offered: Any) -> bool:
-    return same_names(offered, promised)
 
 
 def _function(parameters: str) -> Any:
@@ -70,15 +48,50 @@ SAME_NAMES = Exercise(
         _comparing("rows", "lines"),
         _comparing("rows", "rows, log=None"),
         _comparing("rows, scale=1", "rows"),
+        _comparing("rows, scale=1", "rows, scale=2"),
+        _comparing("row", "rows"),
+        _comparing("rows, *, log", "rows, *, level"),
         _comparing("rows, scale=1", "scale, rows"),
         _comparing("rows, scale=1", "rows, factor=1"),
     ],
     wrong=[
-        Wrong(_all_equal, "a class may take more: compare only as many names as were promised"),
-        Wrong(_as_many, "callers write the names: compare them, not how many there are"),
-        Wrong(_in_any_order, "callers pass by position too: the order counts, and a set has none"),
-        Wrong(_the_shorter, "`zip` stops at the shorter one: a promised name may be missing at the end"),
-        Wrong(_other_way_round, "callers know the promise alone: its names come first in what is offered"),
+        Wrong("a class may take more: compare only as many names as were promised", {"given[: len(asked)]": "given"}),
+        Wrong(
+            "callers write the names: compare them, not how many there are",
+            {"given[: len(asked)] == asked": "len(given) >= len(asked)"},
+        ),
+        Wrong(
+            "callers pass by position too: the order counts, and a set has none",
+            {"given[: len(asked)] == asked": "set(asked) <= set(given)"},
+        ),
+        Wrong(
+            "`zip` stops at the shorter one: a promised name may be missing at the end",
+            {"given[: len(asked)] == asked": "all(a == b for a, b in zip(asked, given, strict=False))"},
+        ),
+        Wrong(
+            "callers know the promise alone: its names come first in what is offered",
+            {"given[: len(asked)] == asked": "asked[: len(given)] == given"},
+        ),
+        Wrong(
+            "only the names are asked for: another default breaks no promise",
+            {
+                "given[: len(asked)] == asked": "str(inspect.signature(offered)).startswith("
+                "str(inspect.signature(promised))[:-1])"
+            },
+        ),
+        Wrong(
+            "compare names, not texts: `row` begins as `rows` does, and is another name",
+            {"given[: len(asked)] == asked": '",".join(given).startswith(",".join(asked))'},
+        ),
+        Wrong(
+            "parameters behind a lone * have names, too",
+            {
+                "list(inspect.signature(promised).parameters)": "promised.__code__.co_varnames["
+                ": promised.__code__.co_argcount]",
+                "list(inspect.signature(offered).parameters)": "offered.__code__.co_varnames["
+                ": offered.__code__.co_argcount]",
+            },
+        ),
     ],
 )
 
@@ -101,56 +114,6 @@ def shouting(base: Any) -> Any:
     class Shouting(base, name="shouting", version="1.0"):  # type: ignore[misc, call-arg]
         def validate(self, row: Row) -> list[str]:
             return [field for field, value in row.items() if isinstance(value, str) and value.isupper()]
-
-    return Shouting
-
-
-def _look_alike(_base: Any) -> Any:
-    class Shouting:
-        def validate(self, row: Row) -> list[str]:
-            return [field for field, value in row.items() if isinstance(value, str) and value.isupper()]
-
-    return Shouting
-
-
-def _unnamed(base: Any) -> Any:
-    class ShoutingValidator(base):  # type: ignore[misc]
-        def validate(self, row: Row) -> list[str]:
-            return [field for field, value in row.items() if isinstance(value, str) and value.isupper()]
-
-    return ShoutingValidator
-
-
-def _yields(base: Any) -> Any:
-    class Shouting(base, name="shouting", version="1.0"):  # type: ignore[misc, call-arg]
-        def validate(self, row):  # type: ignore[no-untyped-def]
-            for field, value in row.items():
-                if isinstance(value, str) and value.isupper():
-                    yield field
-
-    return Shouting
-
-
-def _says_yes_or_no(base: Any) -> Any:
-    class Shouting(base, name="shouting", version="1.0"):  # type: ignore[misc, call-arg]
-        def validate(self, row):  # type: ignore[no-untyped-def]
-            return not any(isinstance(value, str) and value.isupper() for value in row.values())
-
-    return Shouting
-
-
-def _only_texts(base: Any) -> Any:
-    class Shouting(base, name="shouting", version="1.0"):  # type: ignore[misc, call-arg]
-        def validate(self, row: Row) -> list[str]:
-            return [field for field, value in row.items() if value.isupper()]
-
-    return Shouting
-
-
-def _equal_to_its_upper(base: Any) -> Any:
-    class Shouting(base, name="shouting", version="1.0"):  # type: ignore[misc, call-arg]
-        def validate(self, row: Row) -> list[str]:
-            return [field for field, value in row.items() if isinstance(value, str) and value == value.upper()]
 
     return Shouting
 
@@ -180,12 +143,43 @@ SHOUTING = Exercise(
         _validating({"a": "12", "b": "", "c": "B2"}),
     ],
     wrong=[
-        Wrong(_look_alike, "a class that looks like a plugin is none: derive it from the base you are handed"),
-        Wrong(_unnamed, 'the class statement takes words: class Shouting(Validator, name="shouting", version="1.0")'),
-        Wrong(_yields, "with `yield` the method gives a generator; the contract promises a list"),
-        Wrong(_says_yes_or_no, "True or False is no list: return the fields that shout"),
-        Wrong(_equal_to_its_upper, '"12" and "" equal their upper case and hold no letter: str.isupper knows'),
-        Wrong(_only_texts, "a row holds numbers and None as well, and they have no isupper: ask for str first"),
+        Wrong(
+            "a class that looks like a plugin is none: derive it from the base you are handed",
+            {'(base, name="shouting", version="1.0")': ""},
+        ),
+        Wrong(
+            'the class statement takes words: class Shouting(Validator, name="shouting", version="1.0")',
+            {
+                ', name="shouting", version="1.0"': "",
+                "class Shouting": "class ShoutingValidator",
+                "return Shouting": "return ShoutingValidator",
+            },
+        ),
+        Wrong(
+            "with `yield` the method gives a generator; the contract promises a list",
+            {
+                "row: Row) -> list[str]": "row)",
+                "return [field for": "yield from (field for",
+                "isupper()]": "isupper())",
+            },
+        ),
+        Wrong(
+            "True or False is no list: return the fields that shout",
+            {
+                "row: Row) -> list[str]": "row)",
+                "return [field for": "return not any(True for",
+                "isupper()]": "isupper())",
+            },
+        ),
+        Wrong(
+            '"12" and "" equal their upper case and hold no letter: str.isupper knows',
+            {"value.isupper()": "value == value.upper()"},
+        ),
+        Wrong(
+            "a row holds numbers and None as well, and they have no isupper: ask for str first",
+            {"isinstance(value, str) and ": ""},
+        ),
+        Wrong("the fields are asked for, not their texts", {"[field for": "[value for"}),
     ],
 )
 
@@ -199,105 +193,6 @@ def storage(base: Any) -> Any:
 
         @abstractmethod
         def load(self, key: str, *, retries: int = 0) -> bytes: ...
-
-    return Storage
-
-
-def _with_a_value(base: Any) -> Any:
-    class Storage(base):  # type: ignore[misc]
-        root: str = ""
-        mode: Literal["r", "w"] = "r"
-
-        @abstractmethod
-        def load(self, key: str, *, retries: int = 0) -> bytes: ...
-
-    return Storage
-
-
-def _any_text(base: Any) -> Any:
-    class Storage(base):  # type: ignore[misc]
-        root: str
-        mode: str = "r"
-
-        @abstractmethod
-        def load(self, key: str, *, retries: int = 0) -> bytes: ...
-
-    return Storage
-
-
-def _mode_required(base: Any) -> Any:
-    class Storage(base):  # type: ignore[misc]
-        root: str
-        mode: Literal["r", "w"]
-
-        @abstractmethod
-        def load(self, key: str, *, retries: int = 0) -> bytes: ...
-
-    return Storage
-
-
-def _not_abstract(base: Any) -> Any:
-    class Storage(base):  # type: ignore[misc]
-        root: str
-        mode: Literal["r", "w"] = "r"
-
-        def load(self, key: str, *, retries: int = 0) -> bytes:
-            raise NotImplementedError("a storage must say how it loads")
-
-    return Storage
-
-
-def _without_annotations(base: Any) -> Any:
-    class Storage(base):  # type: ignore[misc]
-        root: str
-        mode: Literal["r", "w"] = "r"
-
-        @abstractmethod
-        def load(self, key, *, retries=0): ...  # type: ignore[no-untyped-def]
-
-    return Storage
-
-
-def _by_position_too(base: Any) -> Any:
-    class Storage(base):  # type: ignore[misc]
-        root: str
-        mode: Literal["r", "w"] = "r"
-
-        @abstractmethod
-        def load(self, key: str, retries: int = 0) -> bytes: ...
-
-    return Storage
-
-
-def _abstract_base_class(_base: Any) -> Any:
-    class Storage(ABC):
-        root: str
-        mode: Literal["r", "w"] = "r"
-
-        @abstractmethod
-        def load(self, key: str, *, retries: int = 0) -> bytes: ...
-
-    return Storage
-
-
-def _three_retries(base: Any) -> Any:
-    class Storage(base):  # type: ignore[misc]
-        root: str
-        mode: Literal["r", "w"] = "r"
-
-        @abstractmethod
-        def load(self, key: str, *, retries: int = 3) -> bytes: ...
-
-    return Storage
-
-
-def _key_by_name_only(base: Any) -> Any:
-    class Storage(base):  # type: ignore[misc]
-        root: str
-        mode: Literal["r", "w"] = "r"
-
-        @abstractmethod
-        def load(self, *, key: str, retries: int = 0) -> bytes: ...
 
     return Storage
 
@@ -363,15 +258,32 @@ STORAGE = Exercise(
     cases=[_judging(cls) for cls in (Good, Wider, NoLoad, NoRoot, RootNumber, OddMode, Text, NoRetries)]
     + [Case("inspect.signature(storage(Contract).load)   -> names, kinds, defaults", _load_of)],
     wrong=[
-        Wrong(_with_a_value, "a value makes an attribute optional: an annotation alone asks every class for one"),
-        Wrong(_any_text, 'str lets every word through: Literal["r", "w"] names the two that count'),
-        Wrong(_mode_required, "mode has a default in the text: a class need not set it"),
-        Wrong(_not_abstract, "a method with a body is there to be inherited: @abstractmethod asks for one"),
-        Wrong(_without_annotations, "a missing annotation fits everything: say what load takes and returns"),
-        Wrong(_by_position_too, "retries is named by callers only: without the * a contract promises it by position"),
-        Wrong(_three_retries, "the text says that there are no retries by default"),
-        Wrong(_key_by_name_only, "the text lets callers pass the key by position: it stands before the lone *"),
-        Wrong(_abstract_base_class, "abc looks at names, at the first instance: derive from the base you are handed"),
+        Wrong(
+            "a value makes an attribute optional: an annotation alone asks every class for one",
+            {"root: str": 'root: str = ""'},
+        ),
+        Wrong('str lets every word through: Literal["r", "w"] names the two that count', {'Literal["r", "w"]': "str"}),
+        Wrong("mode has a default in the text: a class need not set it", {' = "r"': ""}),
+        Wrong(
+            "a method with a body is there to be inherited: @abstractmethod asks for one",
+            {"        @abstractmethod\n": "", "bytes: ...": 'bytes:\n            raise NotImplementedError("load")'},
+        ),
+        Wrong(
+            "a missing annotation fits everything: say what load takes and returns",
+            {"key: str": "key", "retries: int = 0": "retries=0", " -> bytes": ""},
+        ),
+        Wrong("retries is named by callers only: without the * a contract promises it by position", {"*, ": ""}),
+        Wrong("the text says that there are no retries by default", {"retries: int = 0": "retries: int = 3"}),
+        Wrong("callers may leave retries out: give it the default of the text", {"retries: int = 0": "retries: int"}),
+        Wrong("the key has no default in the text", {"key: str": 'key: str = ""'}),
+        Wrong(
+            "the text lets callers pass the key by position: it stands before the lone *",
+            {"key: str, *, ": "*, key: str, "},
+        ),
+        Wrong(
+            "abc looks at names, at the first instance: derive from the base you are handed",
+            {"Storage(base)": "Storage(ABC)"},
+        ),
     ],
 )
 
@@ -390,14 +302,6 @@ def tools() -> dict[str, str]:
     return {"a": "abc", "b": "Protocol", "c": "beartype", "d": "pluggy", "e": "contracts"}
 
 
-def _choosing(**instead: str) -> Answer:
-    return lambda: {**tools(), **instead}
-
-
-def _contracts_for_all() -> dict[str, str]:
-    return dict.fromkeys(SITUATIONS, "contracts")
-
-
 def _chosen(letter: str) -> Case:
     return Case(f"tools()[{letter!r}]   ({SITUATIONS[letter]})", lambda answer: answer()[letter])
 
@@ -410,14 +314,29 @@ TOOLS = Exercise(
     solution=tools,
     cases=[_chosen(letter) for letter in SITUATIONS],
     wrong=[
-        Wrong(_contracts_for_all, "where a simpler tool is enough, a contract is one mechanism too many"),
-        Wrong(_choosing(b="abc"), "abc asks the classes to derive from your base: you must not change them"),
-        Wrong(_choosing(b="contracts"), "a contract is inherited, and you must not change these classes"),
-        Wrong(_choosing(c="pluggy"), "pluggy looks at hooks of plugins, and at their argument names only"),
-        Wrong(_choosing(c="Protocol"), "a Protocol describes objects, and says nothing when a function is called"),
-        Wrong(_choosing(d="contracts"), "a registry gives you one plugin by its name: calling all of them is pluggy's"),
-        Wrong(_choosing(e="abc"), "abc looks at names, at the first instance: a wrong signature passes"),
-        Wrong(_choosing(e="beartype"), "beartype looks at calls: the night has begun by then"),
+        Wrong(
+            "where a simpler tool is enough, a contract is one mechanism too many",
+            answer=lambda: dict.fromkeys(SITUATIONS, "contracts"),
+        ),
+        Wrong("the base class is yours: the simplest that asks for a method is abc", {'"a": "abc"': '"a": "Protocol"'}),
+        Wrong("abc asks the classes to derive from your base: you must not change them", {'"Protocol"': '"abc"'}),
+        Wrong("a contract is inherited, and you must not change these classes", {'"Protocol"': '"contracts"'}),
+        Wrong("pluggy looks at hooks of plugins, and at their argument names only", {'"beartype"': '"pluggy"'}),
+        Wrong(
+            "a Protocol describes objects, and says nothing when a function is called",
+            {'"beartype"': '"Protocol"'},
+        ),
+        Wrong(
+            "a registry gives you one plugin by its name: calling all of them is pluggy's",
+            {'"pluggy"': '"contracts"'},
+        ),
+        Wrong("abc looks at names, at the first instance: a wrong signature passes", {'"contracts"': '"abc"'}),
+        Wrong("beartype looks at calls: the night has begun by then", {'"contracts"': '"beartype"'}),
+        Wrong("pluggy looks at argument names alone: another type passes", {'"contracts"': '"pluggy"'}),
+        Wrong(
+            "a type checker sees the code that it is run on: other teams' plugins come later",
+            {'"contracts"': '"Protocol"'},
+        ),
     ],
 )
 
@@ -460,55 +379,12 @@ def repaired(base: Any) -> list[Any]:
     return [First, Counted, Joined, Fetched, Lines]
 
 
-def _changed(**methods: Callable[..., Any]) -> Callable[[Any], list[Any]]:
-    """Return an answer like the solution, but with some of the five `export` methods replaced."""
-
-    def answer(base: Any) -> list[Any]:
-        made = []
-        for cls in repaired(base):
-            body = {"export": methods[cls.__name__]} if cls.__name__ in methods else {}
-            made.append(type(cls)(cls.__name__, (cls,), body, replace=True))
-        return made
-
-    return answer
-
-
-def _export_any(self: Any, *args: Any, **kwargs: Any) -> Any:
-    return str(kwargs.get("rows", args[0] if args else [])[: kwargs.get("count", 10)])
-
-
-def _export_number(self: Any, rows, limit=10):  # type: ignore[no-untyped-def]
-    return len(rows[:limit])
-
-
-def _export_one_sep(self: Any, rows: list[Row], limit: int = 10, sep: str = "") -> str:
-    return sep.join(map(str, rows[:limit]))
-
-
-async def _export_later(self: Any, rows: list[Row], limit: int = 10) -> str:
-    return repr(rows[:limit])
-
-
-def _export_all(self: Any, rows: list[Row], limit: int = 10) -> str:
-    return "\n".join(map(str, rows))
-
-
-def _export_stars(self: Any, *args: Any, **kwargs: Any) -> str:
-    rows, limit = [*args, kwargs.get("rows")][0], [*args, 10, 10][1]
-    return "\n".join(map(str, rows[: kwargs.get("limit", limit)]))
+_EXPORT = """
+        def export(self, rows: list[Row], limit: int = 10) -> str:"""
 
 
 def _all_unfinished(base: Any) -> list[Any]:
     return [type(base)(cls.__name__, (base,), {"export": cls.export}, abstract=True) for cls in repaired(base)]
-
-
-def _outside(base: Any) -> list[Any]:
-    del base
-    return repaired(object)
-
-
-def _only_the_first(base: Any) -> list[Any]:
-    return repaired(base)[:4]
 
 
 ROWS: list[Row] = [{"a": 1}, {"a": 2}, {"a": 3}]
@@ -550,15 +426,43 @@ REPAIRED = Exercise(
         Case("the first two parameters of each export", _parameters),
     ],
     wrong=[
-        Wrong(_changed(First=_export_any), "stars take every call, but who passes limit now? Name it as promised"),
-        Wrong(_changed(Counted=_export_number), "without annotations the class is accepted; the result is checked"),
-        Wrong(_changed(Joined=_export_one_sep), "sep needs a default, and the one it stood for is a comma"),
-        Wrong(_changed(Fetched=_export_later), "a caller of a plain method does not await: drop the async"),
-        Wrong(_changed(Lines=_export_all), "the limit is part of the promise: keep using it"),
-        Wrong(_changed(Lines=_export_stars), "stars silence the check: a reader sees no parameters"),
-        Wrong(_all_unfinished, "abstract=True silences the check, and the classes cannot be used any more"),
-        Wrong(_outside, "classes that derive from nothing are checked by nobody: they must keep Exporter"),
-        Wrong(_only_the_first, "five classes are asked for, in their order"),
+        Wrong(
+            "stars take every call, but who passes limit now? Name it as promised",
+            {
+                '".txt"\n'
+                + _EXPORT: '".txt"\n\n        def export(self, *args: Any, count: int = 10, **kwargs: Any) -> str:\n'
+                '            rows, limit = kwargs.get("rows", args[0] if args else []), count',
+            },
+        ),
+        Wrong(
+            "without annotations the class is accepted; the result is checked",
+            {
+                f"Counted(First):{_EXPORT}": "Counted(First):\n        def export(self, rows, limit=10):",
+                "str(len(rows[:limit]))": "len(rows[:limit])",
+            },
+        ),
+        Wrong("sep needs a default, and the one it stood for is a comma", {'sep: str = ","': 'sep: str = ""'}),
+        Wrong(
+            "a caller of a plain method does not await: drop the async",
+            {f"Fetched(First):{_EXPORT}": f"Fetched(First):{_EXPORT.replace('def', 'async def')}"},
+        ),
+        Wrong(
+            "the limit is part of the promise: keep using it",
+            {'"\\n".join(map(str, rows[:limit]))': '"\\n".join(map(str, rows))'},
+        ),
+        Wrong(
+            "stars silence the check: a reader sees no parameters",
+            {
+                f"Lines(First):{_EXPORT}": "Lines(First):\n"
+                "        def export(self, *args: Any, **kwargs: Any) -> str:\n"
+                '            rows, limit = [*args, kwargs.get("rows")][0], kwargs.get("limit", [*args, 10, 10][1])',
+            },
+        ),
+        Wrong("abstract=True silences the check, and the classes cannot be used any more", answer=_all_unfinished),
+        Wrong(
+            "classes that derive from nothing are checked by nobody: they must keep Exporter", {"First(base)": "First"}
+        ),
+        Wrong("five classes are asked for, in their order", {", Lines]": "]"}),
     ],
 )
 

@@ -8,7 +8,7 @@ See         notebooks/4_lazy_collection.ipynb · tests/workbook/test_exercises.p
 
 from __future__ import annotations
 
-import sys
+import sys  # noqa: F401 - a wrong answer uses it
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from itertools import count, islice
@@ -33,22 +33,6 @@ def _peak(version: Version, size: int) -> float:
 
 def cost(version: Version, small: int, large: int) -> float:
     return (_peak(version, large) - _peak(version, small)) / (large - small)
-
-
-def _peak_of_the_large(version: Version, small: int, large: int) -> float:  # noqa: ARG001 - that is the mistake
-    return _peak(version, large) / large
-
-
-def _not_divided(version: Version, small: int, large: int) -> float:
-    return _peak(version, large) - _peak(version, small)
-
-
-def _the_other_way(version: Version, small: int, large: int) -> float:
-    return (_peak(version, small) - _peak(version, large)) / (large - small)
-
-
-def _size_of_the_result(version: Version, small: int, large: int) -> float:
-    return (sys.getsizeof(version(large)) - sys.getsizeof(version(small))) / (large - small)
 
 
 def kept(size: int) -> int:
@@ -91,11 +75,18 @@ COST = Exercise(
     ],
     wrong=[
         Wrong(
-            _peak_of_the_large, "what a version holds at every size counts as if elements cost it: take a difference"
+            "what a version holds at every size counts as if elements cost it: take a difference",
+            {"(_peak(version, large) - _peak(version, small)) / (large - small)": "_peak(version, large) / large"},
         ),
-        Wrong(_not_divided, "this is what all further elements cost together: divide by their number"),
-        Wrong(_the_other_way, "the sign: the large run comes first in the difference"),
-        Wrong(_size_of_the_result, "the result is small, but the peak is what was held on the way: measure it"),
+        Wrong("this is what all further elements cost together: divide by their number", {" / (large - small)": ""}),
+        Wrong("the sign: the large run comes first in the difference", {"(large - small)": "(small - large)"}),
+        Wrong(
+            "the result is small, but the peak is what was held on the way: measure it",
+            {
+                "_peak(version, large)": "sys.getsizeof(version(large))",
+                "_peak(version, small)": "sys.getsizeof(version(small))",
+            },
+        ),
     ],
     seconds=60.0,
 )
@@ -110,50 +101,6 @@ def take(elements: Iterable[Any], n: int) -> Iterator[Any]:
         yield x
         if taken == n:
             return
-
-
-def _lists_first(elements: Iterable[Any], n: int) -> Iterator[Any]:
-    yield from list(elements)[:n]
-
-
-def _one_too_many(elements: Iterable[Any], n: int) -> Iterator[Any]:
-    for taken, x in enumerate(elements):
-        if taken == n:
-            return
-        yield x
-
-
-def _one_at_least(elements: Iterable[Any], n: int) -> Iterator[Any]:
-    for x in elements:
-        yield x
-        n -= 1
-        if n <= 0:
-            return
-
-
-def _bare_next(elements: Iterable[Any], n: int) -> Iterator[Any]:
-    source = iter(elements)
-    for _ in range(n):
-        yield next(source)
-
-
-def _collects_then_yields(elements: Iterable[Any], n: int) -> Iterator[Any]:
-    yield from list(islice(elements, n))
-
-
-def _none_is_the_end(elements: Iterable[Any], n: int) -> Iterator[Any]:
-    source = iter(elements)
-    while n and (x := next(source, None)) is not None:
-        yield x
-        n -= 1
-
-
-def _at_once(elements: Iterable[Any], n: int) -> Iterator[Any]:
-    return iter([x for x, _ in zip(elements, range(n), strict=False)] if n else [])
-
-
-def _at_once_exactly(elements: Iterable[Any], n: int) -> Iterator[Any]:
-    return iter(list(islice(elements, n)))
 
 
 def _taking(size: int, n: int) -> Case:
@@ -204,14 +151,46 @@ TAKE = Exercise(
         Case("take(count(), 4), a stream without end   -> (elements, how many were pulled)", _endless_take),
     ],
     wrong=[
-        Wrong(_lists_first, "the whole stream is listed before the first element comes out"),
-        Wrong(_one_too_many, "element n + 1 is pulled only to find out that it is not wanted: stop at the n-th"),
-        Wrong(_one_at_least, "with n = 0 nothing may be pulled: look at n before the loop"),
-        Wrong(_bare_next, "next() on a source that has ended raises StopIteration: a shorter source just ends"),
-        Wrong(_collects_then_yields, "all n are pulled before the first comes out: yield each one when it is there"),
-        Wrong(_none_is_the_end, "None is an element like any other: a source may hold it"),
-        Wrong(_at_once, "the work is done when take is called, and an element too many is pulled by zip"),
-        Wrong(_at_once_exactly, "the work is done when take is called: yield, so that it waits until somebody reads"),
+        Wrong(
+            "the whole stream is listed before the first element comes out",
+            {"enumerate(elements, 1)": "enumerate(list(elements), 1)"},
+        ),
+        Wrong(
+            "element n + 1 is pulled only to find out that it is not wanted: stop at the n-th",
+            {
+                "(elements, 1)": "(elements)",
+                "yield x\n        if taken == n:\n            return": "if taken == n:\n"
+                "            return\n"
+                "        yield x",
+            },
+        ),
+        Wrong(
+            "with n = 0 nothing may be pulled: look at n before the loop", {"if n == 0:\n        return": "n = n or 1"}
+        ),
+        Wrong(
+            "next() on a source that has ended raises StopIteration: a shorter source just ends",
+            {
+                "for taken, x in enumerate(elements, 1):\n        yield x": "source = iter(elements)\n"
+                "    for taken in range(1, n + 1):\n"
+                "        yield next(source)"
+            },
+        ),
+        Wrong(
+            "all n are pulled before the first comes out: yield each one when it is there",
+            {"enumerate(elements, 1)": "enumerate(list(islice(elements, n)), 1)"},
+        ),
+        Wrong(
+            "None is an element like any other: a source may hold it",
+            {"        yield x": "        if x is None:\n            return\n        yield x"},
+        ),
+        Wrong(
+            "the work is done when take is called, and an element too many is pulled by zip",
+            answer=lambda elements, n: iter([x for x, _ in zip(elements, range(n), strict=False)] if n else []),
+        ),
+        Wrong(
+            "the work is done when take is called: yield, so that it waits until somebody reads",
+            answer=lambda elements, n: iter(list(islice(elements, n))),
+        ),
     ],
 )
 
@@ -236,15 +215,6 @@ def loop(kinds: list[str]) -> str:
             }[kind]
         )
     return "\n".join([*lines, "        yield x"])
-
-
-def _variant(old: str, new: str) -> Answer:
-    """The solution, with one place of the text it writes changed."""
-
-    def answer(kinds: list[str]) -> str:
-        return loop(kinds).replace(old, new)
-
-    return answer
 
 
 def _for_loop(at_the_end: bool) -> Answer:
@@ -320,11 +290,11 @@ LOOP = Exercise(
         _running("take map take filter", 5, triple, 4, odd),
     ],
     wrong=[
-        Wrong(_for_loop(at_the_end=False), "a for pulls an element before its body can say no: look first"),
-        Wrong(_for_loop(at_the_end=True), "a filter behind the take jumps over the line that ends the loop"),
-        Wrong(_takes_as_filter, "the run goes on pulling after the n-th element, and only drops what comes"),
-        Wrong(_variant("next(source, run)", "next(source)"), "next() at the end of a source raises in the generator"),
-        Wrong(_variant(" and ", " or "), "the run ends with the first take that is full, not with the last one"),
+        Wrong("a for pulls an element before its body can say no: look first", answer=_for_loop(at_the_end=False)),
+        Wrong("a filter behind the take jumps over the line that ends the loop", answer=_for_loop(at_the_end=True)),
+        Wrong("the run goes on pulling after the n-th element, and only drops what comes", answer=_takes_as_filter),
+        Wrong("next() at the end of a source raises in the generator", {"next(source, run)": "next(source)"}),
+        Wrong("the run ends with the first take that is full, not with the last one", {"' and '": "' or '"}),
     ],
 )
 
@@ -341,39 +311,6 @@ def _applied(elements: Iterable[Any], steps: Steps) -> Iterator[Any]:
 
 def page(source: Iterable[Any], steps: Steps, number: int, size: int) -> list[Any]:
     below = max((i + 1 for i, (kind, _) in enumerate(steps) if kind == "filter"), default=0)
-    kept = islice(_applied(source, steps[:below]), (number - 1) * size, number * size)
-    return list(_applied(kept, steps[below:]))
-
-
-def _page_of_a_list(source: Iterable[Any], steps: Steps, number: int, size: int) -> list[Any]:
-    return list(_applied(source, steps))[(number - 1) * size : number * size]
-
-
-def _maps_the_skipped(source: Iterable[Any], steps: Steps, number: int, size: int) -> list[Any]:
-    return list(islice(_applied(source, steps), (number - 1) * size, number * size))
-
-
-def _below_the_filter(source: Iterable[Any], steps: Steps, number: int, size: int) -> list[Any]:
-    return list(_applied(islice(source, (number - 1) * size, number * size), steps))
-
-
-def _from_page_zero(source: Iterable[Any], steps: Steps, number: int, size: int) -> list[Any]:
-    return page(source, steps, number + 1, size)
-
-
-def _reads_past_the_page(source: Iterable[Any], steps: Steps, number: int, size: int) -> list[Any]:
-    below = max((i + 1 for i, (kind, _) in enumerate(steps) if kind == "filter"), default=0)
-    kept = list(islice(_applied(source, steps[:below]), (number - 1) * size, number * size + 1))[:size]
-    return list(_applied(kept, steps[below:]))
-
-
-def _all_or_nothing(source: Iterable[Any], steps: Steps, number: int, size: int) -> list[Any]:
-    filtered = any(kind == "filter" for kind, _ in steps)
-    return (_maps_the_skipped if filtered else page)(source, steps, number, size)
-
-
-def _first_filter(source: Iterable[Any], steps: Steps, number: int, size: int) -> list[Any]:
-    below = next((i + 1 for i, (kind, _) in enumerate(steps) if kind == "filter"), 0)
     kept = islice(_applied(source, steps[:below]), (number - 1) * size, number * size)
     return list(_applied(kept, steps[below:]))
 
@@ -427,13 +364,33 @@ PAGE = Exercise(
         _paging("odd low triple", 3, 2, 24),
     ],
     wrong=[
-        Wrong(_page_of_a_list, "the whole stream is computed before the page is cut out of it"),
-        Wrong(_maps_the_skipped, "the maps run for elements that are cut off: cut first, where nothing stands between"),
-        Wrong(_below_the_filter, "a cut below a filter counts elements that the filter drops: it must stay above it"),
-        Wrong(_from_page_zero, "the first page is number 1"),
-        Wrong(_reads_past_the_page, "an element behind the page is pulled: the page ends with its last element"),
-        Wrong(_all_or_nothing, "behind a filter, too, a cut passes the maps that follow it"),
-        Wrong(_first_filter, "the cut must stay above the last filter, not only above the first one"),
+        Wrong(
+            "the whole stream is computed before the page is cut out of it",
+            {
+                "kept = islice(_applied(source, steps[:below])": "below = len(steps)\n"
+                "    kept = islice(list(_applied(source, steps))"
+            },
+        ),
+        Wrong(
+            "the maps run for elements that are cut off: cut first, where nothing stands between",
+            {"    kept =": "    below = len(steps)\n    kept ="},
+        ),
+        Wrong(
+            "a cut below a filter counts elements that the filter drops: it must stay above it",
+            {"    kept =": "    below = 0\n    kept ="},
+        ),
+        Wrong(
+            "the first page is number 1", {"(number - 1) * size, number * size": "number * size, (number + 1) * size"}
+        ),
+        Wrong(
+            "an element behind the page is pulled: the page ends with its last element",
+            {"kept = islice(": "kept = list(islice(", "number * size)": "number * size + 1))[:size]"},
+        ),
+        Wrong(
+            "behind a filter, too, a cut passes the maps that follow it",
+            {"    kept =": "    below = len(steps) if below else 0\n    kept ="},
+        ),
+        Wrong("the cut must stay above the last filter, not only above the first one", {"max(": "min("}),
     ],
 )
 
@@ -453,23 +410,8 @@ def where(steps: Steps, elements: Iterable[Any]) -> tuple[int, Any] | None:
     return None
 
 
-def _where(change: str) -> Answer:
-    """The solution with one mistake."""
-
-    def answer(steps: Steps, elements: Iterable[Any]) -> tuple[int, Any] | None:
-        for source in elements:
-            x = source
-            for number, (kind, fn) in enumerate(steps, 0 if change == "from 0" else 1):
-                try:
-                    result = fn(x)
-                except Exception:  # noqa: BLE001 - as above
-                    return number, source if change == "source" else x
-                if kind == "filter" and not result and change != "goes on":
-                    break
-                x = result if kind == "map" or change == "filtered" else x
-        return None
-
-    return answer
+def inverse(x: int) -> float:
+    return 12 / x
 
 
 def _step_by_step(steps: Steps, elements: Iterable[Any]) -> tuple[int, Any] | None:
@@ -487,8 +429,9 @@ def _step_by_step(steps: Steps, elements: Iterable[Any]) -> tuple[int, Any] | No
     return None
 
 
-def inverse(x: int) -> float:
-    return 12 / x
+def _endless_where(answer: Answer) -> object:
+    source = Counted(count(-2), at_most=3)
+    return answer([("map", inverse)], source), source.pulled
 
 
 def _failing(words: str, *elements: int) -> Case:
@@ -497,6 +440,7 @@ def _failing(words: str, *elements: int) -> Case:
         "inverse": ("map", inverse),
         "odd": ("filter", odd),
         "fits": ("filter", lambda x: 12 % x == 0),
+        "upper": ("map", lambda x: x.upper()),
     }
 
     def probe(answer: Answer) -> object:
@@ -520,13 +464,23 @@ WHERE = Exercise(
         _failing("odd inverse", 2, 0, 3),
         _failing("fits less inverse", 5, 6, 1, 0),
         _failing("inverse fits", 5, 0),
+        _failing("less upper", 3),
+        Case("where([inverse], count(-2)), a stream without end   -> (..., how many were pulled)", _endless_where),
     ],
     wrong=[
-        Wrong(_where("from 0"), "stages are counted from 1"),
-        Wrong(_where("source"), "the element is what the stage was given, not what the source gave"),
-        Wrong(_where("goes on"), "an element that a filter dropped reaches no later stage"),
-        Wrong(_where("filtered"), "a filter hands on the element, not its own verdict"),
-        Wrong(_step_by_step, "stage after stage is an eager list: the first error is that of the first element"),
+        Wrong("stages are counted from 1", {"enumerate(steps, 1)": "enumerate(steps)"}),
+        Wrong(
+            "the element is what the stage was given, not what the source gave",
+            {"in elements:": "in elements:\n        source = x", "return number, x": "return number, source"},
+        ),
+        Wrong("an element that a filter dropped reaches no later stage", {"break": "pass"}),
+        Wrong("a filter hands on the element, not its own verdict", {' if kind == "map" else x': ""}),
+        Wrong(
+            "a step may raise whatever it likes, not only what you think of",
+            {"except Exception": "except ZeroDivisionError"},
+        ),
+        Wrong("the whole stream is listed before the first element is tried", {"in elements:": "in list(elements):"}),
+        Wrong("stage after stage is an eager list: the first error is that of the first element", answer=_step_by_step),
     ],
 )
 
@@ -550,76 +504,11 @@ class Cached:
         return False
 
 
-class _ListsAll(Cached):
-    def __init__(self, source: Iterable[Any]) -> None:
-        super().__init__(())
-        self.kept = list(source)
-
-
-class _NoBuffer(Cached):
-    def __iter__(self) -> Iterator[Any]:
-        return self.source
-
-
-class _Misses(Cached):
-    def __iter__(self) -> Iterator[Any]:
-        yield from list(self.kept)
-        for x in self.source:
-            self.kept.append(x)
-            yield x
-
-
-class _EndsEarly(Cached):
-    def __iter__(self) -> Iterator[Any]:
-        if self.kept:
-            yield from list(self.kept)
-            return
-        for x in self.source:
-            self.kept.append(x)
-            yield x
-
-
-class _NoneIsTheEnd(Cached):
-    def __iter__(self) -> Iterator[Any]:
-        at = 0
-        while True:
-            if at == len(self.kept):
-                x = next(self.source, None)
-                if x is None:
-                    return
-                self.kept.append(x)
+_READS = """at = 0
+        while at < len(self.kept) or self.pull():
             yield self.kept[at]
             at += 1
-
-
-class _LeaksStop(Cached):
-    def __iter__(self) -> Iterator[Any]:
-        at = 0
-        while True:
-            if at == len(self.kept):
-                self.kept.append(next(self.source))
-            yield self.kept[at]
-            at += 1
-
-
-class _OnePosition(Cached):
-    at = 0
-
-    def __iter__(self) -> Iterator[Any]:
-        self.at = 0
-        while self.at < len(self.kept) or self.pull():
-            self.at += 1
-            yield self.kept[self.at - 1]
-
-
-class _Ahead(Cached):
-    def __iter__(self) -> Iterator[Any]:
-        at = 0
-        self.pull()
-        while at < len(self.kept):
-            self.pull()
-            yield self.kept[at]
-            at += 1
+"""
 
 
 def _counted(reads: Callable[[Any], object], show: str, size: int = 4) -> Case:
@@ -677,14 +566,57 @@ CACHED = Exercise(
         ),
     ],
     wrong=[
-        Wrong(_ListsAll, "the whole stream is listed when the cache is made: pull only what somebody asks for"),
-        Wrong(_NoBuffer, "nothing is kept, so the second reader begins where the first one stopped"),
-        Wrong(_Misses, "what another reader pulls meanwhile is missed: look at the kept elements before each pull"),
-        Wrong(_EndsEarly, "a partial read looks like the end: go on pulling after the kept elements"),
-        Wrong(_NoneIsTheEnd, "None is an element like any other: a source may hold it"),
-        Wrong(_LeaksStop, "next() on a source that has ended raises StopIteration, which a generator may not let out"),
-        Wrong(_OnePosition, "all readers share one position: each needs its own"),
-        Wrong(_Ahead, "one element more than asked for is pulled: pull when a reader is at the end, not before"),
+        Wrong(
+            "the whole stream is listed when the cache is made: pull only what somebody asks for",
+            {"iter(source), list[Any]()": "iter(()), list(source)"},
+        ),
+        Wrong(
+            "nothing is kept, so the second reader begins where the first one stopped",
+            {"        at = 0\n": "        yield from self.source\n        return\n        at = 0\n"},
+        ),
+        Wrong(
+            "what another reader pulls meanwhile is missed: look at the kept elements before each pull",
+            {_READS: "yield from list(self.kept)\n        while self.pull():\n            yield self.kept[-1]\n"},
+        ),
+        Wrong(
+            "a partial read looks like the end: go on pulling after the kept elements",
+            {
+                _READS: "if self.kept:\n            yield from list(self.kept)\n            return\n"
+                "        while self.pull():\n            yield self.kept[-1]\n"
+            },
+        ),
+        Wrong(
+            "None is an element like any other: a source may hold it",
+            {
+                "self.kept.append(x)\n            return True": "if x is None:\n"
+                "                return False\n"
+                "            self.kept.append(x)\n"
+                "            return True"
+            },
+        ),
+        Wrong(
+            "next() on a source that has ended raises StopIteration, which a generator may not let out",
+            {
+                "for x in self.source:\n            self.kept.append(x)\n": "if True:\n"
+                "            self.kept.append(next(self.source))\n",
+            },
+        ),
+        Wrong(
+            "all readers share one position: each needs its own",
+            {
+                "at = 0": "self.at = 0",
+                "while at <": "while self.at <",
+                "yield self.kept[at]\n            at += 1": "self.at += 1\n            yield self.kept[self.at - 1]",
+            },
+        ),
+        Wrong(
+            "one element more than asked for is pulled: pull when a reader is at the end, not before",
+            {
+                "while at < len(self.kept) or self.pull():": "self.pull()\n"
+                "        while at < len(self.kept):\n"
+                "            self.pull()"
+            },
+        ),
     ],
 )
 

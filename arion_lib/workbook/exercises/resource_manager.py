@@ -8,12 +8,14 @@ See         notebooks/2_resource_manager.ipynb · tests/workbook/test_exercises.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 from arion_lib.resources import Resources, Retry, resource
+from arion_lib.resources.monitoring.events import Step
 from arion_lib.resources.settle import error_text
 from arion_lib.workbook.exercise import Answer, Case, Exercise, Wrong
 
@@ -65,17 +67,6 @@ def _without_finally_twice(connect: Connect, work: Work) -> None:
     first.close()
 
 
-def _opens_both_first(connect: Connect, work: Work) -> None:
-    first, second = connect("first"), connect("second")
-    try:
-        work()
-    finally:
-        try:
-            second.close()
-        finally:
-            first.close()
-
-
 def _one_finally(connect: Connect, work: Work) -> None:
     first, second = connect("first"), None
     try:
@@ -101,27 +92,6 @@ def _opening_order(connect: Connect, work: Work) -> None:
             first.close()
         finally:
             second.close()
-
-
-def _only_errors(connect: Connect, work: Work) -> None:
-    first = connect("first")
-    try:
-        second = connect("second")
-        try:
-            work()
-        except Exception:
-            second.close()
-            raise
-        second.close()
-    except Exception:
-        first.close()
-        raise
-    first.close()
-
-
-def _hides_the_error(connect: Connect, work: Work) -> None:
-    with suppress(Exception):
-        both(connect, work)
 
 
 def _using(faulty: str = "", error: BaseException | None = None) -> Case:
@@ -169,15 +139,38 @@ BOTH = Exercise(
     ],
     wrong=[
         Wrong(
-            _without_finally_twice, "when `work()` raises, the lines after it are not reached: put them into `finally`"
+            "when `work()` raises, the lines after it are not reached: put them into `finally`",
+            answer=_without_finally_twice,
         ),
-        Wrong(_opens_both_first, "`first` is open before any `try` begins: when `second` cannot open, it stays open"),
         Wrong(
-            _one_finally, "an error in a `finally` skips the rest of it: each `close()` needs a `finally` of its own"
+            "`first` is open before any `try` begins: when `second` cannot open, it stays open",
+            {"    try:\n        second = connect": "    second = connect", "        try:": "    try:\n        try:"},
         ),
-        Wrong(_opening_order, "what was opened last is closed first: it may use what was opened before it"),
-        Wrong(_only_errors, "Ctrl-C is no `Exception`: `finally` closes, whatever ends the work"),
-        Wrong(_hides_the_error, "the error must come out again: `finally` lets it, a broad `except` keeps it"),
+        Wrong(
+            "an error in a `finally` skips the rest of it: each `close()` needs a `finally` of its own",
+            answer=_one_finally,
+        ),
+        Wrong("what was opened last is closed first: it may use what was opened before it", answer=_opening_order),
+        Wrong(
+            "Ctrl-C is no `Exception`: `finally` closes, whatever ends the work",
+            {
+                "finally:\n            second.close()": "except Exception:\n"
+                "            second.close()\n            raise\n        second.close()",
+                "finally:\n        first.close()": "except Exception:\n"
+                "        first.close()\n        raise\n    first.close()",
+            },
+        ),
+        Wrong(
+            "the error must come out again: `finally` lets it, a broad `except` keeps it",
+            {"    finally:\n        first": "    except Exception:\n        pass\n    finally:\n        first"},
+        ),
+        Wrong(
+            "the error must come out as it is: nobody who waits for an OSError catches another one",
+            {
+                "work()": "try:\n                work()\n"
+                "            except Exception as error:\n                raise RuntimeError from error"
+            },
+        ),
     ],
 )
 
@@ -190,56 +183,6 @@ def borrowed(pool: list[str]) -> Iterator[str]:
         yield connection
     finally:
         pool.append(connection)
-
-
-def _without_finally(pool: list[str]) -> Iterator[str]:
-    connection = pool.pop()
-    yield connection
-    pool.append(connection)
-
-
-def _swallows(pool: list[str]) -> Iterator[str]:
-    connection = pool.pop()
-    with suppress(Exception):
-        yield connection
-    pool.append(connection)
-
-
-def _only_exceptions(pool: list[str]) -> Iterator[str]:
-    connection = pool.pop()
-    try:
-        yield connection
-    except Exception:
-        pool.append(connection)
-        raise
-    pool.append(connection)
-
-
-def _gives_back_at_once(pool: list[str]) -> Iterator[str]:
-    connection = pool.pop()
-    pool.append(connection)
-    yield connection
-
-
-def _never_takes(pool: list[str]) -> Iterator[str]:
-    yield pool[0]
-
-
-def _takes_inside_try(pool: list[str]) -> Iterator[str]:
-    connection = ""
-    try:
-        connection = pool.pop()
-        yield connection
-    finally:
-        pool.append(connection)
-
-
-def _at_the_front(pool: list[str]) -> Iterator[str]:
-    connection = pool.pop()
-    try:
-        yield connection
-    finally:
-        pool.insert(0, connection)
 
 
 def _borrowing(pool: str, error: BaseException | None = None) -> Case:
@@ -255,7 +198,7 @@ def _borrowing(pool: str, error: BaseException | None = None) -> Case:
         except NotImplementedError:  # not written yet: the check says so
             raise
         except BaseException as came:  # noqa: BLE001 - which one comes out is the question
-            raised = error_text(came)
+            raised = error_text(came) if seen else type(came).__name__
         return {"in the body": seen, "pool afterwards": connections, "raised": raised}
 
     said = f", the body raises {type(error).__name__}" if error is not None else ""
@@ -277,14 +220,43 @@ BORROWED = Exercise(
     ],
     wrong=[
         Wrong(
-            _without_finally, "when the body raises, the lines after `yield` are not reached: put them into `finally`"
+            "when the body raises, the lines after `yield` are not reached: put them into `finally`",
+            {"    try:\n        yield": "    yield", "    finally:\n        pool": "    pool"},
         ),
-        Wrong(_swallows, "the body's error must come out again: `finally` lets it, a broad `except` keeps it"),
-        Wrong(_only_exceptions, "Ctrl-C is no `Exception`: `finally` gives back whatever ends the body"),
-        Wrong(_gives_back_at_once, "it is given back before the body uses it: another one could take it meanwhile"),
-        Wrong(_never_takes, "take it out of the pool, or two bodies use one connection at a time"),
-        Wrong(_takes_inside_try, "what was never taken must not be given back: take it before `try`"),
-        Wrong(_at_the_front, "put it back at the end, where it was: the next body gets the one that was used last"),
+        Wrong(
+            "the body's error must come out again: `finally` lets it, a broad `except` keeps it",
+            {"    finally:\n        pool": "    except Exception:\n        pass\n    pool"},
+        ),
+        Wrong(
+            "Ctrl-C is no `Exception`: `finally` gives back whatever ends the body",
+            {
+                "finally:\n        pool.append": "except Exception:\n"
+                "        pool.append(connection)\n        raise\n    pool.append"
+            },
+        ),
+        Wrong(
+            "it is given back before the body uses it: another one could take it meanwhile",
+            {
+                "    try:": "    pool.append(connection)\n    try:",
+                "finally:\n        pool.append(connection)": "finally:\n        pass",
+            },
+        ),
+        Wrong(
+            "take it out of the pool, or two bodies use one connection at a time",
+            {"pool.pop()": "pool[0]", "pool.append(connection)": "pass"},
+        ),
+        Wrong(
+            "what was never taken must not be given back: take it before `try`",
+            {
+                "connection = pool.pop()": 'connection = ""',
+                "        yield": "        connection = pool.pop()\n        yield",
+            },
+        ),
+        Wrong("take the last one: `pop()`", {"pool.pop()": "pool.pop(0)"}),
+        Wrong(
+            "put it back at the end, where it was: the next body gets the one that was used last",
+            {"pool.append(": "pool.insert(0, "},
+        ),
     ],
 )
 
@@ -313,97 +285,14 @@ def _in_line(error: BaseException | None, late: BaseException) -> BaseException:
     return error
 
 
-def _late_replaces(exits: Sequence[Exit], error: BaseException | None) -> BaseException | None:
-    for leave in reversed(exits):
-        try:
-            if leave(error):
-                error = None
-        except BaseException as late:  # noqa: BLE001 - the mistake is below
-            error = late
-    return error
-
-
-def _told_the_bodys(exits: Sequence[Exit], error: BaseException | None) -> BaseException | None:
-    body, suppressed = error, False
-    for leave in reversed(exits):
-        try:
-            suppressed = bool(leave(body)) or suppressed
-        except BaseException as late:  # noqa: BLE001 - the mistake is elsewhere
-            error = _in_line(error, late)
-    return None if suppressed else error
-
-
-def _never_suppresses(exits: Sequence[Exit], error: BaseException | None) -> BaseException | None:
-    return unwind([_deaf(leave) for leave in exits], error)
-
-
-def _deaf(leave: Exit) -> Exit:
-    def call(error: BaseException | None) -> None:
-        leave(error)
-
-    return call
-
-
-def _stops_when_dealt_with(exits: Sequence[Exit], error: BaseException | None) -> BaseException | None:
-    for leave in reversed(exits):
-        try:
-            if leave(error):
-                return None
-        except BaseException as late:  # noqa: BLE001 - the mistake is above
-            error = _in_line(error, late)
-    return error
-
-
-def _drops_the_late(exits: Sequence[Exit], error: BaseException | None) -> BaseException | None:
-    for leave in reversed(exits):
-        try:
-            if leave(error):
-                error = None
-        except BaseException as late:  # noqa: BLE001 - the mistake is below
-            error = error or late
-    return error
-
-
-def _forwards(exits: Sequence[Exit], error: BaseException | None) -> BaseException | None:
-    return unwind(exits[::-1], error)
-
-
-def _misses_ctrl_c(exits: Sequence[Exit], error: BaseException | None) -> BaseException | None:
-    for leave in reversed(exits):
-        try:
-            if leave(error):
-                error = None
-        except Exception as late:  # noqa: BLE001 - the mistake: Ctrl-C ends the loop
-            error = _in_line(error, late)
-    return error
-
-
-def _asks_for_true_itself(exits: Sequence[Exit], error: BaseException | None) -> BaseException | None:
-    return unwind([_strict(leave) for leave in exits], error)
-
-
-def _strict(leave: Exit) -> Exit:
-    def call(error: BaseException | None) -> bool:
-        return leave(error) is True
-
-    return call
-
-
-def _ctrl_c_is_noted(exits: Sequence[Exit], error: BaseException | None) -> BaseException | None:
-    for leave in reversed(exits):
-        try:
-            if leave(error):
-                error = None
-        except BaseException as late:  # noqa: BLE001 - the mistake is below
-            if error is None:
-                error = late
+_NOTED = """if {}:
+                error.add_note(f"also {{late!r}}")
             else:
-                error.add_note(f"also {late!r}")
-    return error
+                error = _in_line(error, late)"""
 
 
 def _unwinding(plan: str, body: str = "") -> Case:
-    """The case that unwinds exits (a: well, S: suppresses, s: says so by a 1, X: raises, K: Ctrl-C)."""
+    """The case that unwinds exits (a: well, S: suppresses, s: so by a 1, X: raises, K: Ctrl-C, Q: sys.exit)."""
 
     def probe(answer: Answer) -> object:
         told: list[str] = []
@@ -411,7 +300,7 @@ def _unwinding(plan: str, body: str = "") -> Case:
         def leaving(kind: str, place: int) -> Exit:
             def leave(error: BaseException | None) -> object:
                 told.append(f"{place}: {error!r}")
-                _raise({"X": OSError(f"exit {place}"), "K": KeyboardInterrupt()}.get(kind))
+                _raise({"X": OSError(f"exit {place}"), "K": KeyboardInterrupt(), "Q": SystemExit(1)}.get(kind))
                 return {"S": True, "s": 1}.get(kind)
 
             return leave
@@ -420,7 +309,14 @@ def _unwinding(plan: str, body: str = "") -> Case:
         came = answer(exits, ValueError(body) if body else None)
         return {"told": told, "comes out": repr(came), "notes": getattr(came, "__notes__", [])}
 
-    words = {"a": "goes well", "S": "returns True", "s": "returns 1", "X": "raises OSError", "K": "is hit by Ctrl-C"}
+    words = {
+        "a": "goes well",
+        "S": "returns True",
+        "s": "returns 1",
+        "X": "raises OSError",
+        "K": "is hit by Ctrl-C",
+        "Q": "calls sys.exit(1)",
+    }
     said = ", ".join(f"exit {place} {words[kind]}" for place, kind in enumerate(plan, 1)) or "no exits"
     return Case(f"{said}; the body {'raised ValueError' if body else 'went well'}", probe)
 
@@ -442,6 +338,7 @@ UNWIND = Exercise(
         _unwinding("aX", "body"),
         _unwinding("aK"),
         _unwinding("aK", "body"),
+        _unwinding("aQ", "body"),
         _unwinding("SX"),
         _unwinding("XaX"),
         _unwinding("XaS", "body"),
@@ -449,19 +346,43 @@ UNWIND = Exercise(
         _unwinding("XKX", "body"),
     ],
     wrong=[
-        Wrong(_late_replaces, "an error of an exit must not hide the one that travels: note it there"),
-        Wrong(_told_the_bodys, "each exit is told the error that travels now, not the one the body raised"),
-        Wrong(_never_suppresses, "an exit that returns something true has dealt with the error: it ends there"),
         Wrong(
-            _stops_when_dealt_with, "the error is dealt with, the resources are not: the other exits are still to come"
+            "an error of an exit must not hide the one that travels: note it there",
+            {"_in_line(error, late)": "late"},
         ),
-        Wrong(_drops_the_late, "an error of an exit while another travels is lost: `add_note` keeps it"),
-        Wrong(_forwards, "the innermost exit comes first: go backwards"),
         Wrong(
-            _misses_ctrl_c, "Ctrl-C in an exit is no `Exception`: it must not keep the other exits from being called"
+            "each exit is told the error that travels now, not the one the body raised",
+            {"    for leave": "    body = error\n    for leave", "leave(error)": "leave(body)"},
         ),
-        Wrong(_asks_for_true_itself, "anything true means dealt with, as with `with`: ask `if leave(error)`"),
-        Wrong(_ctrl_c_is_noted, "Ctrl-C must not end as a note: what is no `Exception` travels before what is one"),
+        Wrong(
+            "an exit that returns something true has dealt with the error: it ends there",
+            {"if leave(error):\n                error = None": "leave(error)"},
+        ),
+        Wrong(
+            "the error is dealt with, the resources are not: the other exits are still to come",
+            {"error = None": "return None"},
+        ),
+        Wrong(
+            "an error of an exit while another travels is lost: `add_note` keeps it",
+            {"_in_line(error, late)": "error or late"},
+        ),
+        Wrong("the innermost exit comes first: go backwards", {"reversed(exits)": "exits"}),
+        Wrong(
+            "Ctrl-C in an exit is no `Exception`: it must not keep the other exits from being called",
+            {"except BaseException": "except Exception"},
+        ),
+        Wrong(
+            "anything true means dealt with, as with `with`: ask `if leave(error)`",
+            {"if leave(error):": "if leave(error) is True:"},
+        ),
+        Wrong(
+            "Ctrl-C must not end as a note: what is no `Exception` travels before what is one",
+            {"error = _in_line(error, late)": _NOTED.format("error")},
+        ),
+        Wrong(
+            "not only Ctrl-C is no `Exception`: ask `isinstance(late, Exception)`",
+            {"error = _in_line(error, late)": _NOTED.format("error and not isinstance(late, KeyboardInterrupt)")},
+        ),
     ],
 )
 
@@ -478,36 +399,17 @@ def shop(db: Opener, cache: Opener, api: Opener) -> Resources:
     )
 
 
-def _without_a_limit(db: Opener, cache: Opener, api: Opener) -> Resources:
-    return Resources(db=db, cache=resource(cache, optional=True), api=resource(api, retry=Retry(attempts=3, backoff=0)))
-
-
-def _limits_the_opening(db: Opener, cache: Opener, api: Opener) -> Resources:
-    tries = Retry(attempts=3, backoff=0)
-    return Resources(db=db, cache=resource(cache, optional=True), api=resource(api, retry=tries, timeout=0.1))
-
-
-def _without_a_retry(db: Opener, cache: Opener, api: Opener) -> Resources:
-    return Resources(db=db, cache=resource(cache, optional=True), api=resource(api, release_timeout=0.1))
-
-
-def _two_tries(db: Opener, cache: Opener, api: Opener) -> Resources:
-    again = resource(api, retry=Retry(attempts=2, backoff=0), release_timeout=0.1)
-    return Resources(db=db, cache=resource(cache, optional=True), api=again)
-
-
-def _cache_required(db: Opener, cache: Opener, api: Opener) -> Resources:
-    return Resources(db=db, cache=cache, api=resource(api, retry=Retry(attempts=3, backoff=0), release_timeout=0.1))
-
-
-def _all_optional(db: Opener, cache: Opener, api: Opener) -> Resources:
-    again = resource(api, retry=Retry(attempts=3, backoff=0), release_timeout=0.1, optional=True)
-    return Resources(db=db, cache=resource(cache, optional=True), api=again)
-
-
-def _api_first(db: Opener, cache: Opener, api: Opener) -> Resources:
-    again = resource(api, retry=Retry(attempts=3, backoff=0), release_timeout=0.1)
-    return Resources(api=again, cache=resource(cache, optional=True), db=db)
+@contextmanager
+def _unheard(log: str) -> Iterator[None]:
+    """Let nothing of a log be seen meanwhile: what fails on purpose would stand above the report."""
+    logger, handler = logging.getLogger(log), logging.NullHandler()
+    logger.addHandler(handler)
+    logger.propagate, before = False, logger.propagate
+    try:
+        yield
+    finally:
+        logger.propagate = before
+        logger.removeHandler(handler)
 
 
 def _shopping(failing: str = "", times: int = 3, hangs: bool = False) -> Case:
@@ -535,7 +437,7 @@ def _shopping(failing: str = "", times: int = 3, hangs: bool = False) -> Case:
 
         managed, raised = answer(*(opener(name) for name in ("db", "cache", "api"))), "nothing"
         try:
-            with managed as opened:
+            with _unheard("arion_lib.resources"), managed as opened:
                 steps.append("use " + ", ".join(name for name in ("db", "cache", "api") if name in opened))
         except Exception as error:  # noqa: BLE001 - which one comes out is the question
             raised = error_text(error)
@@ -545,6 +447,7 @@ def _shopping(failing: str = "", times: int = 3, hangs: bool = False) -> Case:
             "steps": steps,
             "raised": raised,
             "api, failed attempts": managed.snapshot()["api"].failures.get("attempt", 0),
+            "waits between them": any(e.seconds for e in managed.events() if e.step is Step.RETRYING),
         }
 
     fault = (
@@ -568,15 +471,45 @@ SHOP = Exercise(
         _shopping(hangs=True),
     ],
     wrong=[
-        Wrong(_without_a_limit, "a release without a limit may hang for ever: give the API a `release_timeout`"),
         Wrong(
-            _limits_the_opening, "`timeout` limits the opening; what may hang here is the release: `release_timeout`"
+            "a release without a limit may hang for ever: give the API a `release_timeout`",
+            {", release_timeout=0.1": ""},
         ),
-        Wrong(_without_a_retry, "one busy moment of the API ends the shop: give it a `retry`"),
-        Wrong(_two_tries, "`attempts` counts the first one too: three attempts are one and two more"),
-        Wrong(_cache_required, "the shop works without its cache: say `optional=True` for it"),
-        Wrong(_all_optional, "a shop without its API must not open: only the cache is optional"),
-        Wrong(_api_first, "without `after`, resources open in the order in which they are written: the database first"),
+        Wrong(
+            "`timeout` limits the opening; what may hang here is the release: `release_timeout`",
+            {"release_timeout=": "timeout="},
+        ),
+        Wrong(
+            "one busy moment of the API ends the shop: give it a `retry`",
+            {"retry=Retry(attempts=3, backoff=0), ": ""},
+        ),
+        Wrong(
+            "`attempts` counts the first one too: three attempts are one and two more",
+            {"attempts=3": "attempts=2"},
+        ),
+        Wrong("without a wait means `backoff=0`", {"backoff=0": "backoff=0.001"}),
+        Wrong(
+            "only the API is tried again: when the database does not open, the night is over",
+            {"db=db": "db=resource(db, retry=Retry(attempts=3, backoff=0))"},
+        ),
+        Wrong(
+            "the shop works without its cache: say `optional=True` for it", {"resource(cache, optional=True)": "cache"}
+        ),
+        Wrong(
+            "a shop without its API must not open: only the cache is optional",
+            {"release_timeout=0.1": "release_timeout=0.1, optional=True"},
+        ),
+        Wrong(
+            "without `after`, resources open in the order in which they are written: the database first",
+            {"        db=db,\n": "", "=0.1),": "=0.1),\n        db=db,"},
+        ),
+        Wrong(
+            "without `after`, resources open in the order in which they are written: the cache before the API",
+            {
+                "        cache=resource(cache, optional=True),\n": "",
+                "=0.1),": "=0.1),\n        cache=resource(cache, optional=True),",
+            },
+        ),
     ],
 )
 

@@ -6,7 +6,7 @@ When wrong  Each wrong answer below is one that somebody would write; its miscon
 See         notebooks/1_streaming_pipeline.ipynb · tests/workbook/test_exercises.py
 """
 
-# ruff: noqa: ARG001, ARG005, B007 - wrong answers ignore their arguments, and probes too
+# ruff: noqa: ARG005, B007 - probes ignore arguments
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from typing import Any
 
 from arion_lib.short_repr import short_repr
 from arion_lib.workbook.exercise import Answer, Case, Exercise, Wrong
-from arion_lib.workbook.outcome import Counted, first
+from arion_lib.workbook.outcome import Counted, first, peak_of
 
 OnBad = Callable[[int, bytes], None]
 Clock = Callable[[], float]
@@ -36,93 +36,13 @@ def cut(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield rest
 
 
-def _each_chunk_alone(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    for chunk in chunks:
-        yield from filter(None, chunk.split(b"\n"))
-
-
-def _forgets_the_last(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    rest = b""
-    for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield from lines
-
-
-def _whole_body_first(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    return cut([b"".join(chunks)])
-
-
-def _empty_last(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    rest = b""
-    for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield from lines
-    yield rest
-
-
-def _splitlines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    rest = b""
-    for chunk in chunks:
-        lines = (rest + chunk).splitlines()
-        rest = lines.pop() if lines and not chunk.endswith(b"\n") else b""
-        yield from lines
-    if rest:
-        yield rest
-
-
-def _keeps_the_newline(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    rest = b""
-    for chunk in chunks:
-        rest += chunk
-        while b"\n" in rest:
-            end = rest.index(b"\n") + 1
-            yield rest[:end]
-            rest = rest[end:]
-    if rest:
-        yield rest
-
-
-def _decodes_chunks(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    rest = ""
-    for chunk in chunks:
-        *lines, rest = (rest + chunk.decode()).split("\n")
-        yield from (line.encode() for line in lines)
-    if rest:
-        yield rest.encode()
-
-
-def _drops_the_empty(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    return (line for line in cut(chunks) if line)
-
-
-def _one_line_a_chunk(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    rest = b""
-    for chunk in chunks:
-        line, newline, rest = (rest + chunk).partition(b"\n")
-        if newline:
-            yield line
-        else:
-            rest = line
-    if rest:
-        yield rest
-
-
-def _holds_a_chunk_back(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    before: bytes | None = None
-    for chunk in chunks:
-        if before is not None and b"\n" in before:
-            *lines, before = before.split(b"\n")
-            yield from lines
-        before = (before or b"") + chunk
-    if before is not None:
-        *lines, last = before.split(b"\n")
-        yield from lines
-        if last:
-            yield last
-
-
 def _cutting(*chunks: bytes) -> Case:
     return Case(f"cut({list(chunks)})", lambda answer: first(answer(iter(chunks))))
+
+
+def _held(answer: Answer) -> object:
+    lines = (b"x" * 10_000 + b"\n" for _ in range(400))
+    return peak_of(lambda: [None for _ in answer(lines)]) < 2_000_000
 
 
 def _endless_chunks(lines: int) -> Case:
@@ -149,20 +69,81 @@ CUT = Exercise(
         _cutting(b"one\n\ntwo\n"),
         _cutting(b"Zo\xc3", b"\xab\n"),
         _cutting(b"one\r\ntwo\rstill two\n"),
+        _cutting(b"one\n  "),
         _endless_chunks(1),
         _endless_chunks(2),
+        Case("4 MB in chunks of a line each   -> whether less than 2 MB were held", _held),
     ],
     wrong=[
-        Wrong(_each_chunk_alone, "a line may begin in one chunk and end in the next: keep the rest for the next chunk"),
-        Wrong(_forgets_the_last, "the last line may lack its newline: hand on what is left when the chunks end"),
-        Wrong(_whole_body_first, "the whole body is read before the first line comes out: memory follows the input"),
-        Wrong(_empty_last, "behind the last newline is nothing: hand on the rest only when there is one"),
-        Wrong(_splitlines, "`splitlines` also cuts at a carriage return; a record ends at a newline only"),
-        Wrong(_keeps_the_newline, "hand the line on without its newline"),
-        Wrong(_decodes_chunks, "a chunk may end inside a character: cut the bytes, decode nothing here"),
-        Wrong(_drops_the_empty, "an empty line is a line, too: else the numbers of all later lines are wrong"),
-        Wrong(_one_line_a_chunk, "a chunk may hold several lines: cut until no newline is left in it"),
-        Wrong(_holds_a_chunk_back, "hand on a line as soon as its newline is there, not one chunk later"),
+        Wrong(
+            "a line may begin in one chunk and end in the next: keep the rest for the next chunk",
+            {'*lines, rest = (rest + chunk).split(b"\\n")': 'lines = filter(None, chunk.split(b"\\n"))'},
+        ),
+        Wrong(
+            "the last line may lack its newline: hand on what is left when the chunks end",
+            {"    if rest:\n        yield rest\n": ""},
+        ),
+        Wrong(
+            "the whole body is read before the first line comes out: memory follows the input",
+            {"in chunks:": 'in [b"".join(chunks)]:'},
+        ),
+        Wrong(
+            "every line is kept until the end: memory follows the input",
+            {'rest = b""': 'rest, seen = b"", []', "yield from lines": "seen += lines\n        yield from lines"},
+        ),
+        Wrong(
+            "behind the last newline is nothing: hand on the rest only when there is one",
+            {"    if rest:\n        yield rest": "    yield rest"},
+        ),
+        Wrong("a line of blanks is a line, too, also at the end", {"if rest:": "if rest.strip():"}),
+        Wrong(
+            "`splitlines` also cuts at a carriage return; a record ends at a newline only",
+            {
+                '*lines, rest = (rest + chunk).split(b"\\n")': "lines = (rest + chunk).splitlines()",
+                "yield from lines": 'rest = lines.pop() if lines and chunk[-1:] != b"\\n" else b""\n'
+                "        yield from lines",
+            },
+        ),
+        Wrong(
+            "hand the line on as it came: `strip` takes off more than the newline",
+            {"yield from lines": "yield from (line.strip() for line in lines)"},
+        ),
+        Wrong(
+            "hand the line on without its newline",
+            {"yield from lines": 'yield from (line + b"\\n" for line in lines)'},
+        ),
+        Wrong(
+            "a chunk may end inside a character: cut the bytes, decode nothing here",
+            {
+                'rest = b""': 'rest = ""',
+                '(rest + chunk).split(b"\\n")': '(rest + chunk.decode()).split("\\n")',
+                "yield from lines": "yield from (line.encode() for line in lines)",
+                "yield rest": "yield rest.encode()",
+            },
+        ),
+        Wrong(
+            "an empty line is a line, too: else the numbers of all later lines are wrong",
+            {"yield from lines": "yield from filter(None, lines)"},
+        ),
+        Wrong(
+            "an empty chunk is not the end of the body",
+            {"in chunks:\n": "in chunks:\n        if not chunk:\n            break\n"},
+        ),
+        Wrong(
+            "a chunk may hold several lines: cut until no newline is left in it",
+            {
+                '*lines, rest = (rest + chunk).split(b"\\n")': 'line, newline, rest = (rest + chunk).partition(b"\\n")',
+                "yield from lines": "if newline:\n            yield line\n        else:\n            rest = line",
+            },
+        ),
+        Wrong(
+            "hand on a line as soon as its newline is there, not one chunk later",
+            {
+                'rest = b""': 'rest = late = b""',
+                '(rest + chunk).split(b"\\n")': '(rest + late).split(b"\\n")\n        late = chunk',
+                "    if rest:": '    *lines, rest = (rest + late).split(b"\\n")\n    yield from lines\n    if rest:',
+            },
+        ),
     ],
 )
 
@@ -179,21 +160,6 @@ def read_records(lines: Iterable[bytes], on_bad: OnBad) -> Iterator[Any]:
             yield record
 
 
-def _only_value_errors(lines: Iterable[bytes], on_bad: OnBad) -> Iterator[Any]:
-    for number, line in enumerate(lines, 1):
-        try:
-            record = json.loads(line)
-        except ValueError:
-            on_bad(number, line)
-        else:
-            yield record
-
-
-def _trusting(lines: Iterable[bytes], on_bad: OnBad) -> Iterator[Any]:
-    for line in lines:
-        yield json.loads(line)
-
-
 def _stops_at_the_first(lines: Iterable[bytes], on_bad: OnBad) -> Iterator[Any]:
     number = 0
     try:
@@ -201,57 +167,6 @@ def _stops_at_the_first(lines: Iterable[bytes], on_bad: OnBad) -> Iterator[Any]:
             yield json.loads(line)
     except ValueError:
         on_bad(number, line)
-
-
-def _lists_first(lines: Iterable[bytes], on_bad: OnBad) -> Iterator[Any]:
-    return read_records(list(lines), on_bad)
-
-
-def _numbers_from_zero(lines: Iterable[bytes], on_bad: OnBad) -> Iterator[Any]:
-    return read_records(lines, lambda number, line: on_bad(number - 1, line))
-
-
-def _numbers_the_bad(lines: Iterable[bytes], on_bad: OnBad) -> Iterator[Any]:
-    numbers = count(1)
-    return read_records(lines, lambda _, line: on_bad(next(numbers), line))
-
-
-def _silent(lines: Iterable[bytes], on_bad: OnBad) -> Iterator[Any]:
-    return read_records(lines, lambda number, line: None)
-
-
-def _yields_none(lines: Iterable[bytes], on_bad: OnBad) -> Iterator[Any]:
-    for number, line in enumerate(lines, 1):
-        record = None
-        try:
-            record = json.loads(line)
-        except ValueError:
-            on_bad(number, line)
-        yield record
-
-
-def _drops_the_falsy(lines: Iterable[bytes], on_bad: OnBad) -> Iterator[Any]:
-    return (record for record in read_records(lines, on_bad) if record)
-
-
-def _only_decode_errors(lines: Iterable[bytes], on_bad: OnBad) -> Iterator[Any]:
-    for number, line in enumerate(lines, 1):
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError:
-            on_bad(number, line)
-        else:
-            yield record
-
-
-def _catches_everything(lines: Iterable[bytes], on_bad: OnBad) -> Iterator[Any]:
-    for number, line in enumerate(lines, 1):
-        try:
-            record = json.loads(line)
-        except Exception:  # noqa: BLE001 - the mistake itself
-            on_bad(number, line)
-        else:
-            yield record
 
 
 def _reading(*lines: bytes | None) -> Case:
@@ -269,6 +184,11 @@ def _endless_lines(answer: Answer) -> object:
     return first(answer(lines, lambda number, line: None), 2)
 
 
+def _held_records(answer: Answer) -> object:
+    lines = (b'"%s"' % (b"x" * 10_000) for _ in range(400))
+    return peak_of(lambda: [None for _ in answer(lines, lambda number, line: None)]) < 2_000_000
+
+
 READ_RECORDS = Exercise(
     id="1.2",
     name="read_records",
@@ -280,28 +200,72 @@ READ_RECORDS = Exercise(
         _reading(b'{"n": 1}'),
         _reading(b"nope"),
         _reading(b"{}"),
+        _reading(b"null"),
+        _reading(b""),
+        _reading(b"nope "),
         _reading(b"nope", b'{"n": 2}'),
         _reading(b'{"n": 1}', b"nope", b'{"n": 3}', b'{"n":', b'{"n": 5}'),
         _reading(b"\xff", b'{"n": 2}'),
         _reading(b"[" * 200_000, b'{"n": 2}'),
         _reading(b'{"n": 1}', None),  # no bad line but a bug in the program before it
         Case("two records of a stream without end", _endless_lines),
+        Case("4 MB of lines   -> whether less than 2 MB were held", _held_records),
     ],
     wrong=[
-        Wrong(_trusting, "one bad line ends the whole stream: catch the error of each line"),
-        Wrong(_stops_at_the_first, "the `try` stands around the loop, so everything after the first bad line is lost"),
-        Wrong(_lists_first, "the whole stream is listed before the first record comes out: memory follows the input"),
-        Wrong(_numbers_from_zero, "lines are numbered from 1, as an editor shows them"),
-        Wrong(_numbers_the_bad, "the number is the line's place in the stream, not a count of the bad ones"),
-        Wrong(_silent, "the bad line is dropped silently: hand it to `on_bad`"),
-        Wrong(_yields_none, "a bad line gives no record at all, not even None"),
-        Wrong(_drops_the_falsy, "an empty record is still a record: test whether it was read, not whether it is true"),
         Wrong(
-            _catches_everything,
-            "a line that is no bytes at all is a bug in the program: catch what bad input raises, let the rest out",
+            "one bad line ends the whole stream: catch the error of each line",
+            {"except (ValueError, RecursionError):\n            on_bad(number, line)": "except ():\n            pass"},
         ),
-        Wrong(_only_value_errors, "a line that is nested too deeply raises RecursionError, which is no ValueError"),
-        Wrong(_only_decode_errors, "bytes that are not UTF-8 raise UnicodeDecodeError; both errors are ValueErrors"),
+        Wrong(
+            "the `try` stands around the loop, so everything after the first bad line is lost",
+            answer=_stops_at_the_first,
+        ),
+        Wrong(
+            "the whole stream is listed before the first record comes out: memory follows the input",
+            {"(lines, 1)": "(list(lines), 1)"},
+        ),
+        Wrong(
+            "every record is kept until the end: memory follows the input",
+            {
+                "    for number": "    seen = []\n    for number",
+                "yield record": "seen.append(record)\n            yield record",
+            },
+        ),
+        Wrong("lines are numbered from 1, as an editor shows them", {"(lines, 1)": "(lines)"}),
+        Wrong(
+            "the number is the line's place in the stream, not a count of the bad ones",
+            {"    for number": "    bad = 0\n    for number", "on_bad(number, line)": "on_bad(bad := bad + 1, line)"},
+        ),
+        Wrong("the bad line is dropped silently: hand it to `on_bad`", {"on_bad(number, line)": "pass"}),
+        Wrong(
+            "an empty line is no record: hand it to `on_bad`, or it vanishes silently",
+            {"        try:": '        if line == b"":\n            continue\n        try:'},
+        ),
+        Wrong("hand the bad line on as it came", {"on_bad(number, line)": "on_bad(number, line.strip())"}),
+        Wrong(
+            "a bad line gives no record at all, not even None",
+            {"        else:\n            yield record": "            record = None\n        yield record"},
+        ),
+        Wrong(
+            "an empty record is still a record: test whether it was read, not whether it is true",
+            {"yield record": "if record or record is None:\n                yield record"},
+        ),
+        Wrong(
+            "null is JSON, too: None is a record like any other",
+            {"yield record": "if record is not None:\n                yield record"},
+        ),
+        Wrong(
+            "a line that is no bytes at all is a bug in the program: catch what bad input raises, let the rest out",
+            {"(ValueError, RecursionError)": "Exception"},
+        ),
+        Wrong(
+            "a line that is nested too deeply raises RecursionError, which is no ValueError",
+            {"(ValueError, RecursionError)": "ValueError"},
+        ),
+        Wrong(
+            "bytes that are not UTF-8 raise UnicodeDecodeError; both errors are ValueErrors",
+            {"(ValueError, RecursionError)": "(json.JSONDecodeError, RecursionError)"},
+        ),
     ],
 )
 
@@ -338,101 +302,12 @@ def store_once(db: sqlite3.Connection, delivery: str, records: Iterable[str]) ->
             _progress(db, delivery, done)
 
 
-def _every_time(db: sqlite3.Connection, delivery: str, records: Iterable[str]) -> None:
-    for batch in _batches(records):
-        with db:
-            _insert(db, batch)
+_BOTH = "_insert(db, batch)\n            _progress(db, delivery, done)"
 
 
-def _two_transactions(db: sqlite3.Connection, delivery: str, records: Iterable[str]) -> None:
-    done = _done(db, delivery)
-    for batch in _batches(islice(records, done, None)):
-        done += len(batch)
-        with db:
-            _insert(db, batch)
-        with db:
-            _progress(db, delivery, done)
-
-
-def _promise_first(db: sqlite3.Connection, delivery: str, records: Iterable[str]) -> None:
-    done = _done(db, delivery)
-    for batch in _batches(islice(records, done, None)):
-        done += len(batch)
-        with db:
-            _progress(db, delivery, done)
-        with db:
-            _insert(db, batch)
-
-
-def _seen_or_not(db: sqlite3.Connection, delivery: str, records: Iterable[str]) -> None:
-    if _done(db, delivery):
-        return
-    for done, batch in enumerate(_batches(records), 1):
-        with db:
-            _insert(db, batch)
-            _progress(db, delivery, done)
-
-
-def _marked_at_the_end(db: sqlite3.Connection, delivery: str, records: Iterable[str]) -> None:
-    if _done(db, delivery):
-        return
-    for batch in _batches(records):
-        with db:
-            _insert(db, batch)
-    with db:
-        _progress(db, delivery, 1)
-
-
-def _batch_count(db: sqlite3.Connection, delivery: str, records: Iterable[str]) -> None:
-    done = _done(db, delivery)
-    for batch in _batches(islice(records, done, None)):
-        done += 1
-        with db:
-            _insert(db, batch)
-            _progress(db, delivery, done)
-
-
-def _no_commit(db: sqlite3.Connection, delivery: str, records: Iterable[str]) -> None:
-    done = _done(db, delivery)
-    for batch in _batches(islice(records, done, None)):
-        done += len(batch)
-        _insert(db, batch)
-        _progress(db, delivery, done)
-
-
-def _by_value(db: sqlite3.Connection, delivery: str, records: Iterable[str]) -> None:
-    for batch in _batches(records):
-        with db:
-            known = {value for (value,) in db.execute("SELECT value FROM events")}
-            _insert(db, [value for value in batch if value not in known])
-
-
-def _one_transaction(db: sqlite3.Connection, delivery: str, records: Iterable[str]) -> None:
-    if _done(db, delivery):
-        return
-    with db:
-        done = 0
-        for batch in _batches(records):
-            _insert(db, batch)
-            done += len(batch)
-        _progress(db, delivery, done)
-
-
-def _rows_as_they_are(db: sqlite3.Connection, delivery: str, records: Iterable[str]) -> None:
-    done = _done(db, delivery)
-    for batch in _batches(islice(records, done, None)):
-        done += len(batch)
-        with db:
-            db.executemany("INSERT INTO events VALUES (?)", batch)
-            _progress(db, delivery, done)
-
-
-def _batchs_length(db: sqlite3.Connection, delivery: str, records: Iterable[str]) -> None:
-    done = _done(db, delivery)
-    for batch in _batches(islice(records, done, None)):
-        with db:
-            _insert(db, batch)
-            _progress(db, delivery, len(batch))
+def _unknown(db: sqlite3.Connection, batch: Iterable[str]) -> list[str]:
+    known = {value for (value,) in db.execute("SELECT value FROM events")}
+    return [value for value in batch if value not in known]
 
 
 class _PowerCut:
@@ -500,27 +375,49 @@ STORE_ONCE = Exercise(
         _delivered("x:abcdef", breaks=5, why="commit every two records, no sooner and no later"),
     ],
     wrong=[
-        Wrong(_every_time, "a delivery that comes again counts again: look up how far it got and skip that much"),
         Wrong(
-            _two_transactions,
+            "a delivery that comes again counts again: look up how far it got and skip that much",
+            {"done = _done(db, delivery)": "done = 0"},
+        ),
+        Wrong(
             "killed between the two commits, the rows are there and the progress is not: one transaction",
+            {"            _progress(": "        with db:\n            _progress("},
         ),
         Wrong(
-            _promise_first,
             "killed between the two commits, the progress is there and the rows are not: one transaction",
-        ),
-        Wrong(_seen_or_not, "a delivery can be half done: to know that it was seen is not to know how far it got"),
-        Wrong(_marked_at_the_end, "a delivery marked only at its end counts its first part again after a crash"),
-        Wrong(_batch_count, "progress must count records: batches are counted here and records are skipped"),
-        Wrong(_rows_as_they_are, "`executemany` wants a row for each record: a text alone counts as a row of letters"),
-        Wrong(_batchs_length, "progress is counted from the start of the delivery: add up the batches"),
-        Wrong(_no_commit, "nothing was committed: without `with db:` the rows end with the process"),
-        Wrong(
-            _by_value, "two equal records are two records: the place in the delivery tells them apart, not the value"
+            {_BOTH: "_progress(db, delivery, done)\n        with db:\n            _insert(db, batch)"},
         ),
         Wrong(
-            _one_transaction,
+            "a delivery can be half done: to know that it was seen is not to know how far it got",
+            {"    for batch": "    if done:\n        return\n    for batch"},
+        ),
+        Wrong(
+            "a delivery marked only at its end counts its first part again after a crash",
+            {_BOTH: "_insert(db, batch)\n    with db:\n        _progress(db, delivery, done)"},
+        ),
+        Wrong(
+            "progress must count records: batches are counted here and records are skipped",
+            {"done += len(batch)": "done += 1"},
+        ),
+        Wrong(
+            "`executemany` wants a row for each record: a text alone counts as a row of letters",
+            {"_insert(db, batch)": 'db.executemany("INSERT INTO events VALUES (?)", batch)'},
+        ),
+        Wrong(
+            "progress is counted from the start of the delivery: add up the batches",
+            {"done += len(batch)": "done = len(batch)"},
+        ),
+        Wrong(
+            "nothing was committed: without `with db:` the rows end with the process",
+            {"with db:": "if batch:"},
+        ),
+        Wrong(
+            "two equal records are two records: the place in the delivery tells them apart, not the value",
+            {"islice(records, done, None)": "records", "_insert(db, batch)": "_insert(db, _unknown(db, batch))"},
+        ),
+        Wrong(
             "one transaction for the whole delivery loses everything when it breaks: commit each batch",
+            {"with db:": "if batch:", "    for batch": "    with db:\n     for batch"},
         ),
     ],
 )
@@ -536,69 +433,6 @@ def waits(arriving: Iterable[int], storing: int, bound: int) -> Iterator[tuple[i
         sender -= moved
         queued = max(queued + moved - storing, 0)
         yield queued, sender
-
-
-def _drops(arriving: Iterable[int], storing: int, bound: int) -> Iterator[tuple[int, int]]:
-    queued = 0
-    for due in arriving:
-        queued = max(min(queued + due, bound) - storing, 0)
-        yield queued, 0
-
-
-def _never_comes(arriving: Iterable[int], storing: int, bound: int) -> Iterator[tuple[int, int]]:
-    queued = sender = 0
-    for due in arriving:
-        moved = min(due, bound - queued)
-        sender += due - moved
-        queued = max(queued + moved - storing, 0)
-        yield queued, sender
-
-
-def _no_bound(arriving: Iterable[int], storing: int, bound: int) -> Iterator[tuple[int, int]]:
-    return waits(arriving, storing, 10**12)
-
-
-def _bound_a_second(arriving: Iterable[int], storing: int, bound: int) -> Iterator[tuple[int, int]]:
-    queued = sender = 0
-    for due in arriving:
-        sender += due
-        moved = min(sender, bound)
-        sender -= moved
-        queued = max(queued + moved - storing, 0)
-        yield queued, sender
-
-
-def _below_zero(arriving: Iterable[int], storing: int, bound: int) -> Iterator[tuple[int, int]]:
-    queued = sender = 0
-    for due in arriving:
-        sender += due
-        moved = min(sender, bound - queued)
-        sender -= moved
-        queued += moved - storing
-        yield queued, sender
-
-
-def _stores_first(arriving: Iterable[int], storing: int, bound: int) -> Iterator[tuple[int, int]]:
-    queued = sender = 0
-    for due in arriving:
-        queued = max(queued - storing, 0)
-        sender += due
-        moved = min(sender, bound - queued)
-        sender -= moved
-        queued += moved
-        yield queued, sender
-
-
-def _other_way_round(arriving: Iterable[int], storing: int, bound: int) -> Iterator[tuple[int, int]]:
-    return ((sender, queued) for queued, sender in waits(arriving, storing, bound))
-
-
-def _waits_for_the_end(arriving: Iterable[int], storing: int, bound: int) -> Iterator[tuple[int, int]]:
-    return waits(list(arriving), storing, bound)
-
-
-def _one_pair(arriving: Iterable[int], storing: int, bound: int) -> tuple[int, int] | None:
-    return list(waits(arriving, storing, bound) or [(0, 0)])[-1] if (arriving := list(arriving)) else None
 
 
 def _waiting(arriving: Sequence[int], storing: int, bound: int) -> Case:
@@ -629,18 +463,40 @@ WAITS = Exercise(
         Case("three seconds of arrivals without end", _endless_seconds),
     ],
     wrong=[
-        Wrong(_drops, "what does not fit into the queue must wait at the sender: here it vanishes"),
         Wrong(
-            _never_comes,
-            "what waits at the sender moves into the queue as soon as there is room: here it stays for ever",
+            "what does not fit into the queue must wait at the sender: here it vanishes",
+            {"sender -= moved": "sender = 0"},
         ),
-        Wrong(_no_bound, "the queue holds at most `bound`: only what fits moves into it"),
-        Wrong(_bound_a_second, "`bound - queued` is the room that is left; `bound` is the room of an empty queue"),
-        Wrong(_below_zero, "the sink cannot take more than there is: a queue does not hold less than nothing"),
-        Wrong(_stores_first, "in each second events move into the queue before the sink takes some out"),
-        Wrong(_other_way_round, "yield your queue first, then the sender"),
-        Wrong(_waits_for_the_end, "yield each second as it comes, before you take the next"),
-        Wrong(_one_pair, "yield a pair for each second, not one for all"),
+        Wrong(
+            "what waits at the sender moves into the queue as soon as there is room: here it stays for ever",
+            {
+                "sender += due": "sender += due - min(due, bound - queued)",
+                "min(sender,": "min(due,",
+                "sender -= moved": "",
+            },
+        ),
+        Wrong(
+            "the queue holds at most `bound`: only what fits moves into it",
+            {"min(sender, bound - queued)": "sender"},
+        ),
+        Wrong(
+            "`bound - queued` is the room that is left; `bound` is the room of an empty queue",
+            {"bound - queued": "bound"},
+        ),
+        Wrong(
+            "the sink cannot take more than there is: a queue does not hold less than nothing",
+            {"max(queued + moved - storing, 0)": "queued + moved - storing"},
+        ),
+        Wrong(
+            "in each second events move into the queue before the sink takes some out",
+            {
+                "sender += due": "sender += due\n        queued = max(queued - storing, 0)",
+                "max(queued + moved - storing, 0)": "queued + moved",
+            },
+        ),
+        Wrong("yield your queue first, then the sender", {"yield queued, sender": "yield sender, queued"}),
+        Wrong("yield each second as it comes, before you take the next", {"in arriving:": "in list(arriving):"}),
+        Wrong("yield a pair for each second, not one for all", {"        yield queued": "    return queued"}),
     ],
 )
 
@@ -665,136 +521,8 @@ def batches_in_time(records: Iterable[Any], size: int, seconds: float, clock: Cl
         yield batch
 
 
-def _by_size_only(records: Iterable[Any], size: int, seconds: float, clock: Clock) -> Iterator[list[Any]]:
-    return batches_in_time(records, size, float("inf"), clock)
-
-
-def _by_time_only(records: Iterable[Any], size: int, seconds: float, clock: Clock) -> Iterator[list[Any]]:
-    return batches_in_time(records, 1_000_000, seconds, clock)
-
-
-def _drops_the_last(records: Iterable[Any], size: int, seconds: float, clock: Clock) -> Iterator[list[Any]]:
-    batch: list[Any] = []
-    opened = 0.0
-    for record in records:
-        if batch and clock() - opened >= seconds:
-            yield batch
-            batch = []
-        opened = opened if batch else clock()
-        batch.append(record)
-        if len(batch) == size:
-            yield batch
-            batch = []
-
-
-def _yields_empty(records: Iterable[Any], size: int, seconds: float, clock: Clock) -> Iterator[list[Any]]:
-    held = 0
-    for batch in batches_in_time(records, size, seconds, clock):
-        held = len(batch)
-        yield batch
-    if held in (0, size):
-        yield []
-
-
-def _clock_from_the_start(records: Iterable[Any], size: int, seconds: float, clock: Clock) -> Iterator[list[Any]]:
-    batch: list[Any] = []
-    opened = clock()
-    for record in records:
-        if batch and clock() - opened >= seconds:
-            yield batch
-            batch, opened = [], clock()
-        batch.append(record)
-        if len(batch) == size:
-            yield batch
-            batch, opened = [], clock()
-    if batch:
-        yield batch
-
-
-def _never_restarts(records: Iterable[Any], size: int, seconds: float, clock: Clock) -> Iterator[list[Any]]:
-    batch: list[Any] = []
-    opened: float | None = None
-    for record in records:
-        now = clock()
-        opened = now if opened is None else opened
-        if batch and now - opened >= seconds:
-            yield batch
-            batch = []
-        batch.append(record)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def _same_list(records: Iterable[Any], size: int, seconds: float, clock: Clock) -> Iterator[list[Any]]:
-    batch: list[Any] = []
-    for made in batches_in_time(records, size, seconds, clock):
-        batch[:] = made
-        yield batch
-
-
-def _late_one_too_many(records: Iterable[Any], size: int, seconds: float, clock: Clock) -> Iterator[list[Any]]:
-    batch: list[Any] = []
-    opened = 0.0
-    for record in records:
-        now = clock()
-        opened = opened if batch else now
-        batch.append(record)
-        if len(batch) == size or now - opened >= seconds:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def _later_than(records: Iterable[Any], size: int, seconds: float, clock: Clock) -> Iterator[list[Any]]:
-    batch: list[Any] = []
-    opened = 0.0
-    for record in records:
-        now = clock()
-        if batch and now - opened > seconds:
-            yield batch
-            batch = []
-        opened = opened if batch else now
-        batch.append(record)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def _restarts_with_each(records: Iterable[Any], size: int, seconds: float, clock: Clock) -> Iterator[list[Any]]:
-    batch: list[Any] = []
-    opened = 0.0
-    for record in records:
-        now = clock()
-        if batch and now - opened >= seconds:
-            yield batch
-            batch = []
-        opened = now
-        batch.append(record)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def _clears(records: Iterable[Any], size: int, seconds: float, clock: Clock) -> Iterator[list[Any]]:
-    batch: list[Any] = []
-    for made in batches_in_time(records, size, seconds, clock):
-        batch[:] = made
-        yield batch
-        batch.clear()
-
-
-def _everything_first(records: Iterable[Any], size: int, seconds: float, clock: Clock) -> Iterator[list[Any]]:
-    everything = [(clock(), record) for record in records]
-    times = (at for at, _ in everything)
-    return batches_in_time((record for _, record in everything), size, seconds, lambda: next(times))
+_FULL = "        if len(batch) == size:\n            yield batch\n            batch = []\n"
+_LATE = "        if batch and now - opened >= seconds:\n            yield batch\n            batch = []\n"
 
 
 class _Arrivals:
@@ -842,21 +570,61 @@ BATCHES_IN_TIME = Exercise(
         Case("two batches of 3 from a stream without end", _endless_arrivals),
     ],
     wrong=[
-        Wrong(_by_size_only, "a batch waits for its size however long that takes: ask `clock()` at each record"),
-        Wrong(_later_than, "a record that comes exactly `seconds` after the first closes the batch: `>=`"),
-        Wrong(_restarts_with_each, "the time counts from the first record of the batch, not from the one before"),
-        Wrong(_by_time_only, "a batch may not grow past `size`, however quickly the records come"),
-        Wrong(_drops_the_last, "the last batch may be smaller: hand it on when the records end"),
-        Wrong(_yields_empty, "a batch holds at least one record: hand on none when nothing is left"),
-        Wrong(_clock_from_the_start, "a batch's time begins with its first record, not while it is still empty"),
-        Wrong(_never_restarts, "each batch has a time of its own: start it again with the batch's first record"),
-        Wrong(_clears, "the list that was handed on is emptied afterwards: start a new one instead of `clear`"),
-        Wrong(_same_list, "the same list is handed on again and again, so earlier batches change: start a new one"),
         Wrong(
-            _late_one_too_many,
-            "a record that comes too late begins the next batch: look at the clock before you add it",
+            "a batch waits for its size however long that takes: ask `clock()`, and no other clock, at each record",
+            {"batch and now - opened >= seconds": "False"},
         ),
-        Wrong(_everything_first, "the whole stream is read before the first batch comes out: memory follows the input"),
+        Wrong(
+            "a record that comes exactly `seconds` after the first closes the batch: `>=`",
+            {">= seconds": "> seconds"},
+        ),
+        Wrong(
+            "the time counts from the first record of the batch, not from the one before",
+            {"if not batch:\n            opened = now": "opened = now"},
+        ),
+        Wrong(
+            "a batch may not grow past `size`, however quickly the records come",
+            {"len(batch) == size": "False"},
+        ),
+        Wrong(
+            "a full batch is handed on at once, not when the next record comes",
+            {_FULL: "", "now - opened >= seconds": "(now - opened >= seconds or len(batch) == size)"},
+        ),
+        Wrong(
+            "the last batch may be smaller: hand it on when the records end",
+            {"    if batch:\n        yield batch": ""},
+        ),
+        Wrong(
+            "a batch holds at least one record: hand on none when nothing is left",
+            {"    if batch:\n        yield batch": "    yield batch"},
+        ),
+        Wrong(
+            "a batch's time begins with its first record, not while it is still empty",
+            {
+                "opened = 0.0": "opened = clock()",
+                "batch = []\n        if not batch:\n            opened = now": "batch, opened = [], now",
+                "batch = []\n    if": "batch, opened = [], clock()\n    if",
+            },
+        ),
+        Wrong(
+            "each batch has a time of its own: start it again with the batch's first record",
+            {"opened = 0.0": "opened = None", "if not batch": "if opened is None"},
+        ),
+        Wrong(
+            "the list that was handed on is used again, so earlier batches change: start a new one, do not `clear`",
+            {
+                "batch = []\n        if not": "batch.clear()\n        if not",
+                "batch = []\n    if": "batch.clear()\n    if",
+            },
+        ),
+        Wrong(
+            "a record that comes too late begins the next batch: look at the clock before you add it",
+            {_LATE: "", "len(batch) == size": "len(batch) == size or now - opened >= seconds"},
+        ),
+        Wrong(
+            "the whole stream is read before the first batch comes out: memory follows the input",
+            {"in records:": "in list(records):"},
+        ),
     ],
 )
 

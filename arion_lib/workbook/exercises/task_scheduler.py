@@ -9,13 +9,11 @@ See         notebooks/5_task_scheduler.ipynb · tests/workbook/test_exercises.py
 
 from __future__ import annotations
 
-import bisect
+import bisect  # noqa: F401 - a wrong answer uses it
 import heapq
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from contextlib import suppress
 from heapq import heapify
 from itertools import count
 from subprocess import TimeoutExpired
@@ -32,51 +30,6 @@ def missing(jobs: Iterable[Future[Any]]) -> int:
     for job in jobs:
         try:
             job.result()
-        except Exception:  # noqa: BLE001 - whatever it raised
-            lost += 1
-    return lost
-
-
-def _asks_for_exceptions(jobs: Iterable[Future[Any]]) -> int:
-    return sum(job.exception() is not None for job in jobs)
-
-
-def _counts_the_false(jobs: Iterable[Future[Any]]) -> int:
-    lost = 0
-    for job in jobs:
-        with suppress(Exception):
-            lost -= bool(job.result())
-        lost += 1
-    return lost
-
-
-def _does_not_wait(jobs: Iterable[Future[Any]]) -> int:
-    return sum(not job.done() or job.cancelled() or job.exception() is not None for job in jobs)
-
-
-def _stops_at_the_first(jobs: Iterable[Future[Any]]) -> int:
-    try:
-        for job in jobs:
-            job.result()
-    except Exception:  # noqa: BLE001 - the mistake is where the `try` stands
-        return 1
-    return 0
-
-
-def _only_cancelled(jobs: Iterable[Future[Any]]) -> int:
-    return sum(job.cancelled() for job in jobs)
-
-
-def _counts_the_good(jobs: Iterable[Future[Any]]) -> int:
-    listed = list(jobs)
-    return len(listed) - missing(listed)
-
-
-def _counts_returned_errors(jobs: Iterable[Future[Any]]) -> int:
-    lost = 0
-    for job in jobs:
-        try:
-            lost += isinstance(job.result(), Exception)
         except Exception:  # noqa: BLE001 - whatever it raised
             lost += 1
     return lost
@@ -159,13 +112,37 @@ MISSING = Exercise(
         _ended(1, ValueError("broken"), 0, OSError("gone"), "cancelled", "still runs"),
     ],
     wrong=[
-        Wrong(_asks_for_exceptions, "of a cancelled job `exception()` raises CancelledError: it returns none"),
-        Wrong(_counts_the_false, "None and 0 are results, too: a job is missing only when it gave none"),
-        Wrong(_does_not_wait, "a job that still runs is not lost: wait for its end"),
-        Wrong(_stops_at_the_first, "the `try` stands around the loop, so counting ends at the first failure"),
-        Wrong(_only_cancelled, "a job that raised an exception gave no result either"),
-        Wrong(_counts_the_good, "count those that are missing, not those that are there"),
-        Wrong(_counts_returned_errors, "a job may return an exception as its value: that is a result"),
+        Wrong(
+            "of a cancelled job `exception()` raises CancelledError: it returns none",
+            answer=lambda jobs: sum(job.exception() is not None for job in jobs),
+        ),
+        Wrong(
+            "None and 0 are results, too: a job is missing only when it gave none",
+            {"            job.result()": "            lost += not job.result()"},
+        ),
+        Wrong(
+            "a job that still runs is not lost: wait for its end",
+            {"job.result()": "job.result(timeout=0)"},
+        ),
+        Wrong(
+            "the `try` stands around the loop, so counting ends at the first failure",
+            {"lost += 1": "return 1"},
+        ),
+        Wrong(
+            "a job that raised an exception gave no result either",
+            {"            lost += 1": "            lost += job.cancelled()"},
+        ),
+        Wrong(
+            "count those that are missing, not those that are there",
+            {
+                "job.result()": "job.result()\n            lost += 1",
+                "            lost += 1\n    return": "            pass\n    return",
+            },
+        ),
+        Wrong(
+            "a job may return an exception as its value: that is a result",
+            {"            job.result()": "            lost += isinstance(job.result(), Exception)"},
+        ),
     ],
 )
 
@@ -183,79 +160,8 @@ class ReadyQueue:
         return heapq.heappop(self.heap)[-1]
 
 
-class _NoNumber(ReadyQueue):
-    def push(self, task: Any, priority: int = 0) -> None:
-        heapq.heappush(self.heap, (-priority, task))
-
-
-class _LowestFirst(ReadyQueue):
-    def push(self, task: Any, priority: int = 0) -> None:
-        super().push(task, -priority)
-
-
-class _LastFirst(ReadyQueue):
-    def push(self, task: Any, priority: int = 0) -> None:
-        heapq.heappush(self.heap, (-priority, -next(self.numbers), task))
-
-
-class _ByLength(ReadyQueue):
-    def push(self, task: Any, priority: int = 0) -> None:
-        heapq.heappush(self.heap, (-priority, len(self.heap), task))
-
-
-class _NoPriority(ReadyQueue):
-    def __init__(self) -> None:
-        super().__init__()
-        self.queue = deque[Any]()
-
-    def push(self, task: Any, priority: int = 0) -> None:  # noqa: ARG002 - the mistake
-        self.queue.append(task)
-
-    def pop(self) -> Any:
-        return self.queue.popleft()
-
-
-class _AppendsToTheHeap(ReadyQueue):
-    def push(self, task: Any, priority: int = 0) -> None:
-        self.heap.append((-priority, next(self.numbers), task))
-
-
-class _GivesTheEntry(ReadyQueue):
-    def pop(self) -> Any:
-        return heapq.heappop(self.heap)
-
-
-class _SortsEachTime(ReadyQueue):
-    def push(self, task: Any, priority: int = 0) -> None:
-        self.heap.append((-priority, next(self.numbers), task))
-        self.heap.sort(key=lambda entry: entry[:2])
-
-    def pop(self) -> Any:
-        return self.heap.pop(0)[-1]
-
-
-class _HeapifiesEachTime(ReadyQueue):
-    def push(self, task: Any, priority: int = 0) -> None:
-        self.heap.append((-priority, next(self.numbers), task))
-        heapq.heapify(self.heap)
-
-
-class _InsertsInOrder(ReadyQueue):
-    def push(self, task: Any, priority: int = 0) -> None:
-        bisect.insort(self.heap, (-priority, next(self.numbers), task))
-
-    def pop(self) -> Any:
-        return self.heap.pop(0)[-1]
-
-
-class _LooksAtAll(ReadyQueue):
-    def push(self, task: Any, priority: int = 0) -> None:
-        self.heap.append((-priority, next(self.numbers), task))
-
-    def pop(self) -> Any:
-        entry = min(self.heap, key=lambda entry: entry[:2])
-        self.heap.remove(entry)
-        return entry[-1]
+_PUSHES = "heapq.heappush(self.heap, (-priority, next(self.numbers), task))"
+_APPENDS = "self.heap.append((-priority, next(self.numbers), task))"
 
 
 def _turns(steps: str) -> Case:
@@ -284,9 +190,15 @@ def _functions(answer: Answer) -> object:
 class _Watched(list[Any]):
     """A list that notes when all of it is looked at or moved; `heapq` needs none of these methods."""
 
-    def __init__(self, entries: Iterable[Any]) -> None:
+    def __init__(self, entries: Iterable[Any], walked: set[str]) -> None:
         super().__init__(entries)
-        self.walked = set[str]()
+        self.walked, self.looks = walked, 0
+
+    def __getitem__(self, at: Any) -> Any:
+        self.looks += 1
+        if self.looks > 40:  # since the last step; a heap of 99 written by hand looks at less than twenty
+            self.walked.add("an index after the other")
+        return super().__getitem__(at)
 
     def insert(self, at: Any, entry: Any) -> None:
         self.walked.add("insert")
@@ -310,14 +222,31 @@ class _Watched(list[Any]):
         return super().__iter__()
 
 
+def _watch(queue: Any, walked: set[str]) -> None:
+    """Watch every list that the queue holds, itself or in a dict."""
+    for holder in (vars(queue), *(held for held in vars(queue).values() if type(held) is dict)):
+        for name, held in list(holder.items()):
+            if isinstance(held, _Watched):
+                held.looks = 0
+            elif type(held) is list:
+                holder[name] = _Watched(held, walked)
+
+
 def _walks(answer: Answer) -> object:
-    queue = answer()
-    queue.heap = heap = _Watched(getattr(queue, "heap", ()))
-    with mock.patch("heapq.heapify", lambda entries: heap.walked.add("heapify") or heapify(entries)):  # type: ignore[func-returns-value]
+    queue, taken, walked = answer(), [], set[str]()
+
+    def noted(entries: list[Any]) -> None:
+        walked.add("heapify")
+        heapify(entries)
+
+    with mock.patch("heapq.heapify", noted):
         for n in range(99):
             queue.push(n, n % 3)
-        taken = [queue.pop() for _ in range(99)]
-    return {"the first three": taken[:3], "looks at all or moves all by": ", ".join(sorted(heap.walked)) or "nothing"}
+            _watch(queue, walked)
+        for _ in range(99):
+            taken.append(queue.pop())
+            _watch(queue, walked)
+    return {"the first three": taken[:3], "looks at all or moves all by": ", ".join(sorted(walked)) or "nothing"}
 
 
 def _many(answer: Answer) -> object:
@@ -346,18 +275,54 @@ READY_QUEUE = Exercise(
     ],
     wrong=[
         Wrong(
-            _NoNumber, "the heap compares what it holds: where priorities tie, the arrival must decide, not the task"
+            "the heap compares what it holds: where priorities tie, the arrival must decide, not the task",
+            {"next(self.numbers), ": ""},
         ),
-        Wrong(_LowestFirst, "a heap gives its smallest entry first: negate the priority"),
-        Wrong(_LastFirst, "the newest of equals overtakes those that wait: arrival numbers must grow"),
-        Wrong(_ByLength, "how many wait is no arrival number: it falls with each pop, so two entries get the same one"),
-        Wrong(_NoPriority, "the priority is not looked at: a high one is taken before all that wait"),
-        Wrong(_AppendsToTheHeap, "a list is a heap only as long as heapq itself puts things into it"),
-        Wrong(_GivesTheEntry, "return the task alone, not the heap's entry"),
-        Wrong(_LooksAtAll, "each pop looks at all that wait; a heap looks at about log2 of them"),
-        Wrong(_SortsEachTime, "each push sorts all that wait; `heapq.heappush` moves about log2 of them"),
-        Wrong(_HeapifiesEachTime, "`heapify` looks at all that wait; `heappush` puts one entry into its place"),
-        Wrong(_InsertsInOrder, "`insort` and `pop(0)` move all the entries behind: use `heappush` and `heappop`"),
+        Wrong("a heap gives its smallest entry first: negate the priority", {"-priority": "priority"}),
+        Wrong(
+            "the newest of equals overtakes those that wait: arrival numbers must grow",
+            {"next(self.numbers)": "-next(self.numbers)"},
+        ),
+        Wrong(
+            "how many wait is no arrival number: it falls with each pop, so two entries get the same one",
+            {"next(self.numbers)": "len(self.heap)"},
+        ),
+        Wrong("the priority is not looked at: a high one is taken before all that wait", {"-priority": "0"}),
+        Wrong(
+            "a list is a heap only as long as heapq itself puts things into it",
+            {_PUSHES: _APPENDS},
+        ),
+        Wrong("return the task alone, not the heap's entry", {"[-1]": ""}),
+        Wrong(
+            "each pop looks at all that wait; a heap looks at about log2 of them",
+            {
+                _PUSHES: _APPENDS,
+                "heapq.heappop(self.heap)": "self.heap.pop(self.heap.index(min(self.heap)))",
+            },
+        ),
+        Wrong(
+            "each push sorts all that wait; `heapq.heappush` moves about log2 of them",
+            {
+                _PUSHES: _APPENDS + "\n        self.heap.sort()",
+                "heapq.heappop(self.heap)": "self.heap.pop(0)",
+            },
+        ),
+        Wrong(
+            "`heapify` looks at all that wait; `heappush` puts one entry into its place",
+            {_PUSHES: _APPENDS + "\n        heapq.heapify(self.heap)"},
+        ),
+        Wrong(
+            "`insort` and `pop(0)` move all the entries behind: use `heappush` and `heappop`",
+            {"heapq.heappush": "bisect.insort", "heapq.heappop(self.heap)": "self.heap.pop(0)"},
+        ),
+        Wrong(
+            "a list for each priority is moved as a whole by `pop(0)`: a heap, or a deque for each",
+            {
+                "list[Any](), count()": "dict[int, list[Any]](), count()",
+                _PUSHES: "self.heap.setdefault(priority, []).append(task)",
+                "heapq.heappop(self.heap)[-1]": "self.heap[max(key for key, all in self.heap.items() if all)].pop(0)",
+            },
+        ),
     ],
 )
 
@@ -419,73 +384,6 @@ def stop(process: Any, grace: float) -> str:
     return "asked"
 
 
-def _kills_at_once(process: Any, grace: float) -> str:  # noqa: ARG001 - the mistake
-    process.kill()
-    process.wait()
-    return "killed"
-
-
-def _trusts(process: Any, grace: float) -> str:  # noqa: ARG001 - the mistake
-    process.terminate()
-    process.wait()
-    return "asked"
-
-
-def _gives_up(process: Any, grace: float) -> str:
-    process.terminate()
-    with suppress(TimeoutExpired):
-        process.wait(timeout=grace)
-    return "asked"
-
-
-def _no_wait_after_the_kill(process: Any, grace: float) -> str:
-    process.terminate()
-    try:
-        process.wait(timeout=grace)
-    except TimeoutExpired:
-        process.kill()
-        return "killed"
-    return "asked"
-
-
-def _another_error(process: Any, grace: float) -> str:
-    process.terminate()
-    try:
-        process.wait(timeout=grace)
-    except TimeoutError:
-        process.kill()
-        process.wait()
-        return "killed"
-    return "asked"
-
-
-def _kills_in_any_case(process: Any, grace: float) -> str:
-    process.terminate()
-    with suppress(TimeoutExpired):
-        process.wait(timeout=grace)
-    process.kill()
-    process.wait()
-    return "killed"
-
-
-def _no_grace(process: Any, grace: float) -> str:  # noqa: ARG001 - the mistake
-    process.terminate()
-    if process.poll() is None:
-        process.kill()
-        process.wait()
-        return "killed"
-    return "asked"
-
-
-def _says_killed_always(process: Any, grace: float) -> str:
-    stop(process, grace)
-    return "killed"
-
-
-def _no_return(process: Any, grace: float) -> None:
-    stop(process, grace)
-
-
 def _process(words: str, obeys: float | None, grace: float) -> Case:
     def probe(answer: Answer) -> object:
         process = _Process(obeys)
@@ -516,17 +414,34 @@ STOP = Exercise(
         _process("ends 1 s after it is asked", 1.0, 2.0),
     ],
     wrong=[
-        Wrong(_kills_at_once, "ask first: a process that listens can close its files and end by itself"),
-        Wrong(_trusts, "a process that does not listen never ends: wait for at most `grace` seconds"),
-        Wrong(_gives_up, "a process that is still there after the grace must be killed"),
-        Wrong(_no_wait_after_the_kill, "a killed process stays as a zombie until somebody waits for it"),
-        Wrong(_another_error, "`wait` raises subprocess.TimeoutExpired, which is no TimeoutError"),
-        Wrong(_kills_in_any_case, "a process that obeyed needs no kill: return as soon as it has ended"),
         Wrong(
-            _no_grace, "one look is not enough: `process.wait(timeout=grace)` returns as soon as the process has ended"
+            "ask first: a process that listens can close its files and end by itself",
+            {"process.terminate()": 'process.kill()\n    process.wait()\n    return "killed"'},
         ),
-        Wrong(_says_killed_always, "a process that ended when it was asked was not killed"),
-        Wrong(_no_return, 'return "asked" or "killed"'),
+        Wrong("a process that does not listen never ends: wait for at most `grace` seconds", {"timeout=grace": ""}),
+        Wrong(
+            "a process that is still there after the grace must be killed",
+            {'        process.kill()\n        process.wait()\n        return "killed"': "        pass"},
+        ),
+        Wrong("a killed process stays as a zombie until somebody waits for it", {"        process.wait()\n": ""}),
+        Wrong(
+            "`wait` raises subprocess.TimeoutExpired, which is no TimeoutError",
+            {"except TimeoutExpired": "except TimeoutError"},
+        ),
+        Wrong(
+            "a process that obeyed needs no kill: return as soon as it has ended",
+            {
+                "        process.kill()\n        process.wait()\n": "        pass\n"
+                "    process.kill()\n    process.wait()\n",
+                '        return "killed"\n    return "asked"': '    return "killed"',
+            },
+        ),
+        Wrong(
+            "one look is not enough: `process.wait(timeout=grace)` returns as soon as the process has ended",
+            {"timeout=grace": "timeout=0"},
+        ),
+        Wrong("a process that ended when it was asked was not killed", {'"asked"': '"killed"'}),
+        Wrong('return "asked" or "killed"', {'return "killed"': "return None", 'return "asked"': "return None"}),
     ],
 )
 
@@ -552,66 +467,6 @@ class ReadySet:
             if not self.missing[dependent]:
                 ready.append(dependent)
         return ready
-
-
-class _CountsTwice(ReadySet):
-    def add(self, task: str, needs: Iterable[str] = ()) -> bool:
-        ready = super().add(task, needs)
-        self.missing[task] = sum(need not in self.done for need in needs)
-        return ready
-
-
-class _WaitsForTheEnded(ReadySet):
-    def add(self, task: str, needs: Iterable[str] = ()) -> bool:
-        self.missing[task] = len(set(needs))
-        for need in set(needs):
-            self.dependents.setdefault(need, []).append(task)
-        return not self.missing[task]
-
-
-class _AnyIsEnough(ReadySet):
-    def end(self, task: str) -> list[str]:
-        self.done.add(task)
-        return self.dependents.pop(task, [])
-
-
-class _Grandchildren(ReadySet):
-    def end(self, task: str) -> list[str]:
-        ready = super().end(task)
-        return ready + [later for child in ready for later in self.end(child)]
-
-
-class _AllThatAreReady(ReadySet):
-    def end(self, task: str) -> list[str]:
-        super().end(task)
-        return [other for other, missing in self.missing.items() if not missing and other not in self.done]
-
-
-class _LastFirstReleased(ReadySet):
-    def end(self, task: str) -> list[str]:
-        return super().end(task)[::-1]
-
-
-class _NeverAtOnce(ReadySet):
-    def add(self, task: str, needs: Iterable[str] = ()) -> bool:
-        super().add(task, needs)
-        return False
-
-
-class _UnknownRaises(ReadySet):
-    def end(self, task: str) -> list[str]:
-        if task not in self.dependents:
-            raise KeyError(task)
-        return super().end(task)
-
-
-class _OverwritesDependents(ReadySet):
-    def add(self, task: str, needs: Iterable[str] = ()) -> bool:
-        missing = set(needs) - self.done
-        self.missing[task] = len(missing)
-        for need in missing:
-            self.dependents[need] = [task]
-        return not missing
 
 
 def _releasing(steps: str) -> Case:
@@ -646,6 +501,7 @@ READY_SET = Exercise(
         _releasing("a b:a -a"),
         _releasing("a -a b:a"),
         _releasing("a b -a"),
+        _releasing("b:a a -a"),
         _releasing("a b:aa -a"),
         _releasing("a b:a c:a -a"),
         _releasing("a b c:ab -a -b"),
@@ -654,15 +510,43 @@ READY_SET = Exercise(
         _releasing("a b -a c:ab d:abc -b -c"),
     ],
     wrong=[
-        Wrong(_CountsTwice, "a task that is needed twice ends once: count each need once"),
-        Wrong(_WaitsForTheEnded, "a need that has ended already will not end again: do not wait for it"),
-        Wrong(_AnyIsEnough, "a task is ready when the last of its needs has ended, not the first"),
-        Wrong(_Grandchildren, "what is ready has not run yet: its own dependents must wait"),
-        Wrong(_AllThatAreReady, "what was ready before is released a second time, and would run twice"),
-        Wrong(_LastFirstReleased, "those released together begin in the order in which they were added"),
-        Wrong(_NeverAtOnce, "a task that waits for nothing is ready when it is added: nobody's end will release it"),
-        Wrong(_UnknownRaises, "most tasks have no dependents: their end releases nothing, and that is no error"),
-        Wrong(_OverwritesDependents, "several tasks may need the same one: keep a list of them"),
+        Wrong(
+            "a task that is needed twice ends once: count each need once",
+            {"len(missing)": "sum(need not in self.done for need in needs)"},
+        ),
+        Wrong("a need that has ended already will not end again: do not wait for it", {" - self.done": ""}),
+        Wrong(
+            "a need that was not added yet is still to end, too",
+            {" - self.done": " - self.done & set(self.missing)"},
+        ),
+        Wrong(
+            "a task is ready when the last of its needs has ended, not the first",
+            {"if not self.missing[dependent]": "if True"},
+        ),
+        Wrong(
+            "what is ready has not run yet: its own dependents must wait",
+            {"return ready": "return ready + [later for child in ready for later in self.end(child)]"},
+        ),
+        Wrong(
+            "what was ready before is released a second time, and would run twice",
+            {"return ready": "return [one for one in self.missing if not self.missing[one] and one not in self.done]"},
+        ),
+        Wrong(
+            "those released together begin in the order in which they were added",
+            {"return ready": "return ready[::-1]"},
+        ),
+        Wrong(
+            "a task that waits for nothing is ready when it is added: nobody's end will release it",
+            {"return not missing": "return False"},
+        ),
+        Wrong(
+            "most tasks have no dependents: their end releases nothing, and that is no error",
+            {"self.dependents.pop(task, ())": "self.dependents.pop(task)"},
+        ),
+        Wrong(
+            "several tasks may need the same one: keep a list of them",
+            {"self.dependents.setdefault(need, []).append(task)": "self.dependents[need] = [task]"},
+        ),
     ],
 )
 
@@ -682,79 +566,7 @@ def retried(call: Call, retries: int, backoff: float, retry_on: Kinds, sleep: Sl
     return call()
 
 
-def _retries_all(call: Call, retries: int, backoff: float, retry_on: Kinds, sleep: Sleep) -> Any:
-    return retried(call, retries, backoff, (*retry_on, Exception), sleep)
-
-
-def _retries_ctrl_c(call: Call, retries: int, backoff: float, retry_on: Kinds, sleep: Sleep) -> Any:
-    return retried(call, retries, backoff, (*retry_on, KeyboardInterrupt), sleep)
-
-
-def _one_too_few(call: Call, retries: int, backoff: float, retry_on: Kinds, sleep: Sleep) -> Any:
-    return retried(call, max(0, retries - 1), backoff, retry_on, sleep)
-
-
-def _one_too_many(call: Call, retries: int, backoff: float, retry_on: Kinds, sleep: Sleep) -> Any:
-    return retried(call, retries + 1, backoff, retry_on, sleep)
-
-
-def _waits_in_vain(call: Call, retries: int, backoff: float, retry_on: Kinds, sleep: Sleep) -> Any:
-    for attempt in range(retries + 1):
-        try:
-            return call()
-        except retry_on as error:
-            last = error
-            sleep(backoff * 2**attempt)
-    raise last
-
-
-def _waits_first(call: Call, retries: int, backoff: float, retry_on: Kinds, sleep: Sleep) -> Any:
-    for attempt in range(retries + 1):
-        sleep(backoff * 2**attempt)
-        try:
-            return call()
-        except retry_on as error:
-            last = error
-    raise last
-
-
-def _never_doubles(call: Call, retries: int, backoff: float, retry_on: Kinds, sleep: Sleep) -> Any:
-    return retried(call, retries, backoff, retry_on, lambda _: sleep(backoff))
-
-
-def _doubles_at_once(call: Call, retries: int, backoff: float, retry_on: Kinds, sleep: Sleep) -> Any:
-    return retried(call, retries, 2 * backoff, retry_on, sleep)
-
-
-def _grows_by_addition(call: Call, retries: int, backoff: float, retry_on: Kinds, sleep: Sleep) -> Any:
-    waits = count(1)
-    return retried(call, retries, backoff, retry_on, lambda _: sleep(backoff * next(waits)))
-
-
-def _gives_none(call: Call, retries: int, backoff: float, retry_on: Kinds, sleep: Sleep) -> Any:
-    with suppress(*retry_on):
-        return retried(call, retries, backoff, retry_on, sleep)
-    return None
-
-
-def _other_error(call: Call, retries: int, backoff: float, retry_on: Kinds, sleep: Sleep) -> Any:
-    try:
-        return retried(call, retries, backoff, retry_on, sleep)
-    except retry_on as error:
-        raise RuntimeError("too many retries") from error
-
-
-def _until_true(call: Call, retries: int, backoff: float, retry_on: Kinds, sleep: Sleep) -> Any:
-    for attempt in range(retries):
-        try:
-            if result := call():
-                return result
-        except retry_on:
-            sleep(backoff * 2**attempt)
-    return call()
-
-
-def _retrying(plan: str, retries: int, backoff: float = 1.0) -> Case:
+def _retrying(plan: str, retries: int, backoff: float = 1.0, on: type[Exception] = OSError) -> Case:
     """A call that ends as the letters say, one after the other, and then well."""
     ends = {"o": OSError("busy"), "v": ValueError("bad input"), "k": KeyboardInterrupt(), "0": 0, "1": "done"}
 
@@ -770,7 +582,7 @@ def _retrying(plan: str, retries: int, backoff: float = 1.0) -> Case:
             return end
 
         try:
-            came = repr(answer(call, retries, backoff, (OSError,), slept.append))
+            came = repr(answer(call, retries, backoff, (on,), slept.append))
         except NotImplementedError:  # not written yet: the check says so
             raise
         except BaseException as error:  # noqa: BLE001 - which one comes out is the question
@@ -779,7 +591,7 @@ def _retrying(plan: str, retries: int, backoff: float = 1.0) -> Case:
 
     words = {"o": "OSError", "v": "ValueError", "k": "Ctrl-C", "0": "returns 0", "1": "returns 'done'"}
     said = ", ".join(words[letter] for letter in plan) or words["1"]
-    return Case(f"{said}; retries={retries}, backoff={backoff:g}, retry_on=(OSError,)", probe)
+    return Case(f"{said}; retries={retries}, backoff={backoff:g}, retry_on=({on.__name__},)", probe)
 
 
 RETRIED = Exercise(
@@ -797,23 +609,72 @@ RETRIED = Exercise(
         _retrying("oo", 2),
         _retrying("v", 1),
         _retrying("ov", 2),
+        _retrying("v", 1, on=ValueError),
         _retrying("k", 1),
         _retrying("ooo", 3, 0.5),
         _retrying("ooooo", 3, 0.5),
     ],
     wrong=[
-        Wrong(_retries_all, "a ValueError will be one the next time, too: only what is in `retry_on` is worth a retry"),
-        Wrong(_retries_ctrl_c, "who presses Ctrl-C wants it to end: a broad `except` tries again"),
-        Wrong(_one_too_few, "retries come on top of the first attempt: retries=1 means two calls"),
-        Wrong(_one_too_many, "retries=1 means two calls, not three"),
-        Wrong(_waits_in_vain, "after the last attempt nobody tries again, so there is nothing to wait for"),
-        Wrong(_waits_first, "the first attempt is made at once: wait after a failure, not before a call"),
-        Wrong(_never_doubles, "each wait is twice the one before: a server that is down needs more and more patience"),
-        Wrong(_doubles_at_once, "the first wait is `backoff` itself; it doubles from the second on"),
-        Wrong(_grows_by_addition, "double it: 1, 2, 4; adding gives 1, 2, 3"),
-        Wrong(_gives_none, "when no attempt is left the error must come out: None looks like a result"),
-        Wrong(_other_error, "the last error must come out as itself, or nobody's `except OSError` catches it"),
-        Wrong(_until_true, "a result that counts as false is a result, too"),
+        Wrong(
+            "a ValueError will be one the next time, too: only what is in `retry_on` is worth a retry",
+            {"except retry_on": "except Exception"},
+        ),
+        Wrong("what is worth a retry is said by `retry_on`, not by you", {"except retry_on": "except OSError"}),
+        Wrong(
+            "who presses Ctrl-C wants it to end: a broad `except` tries again",
+            {"except retry_on": "except (*retry_on, KeyboardInterrupt)"},
+        ),
+        Wrong(
+            "retries come on top of the first attempt: retries=1 means two calls",
+            {"range(retries)": "range(retries - 1)"},
+        ),
+        Wrong("retries=1 means two calls, not three", {"range(retries)": "range(retries + 1)"}),
+        Wrong(
+            "after the last attempt nobody tries again, so there is nothing to wait for",
+            {
+                "range(retries)": "range(retries + 1)",
+                "except retry_on:": "except retry_on as error:\n            last = error",
+                "\n    return call()": "\n    raise last",
+            },
+        ),
+        Wrong(
+            "the first attempt is made at once: wait after a failure, not before a call",
+            {
+                "            sleep(backoff * 2**attempt)": "            pass",
+                "        try:": "        sleep(backoff * 2**attempt)\n        try:",
+            },
+        ),
+        Wrong(
+            "`sleep` is an argument, so that a test need not wait: call it, no other",
+            {"            sleep(backoff * 2**attempt)": "            pass"},
+        ),
+        Wrong(
+            "each wait is twice the one before: a server that is down needs more and more patience",
+            {"backoff * 2**attempt": "backoff"},
+        ),
+        Wrong(
+            "the first wait is `backoff` itself; it doubles from the second on", {"2**attempt": "2 ** (attempt + 1)"}
+        ),
+        Wrong("double it: 1, 2, 4; adding gives 1, 2, 3", {"2**attempt": "(attempt + 1)"}),
+        Wrong(
+            "when no attempt is left the error must come out: None looks like a result",
+            {
+                "range(retries)": "range(retries + 1)",
+                "            sleep": "            if attempt < retries: sleep",
+                "\n    return call()\n": "\n",
+            },
+        ),
+        Wrong(
+            "the last error must come out as itself, or nobody's `except OSError` catches it",
+            {
+                "\n    return call()\n": "\n    try:\n        return call()\n    except retry_on as error:\n"
+                '        raise RuntimeError("too many retries") from error\n'
+            },
+        ),
+        Wrong(
+            "a result that counts as false is a result, too",
+            {"            return call()": "            if result := call():\n                return result"},
+        ),
     ],
 )
 
