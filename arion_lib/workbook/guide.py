@@ -1,10 +1,12 @@
 """The word `guide`: a page for the teacher of a notebook, made from the notebook and the catalogue of its exercises.
 
 Idea        Minutes are counted, not promised: 200 words of text a minute, 8 seconds a line of code, and what each
-            exercise says it takes. What to ask and what to skip stands in the notebook's instructor cells; what people
-            write first stands in the exercises, as wrong answers with their misconceptions.
-Invariant   Each section, each instructor cell and each misconception is on the page once.
-When wrong  A number no notebook has is refused.
+            exercise says it takes. What to ask and what to leave out stands in the notebook's instructor cells (lines
+            such as `- 60 minutes: *Peers*, exercise 1.3`); what people write first stands in the exercises, as wrong
+            answers with their misconceptions.
+Invariant   Each section, each instructor cell and each misconception is on the page once; what is left of a shortened
+            session is counted from the same minutes.
+When wrong  A number no notebook has is refused; so is a plan that leaves out what is not there.
 See         tests/workbook/test_guide.py
 """
 
@@ -82,6 +84,44 @@ def _minutes(parts: Sequence[Section]) -> tuple[int, int]:
     return round(sum(part.minutes for part in parts)), sum(e.minutes for part in parts for e in part.exercises)
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A session of `budget` minutes: what it leaves out, and the minutes of what is left."""
+
+    budget: int
+    left_out: Sequence[str]
+    minutes: float
+
+
+def plans(parts: Sequence[Section]) -> list[Plan]:
+    """Return the plans that the notes name: a section is named by how its title begins, an exercise by its number.
+
+    Raises `ValueError` for one that is not there.
+    """
+    needed, _ = _parted(parts)
+    whole = sum(part.minutes + sum(e.minutes for e in part.exercises) for part in needed)
+    notes = "\n".join(note for part in parts for note in part.notes)
+    found = []
+    for budget, words in re.findall(r"^- (\d+) minutes: ([^;\n]*)", notes, re.MULTILINE):
+        names = [*re.findall(r"\*([^*]+)\*", words), *re.findall(r"\d+\.\d+", words)]
+        out = dict(_left_out(needed, name) for name in names)
+        found.append(
+            Plan(int(budget), [f"{name} ({took:.0f})" for name, took in out.items()], whole - sum(out.values()))
+        )
+    return found
+
+
+def _left_out(parts: Sequence[Section], name: str) -> tuple[str, float]:
+    """Return what is meant by a section's beginning or an exercise's number, and the minutes that it takes."""
+    for part in parts:
+        if part.title.startswith(name):
+            return f"*{part.title}*", part.minutes + sum(e.minutes for e in part.exercises)
+        for exercise in part.exercises:
+            if exercise.id == name:
+                return f"exercise {name}", exercise.minutes
+    raise ValueError(f"a plan must leave out a section or an exercise that is there, got {name!r}")
+
+
 def guide_for(path: Path) -> str:
     """Return the guide of the notebook in the file `path`, as Markdown."""
     notebook = json.loads(path.read_text("utf-8"))
@@ -97,6 +137,9 @@ def guide_for(path: Path) -> str:
             + (f"; {optional} more are optional." if optional else "."),
             "",
             *(note + "\n" for part in parts for note in part.notes),
+            "## How long, and what to leave out",
+            "",
+            _table_of(plans(parts)),
             "## Minutes, section by section",
             "",
             _plan(parts),
@@ -118,6 +161,12 @@ def _plan(parts: Sequence[Section]) -> str:
         total += part.minutes + sum(e.minutes for e in part.exercises)
         rows.append(f"| {_cell(part.title)} | {part.minutes:.0f} | {tasks} | {total:.0f} |")
     return "\n".join(rows) + "\n"
+
+
+def _table_of(found: Sequence[Plan]) -> str:
+    head = ["| session | leave out (minutes) | minutes left |", "|---|---|---:|"]
+    rows = [f"| {p.budget} minutes | {_cell(', '.join(p.left_out)) or 'nothing'} | {p.minutes:.0f} |" for p in found]
+    return "\n".join([*head, *rows]) + "\n"
 
 
 def _misconceptions(exercise: Exercise) -> str:

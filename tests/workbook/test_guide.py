@@ -54,6 +54,33 @@ def test_minutes_are_words_and_lines_and_what_exercises_take() -> None:
     assert guide.minutes(notebook) == (5, catalogue.find("1.1").minutes)  # what is optional does not count
 
 
+@pytest.mark.parametrize("path", PATHS, ids=lambda p: p.stem)
+def test_what_a_short_session_leaves_out_makes_it_short_enough(path: Path) -> None:
+    parts = guide.sections(json.loads(path.read_text("utf-8")))
+    found = {plan.budget: plan for plan in guide.plans(parts)}
+    assert set(found) == {60, 90, 180}
+    for budget, plan in found.items():
+        assert plan.minutes <= budget
+        assert (
+            f"| {budget} minutes | {', '.join(plan.left_out) or 'nothing'} | {plan.minutes:.0f} |"
+            in guide.guide_for(path)
+        )
+    assert not found[180].left_out
+    assert found[180].minutes > 60  # control: without leaving something out, it is not short
+
+
+def test_a_plan_names_only_what_is_there() -> None:
+    part = guide.Section("The problem", 5.0, [catalogue.find("1.1")], ["- 60 minutes: *The pro*; and *More*"])
+    (plan,) = guide.plans([part])
+    assert (plan.left_out, plan.minutes) == (["*The problem* (15)"], 0)
+    part.notes = ["- 60 minutes: exercise 1.1"]
+    assert [plan.minutes for plan in guide.plans([part])] == [5.0]
+    for wrong in ("*The end*", "exercise 1.2"):
+        part.notes = [f"- 60 minutes: {wrong}"]
+        with pytest.raises(ValueError, match="must leave out a section or an exercise that is there"):
+            guide.plans([part])
+
+
 def test_a_wrong_number_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as refused:
         guide.run(["9"])
