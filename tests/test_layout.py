@@ -189,7 +189,9 @@ def test_a_figure_in_prose_that_no_cell_shows_is_found() -> None:
     shown = code("rows = 20_000", {"output_type": "stream", "text": "1.25 ms, 0.65x"})
     told = "20,000 times 1.25 ms is 0.65x"
     assert rules.prose_complaints({"cells": [shown, prose(told), prose("## More\n\n3 ms"), prose("4 s")]}) == []
-    assert rules.prose_complaints({"cells": [shown, prose("90 minutes", "instructor"), prose("5 tasks, 1.25 ms")]}) == []
+    assert (
+        rules.prose_complaints({"cells": [shown, prose("90 minutes", "instructor"), prose("5 tasks, 1.25 ms")]}) == []
+    )
     for stale in ("0.653x", "25 ms", "2,000 times", "20 s"):
         found = rules.prose_complaints({"cells": [shown, prose(f"It takes {stale}, as shown.")]})
         assert found == [f"prose says {stale!r}, and no cell shows it"]

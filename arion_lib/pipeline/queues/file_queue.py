@@ -20,11 +20,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from arion_lib.pipeline.broker import BrokerError, BrokerStatus, Claim
 from arion_lib.pipeline.queues import messages as blocks
+from arion_lib.pipeline.queues.closing import Closing
 from arion_lib.pipeline.queues.durable import explained, make_folder, move, read, remove, sync_folder, write_durably
 from arion_lib.pipeline.stores.addresses import checked_stream, local_path
 
@@ -35,7 +35,7 @@ _SHORTEST_WAIT, _LONGEST_WAIT = 0.001, 0.05  # seconds between looks for blocks 
 _ABANDONED = 3_600.0  # seconds after which a file that was never finished is taken away
 
 
-class FileBroker:
+class FileBroker(Closing):
     """A `Broker` in a folder of a local disk, shared by any number of threads and processes.
 
     Parameters
@@ -177,14 +177,6 @@ class FileBroker:
         with self._arrived:
             self._arrivals += 1
             self._arrived.notify_all()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     # -- how
 

@@ -15,13 +15,13 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 from arion_lib.masking import masked
 from arion_lib.pipeline.broker import BrokerDown, BrokerError, BrokerFull, BrokerStatus, Claim, MessageTooLarge
 from arion_lib.pipeline.queues import frames
 from arion_lib.pipeline.queues import messages as blocks
+from arion_lib.pipeline.queues.closing import Closing
 from arion_lib.pipeline.stores.addresses import checked_stream, queue_name
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ _BLOCKED = 10.0  # seconds that RabbitMQ may refuse to take messages (disk or me
 T = TypeVar("T")
 
 
-class RabbitBroker:
+class RabbitBroker(Closing):
     """A `Broker` in a quorum queue of RabbitMQ 3.8+; connected when first needed, and again after a loss.
 
     The claim time-out is the connection's heartbeat. RabbitMQ gives the claims of a killed process to others at once,
@@ -130,14 +130,6 @@ class RabbitBroker:
         with self._using:
             self._closed = True
             self._disconnect()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     # -- how
 

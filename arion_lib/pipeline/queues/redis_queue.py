@@ -15,13 +15,13 @@ import secrets
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from arion_lib.masking import masked
 from arion_lib.pipeline.broker import BrokerDown, BrokerError, BrokerFull, BrokerStatus, Claim
 from arion_lib.pipeline.queues import frames
 from arion_lib.pipeline.queues import messages as blocks
+from arion_lib.pipeline.queues.closing import Closing
 from arion_lib.pipeline.stores.addresses import checked_stream, queue_name
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ return 1
 """
 
 
-class RedisBroker:
+class RedisBroker(Closing):
     """A `Broker` in Redis 6.2+ or Valkey; the connection is made when first needed, and again when it was lost.
 
     How durable a publish is, Redis decides: only `appendonly yes` with `appendfsync always` survives a power cut as
@@ -152,14 +152,6 @@ class RedisBroker:
         """Close the connections; a second call does nothing. Open claims come again after their time-out."""
         self._closed = True
         self._client.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     # -- how
 

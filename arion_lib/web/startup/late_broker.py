@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Self
 
 from arion_lib.pipeline.broker import Broker, BrokerStatus, Claim
+from arion_lib.pipeline.queues.closing import Closing
 
 
-class LateBroker:
+class LateBroker(Closing):
     """A `Broker` that `open` makes when it is first needed."""
 
     def __init__(self, open: Callable[[], Broker]) -> None:  # noqa: A002
@@ -65,11 +64,3 @@ class LateBroker:
         with self._opening:
             if self._broker is not None:
                 self._broker.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
