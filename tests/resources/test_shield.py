@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import logging
 import signal
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -195,6 +198,23 @@ def test_a_release_that_swallows_its_cancellation_is_abandoned(parallel: bool) -
     with pytest.raises((ReleaseTimeout, ExceptionGroup, RuntimeError)):
         asyncio.run(hold(managed, []))
     assert 1 <= len(strikes) <= 3
+
+
+def test_what_an_abandoned_release_awaits_goes_with_its_loop(caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("asyncio", "arion_lib.resources"):
+        caplog.set_level(logging.CRITICAL + 1, name)  # a record keeps its error's frames, and they the loop
+    loops: list[weakref.ref[asyncio.AbstractEventLoop]] = []
+
+    async def stubborn() -> None:
+        loops.append(weakref.ref(asyncio.get_running_loop()))
+        while True:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+
+    with pytest.raises((ReleaseTimeout, RuntimeError)):
+        asyncio.run(hold(Resources(stuck=releasing(stubborn, release_timeout=TICK)), []))
+    gc.collect()
+    assert [loop() for loop in loops] == [None]
 
 
 @ways

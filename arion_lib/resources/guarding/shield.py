@@ -19,7 +19,6 @@ from collections.abc import Coroutine, Generator
 from contextvars import ContextVar
 from types import FrameType
 from typing import Any
-from weakref import WeakKeyDictionary
 
 _shield: ContextVar[Shield | None] = ContextVar("arion_lib.resources.guarding.shield", default=None)
 
@@ -257,15 +256,16 @@ def _until(
             return stop.value
 
 
-_abandoned: WeakKeyDictionary[asyncio.AbstractEventLoop, list[Any]] = WeakKeyDictionary()
+_ABANDONED = "_arion_abandoned"
 
 
 def _keep(release: Any) -> None:
-    """Keep what a release awaits until its loop is gone.
+    """Keep what a release awaits as long as its loop: on the loop, so that both can be collected together.
 
     Closing a coroutine does not close an asynchronous generator that it awaits (before Python 3.13). When that is
     collected, its loop starts a task to finish it, and would wait for ever for one that swallows its cancellation.
     """
+    kept = vars(asyncio.get_running_loop()).setdefault(_ABANDONED, [])
     while release is not None:
-        _abandoned.setdefault(asyncio.get_running_loop(), []).append(release)
+        kept.append(release)
         release = getattr(release, "cr_await", None)
