@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 from typing import Any
 
 from arion_lib.resources import Resources
+from arion_lib.resources.entry import clock
 
 MODES = ("sync", "sync parallel", "async", "async parallel")
 
@@ -109,6 +111,13 @@ async def _nested(probes: dict[str, Probe], body: Callable[[], object]) -> None:
         for probe in probes.values():
             await stack.enter_async_context(probe)
         body()
+
+
+def pass_time(seconds: float = 0.0) -> None:
+    """Return when the resources' clock, which may be a coarse one, shows a later time: by `seconds` or more."""
+    began = clock()
+    while clock() - began <= seconds:
+        time.sleep(0)
 
 
 def fail(error: BaseException) -> Callable[..., object]:

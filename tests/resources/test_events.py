@@ -13,7 +13,7 @@ import pytest
 
 from arion_lib.resources import Resources, Retry, resource
 from arion_lib.resources.monitoring.events import Event, Journal, Step
-from tests.resources.probes import MODES, Log, fail, manager, run
+from tests.resources.probes import MODES, Log, fail, manager, pass_time, run
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def records() -> Iterator[list[logging.LogRecord]]:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_each_step_is_one_record_with_its_fields(mode: str, records: list[logging.LogRecord]) -> None:
-    run(mode, manager(mode, db=Log().probe("db")))
+    run(mode, manager(mode, db=Log().probe("db", hooks={"open": pass_time, "close": pass_time})))
     assert [(r.event, r.resource, r.scope, r.attempt) for r in records] == [  # type: ignore[attr-defined]
         ("acquiring", "db", "Resources", 1),
         ("acquired", "db", "Resources", 1),

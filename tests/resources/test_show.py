@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from arion_lib.resources import Resources, resource
 from arion_lib.resources.monitoring.exporters import export_spans, prometheus
-from tests.resources.probes import MODES, BodyError, Log, fail, manager, run
+from tests.resources.probes import MODES, BodyError, Log, manager, pass_time, run
 
 
 def ended(mode: str = "sync") -> Resources:
     """A manager of three, whose second failed to close."""
+
+    def late(_: Resources) -> None:
+        pass_time()
+        raise BodyError
+
     log = Log()
     managed = manager(
         mode,
@@ -21,7 +24,7 @@ def ended(mode: str = "sync") -> Resources:
         gone=resource(log.probe("gone", on_open=OSError("down")), optional=True),
     )
     with pytest.raises(BodyError):
-        run(mode, managed, fail(BodyError()))
+        run(mode, managed, late)
     return managed
 
 
@@ -40,7 +43,7 @@ def test_the_timeline_has_each_life_in_its_order(mode: str) -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_an_acquisition_that_fails_lasts_as_long_as_it_took(mode: str) -> None:
     def fails() -> None:
-        time.sleep(0.02)
+        pass_time(0.02)
         raise OSError("down")
 
     slow_and_failing = manager(mode, slow=Log().probe("slow", hooks={"open": fails}))
