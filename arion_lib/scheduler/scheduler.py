@@ -597,8 +597,11 @@ if hasattr(os, "register_at_fork"):
 @atexit.register
 def _close_all_at_exit() -> None:
     """Let the tasks end, as every executor of the standard library does, before the interpreter does."""
+    ended_by_ctrl_c = isinstance(getattr(sys, "last_value", None), KeyboardInterrupt)
+    # The interpreter has taken note of its main thread's end by now, unless Ctrl-C struck at just that moment.
+    ended_by_ctrl_c |= threading.main_thread().is_alive()
     for core in list(_OPEN):
-        if isinstance(getattr(sys, "last_value", None), KeyboardInterrupt):
-            core.cancel_all()  # Ctrl-C ended the program: nobody waits for what is left
+        if ended_by_ctrl_c:
+            core.cancel_all()  # nobody waits for what is left
         core.request_close()
         core.join()

@@ -33,7 +33,9 @@ def install() -> None:
     for name in CLOCKS:
         exact = getattr(time, name)
         if not hasattr(exact, "__code__"):
-            setattr(time, name, coarse(exact))
+            grid = coarse(exact)
+            grid.__module__, grid.__name__, grid.__qualname__ = "time", name, name  # it travels as the clock itself does
+            setattr(time, name, grid)
 
 
 if os.environ.get("ARION_COARSE_CLOCK"):

@@ -185,13 +185,12 @@ def test_a_release_that_hangs_is_reported_and_the_others_go_on(parallel: bool) -
 @ways
 def test_a_release_that_swallows_its_cancellation_is_abandoned(parallel: bool) -> None:
     strikes: list[int] = []
-    cancelled = asyncio.CancelledError  # a name of its own: it is still asked for when the interpreter ends
 
     async def stubborn() -> None:
         while len(strikes) < 50:
             try:
                 await asyncio.Event().wait()
-            except cancelled:
+            except asyncio.CancelledError:
                 strikes.append(1)
 
     managed = Resources(parallel=parallel, a=Log().probe("a"), stuck=releasing(stubborn, release_timeout=TICK))

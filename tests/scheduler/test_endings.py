@@ -272,6 +272,27 @@ if {where!r} == "result":
         wait_until_gone(pids)
 
 
+def test_ctrl_c_at_the_moment_when_the_interpreter_begins_to_end_is_not_lost(tmp_path: Path) -> None:
+    """Python prints that one as ignored; the tasks would go on for ever."""
+    with running(
+        tmp_path,
+        f"""
+import threading
+{TELL_WORKERS}
+def struck():
+    raise KeyboardInterrupt
+threading._shutdown = struck
+scheduler = Scheduler(2)
+task, other = scheduler.submit(spin), scheduler.submit(spin)
+tell_workers()
+""",
+    ) as process:
+        pids = [int(word) for word in line(process)]
+        _, err = process.communicate(timeout=PATIENCE)
+        assert "KeyboardInterrupt" in err
+        wait_until_gone(pids)
+
+
 @pytest.mark.parametrize("method", START_METHODS)
 def test_when_the_program_is_killed_no_process_is_left(tmp_path: Path, method: str) -> None:
     with running(

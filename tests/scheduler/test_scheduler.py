@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from arion_lib.scheduler import Event, Scheduler, State
+from arion_lib.scheduler.starting.launch import START_METHODS
 from tests.scheduler import jobs
 from tests.scheduler.gates import PATIENCE, Gate, until
 
@@ -43,6 +44,7 @@ def test_without_a_number_there_is_a_worker_for_each_core() -> None:
         assert scheduler.status().lanes[0].size == cores() >= 1
 
 
+@pytest.mark.skipif("forkserver" not in START_METHODS, reason="a fresh interpreter preloads nothing")
 def test_a_preload_that_cannot_be_imported_fails_the_tasks_with_the_reason(capfd: pytest.CaptureFixture[str]) -> None:
     with Scheduler(1, preload=["no_such_module_at_all"]) as scheduler:
         assert scheduler.submit(jobs.add, 1).exception(PATIENCE) is not None

@@ -1,0 +1,38 @@
+"""How much of the suite a run takes, in which order, and that Ctrl-C ends it however it was started."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from arion_lib.setup.environment import ROOT
+from tests import selection
+
+SMALL = """
+import signal
+
+def test_ctrl_c_is_heard():
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+"""
+
+
+@pytest.mark.posix("Windows starts nothing that is deaf to Ctrl-C")
+@pytest.mark.parametrize(("plugins", "code"), [(("-p", "tests.selection"), 0), ((), 1)], ids=["ours", "control"])
+def test_a_run_in_the_background_of_a_script_hears_ctrl_c(plugins: tuple[str, ...], code: int, tmp_path: Path) -> None:
+    (tmp_path / "test_small.py").write_text(SMALL)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = alone\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugins, "test_small.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),  # as `script &` does
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
