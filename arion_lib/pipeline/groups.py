@@ -10,18 +10,19 @@ See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_groups.p
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from decimal import Decimal
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import reduce
-from itertools import islice, repeat
-from typing import Any, Literal, TypeAlias, TypeVar
+from itertools import islice
+from typing import Any, Literal, TypeAlias
 
 from arion_lib.pipeline.batch import Aggregate, DeadLetter, Key, Number, Record
 from arion_lib.pipeline.decoder import encode
 from arion_lib.pipeline.formats.reasons import dead_letter
-from arion_lib.pipeline.numbers.exact import add, check_key, check_number, greatest, least, merge
+from arion_lib.pipeline.numbers.columns import total
+from arion_lib.pipeline.numbers.exact import check_key, check_number, greatest, least, merge
 from arion_lib.pipeline.numbers.windows import Window
 from arion_lib.pipeline.projection import fast_getter, getter
+from arion_lib.pipeline.shapes.buckets import LOOSE_KEYS, NUMBERS, PLAIN_KEYS, DistinctKey, Read, sort_block
 
 Figure: TypeAlias = Literal["sum", "min", "max", "mean"]
 Part: TypeAlias = str | Window
@@ -30,27 +31,8 @@ Part: TypeAlias = str | Window
 BLOCK = 512
 """Records that the generator stage aggregates at a time."""
 
-_PLAIN_KEYS = {str, int, type(None)}
-_LOOSE_KEYS = {bool, float}
-_NUMBERS = {int, float, Decimal, type(None)}
-_Read: TypeAlias = Callable[[Record], Any]
-_K = TypeVar("_K")
-_Buckets: TypeAlias = dict[Key, list[Any]]
-
-
-class DistinctKey(tuple[Any, ...]):
-    """A key in which 1, 1.0 and True stay three different things, as they are in JSON.
-
-    >>> (True,) == (1,), DistinctKey([True]) == (1,), DistinctKey([1]) == (1,)
-    (True, False, True)
-    """
-
-    __slots__ = ()
-
-    def __eq__(self, other: object) -> bool:
-        return tuple.__eq__(self, other) is True and list(map(type, self)) == list(map(type, other))  # type: ignore[call-overload]
-
-    __hash__ = tuple.__hash__
+FOLD = 4 * BLOCK
+"""Values that wait in their buckets before they are folded: a group costs a fold so often, not with every block."""
 
 
 class Groups:
@@ -92,28 +74,33 @@ class Groups:
         self._min = field is not None and "min" in self.figures
         self._max = field is not None and "max" in self.figures
         self._safe = self._readers(getter)
-        self._fast: dict[type, tuple[list[_Read], _Read | None]] = {}
+        self._fast: dict[type, tuple[list[Read], Read | None]] = {}
         self._cells: dict[Key, Aggregate] = {}
+        self._buckets: defaultdict[Key, list[Any]] = defaultdict(list)  # one for each key since the last `take`
+        self._waiting = 0  # values in them
 
     def __len__(self) -> int:
-        return len(self._cells)
+        return len(self._buckets)
 
     @property
     def full(self) -> bool:
         """Whether `max_keys` groups or more have come together since the last `take`."""
-        return len(self._cells) >= self.max_keys
+        return len(self._buckets) >= self.max_keys
 
     def add(self, records: Sequence[Record]) -> None:
         """Aggregate a block of records. Cost: about 0.15 microseconds each; memory for the block's keys and values."""
         for key, values in self._collect(records).items():
-            part = self._fold(values)
-            known = self._cells.get(key)
-            self._cells[key] = part if known is None else merge(known, part)
+            self._buckets[key] += values
         self.records += len(records)
+        self._waiting += len(records)
+        if self._waiting >= FOLD:
+            self._fold_buckets()
 
     def take(self) -> dict[Key, Aggregate]:
         """Hand over the groups since the last call and begin anew."""
+        self._fold_buckets()
         cells, self._cells = self._cells, {}
+        self._buckets.clear()
         return cells
 
     def take_dead(self) -> list[DeadLetter]:
@@ -125,22 +112,23 @@ class Groups:
         dead, self.dead = self.dead, []
         return dead
 
-    def _collect(self, records: Sequence[Record]) -> _Buckets:
+    def _collect(self, records: Sequence[Record]) -> Mapping[Key, list[Any]]:
         if not records:
             return {}
         kind = type(records[0])
         if kind not in self._fast:
             self._fast[kind] = self._readers(lambda path: fast_getter(path, kind))
         try:
-            buckets = _collect(records, *self._fast[kind])
+            buckets = sort_block(records, *self._fast[kind])
             for key in buckets or ():
-                check_key(key)
+                if key not in self._buckets:
+                    check_key(key)
         except (AttributeError, KeyError, TypeError, ValueError):
             buckets = None  # a field is missing, say; nothing was counted yet
         return self._collect_one_by_one(records) if buckets is None else buckets
 
-    def _collect_one_by_one(self, records: Sequence[Record]) -> _Buckets:
-        buckets: _Buckets = defaultdict(list)
+    def _collect_one_by_one(self, records: Sequence[Record]) -> Mapping[Key, list[Any]]:
+        buckets: defaultdict[Key, list[Any]] = defaultdict(list)
         for number, record in enumerate(records, self.records + 1):
             try:
                 key, value = self._checked(record)
@@ -154,22 +142,31 @@ class Groups:
         parts, read = self._safe
         key = DistinctKey(part(record) for part in parts)
         for part, name in zip(key, self.keys, strict=True):
-            if type(part) not in _PLAIN_KEYS | _LOOSE_KEYS:
+            if type(part) not in PLAIN_KEYS | LOOSE_KEYS:
                 raise ValueError(f"{name} must be a string, a number, a boolean or null, got {part!r:.80}")
         check_key(key)
         value = read(record) if read else None
-        if type(value) not in _NUMBERS:
+        if type(value) not in NUMBERS:
             raise ValueError(f"{self.field} must be a number or null, got {value!r:.80}")
         check_number(value)  # refuses what no sum could hold: Decimal("NaN"), a million digits
         return key, value
 
-    def _readers(self, make: Callable[[str], _Read]) -> tuple[list[_Read], _Read | None]:
+    def _readers(self, make: Callable[[str], Read]) -> tuple[list[Read], Read | None]:
         parts = [part if isinstance(part, Window) else make(part) for part in self.keys]
         return parts, None if self.field is None else make(self.field)
 
+    def _fold_buckets(self) -> None:
+        for key, values in self._buckets.items():
+            if values:
+                part = self._fold(values)
+                known = self._cells.get(key)
+                self._cells[key] = part if known is None else merge(known, part)
+                values.clear()
+        self._waiting = 0
+
     def _fold(self, values: list[Any]) -> Aggregate:
         count = len(values)
-        if None in values:
+        if type(None) in set(map(type, values)):  # `None in values` would ask each Decimal whether it is None
             values = [value for value in values if value is not None]
         return Aggregate(
             count,
@@ -178,42 +175,6 @@ class Groups:
             reduce(greatest, values) if self._max and values else None,
             len(values) if self._sum else None,
         )
-
-
-def _collect(records: Sequence[Record], parts: list[_Read], read: _Read | None) -> _Buckets | None:
-    """Sort the values into buckets by key, in C but for one line; None when a record needs a closer look."""
-    columns = [list(map(part, records)) for part in parts]
-    values = repeat(None) if read is None else list(map(read, records))
-    if isinstance(values, list):
-        kinds = set(map(type, values))
-        if not kinds <= _NUMBERS:
-            return None
-        if Decimal in kinds:
-            any(map(check_number, values))  # raises for what no sum could hold
-    kinds = {kind for column in columns for kind in set(map(type, column))}
-    if not kinds <= _PLAIN_KEYS | _LOOSE_KEYS:
-        return None
-    if len(columns) == 1 and kinds <= _PLAIN_KEYS:
-        return {(key,): bucket for key, bucket in _sort(columns[0], values).items()}
-    keys: Iterable[Key] = zip(*columns, strict=True) if columns else repeat((), len(records))
-    return _sort(map(DistinctKey, keys) if kinds & _LOOSE_KEYS else keys, values)
-
-
-def _sort(keys: Iterable[_K], values: Iterable[Any]) -> dict[_K, list[Any]]:
-    buckets: dict[_K, list[Any]] = defaultdict(list)
-    for key, value in zip(keys, values, strict=False):
-        buckets[key].append(value)
-    return buckets
-
-
-def total(values: Sequence[Number]) -> Number:
-    """Sum numbers in order: ints and Decimals exactly, floats as floats add up. The sum of nothing is 0.
-
-    >>> total([2**64, 1]), total([Decimal("0.1"), Decimal("0.2")]), total([])
-    (18446744073709551617, Decimal('0.3'), 0)
-    """
-    # Not `sum` for floats: from Python 3.12 on it rounds differently.
-    return sum(values) if set(map(type, values)) <= {int} else reduce(add, values)
 
 
 def group_by(

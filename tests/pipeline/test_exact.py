@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arion_lib.pipeline.batch import Aggregate, Key
+from arion_lib.pipeline.numbers.columns import check_numbers, total
 from arion_lib.pipeline.numbers.exact import (
     DIGITS,
     add,
@@ -157,6 +158,39 @@ def test_the_mean_of_nothing_is_nothing_and_of_the_huge_is_infinite() -> None:
 def test_what_could_not_be_kept_is_refused(number: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         check_number(number)
+
+
+AT_THE_EDGE = [
+    *("0", "-0.10", "NaN", "sNaN", "-NaN7", "Infinity", "-Infinity", "1E-99999999", "1E+99999999"),
+    *(f"{sign}1E{side}{places}" for sign in "-+" for side in "-+" for places in (DIGITS - 1, DIGITS, DIGITS + 1)),
+    *(f"{'9' * digits}{end}" for digits in (DIGITS, DIGITS + 1, 3 * DIGITS) for end in ("", ".5", f"E-{DIGITS}")),
+]
+
+
+@given(st.lists(st.sampled_from(AT_THE_EDGE).map(Decimal) | st.none() | numbers, max_size=6).map(tuple))
+def test_a_column_is_refused_exactly_where_one_of_its_numbers_is(column: tuple[Any, ...]) -> None:
+    one_by_one = _raises(lambda: [check_number(number) for number in column])
+    assert _raises(lambda: check_numbers(column)) == one_by_one
+
+
+def test_looking_at_the_sum_of_a_column_alone_would_let_a_number_pass() -> None:
+    hidden = (Decimal(f"1E{DIGITS}"), Decimal(f"-1E{DIGITS}"))
+    assert sum(hidden) == 0
+    assert _raises(lambda: check_numbers(hidden))
+
+
+@given(st.lists(st.integers() | decimals, min_size=1))
+def test_a_column_is_summed_as_its_numbers_are_one_by_one(column: list[Any]) -> None:
+    found, expected = total(column), reduce(add, column)
+    assert (type(found), str(Decimal(found))) == (type(expected), str(Decimal(expected)))
+
+
+def _raises(call: Any) -> bool:
+    try:
+        call()
+    except ValueError:
+        return True
+    return False
 
 
 @pytest.mark.parametrize(

@@ -649,7 +649,7 @@ def test_a_reader_sees_all_of_a_group_commit_or_nothing(database: Database) -> N
 
 
 def test_a_database_locked_for_too_long_is_busy_and_works_again_afterwards(no_leaks: None, database: Database) -> None:
-    with database.open() as holder, database.open(busy_timeout=0.1) as store:
+    with database.open() as holder, database.open(busy_timeout=2.0) as store:
         store.commit(Batch("s", rows=rows_of(0, 1)))
         with holder._connections.transaction() as db:
             db.execute("UPDATE streams SET rows = rows")

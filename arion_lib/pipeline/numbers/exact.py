@@ -18,7 +18,7 @@ DIGITS = 10_000
 """A number of an aggregate has at most so many digits before the point, and so many after it."""
 
 # Twice DIGITS, and room for the carries of 10**1000 additions: within it, no sum of allowed numbers is rounded.
-_EXACT = Context(prec=2 * DIGITS + 1_000, Emax=10 * DIGITS, Emin=-10 * DIGITS, traps=[Inexact])
+EXACT = Context(prec=2 * DIGITS + 1_000, Emax=10 * DIGITS, Emin=-10 * DIGITS, traps=[Inexact])
 _INT64 = 1 << 63
 _BIGGEST_INT = 10**DIGITS
 KEY_LIMIT = 2_000
@@ -43,7 +43,7 @@ def add(a: Number, b: Number) -> Number:
     if isinstance(a, Decimal) or isinstance(b, Decimal):
         if _unbounded(a) or _unbounded(b):
             return float(a) + float(b)
-        return _EXACT.add(_decimal(a), _decimal(b))
+        return EXACT.add(_decimal(a), _decimal(b))
     try:
         return a + b
     except OverflowError:  # an int past 1e308 met a float

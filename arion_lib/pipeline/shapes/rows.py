@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from arion_lib.pipeline.batch import DeadLetter, Record
-from arion_lib.pipeline.decoder import BAD_RECORD, MAX_RECORD, Verbatim, encode, parser, strictly
+from arion_lib.pipeline.decoder import BAD_RECORD, ENCODER, MAX_RECORD, Verbatim, encode, parser, strictly
 from arion_lib.pipeline.deliveries import Delivery
 from arion_lib.pipeline.formats.nesting import SHORT, shallow
 from arion_lib.pipeline.formats.reasons import dead_letter
@@ -55,7 +55,7 @@ def row_writer(recipe: Recipe) -> Callable[[Record], bytes]:
         return itemgetter(0) if recipe.dedupe else bytes
     names = _columns(recipe)
     if not any("." in name for name in names):
-        return encode
+        return ENCODER.encode
     pick = picker(names)
     return lambda record: encode(pick(record))
 
@@ -84,10 +84,12 @@ class Rows:
     def add(self, records: list[Record], seen: int, dead: Sequence[DeadLetter]) -> list[DeadLetter]:
         rows = list(map(self._write, records))
         refused: list[DeadLetter] = []
-        if self._id is not None or (self._recipe.fields and not _all_utf8(rows)):
+        together = b"\n".join(rows) if self._recipe.fields else b""  # one look at all of them
+        if self._id is not None or not _is_utf8(together):
             records, rows, refused = self._judged(records, rows, seen, dead)
-        for name, get in self._getters.items():
-            self._missing[name] += _without(name, get, records)
+        if b"null" in together:  # so a field is written that is not there
+            for name, get in self._getters.items():
+                self._missing[name] += _without(name, get, records)
         self._rows += rows
         return refused
 
@@ -131,10 +133,12 @@ def _without(name: str, get: Callable[[Record], Any], records: Sequence[Record])
     return sum(map(is_, values, repeat(None)))
 
 
-def _all_utf8(rows: Sequence[bytes]) -> bool:
-    """Say whether all rows are UTF-8: what is kept of a field as it is nobody has read."""
+def _is_utf8(together: bytes) -> bool:
+    """Say whether rows, joined, are UTF-8: what is kept of a field as it is nobody has read."""
+    if together.isascii():
+        return True
     try:
-        b"\n".join(rows).decode()  # a newline cannot mend a character that is cut
+        together.decode()  # the newline between two rows cannot mend a character that is cut
     except UnicodeDecodeError:
         return False
     return True
@@ -191,7 +195,7 @@ def row_reader(recipe: Recipe, max_record: int = MAX_RECORD) -> Callable[[bytes]
         if getters and any(get(record) is None for get in getters):
             return None  # the receipt says which fields are missing
         row = write(record)
-        return row if row.isascii() or _all_utf8([row]) else None
+        return row if _is_utf8(row) else None
 
     return read
 
