@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 SECONDS: Mapping[str, float] = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
 BYTES: Mapping[str, float] = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
@@ -129,3 +129,15 @@ def _read(text: str, units: Mapping[str, float]) -> float:
     if match is None or match[2] not in units:
         raise ValueError(f"text must be a number and one of {', '.join(u or 'no unit' for u in units)}, got {text!r}")
     return float(match[1].replace(",", "")) * units[match[2]]
+
+
+def progress_text(progress: Sequence[float | None] | None) -> str:
+    """Return (done, total) as a reader wants it; the total may be None for unknown.
+
+    >>> progress_text((30, 120)), progress_text((1500, None)), progress_text(None)
+    ('25 %', '1,500', '')
+    """
+    if progress is None:
+        return ""
+    done, total = progress[0] or 0.0, progress[1]
+    return f"{done:,g}" if total is None else f"{100 * min(1.0, done / total):.0f} %"

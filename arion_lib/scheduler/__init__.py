@@ -31,6 +31,7 @@ shortest lane, and loop. The annex: calls, processes, starting, waiting, bounds,
 
 from arion_lib.scheduler.errors import (
     DependencyFailedError,
+    MemoryLimitError,
     NotTransferableError,
     QuarantinedError,
     QueueFullError,
@@ -40,6 +41,7 @@ from arion_lib.scheduler.errors import (
     TaskTimeoutError,
     WorkerDiedError,
 )
+from arion_lib.scheduler.monitoring.progress import report
 from arion_lib.scheduler.options import Options
 from arion_lib.scheduler.scheduler import Scheduler
 from arion_lib.scheduler.snapshot import Snapshot
@@ -52,6 +54,7 @@ from arion_lib.scheduler.options import task  # last: importing the module of th
 __all__ = [
     "DependencyFailedError",
     "Event",
+    "MemoryLimitError",
     "NotTransferableError",
     "Options",
     "QuarantinedError",
@@ -65,5 +68,6 @@ __all__ = [
     "Task",
     "TaskTimeoutError",
     "WorkerDiedError",
+    "report",
     "task",
 ]

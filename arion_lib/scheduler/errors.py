@@ -81,6 +81,20 @@ class WorkerDiedError(SchedulerError, BrokenExecutor):
         return f"the worker that ran task {self.task!r} {self.how}; {hint}"
 
 
+class MemoryLimitError(SchedulerError, MemoryError):
+    """The worker process that ran the task had `bytes` of memory, more than `limit`, and was ended."""
+
+    def __init__(self, task: str, limit: int, bytes: int) -> None:  # noqa: A002  (the word for it everywhere here)
+        super().__init__(task, limit, bytes)
+        self.task, self.limit, self.bytes = task, limit, bytes
+
+    def __str__(self) -> str:
+        return (
+            f"task {self.task!r} was stopped: its worker process had {self.bytes / 1e6:,.0f} MB of memory, more than "
+            f"memory_limit={self.limit / 1e6:,.0f} MB; let it hold less at once, or give its worker more"
+        )
+
+
 class StartError(SchedulerError, BrokenExecutor):
     """No worker process can be started: several in a row ended before they could run anything."""
 

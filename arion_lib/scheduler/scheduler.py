@@ -62,7 +62,9 @@ class Scheduler(Executor):
     `max_pending`: how many unfinished tasks there may be; `when_full` says whether `submit` then waits or raises
     `QueueFullError`. `ageing`: seconds of waiting worth one step of priority. `grace`: seconds between interrupting a
     task and killing its worker. `poison_after`: deaths of workers after which a task is quarantined.
-    `recycle_after`: tasks after which a worker is replaced; `memory_limit`: bytes of resident memory after which it is.
+    `recycle_after`: tasks after which a worker is replaced; `memory_limit`: bytes of resident memory after which it is,
+    looked at four times a second: a task that runs for two looks in a worker with more than that is ended by
+    `MemoryLimitError`, its worker replaced.
     `keep`: how many ended tasks the figures and `recent()` look back on.
     `limits`: for a tag, how many tasks that have it may be given out at once, on all lanes together: `{"db": 4}`.
     `initializer(*initargs)` is called in each worker process before its first task; when it raises in several workers

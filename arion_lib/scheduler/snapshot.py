@@ -28,7 +28,10 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class WorkerStatus:
-    """One worker: `age` is the seconds its present task has run; `cpu` is percent of one core, `rss` bytes."""
+    """One worker: `age` is the seconds its present task has run; `cpu` is percent of one core, `rss` bytes.
+
+    `progress`: what its present task has reported, (done, total or None); None where it has not.
+    """
 
     number: int
     lane: str
@@ -41,6 +44,7 @@ class WorkerStatus:
     failed: int = 0
     cpu: float | None = None
     rss: int | None = None
+    progress: tuple[float, float | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

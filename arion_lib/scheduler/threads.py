@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from arion_lib.scheduler.calls.failures import TaskInterrupted, without_our_frame
 from arion_lib.scheduler.calls.substitute import filled_in
+from arion_lib.scheduler.monitoring.progress import HERE, Progress
 from arion_lib.scheduler.ready import ReadyQueue
 from arion_lib.scheduler.snapshot import LaneStatus, WorkerStatus
 
@@ -39,12 +40,17 @@ class _Slot:
         self.interrupting: float | None = None
         """When it is given up if it has not stopped by then."""
         self.given_up = False
+        self.progress: Progress | None = None
         self.done = self.failed = 0
         self.work: queue.SimpleQueue[tuple[Task[Any], Context] | None] = queue.SimpleQueue()
         self.thread = threading.Thread(target=self._live, name=f"arion-thread-{number}", daemon=True)
         self.thread.start()
 
+    def _report(self, done: float, total: float | None) -> None:
+        self.progress = done, total
+
     def _live(self) -> None:
+        HERE.sink = self._report
         while not self.given_up:
             try:
                 given = self.work.get()
@@ -60,6 +66,7 @@ class _Slot:
         args: Any = None
         kwargs: Any = None
         value: Any = None
+        self.progress = None
         self.began = began = time.monotonic()
         try:
             args, kwargs = filled_in(task)
@@ -219,6 +226,7 @@ class ThreadLane:
                 age=now - slot.began if slot.began is not None else None,
                 done=slot.done,
                 failed=slot.failed,
+                progress=slot.progress if slot.began is not None else None,
             )
             for slot in self._slots.values()
         )

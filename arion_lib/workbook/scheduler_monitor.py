@@ -23,6 +23,7 @@ from typing import Any, Protocol
 
 from arion_lib.measure.lanes import Bar, LaneRecorder, lanes_svg
 from arion_lib.measure.live import Panel, Recorder, live_svg
+from arion_lib.units import progress_text
 from arion_lib.workbook.monitor import in_words
 
 PANELS = (Panel("queue", "tasks"), Panel("throughput", "tasks/s"))
@@ -231,8 +232,13 @@ def lanes_of(shown: Any, bars: LaneRecorder, now: float) -> dict[str, list[Bar]]
     for worker in shown.workers:
         ended = [bar for bar in lanes.get(_label(worker), []) if bar.end is not None]
         if worker.task is not None and worker.age is not None:
-            lanes[_label(worker)] = [*ended, Bar(worker.task_number or 0, worker.task, now - worker.age)]
+            lanes[_label(worker)] = [*ended, Bar(worker.task_number or 0, _said(worker), now - worker.age)]
     return lanes
+
+
+def _said(worker: Any) -> str:
+    """Return a running task's name, and how far it says that it is."""
+    return f"{worker.task} {progress_text(worker.progress)}".rstrip()
 
 
 def _label(worker: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from annotated_types import Ge, Le
 
-from arion_lib.scheduler.options import task
+from arion_lib.scheduler import report, task
 
 
 def add(left: int, right: Annotated[int, Ge(0), Le(100)] = 1) -> int:
@@ -59,3 +59,13 @@ class Gate:
             return "held"
 
         return hold
+
+    @property
+    def half_way(self) -> Any:
+        @task(lane="threads")
+        def half_way() -> str:
+            report(5, 10)
+            assert self.open.wait(20)
+            return "all"
+
+        return half_way

@@ -72,7 +72,7 @@ def desk_of(open_scheduler: Callable[[], Scheduler], **options: Any) -> Iterator
     from arion_lib.web.scheduling.pages import scheduler_pages
 
     gate = jobs.Gate()
-    tasks = ScheduledTasks({**JOBS, "hold": gate.hold}, open_scheduler, **options)
+    tasks = ScheduledTasks({**JOBS, "hold": gate.hold, "half_way": gate.half_way}, open_scheduler, **options)
     api = FastAPI()
     answer_problems(api)
     api.include_router(scheduler_pages(tasks))
@@ -104,7 +104,7 @@ def test_a_task_is_handed_in_by_name_and_its_result_fetched(desk: Desk) -> None:
 
 def test_only_registered_functions_can_be_run(desk: Desk) -> None:
     listed = {one["name"]: one for one in desk.get("functions").json}
-    assert set(listed) == {*JOBS, "hold"}
+    assert set(listed) == {*JOBS, "hold", "half_way"}
     assert listed["add"]["about"] == "Add two numbers."
     assert listed["add"]["arguments"]["required"] == ["left"]
     answer = desk.submit("os.system", {"command": "true"})
@@ -229,6 +229,17 @@ def test_a_running_task_is_cancelled_for_real(desk: Desk) -> None:
     assert desk.result(ended)["value"] == 2  # the only worker is free again
     refused = post(f"{desk.url}/scheduler/tasks/{ended}/cancel", b"")
     assert (refused.status, refused.json["got"]) == (409, "succeeded")
+
+
+def test_a_running_task_tells_its_progress(desk: Desk) -> None:
+    number = desk.number("half_way")
+    shown = desk.until(number, "running")
+    while shown["progress"] is None:  # it has begun, and says so next
+        shown = desk.get(f"tasks/{number}").json
+    assert shown["progress"] == [5, 10]
+    desk.gate.open.set()
+    assert desk.result(number)["state"] == "succeeded"
+    assert desk.get(f"tasks/{number}").json["progress"] is None
 
 
 def test_the_list_is_paged_without_gap_or_repetition_and_filtered_by_state(desk: Desk) -> None:

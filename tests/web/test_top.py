@@ -26,7 +26,7 @@ rich_console = pytest.importorskip("rich.console")
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
 WORKERS = (
-    WorkerStatus(1, "processes", "running", pid=4711, task="resize", age=2.5, done=1_204, cpu=98.2, rss=31_400_000),
+    WorkerStatus(1, "processes", "running", 4711, "resize", 3, 2.5, 1_204, 0, 98.2, 31_400_000, (30.0, 120.0)),
     WorkerStatus(7, "processes", "starting", failed=2),
 )
 
@@ -76,7 +76,7 @@ def test_a_frame_tells_workers_queue_rates_and_percentiles() -> None:
     assert row(said, "jobs") == "jobs up 1 h 2 min restarts 6"
     assert row(said, "tasks") == "tasks running 1 ready 40,004 pending 12 retries 6"
     assert row(said, "ended") == "ended succeeded 1,204 failed 2 timed out 4 cancelled 3 quarantined 5"
-    assert row(said, "1", "processes") == "1 processes 4711 running resize 2.50 s 1,204 0 98 % 31 MB"
+    assert row(said, "1", "processes") == "1 processes 4711 running 25 % resize 2.50 s 1,204 0 98 % 31 MB"
     assert row(said, "waiting").startswith("waiting 1.20 ms 250 ms 1.50 s 1 min 15 s 120.4 tasks/s")
     assert "87% busy" in row(said, "running")
 
@@ -94,6 +94,7 @@ def test_the_queue_is_shown_from_the_most_urgent_down() -> None:
 
 def test_in_a_narrow_terminal_the_tasks_name_gives_way_and_no_figure() -> None:
     lanes = snapshot()["lanes"]
+    lanes[0]["workers"][0]["progress"] = None
     lanes[0]["workers"][0]["task"] = "resize_the_pictures_of_all_customers_of_the_year"
     found = row(text(snapshot(lanes=lanes), width=80), "1", "processes")
     assert found.endswith("2.50 s 1,204 0 98 % 31 MB")

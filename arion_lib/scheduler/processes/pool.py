@@ -20,11 +20,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from arion_lib.scheduler.errors import StartError
+from arion_lib.scheduler.errors import MemoryLimitError, StartError
 from arion_lib.scheduler.processes.frames import INITIALIZER
 from arion_lib.scheduler.processes.note import STARTED
 from arion_lib.scheduler.processes.usage import Usage
-from arion_lib.scheduler.processes.worker_handle import WorkerHandle
+from arion_lib.scheduler.processes.worker_handle import TooLarge, WorkerHandle
 from arion_lib.scheduler.snapshot import LaneStatus, WorkerState, WorkerStatus
 from arion_lib.scheduler.starting.launch import Starter, StartMethod, starter
 
@@ -42,6 +42,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 """Seconds between two attempts to start a worker that the system refuses, at first and at most."""
 MOST_AT_ONCE = 16
 """Workers on their way at once: the descriptors of each are needed twice until it is there."""
+MEMORY_LOOK = 0.25
+"""Seconds between two looks at the workers' memory, where it has a limit."""
 STILLBORN = 5
 """Workers in a row that may end without a word before the lane gives up."""
 
@@ -259,6 +261,8 @@ class Pool(ABC):
             run = (worker.number, began, time.monotonic())
             if interrupted:
                 self._core.time_out(victim, run)
+            elif worker.too_large is not None and worker.too_large.error is not None:
+                self._core.fail(victim, worker.too_large.error, run)
             else:
                 self._core.lose(victim, worker.child.exit_code, run)
         self._pause = FIRST_PAUSE
@@ -308,11 +312,19 @@ class Pool(ABC):
 
     def _check_memory(self, now: float) -> float:
         if now >= self._memory_check:
-            self._memory_check = now + 0.5
+            self._memory_check, limit = now + MEMORY_LOOK, self._memory_limit or 0
             for worker in list(self._workers.values()):
-                rss = self._usage.rss(worker.child.pid)
-                if rss is not None and rss > (self._memory_limit or 0) and not worker.draining:
-                    self._recycle(worker)
+                rss, task = self._usage.rss(worker.child.pid), worker.current()
+                if rss is None or rss <= limit:
+                    worker.too_large = None
+                elif worker.too_large is not None and worker.too_large.call == worker.child.note.words[STARTED]:
+                    if task is not None:  # the same call as at the last look: the memory is its own
+                        worker.too_large = TooLarge(worker.too_large.call, MemoryLimitError(task.name, limit, rss))
+                        self._replace(worker)
+                else:
+                    worker.too_large = TooLarge(worker.child.note.words[STARTED])
+                    if not worker.draining:
+                        self._recycle(worker)
         return self._memory_check
 
     # --- what it looks like ---
@@ -345,6 +357,7 @@ class Pool(ABC):
             worker.failed,
             self._usage.cpu(pid),
             self._usage.rss(pid),
+            worker.child.note.progress() if task is not None else None,
         )
 
     def worker(self, number: int) -> WorkerHandle | None:

@@ -28,6 +28,7 @@ from arion_lib.scheduler.calls.context import context_of
 from arion_lib.scheduler.calls.failures import TaskInterrupted, pack_failure
 from arion_lib.scheduler.calls.values import ATOMS, Encoded, Packed, buffers_of, decode, encode
 from arion_lib.scheduler.errors import NotTransferableError
+from arion_lib.scheduler.monitoring.progress import PROCESS
 from arion_lib.scheduler.processes.frames import INITIALIZER, FrameParser, Message, frame, small_frame
 from arion_lib.scheduler.processes.messages import (
     BEGUN,
@@ -55,6 +56,7 @@ class Worker:
 
     def __init__(self, inbox: End, outbox: End, note: Note) -> None:
         self._inbox, self._outbox, self._words, self._times = inbox, outbox, note.words, note.times
+        self._note = note
         self._functions: dict[int, Callable[..., Any]] = {}
         self._last: dict[int, Encoded] = {}
         """The result of the last call, if it is small: the next link of a chain may come with the next message."""
@@ -73,6 +75,7 @@ class Worker:
             signal.signal(INTERRUPTION, self._interrupt)
         self._out, self._err = forward_output(self._print)
         forward_logging(self._log)
+        PROCESS.sink = self._report
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._forget_supervisor)
         self._answer((NO_CALL, BEGUN))
@@ -239,6 +242,10 @@ class Worker:
         if self._struck and self._running:
             self._struck = False
             raise TaskInterrupted
+
+    def _report(self, done: float, total: float | None) -> None:
+        if self._running:  # not a thread that a call has left behind, nor a process that it has forked
+            self._note.report(self._running, done, total)
 
     def _print(self, stream: str, text: str) -> None:
         self._tell((NO_CALL, PRINTED, stream, text))

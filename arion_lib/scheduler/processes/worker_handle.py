@@ -9,8 +9,9 @@ See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_processes.p
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from arion_lib.scheduler.errors import MemoryLimitError
 from arion_lib.scheduler.processes.frames import Buffer, FrameParser, Message, frame
 from arion_lib.scheduler.processes.note import INTERRUPT, REVOKED_AFTER, REVOKED_TO, SINCE, STARTED
 from arion_lib.scheduler.processes.pipes import rest_of
@@ -25,6 +26,13 @@ MOST_RECEIVED = 500
 """Answers taken in at once: something urgent may wait."""
 MOST_KNOWN = 1_000
 """Functions that a worker keeps; past that it is told to forget them all."""
+
+
+class TooLarge(NamedTuple):
+    """A worker that has more memory than it may: the call that ran when this was seen, and what ends it."""
+
+    call: int
+    error: MemoryLimitError | None = None
 
 
 class WorkerHandle:
@@ -57,6 +65,8 @@ class WorkerHandle:
         """Whether nobody tells when its full pipe takes more."""
         self.at_end = False
         """Its pipe has ended: the process is ending."""
+        self.too_large: TooLarge | None = None
+        """Since its memory was seen to be over the limit."""
         self.window = 0.0
         self.interrupting: tuple[int, float] | None = None
         """The call that is being interrupted, and when the worker is killed if that did not stop it."""

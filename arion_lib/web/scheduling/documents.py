@@ -96,6 +96,9 @@ class TaskWithHistory(TaskOf):
     """Where one task stands, and how it came there."""
 
     history: list[Change]
+    progress: tuple[float, float | None] | None = Field(
+        default=None, description="what it has reported while it runs in a process or a thread: done, and of how much"
+    )
 
 
 class Tasks(BaseModel):

@@ -107,7 +107,8 @@ def _looking(router: APIRouter, tasks: ScheduledTasks) -> None:
             Change(at=one.time + offset, state=one.state, attempt=one.attempt, worker=one.worker, error=one.error)
             for one in record.task.history()
         ]
-        return TaskWithHistory(**_task_of(record).model_dump(), history=changes)
+        progress = tasks.progress(number)
+        return TaskWithHistory(**_task_of(record).model_dump(), history=changes, progress=progress)
 
     @router.get("/tasks/{number}/result", responses={202: {"model": ResultOf, "description": "not ended yet"}})
     async def result(number: Number, response: Response, wait: Wait = 0.0) -> ResultOf:

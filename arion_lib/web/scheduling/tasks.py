@@ -174,6 +174,10 @@ class ScheduledTasks:
         scheduler = self._scheduler
         return NOTHING if scheduler is None else scheduler.status()
 
+    def progress(self, number: int) -> tuple[float, float | None] | None:
+        """What a running task has reported; None where it has not."""
+        return next((one.progress for one in self.status().workers if one.task_number == number), None)
+
     @property
     def state(self) -> str:
         """ "unused" before the first task, then "open", in the end "closed"."""

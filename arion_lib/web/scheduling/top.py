@@ -20,7 +20,7 @@ from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from arion_lib.units import clock_text
+from arion_lib.units import clock_text, progress_text
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -197,12 +197,13 @@ def _worker(worker: Mapping[str, Any]) -> list[RenderableType]:
     from rich.text import Text
 
     state = worker["state"]
+    task = f"{progress_text(worker.get('progress'))} {_plain(worker['task'] or '')}"
     return [
         str(worker["number"]),
         worker["lane"],
         _or_dash(worker["pid"], "{}"),
         Text(state, STYLES.get(state, "")),
-        Text(_plain(worker["task"] or ""), no_wrap=True, overflow="ellipsis"),
+        Text(task.strip(), no_wrap=True, overflow="ellipsis"),
         clock_text(worker["age"]) if worker["age"] is not None else "",
         f"{worker['done']:,}",
         Text(f"{worker['failed']:,}", "red" if worker["failed"] else "dim"),
