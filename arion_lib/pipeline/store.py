@@ -9,7 +9,7 @@ See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_store.py
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from types import TracebackType
@@ -193,12 +193,13 @@ class Store(Protocol):
         published: float | None = None,
         rows: float | None = None,
         dead: float | None = None,
+        own: Mapping[str, float] = {},
     ) -> Pruned:
         """Forget what is older than so many seconds (None: keep), in small transactions: no commit waits for long.
 
         `deliveries` and event `ids`: what comes again after that counts again. `published`: outbox entries. `rows` and
         `dead` letters: to the minute, and counted from the first pruning where a stream has been silent since; a row
-        that the outbox still has to publish stays.
+        that the outbox still has to publish stays. `own` names streams that keep both for a time of their own.
         """
         ...
 

@@ -21,6 +21,7 @@ See         tests/web/test_config.py, which serves the example below
     scheme = {header = "x-signature", prefix = "sha256=", encoding = "hex"}
     delivery_header = "x-request-id"      # where the sender puts its delivery's id
     keep_headers = ["x-request-id", "x-build"]   # kept beside each row and message, with the time it came
+    keep = "90d"                          # this stream's rows and dead letters: longer than others; or "forever"
 
     [streams.payouts]
     delivery_field = "event.id"           # or it stands in the body, which is one JSON object of --max-line bytes then
@@ -35,6 +36,7 @@ See         tests/web/test_config.py, which serves the example below
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import re
 import tomllib
@@ -47,7 +49,7 @@ from arion_lib.nearest import nearest
 from arion_lib.pipeline.recipe import Recipe, read_recipe
 from arion_lib.pipeline.stores.addresses import checked_stream
 from arion_lib.web.signatures import HmacVerifier, Verifier
-from arion_lib.web.startup.options import FROM_FILE
+from arion_lib.web.startup.options import FROM_FILE, age
 from arion_lib.web.streams import IdIn, Rules, Streams, shared_secrets
 
 SCHEMES: Mapping[str, Mapping[str, str]] = {
@@ -56,7 +58,7 @@ SCHEMES: Mapping[str, Mapping[str, str]] = {
 }
 DELIVERIES = {"github": "x-github-delivery", "shopify": "x-shopify-webhook-id", "svix": "svix-id"}
 RECIPE = tuple(one.name for one in fields(Recipe))
-KEYS = (*RECIPE, "secret_env", "secret_file", "scheme", "delivery_header", "delivery_field", "keep_headers")
+KEYS = (*RECIPE, "secret_env", "secret_file", "scheme", "delivery_header", "delivery_field", "keep_headers", "keep")
 _HEADER = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,100}")
 
 
@@ -143,7 +145,17 @@ def _rules(where: str, table: Mapping[str, Any], ours: Verifier | None, mistakes
     if inside is not None and "delivery_header" in table:
         mistakes.append(f"{where} delivery_field must stand alone, got delivery_header as well")
     id_in = None if inside is None else _noted(mistakes, f"{where} delivery_field:", lambda: IdIn(inside))
-    return Rules(recipe, verifier, header.lower().encode(), id_in, _kept(where, table, recipe, mistakes))
+    keep = _noted(mistakes, f"{where} keep", lambda: _age(table["keep"])) if "keep" in table else None
+    return Rules(recipe, verifier, header.lower().encode(), id_in, _kept(where, table, recipe, mistakes), keep)
+
+
+def _age(text: object) -> float:
+    if text == "forever":
+        return math.inf
+    try:
+        return age(str(text))
+    except argparse.ArgumentTypeError as error:
+        raise ValueError(f'{error}, or be "forever"') from None
 
 
 def _kept(where: str, table: Mapping[str, Any], recipe: Recipe | None, mistakes: list[str]) -> tuple[str, ...] | None:

@@ -76,7 +76,7 @@ def _serve(args: list[str], chosen: argparse.Namespace) -> int:
     with (
         open_store(store_url) as store,
         LateBroker(lambda: open_broker(broker_url)) as broker,
-        Retention(store, keep=chosen.keep, remember=chosen.remember),
+        Retention(store, keep=chosen.keep, own=streams.ages, remember=chosen.remember),
     ):
         if chosen.relay == "only":
             return _relay(store, broker)

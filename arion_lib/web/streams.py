@@ -49,7 +49,8 @@ class Rules:
     """What holds for a stream. `recipe` None: the sender's query says; `verifier` None: posts need no signature.
 
     A delivery's id stands in `delivery_header`, or where `id_in` says. `keep_headers` are those that are kept beside
-    each row, with the time it came and its delivery's id; None: nothing is.
+    each row, with the time it came and its delivery's id; None: nothing is. `keep` is the age in seconds at which rows
+    and dead letters are forgotten; `math.inf`: never; None: as those of other streams.
     """
 
     recipe: Recipe | None = None
@@ -57,6 +58,7 @@ class Rules:
     delivery_header: bytes = b"webhook-id"
     id_in: IdIn | None = None
     keep_headers: tuple[str, ...] | None = None
+    keep: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +83,11 @@ class Streams:
         if rules is None:
             raise Problem(404, "the stream must be one that this service takes", repr(stream[:80]), "ask its owner")
         return rules
+
+    @property
+    def ages(self) -> dict[str, float]:
+        """Return the streams that keep rows and dead letters for a time of their own, in seconds."""
+        return {name: rules.keep for name, rules in self.named.items() if rules.keep is not None}
 
     def check_query(self, rules: Rules, query: bytes) -> None:
         """Refuse a query where the owner has decided. Raises `Problem` 400."""

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import hmac
 import json
+import math
 import time
 import tomllib
 from datetime import datetime
@@ -165,6 +166,7 @@ scheme = "github"
 [streams.d]
 delivery_field = ["x"]
 keep_headers = "x-one"
+keep = "a while"
 [streams.e]
 scheme = {header = 5}
 secret_env = "PATH"
@@ -186,18 +188,22 @@ keep = 7
         assert word in told
     for word in ("[streams.f] must be a table", "delivery_field: it must be a field's name", "'header': 5"):
         assert word in told
-    for word in ("did you mean max_line", "max_body must be bytes", "batch must be bytes", "keep must be a time"):
+    for word in ("did you mean max_line", "max_body must be bytes", "batch must be bytes", "[retention] keep must be"):
         assert word in told
-    assert len(caught.value.mistakes) == 16
+    assert "keep must be a time such as 90s, 30m, 12h or 7d, got 'a while', or be \"forever\"" in told
+    assert len(caught.value.mistakes) == 17
 
 
 def test_limits_and_retention_stand_in_the_file_and_the_command_line_wins(tmp_path: Path) -> None:
     file = tmp_path / "arion.toml"
-    file.write_text('[limits]\nmax_body = "1k"\nidle = 2.5\n[retention]\nkeep = "12h"\n', encoding="utf-8")
+    written = '[limits]\nmax_body = "1k"\nidle = 2.5\n[retention]\nkeep = "12h"\n'
+    written += '[streams.a]\nkeep = "forever"\n[streams.b]\nkeep = "1d"\n[streams.c]\n'
+    file.write_text(written, encoding="utf-8")
     given = ["--config", str(file), "--idle", "7"]
     chosen = command_line(read_config(file).options).parse_args(given)
     assert (chosen.max_body, chosen.idle, chosen.keep) == (1_024, 7.0, 43_200.0)
     assert chosen.max_line == Limits().max_record
+    assert read_config(file).streams.ages == {"a": math.inf, "b": 86_400.0}
     assert {name for table in FROM_FILE.values() for name in table} <= set(vars(chosen))
 
 

@@ -9,7 +9,8 @@ See         tests/pipeline/test_store.py
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from typing import Literal, TypeAlias
 
 from arion_lib.pipeline.stores.dialect import Connections, Database, Dialect
@@ -18,8 +19,10 @@ from arion_lib.pipeline.stores.writing import mark
 SLICE = 1_000
 """Entries that one transaction deletes, at most."""
 
-_MARKS_KEPT = 366 * 86_400.0  # seconds; a stream has at most one a minute
-_OLD = "SELECT stream, max({table}) FROM marks WHERE at <= ? GROUP BY stream"
+_MARKS_KEPT = 366 * 86_400.0  # seconds, at least; a stream has at most one a minute
+_OLD = """
+SELECT name, stream, max(marks.{table}) FROM marks JOIN streams ON number = stream WHERE at <= ? GROUP BY name, stream
+"""
 _NEEDED = "SELECT min(first) FROM outbox JOIN pending USING (seq) WHERE stream = ? AND block IS NULL"
 _BY_AGE = """
 DELETE FROM {table} WHERE at <= ? AND seq IN (SELECT seq FROM {table} WHERE {which} ORDER BY seq LIMIT ?)
@@ -42,19 +45,28 @@ class Pruning:
         sql = _BY_AGE.format(table=table, which=which)
         return self._in_slices(sql, (self._clock() - age, SLICE))
 
-    def by_mark(self, table: Numbered, age: float) -> int:
-        """Delete what each stream's marks say to be older than `age` seconds; return how many."""
+    def by_mark(self, table: Numbered, age: float | None, own: Mapping[str, float]) -> int:
+        """Delete what each stream's marks say to be older than `age` seconds, or its `own` age; return how many."""
+        ages = {*own.values(), *(() if age is None else (age,))}
+        if not ages:
+            return 0
         with self._connections.transaction(durable=False) as db:
             now = self._clock()
             mark(db, now)
-            old = db.execute(_OLD.format(table=table), (now - age,)).fetchall()
+            old = [
+                (stream, last)
+                for limit in ages
+                for name, stream, last in db.execute(_OLD.format(table=table), (now - limit,)).fetchall()
+                if own.get(name, age) == limit
+            ]
             upto = [(stream, self._free(db, stream, last) if table == "rows" else last) for stream, last in old]
         how = self._dialect
         sql = _BY_PLACE.format(table=table, within=how.within, key=how.key)
         spans = [how.span(stream, 0, last) for stream, last in upto if last > 0]
         gone = sum(self._in_slices(sql, (*span, *span, SLICE)) for span in spans)
         with self._connections.transaction(durable=False) as db:
-            db.execute("DELETE FROM marks WHERE at < ?", (now - _MARKS_KEPT,))
+            kept = max([_MARKS_KEPT, *(2 * limit for limit in ages if limit < math.inf)])
+            db.execute("DELETE FROM marks WHERE at < ?", (now - kept,))
         return gone
 
     def _free(self, db: Database, stream: int, last: int) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
@@ -24,23 +25,33 @@ REMEMBERED = 30 * 86_400.0
 class Retention:
     """Prune `store` at the start and then every so often, in a thread, from `with` to the end of the block.
 
-    `keep` is the age in seconds at which rows and dead letters are forgotten (None: never), `remember` the one of
-    deliveries and event ids, `every` the seconds between two prunings.
+    `keep` is the age in seconds at which rows and dead letters are forgotten (None: never), `own` the one of streams
+    that have another (`math.inf`: never), `remember` the one of deliveries and event ids, `every` the seconds between
+    two prunings.
     """
 
     def __init__(
-        self, store: Store, *, keep: float | None = None, remember: float = REMEMBERED, every: float = 60.0
+        self,
+        store: Store,
+        *,
+        keep: float | None = None,
+        own: Mapping[str, float] = {},
+        remember: float = REMEMBERED,
+        every: float = 60.0,
     ) -> None:
-        if every <= 0 or remember <= 0 or (keep is not None and keep <= 0):
-            raise ValueError(f"keep, remember and every must be > 0 seconds, got {keep}, {remember} and {every}")
+        if min(every, remember, *own.values(), *(() if keep is None else (keep,))) <= 0:
+            ages = f"{keep}, {dict(own)}, {remember} and {every}"
+            raise ValueError(f"keep, own, remember and every must be > 0 seconds, got {ages}")
         self._store = store
-        self._keep, self._remember, self._every = keep, remember, every
+        self._keep, self._own, self._remember, self._every = keep, dict(own), remember, every
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
     def prune(self) -> Pruned:
         """Prune now. Raises the store's errors."""
-        return self._store.prune(deliveries=self._remember, ids=self._remember, rows=self._keep, dead=self._keep)
+        return self._store.prune(
+            deliveries=self._remember, ids=self._remember, rows=self._keep, dead=self._keep, own=self._own
+        )
 
     def close(self) -> None:
         """End the thread after the pruning it is in; a second call does nothing."""

@@ -9,7 +9,7 @@ See         tests/pipeline/test_store.py
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -64,14 +64,15 @@ class SqlStore(GroupCommit):
         published: float | None = None,
         rows: float | None = None,
         dead: float | None = None,
+        own: Mapping[str, float] = {},
     ) -> Pruned:
         """Forget what is older than so many seconds, oldest first, in small transactions."""
         return Pruned(
             0 if deliveries is None else self._pruning.by_age("deliveries", "true", deliveries),
             0 if ids is None else self._pruning.by_age("seen", "true", ids),
             0 if published is None else self._pruning.by_age("outbox", _PUBLISHED, published),
-            0 if rows is None else self._pruning.by_mark("rows", rows),
-            0 if dead is None else self._pruning.by_mark("dead", dead),
+            self._pruning.by_mark("rows", rows, own),
+            self._pruning.by_mark("dead", dead, own),
         )
 
     # -- reading
