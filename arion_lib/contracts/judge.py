@@ -16,7 +16,8 @@ from typing import Any
 from arion_lib.contracts.checks.attributes import MISSING
 from arion_lib.contracts.checks.callables import written_out
 from arion_lib.contracts.checks.generics import arguments_as
-from arion_lib.contracts.checks.hints import EMPTY, Arguments, Hint, bare, is_unknown, origin_of, text
+from arion_lib.contracts.checks.glance import takes_in_order
+from arion_lib.contracts.checks.hints import EMPTY, Arguments, Hint, bare, has_unpacked, is_unknown, origin_of, text
 from arion_lib.contracts.checks.predicates import fits
 from arion_lib.contracts.members import Flow, Kind, Member, is_opaque
 from arion_lib.contracts.messages.written import shown
@@ -26,7 +27,6 @@ from arion_lib.contracts.signatures import (
     by_position,
     mismatches,
     routes,
-    takes_in_order,
 )
 from arion_lib.contracts.subtypes import is_subtype
 from arion_lib.contracts.violations import Code, Violation
@@ -154,7 +154,7 @@ def _method(case: Case, offer: Member) -> Iterator[Violation]:
     asked, given = promised.signature(case.arguments), offer.signature()
     if asked is None or given is None:
         return
-    asked, given = written_out(asked), written_out(given)
+    asked, given = (written_out(each) if has_unpacked(each) else each for each in (asked, given))
     if _is_special(offer.name):
         asked = by_position(asked)
     if takes_in_order(asked, given):

@@ -14,28 +14,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from inspect import Parameter, Signature
-from types import (
-    BuiltinFunctionType,
-    FunctionType,
-    MemberDescriptorType,
-    MethodDescriptorType,
-    WrapperDescriptorType,
-)
+from types import BuiltinFunctionType, FunctionType, MemberDescriptorType, MethodDescriptorType, WrapperDescriptorType
 from typing import Any
 
 from arion_lib.contracts.checks.callables import (
     ASYNC_MANAGER,
     MANAGER,
-    annotations_of,
     called_signature,
-    plain_signature,
     substituted_star,
 )
 from arion_lib.contracts.checks.generics import known_context
+from arion_lib.contracts.checks.glance import plain_signature
 from arion_lib.contracts.checks.hints import (
     EMPTY,
     Arguments,
     Hint,
+    annotations_of,
     local_names,
     module_names,
     needs_resolving,
@@ -55,6 +49,10 @@ class Kind(Enum):
     STATIC_METHOD = "a static method"
     PROPERTY = "a property"
     ATTRIBUTE = "an attribute"
+
+
+METHOD, CLASS_METHOD, STATIC_METHOD, PROPERTY, ATTRIBUTE = Kind
+"""Looked up once: before Python 3.12 the members of an enum are slow to reach, and each class statement asks often."""
 
 
 class Flow(Enum):
@@ -99,7 +97,8 @@ class Member:
             signature = called_signature(self.target)
         except Exception:  # noqa: BLE001 - foreign callables raise what they like; their signature is unknown then
             return None
-        if not any(map(needs_resolving, _annotations(signature))):
+        annotations = (signature.return_annotation, *(p.annotation for p in signature.parameters.values()))
+        if not any(map(needs_resolving, annotations)):
             return signature
         core = plain_function(self.target)
         found, local = module_names(core), local_names(core, self.owner, self.names)
@@ -117,14 +116,17 @@ class Member:
         return self._without_self(arguments)
 
     def _plainly(self) -> Signature | None:
-        """Read a plain method whose annotations are as they should be; others are read in full."""
+        """Read a plain method quickly; anything else is read in full."""
         function = self.target
         if self.kind is not Kind.METHOD or type(function) is not FunctionType or function.__dict__:
             return None
         hints = annotations_of(function)
-        if hints is None or not function.__code__.co_argcount or any(map(needs_resolving, hints.values())):
+        if hints is None or not function.__code__.co_argcount:
             return None
-        return plain_signature(function, skip=1)
+        if any(map(needs_resolving, hints.values())):
+            found, local = module_names(function), local_names(function, self.owner, self.names)
+            hints = {name: resolve(hint, found, local) for name, hint in hints.items()}
+        return plain_signature(function, hints, skip=1)
 
     def _without_self(self, known: Arguments) -> Signature | None:
         full = self.full_signature()
@@ -165,10 +167,6 @@ _NOT_CALLED = (type, MemberDescriptorType)
 _KNOWN = (FunctionType, staticmethod, classmethod, property, functools.cached_property, type)
 
 
-def _annotations(signature: Signature) -> list[Hint]:
-    return [signature.return_annotation, *(p.annotation for p in signature.parameters.values())]
-
-
 def flow_of(target: Any) -> Flow:
     """Tell what calling `target` gives.
 
@@ -177,7 +175,7 @@ def flow_of(target: Any) -> Flow:
     >>> flow_of(ticks), flow_of(len)
     (<Flow.ASYNC_GENERATOR: 'an async generator function'>, <Flow.PLAIN: 'a plain function'>)
     """
-    if type(target) is FunctionType and not target.__dict__:
+    if type(target) is FunctionType and target.__dict__.keys() <= _ABSTRACT:
         return _FLOWS[target.__code__.co_flags & _FLOW_FLAGS]
     if inspect.iscoroutinefunction(target):
         return Flow.COROUTINE
@@ -191,6 +189,8 @@ def flow_of(target: Any) -> Flow:
     return Flow.PLAIN if flow_of(inner) is Flow.PLAIN else Flow.DECORATED
 
 
+_ABSTRACT = {"__isabstractmethod__"}
+COROUTINE = Flow.COROUTINE
 _FLOW_FLAGS = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 _FLOWS = {
     0: Flow.PLAIN,
@@ -206,7 +206,7 @@ def read(name: str, raw: Any, owner: type, names: Mapping[str, Any] | None = Non
     >>> read("keys", vars(dict)["keys"], dict).kind, read("__doc__", "text", dict).kind
     (<Kind.METHOD: 'a method'>, <Kind.ATTRIBUTE: 'an attribute'>)
     """
-    kind, target = (Kind.METHOD, raw) if type(raw) is FunctionType else _kind_and_target(raw, owner)
+    kind, target = (METHOD, raw) if type(raw) is FunctionType else _kind_and_target(raw, owner)
     return Member(name, kind, raw, owner, target, names or {})
 
 

@@ -118,9 +118,9 @@ def settings_of(cls: type) -> tuple[Level, bool]:
 
 def inherited(cls: type, word: str) -> Any:
     for base in cls.__mro__:
-        spec = spec_of(base)
-        if spec is not None and getattr(spec.options, word) is not None:
-            return getattr(spec.options, word)
+        spec: Spec | None = base.__dict__.get(SPEC)
+        if spec is not None and (found := getattr(spec.options, word)) is not None:
+            return found
     return None
 
 

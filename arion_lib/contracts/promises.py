@@ -22,16 +22,17 @@ from types import FrameType, FunctionType
 from typing import Any, Generic, Protocol
 
 from arion_lib.contracts.checks.attributes import MISSING
-from arion_lib.contracts.checks.callables import annotations_of
 from arion_lib.contracts.checks.hints import (
     Arguments,
     Hint,
+    annotations_of,
     module_names,
     origin_of,
     own_annotations,
     resolve,
     substitute,
     text,
+    words_in,
 )
 from arion_lib.contracts.members import Kind, Member, is_opaque, read
 from arion_lib.contracts.messages.places import Place, named_line, plain_function
@@ -154,18 +155,15 @@ def is_final(member: Member) -> bool:
     return bool(getattr(member.target, "__final__", False))
 
 
-NAME = re.compile(r"[A-Za-z_]\w*")
-
-
 def captured_names(cls: type, frame: FrameType | None) -> dict[str, Any]:
     """Return what annotations written as strings in `cls` name and its module does not tell: variables of the
     function around it, or globals of code that was run without being a module."""
-    if frame is None or not (written := _strings(cls)):
+    if frame is None:
         return {}
-    words = set(NAME.findall(" ".join(written)))
     spaces = [] if _globals_of(cls) is frame.f_globals else [frame.f_globals]
     if frame.f_code.co_flags & inspect.CO_NEWLOCALS:
         spaces.append(frame.f_locals)  # those of a function: they are gone when it has returned
+    words = frozenset().union(*map(words_in, _strings(cls))) if spaces else ()
     return {word: space[word] for space in spaces for word in words if word in space}
 
 

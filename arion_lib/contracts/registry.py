@@ -51,7 +51,8 @@ class Plugin(NamedTuple):
 
     @property
     def key(self) -> Key:
-        return key_of(self.kind, self.contract)
+        of = self.contract
+        return Key(self.kind, module_of(of), of.__qualname__) if of is not None else Key(self.kind, "", "")
 
     def metrics(self) -> dict[str, Figures]:
         """Return what was measured of each method, by its name: empty unless the class says `metrics=True`."""
@@ -67,10 +68,6 @@ class Key(NamedTuple):
     kind: str
     module: str
     contract: str
-
-
-def key_of(kind: str, contract: type | None) -> Key:
-    return Key(kind, module_of(contract), contract.__qualname__) if contract is not None else Key(kind, "", "")
 
 
 def module_of(cls: type) -> str:
@@ -101,17 +98,19 @@ class Registry:
     def add(self, plugin: Plugin, *, replace: bool = False) -> None:
         """Register `plugin`. Raises `DuplicatePlugin` where another class has its place, `ValueError` for a version
         that is not one (PEP 440)."""
-        self.refuse_duplicate(plugin, replace=replace)
+        key = self.refuse_duplicate(plugin, replace=replace)
         with self._lock:
-            self._plugins.setdefault(plugin.key, {}).setdefault(plugin.name, {})[plugin.version] = plugin
+            self._plugins.setdefault(key, {}).setdefault(plugin.name, {})[plugin.version] = plugin
 
-    def refuse_duplicate(self, plugin: Plugin, *, replace: bool = False) -> None:
-        """Raise what `add` would raise, and change nothing."""
+    def refuse_duplicate(self, plugin: Plugin, *, replace: bool = False) -> Key:
+        """Raise what `add` would raise, and change nothing; returns what the plugin is kept under."""
+        key = plugin.key
         if plugin.version != "0" and not PLAIN_VERSION.match(plugin.version):
             _parsed(plugin.version)
-        there = self._plugins.get(plugin.key, {}).get(plugin.name, {}).get(plugin.version)
+        there = self._plugins.get(key, {}).get(plugin.name, {}).get(plugin.version)
         if there is not None and there.origin != plugin.origin and not replace:
             raise DuplicatePlugin(_duplicate(plugin, there))
+        return key
 
     def remove(self, kind: str | type, name: str) -> None:
         """Forget all versions of a plugin. Raises `UnknownPlugin` if there is none."""

@@ -18,7 +18,7 @@ from typing import Any
 from arion_lib.contracts.checks.attributes import MISSING, SlottedAttribute
 from arion_lib.contracts.checks.glance import keeps_plainly
 from arion_lib.contracts.checks.hints import EMPTY, Arguments, Hint, own_annotations, type_arguments
-from arion_lib.contracts.members import Kind, Member, read
+from arion_lib.contracts.members import PROPERTY, Kind, Member, read
 from arion_lib.contracts.messages.places import Place, class_place, named_line
 from arion_lib.contracts.options import SPEC, Options, Spec, spec_of
 from arion_lib.contracts.promises import Promise, attribute_hint, default_of, is_abstract
@@ -115,13 +115,18 @@ def cases(cls: type, spec: Spec, promised: Promised, found_by_name: Found | None
             if variables is None and getattr(promise.contract, "__parameters__", None):
                 variables = type_arguments(cls)
             arguments = (variables or {}).get(promise.member.owner)
-            if found_by_name is not None and found is not None and keeps_plainly(promise, found):
+            if found_by_name is not None and found is not None and _kept(promise, found):
                 continue
             case = Case(cls.__name__, spec.place, promise, _offered(cls, spec, promise, found), arguments)
             if promise.kind in (Kind.ATTRIBUTE, Kind.PROPERTY):
                 case.declared = declared(cls, name, promise)
             if case.offer is not None or not spec.is_contract:
                 yield case
+
+
+def _kept(promise: Promise, found: Member) -> bool:
+    """Tell whether a glance shows that the promise is kept."""
+    return found.kind is promise.kind is not PROPERTY and keeps_plainly(promise, found)
 
 
 def _offered(cls: type, spec: Spec, promise: Promise, found: Member | None) -> Member | None:

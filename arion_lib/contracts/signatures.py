@@ -14,15 +14,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from inspect import Parameter, Signature
 
-from arion_lib.contracts.violations import Code
-
-ONLY_POSITION, BOTH, STAR, ONLY_KEYWORD, DOUBLE_STAR = (
-    Parameter.POSITIONAL_ONLY,
-    Parameter.POSITIONAL_OR_KEYWORD,
-    Parameter.VAR_POSITIONAL,
-    Parameter.KEYWORD_ONLY,
-    Parameter.VAR_KEYWORD,
+from arion_lib.contracts.checks.glance import (
+    BOTH,
+    DOUBLE_STAR,
+    ONLY_KEYWORD,
+    ONLY_POSITION,
+    STAR,
+    is_required,
+    takes_in_order,
 )
+from arion_lib.contracts.violations import Code
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +64,6 @@ def by_position(signature: Signature) -> Signature:
     return signature.replace(parameters=found)
 
 
-def is_required(parameter: Parameter) -> bool:
-    """Tell whether a call must give this parameter."""
-    return parameter.default is Parameter.empty and parameter.kind not in (STAR, DOUBLE_STAR)
-
-
 def mismatches(promised: Signature, offered: Signature) -> list[Mismatch]:
     """Return how `offered` fails calls that `promised` allows; both without `self`.
 
@@ -86,20 +82,6 @@ def mismatches(promised: Signature, offered: Signature) -> list[Mismatch]:
             if not facts.get((kind, name)):
                 facts[kind, name] = other
     return _classified(asked, given, facts)
-
-
-def takes_in_order(promised: Signature, offered: Signature) -> bool:
-    """Tell whether `offered` repeats the parameters of `promised`, and adds only what calls may leave out.
-
-    The common case, told apart quickly; `False` means: look closer.
-    """
-    asked, given = list(promised.parameters.values()), list(offered.parameters.values())
-    for want, have in zip(asked, given, strict=False):
-        if want.name != have.name or want.kind is not have.kind:
-            return False
-        if have.default is Parameter.empty and want.default is not Parameter.empty:
-            return False
-    return len(asked) <= len(given) and not any(map(is_required, given[len(asked) :]))
 
 
 def _counts(asked: _Shape, given: _Shape) -> range:

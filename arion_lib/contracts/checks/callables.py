@@ -17,17 +17,17 @@ from inspect import Parameter, Signature
 from types import CodeType, FunctionType
 from typing import Any
 
-from arion_lib.contracts.checks.hints import EMPTY, Arguments, Hint, is_unpacked, origin_of, substitute
+from arion_lib.contracts.checks.hints import (
+    EMPTY,
+    Arguments,
+    Hint,
+    annotations_of,
+    has_unpacked,
+    is_unpacked,
+    origin_of,
+    substitute,
+)
 from arion_lib.contracts.checks.structural import required_keys
-from arion_lib.contracts.signatures import BOTH, DOUBLE_STAR, ONLY_KEYWORD, ONLY_POSITION, STAR
-
-
-def annotations_of(function: object) -> dict[str, object] | None:
-    """Return a function's annotations as they stand, `None` where reading them fails (a deferred one, Python 3.14)."""
-    try:
-        return getattr(function, "__annotations__", None)
-    except Exception:  # noqa: BLE001 - a deferred annotation is evaluated here and may raise anything
-        return None
 
 
 def plain_code(decorator: Callable[[Any], Any]) -> CodeType:
@@ -93,7 +93,7 @@ def written_out(signature: Signature) -> Signature:
     >>> written_out(Signature([pair]))
     <Signature (args_0: int, args_1: str, /)>
     """
-    if not any(is_unpacked(p.annotation) for p in signature.parameters.values()):
+    if not has_unpacked(signature):
         return signature
     found: list[Parameter] = []
     for parameter in signature.parameters.values():
@@ -122,33 +122,3 @@ def _parts(star: Parameter) -> Iterator[Parameter]:
             yield Parameter(f"{star.name}_{number}", Parameter.POSITIONAL_ONLY, annotation=value)
     else:
         yield star.replace(annotation=EMPTY)
-
-
-def plain_signature(function: FunctionType, skip: int = 0) -> Signature:
-    """Return the signature of a function without decorators, without its first `skip` parameters; a third of the time
-    that `inspect.signature` takes.
-
-    >>> def f(self, a, /, b=1, *more, c=2, **rest): ...
-    >>> plain_signature(f) == inspect.signature(f), str(plain_signature(f, 1))
-    (True, '(a, /, b=1, *more, c=2, **rest)')
-    """
-    code, names, hints = function.__code__, function.__code__.co_varnames, function.__annotations__
-    count, only = code.co_argcount, code.co_posonlyargcount
-    defaults, by_name = function.__defaults__ or (), function.__kwdefaults__ or {}
-    first = count - len(defaults)
-    found = []
-    for i in range(skip, count):
-        default = defaults[i - first] if i >= first else Parameter.empty
-        hint = hints.get(names[i], Parameter.empty)
-        found.append(Parameter(names[i], ONLY_POSITION if i < only else BOTH, default=default, annotation=hint))
-    end = count + code.co_kwonlyargcount
-    kinds: list[tuple[str, Any]] = [(name, ONLY_KEYWORD) for name in names[count:end]]
-    if code.co_flags & inspect.CO_VARARGS:
-        kinds.insert(0, (names[end], STAR))
-        end += 1
-    if code.co_flags & inspect.CO_VARKEYWORDS:
-        kinds.append((names[end], DOUBLE_STAR))
-    for name, kind in kinds:
-        default, hint = by_name.get(name, Parameter.empty), hints.get(name, Parameter.empty)
-        found.append(Parameter(name, kind, default=default, annotation=hint))
-    return Signature(found, return_annotation=hints.get("return", Parameter.empty), __validate_parameters__=False)

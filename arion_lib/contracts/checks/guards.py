@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import builtins
 import keyword
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -20,8 +21,8 @@ from inspect import Parameter, Signature
 from types import CodeType, FunctionType
 from typing import Any, ParamSpec, TypeVar
 
-from arion_lib.contracts.checks.callables import GUARD, annotations_of
-from arion_lib.contracts.checks.hints import Hint, text
+from arion_lib.contracts.checks.callables import GUARD
+from arion_lib.contracts.checks.hints import Hint, annotations_of, text
 from arion_lib.contracts.checks.levels import SWITCH, Level, current
 from arion_lib.contracts.checks.predicates import PREFIX, Source, expression, fits, same_at_all_levels
 from arion_lib.contracts.checks.streams import watched
@@ -108,13 +109,17 @@ def guard(like: Callable[..., Any], plan: Callable[[], Plan], *, asynchronous: b
     return made
 
 
+_GENERIC, _DEFERRED = sys.version_info >= (3, 12), sys.version_info >= (3, 14)
+"""Whether functions have type parameters, and annotations that are evaluated when they are asked for."""
+
+
 def _annotate_like(made: FunctionType, like: Any) -> None:
     """Give the guard the annotations of its method; since Python 3.14 without evaluating them."""
-    if (annotate := getattr(like, "__annotate__", None)) is not None:
+    if _DEFERRED and (annotate := getattr(like, "__annotate__", None)) is not None:
         made.__annotate__ = annotate  # type: ignore[attr-defined, unused-ignore]
     elif (found := annotations_of(like)) is not None:
         made.__annotations__ = found
-    if parameters := getattr(like, "__type_params__", ()):
+    if _GENERIC and (parameters := getattr(like, "__type_params__", ())):
         made.__type_params__ = parameters  # type: ignore[attr-defined, unused-ignore]
 
 

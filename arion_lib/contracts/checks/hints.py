@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import functools
 import inspect
+import re
 import sys
 import types
 import typing
@@ -297,6 +299,32 @@ def module_names(thing: object) -> dict[str, Any]:
         return own
     module = sys.modules.get(getattr(thing, "__module__", None) or "")
     return vars(module) if module is not None else {}
+
+
+def annotations_of(function: object) -> dict[str, Hint] | None:
+    """Return a function's annotations as they stand, `None` where reading them fails (a deferred one, Python 3.14)."""
+    try:
+        return getattr(function, "__annotations__", None)
+    except Exception:  # noqa: BLE001 - a deferred annotation is evaluated here and may raise anything
+        return None
+
+
+def has_unpacked(signature: inspect.Signature) -> bool:
+    """Tell whether a parameter stands for any number of parameters."""
+    return any(is_unpacked(p.annotation) for p in signature.parameters.values())
+
+
+@functools.lru_cache(maxsize=1_000)
+def words_in(annotation: str) -> frozenset[str]:
+    """Return the names in an annotation that is a string.
+
+    >>> sorted(words_in("dict[str, shop.Row]"))
+    ['Row', 'dict', 'shop', 'str']
+    """
+    return frozenset(_NAME.findall(annotation))
+
+
+_NAME = re.compile(r"[A-Za-z_]\w*")
 
 
 def own_annotations(cls: type) -> dict[str, Hint]:

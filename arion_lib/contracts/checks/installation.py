@@ -21,7 +21,15 @@ from arion_lib.contracts.checks.guards import guard
 from arion_lib.contracts.checks.hints import type_arguments
 from arion_lib.contracts.checks.levels import Level
 from arion_lib.contracts.checks.plans import Guarded, call_of, guarded_property, plan, through_super
-from arion_lib.contracts.members import Flow, Kind, Member, is_opaque
+from arion_lib.contracts.members import (
+    ATTRIBUTE,
+    CLASS_METHOD,
+    COROUTINE,
+    PROPERTY,
+    STATIC_METHOD,
+    Member,
+    is_opaque,
+)
 from arion_lib.contracts.messages.places import frame_place
 from arion_lib.contracts.options import SPEC, Options, Spec, settings_of, spec_of
 from arion_lib.contracts.promises import Promise, captured_names, is_abstract, is_recipe
@@ -83,12 +91,12 @@ def guard_all(cls: type, spec: Spec, promised: Promised, found: Found) -> None:
     if how == (Level.DEFINE, False):
         return
     for name, promises in promised:
-        if promises[0].kind is Kind.ATTRIBUTE:
+        if promises[0].kind is ATTRIBUTE:
             _guard_attribute(cls, promises[0], how[0])
         member = found[name]
-        if member is None or is_abstract(member.raw) or member.kind is Kind.ATTRIBUTE:
+        if member is None or is_abstract(member.raw) or member.kind is ATTRIBUTE:
             continue
-        if promises[0].kind is Kind.ATTRIBUTE and member.kind is not Kind.PROPERTY:
+        if promises[0].kind is ATTRIBUTE and member.kind is not PROPERTY:
             continue  # a callable that is the attribute's value: what it returns was not promised
         inherited = member.owner is not cls
         guarded_in = _guarded_in(cls, member, promises) if inherited else None
@@ -105,18 +113,18 @@ def guarded(what: Guarded) -> Any:
     """Return what to put into the class in place of the member: the same kind of thing, checking."""
     raw, member = what.member.raw, what.member
     if type(raw) is FunctionType and not what.inherited:
-        coroutine = member.flow is Flow.COROUTINE
+        coroutine = member.flow is COROUTINE
         return guard(raw, partial(plan, what, raw, coroutine), asynchronous=coroutine)
-    if member.kind is Kind.PROPERTY:
+    if member.kind is PROPERTY:
         return guarded_property(what)
     call = through_super(what) if what.inherited and not what.anew else call_of(member)
     if call is None:
         return raw
-    asynchronous = member.flow is Flow.COROUTINE
+    asynchronous = member.flow is COROUTINE
     made = guard(member.target, lambda: plan(what, call, asynchronous), asynchronous=asynchronous)
-    if member.kind is Kind.CLASS_METHOD:
+    if member.kind is CLASS_METHOD:
         return classmethod(made)
-    if member.kind is Kind.STATIC_METHOD:
+    if member.kind is STATIC_METHOD:
         return staticmethod(made)
     if isinstance(raw, functools.singledispatchmethod):
         made.__dict__["register"] = raw.register

@@ -21,6 +21,7 @@ from typing import Any
 
 from arion_lib.contracts.checks.callables import written_out
 from arion_lib.contracts.checks.generics import arguments_as
+from arion_lib.contracts.checks.glance import BOTH, DOUBLE_STAR, ONLY_KEYWORD, ONLY_POSITION, STAR
 from arion_lib.contracts.checks.guards import RETURN, Check, Plan, guard, unseen
 from arion_lib.contracts.checks.hints import EMPTY, Arguments, Hint, is_unknown, is_unpacked, origin_of, type_arguments
 from arion_lib.contracts.checks.levels import Level
@@ -28,7 +29,7 @@ from arion_lib.contracts.checks.predicates import PREFIX
 from arion_lib.contracts.members import Flow, Kind, Member
 from arion_lib.contracts.plugins.metrics import MetricsByClass
 from arion_lib.contracts.promises import Promise
-from arion_lib.contracts.signatures import BOTH, DOUBLE_STAR, ONLY_KEYWORD, ONLY_POSITION, STAR, routes
+from arion_lib.contracts.signatures import routes
 
 
 @dataclass(slots=True)
