@@ -11,6 +11,8 @@ from __future__ import annotations
 import json
 import signal
 import threading
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,35 @@ from hypothesis import settings
 EXAMPLES = {"quick": 25, "usual": 100, "thorough": 400}
 """How many examples hypothesis tries, in a test that does not say so itself."""
 
-ALONE = ("notebooks/", "tests/measure/", "tests/scheduler/")
-"""Folders whose tests are all `alone`."""
+ALONE = ("tests/measure/", "tests/scheduler/test_released.py")
+"""Folders and files whose tests are all `alone`."""
+
+LONGEST = (
+    "notebooks/1_streaming_pipeline.ipynb",
+    "tests/scheduler/test_conformance.py",
+    "tests/test_setup.py",
+    "tests/workbook/test_learner.py",
+    "tests/pipeline/test_store.py",
+    "tests/test_wheel.py",
+    "tests/workbook/test_exercises.py",
+    "tests/workbook/test_notebooks.py",
+    "tests/bench/test_scheduler.py",
+    "tests/web/test_scheduler_pages.py",
+    "tests/pipeline/test_memory.py",
+    "tests/pipeline/test_broker.py",
+    "tests/bench/test_pipeline_http.py",
+    "notebooks/4_lazy_collection.ipynb",
+    "tests/web/test_serve.py",
+    "tests/workbook/test_strict.py",
+    "notebooks/3_contracts_and_plugins.ipynb",
+    "notebooks/5_task_scheduler.ipynb",
+    "tests/scheduler/test_dask.py",
+    "tests/chaos/test_kills.py",
+    "tests/web/test_webhook.py",
+    "tests/web/test_faults.py",
+    "tests/contracts/test_signatures.py",
+)
+"""The files that take longest come first, where processes share the files: then none is left with one at the end."""
 
 SLOW = (
     "notebooks/",
@@ -99,9 +128,37 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if left_out(item.nodeid, {mark.name for mark in item.iter_markers()}, quick=quick, thorough=thorough)
     ]
     gone = set(map(id, out))
-    items[:] = [item for item in items if id(item) not in gone]
+    items[:] = in_order([item for item in items if id(item) not in gone], config)
     config.hook.pytest_deselected(items=out)
     config.stash[LEFT_OUT] = len(out)
+
+
+def in_order(items: list[pytest.Item], config: pytest.Config) -> list[pytest.Item]:
+    """Return the items as the processes are to take their files: the longest, then those with most tests."""
+    if not hasattr(config, "workerinput"):
+        return items
+    files = Counter(path_of(item.nodeid) for item in items)
+    rank = {path: number for number, path in enumerate(LONGEST)}
+    return sorted(items, key=lambda item: place(path_of(item.nodeid), rank, files))
+
+
+def place(path: str, rank: Mapping[str, int], files: Mapping[str, int]) -> tuple[int, int, str]:
+    """Return what files are sorted by.
+
+    >>> counts = {"few.py": 1, "many.py": 9, "long.py": 2}
+    >>> sorted(counts, key=lambda path: place(path, {"long.py": 0}, counts))
+    ['long.py', 'many.py', 'few.py']
+    """
+    return rank.get(path, len(rank)), -files[path], path
+
+
+def path_of(nodeid: str) -> str:
+    """Return the file of a test.
+
+    >>> path_of("tests/test_setup.py::test_x[a::b]")
+    'tests/test_setup.py'
+    """
+    return nodeid.split("::")[0]
 
 
 LEFT_OUT = pytest.StashKey[int]()

@@ -36,3 +36,15 @@ def test_a_run_in_the_background_of_a_script_hears_ctrl_c(plugins: tuple[str, ..
         check=False,
     )
     assert done.returncode == code, done.stdout + done.stderr
+
+
+def test_what_is_said_of_a_file_is_said_of_one_that_exists() -> None:
+    for path in (*selection.ALONE, *selection.LONGEST, *selection.SLOW):
+        assert (ROOT / path).exists(), path
+
+
+def test_processes_that_share_the_files_begin_with_the_longest() -> None:
+    counts = {"tests/a.py": 300, selection.LONGEST[1]: 1, "tests/b.py": 5, selection.LONGEST[0]: 9}
+    rank = {path: number for number, path in enumerate(selection.LONGEST)}
+    taken = sorted(counts, key=lambda path: selection.place(path, rank, counts))
+    assert taken == [*selection.LONGEST[:2], "tests/a.py", "tests/b.py"]

@@ -231,7 +231,7 @@ def test_leaving_a_package_out_of_the_lock_keeps_every_version_of_the_others() -
     ]
 
 
-@pytest.mark.parametrize("uv", [False, True], ids=["pip", "uv"])
+@pytest.mark.parametrize("uv", [pytest.param(False, marks=pytest.mark.thorough), True], ids=["pip", "uv"])
 def test_a_needed_package_without_a_wheel_names_itself_and_what_to_do(clone: Clone, uv: bool) -> None:
     without_a_wheel(clone, "arion-needed", "web")
     if uv:
@@ -245,9 +245,8 @@ def test_a_needed_package_without_a_wheel_names_itself_and_what_to_do(clone: Clo
     assert not clone.venv.exists()
 
 
-@pytest.mark.parametrize(
-    "said", [{"PIP_RETRIES": "0"}, pytest.param({}, marks=pytest.mark.thorough)], ids=["0", "file"]
-)
+@pytest.mark.thorough
+@pytest.mark.parametrize("said", [{"PIP_RETRIES": "0"}, {}], ids=["0", "file"])
 def test_a_network_failure_is_answered_with_the_proxy_and_not_with_a_wheel(clone: Clone, said: dict[str, str]) -> None:
     """Without a retry pip says of the network nothing: neither the environment nor pip.conf may ask for that."""
     conf = clone.root / "pip.conf"
@@ -325,6 +324,7 @@ def test_a_clone_too_deep_for_windows_gets_a_sentence_before_anything_is_made(
     assert environment.too_deep(deep, long_paths=True) is None
 
 
+@pytest.mark.thorough
 def test_the_longest_path_of_the_environment_fits_beside_the_deepest_clone() -> None:
     site = Path(sysconfig.get_path("purelib"))
     files = (path for path in site.rglob("*") if path.is_file() and path.suffix != ".pyc")
@@ -356,6 +356,7 @@ def test_an_interrupted_set_up_leaves_no_process_and_no_environment(clone: Clone
 
 
 @posix
+@pytest.mark.thorough
 def test_ctrl_c_while_pip_waits_for_the_network_leaves_nothing(clone: Clone) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:
         clone.variables["PIP_INDEX_URL"] = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
@@ -374,6 +375,7 @@ def test_ctrl_c_while_pip_waits_for_the_network_leaves_nothing(clone: Clone) -> 
 
 
 @posix
+@pytest.mark.thorough
 def test_a_killed_set_up_is_made_again_and_where_uv_fails_pip_installs(clone: Clone) -> None:
     clone.uv(HANGS)
     with clone.running("test") as process:
@@ -395,6 +397,7 @@ def test_a_killed_set_up_is_made_again_and_where_uv_fails_pip_installs(clone: Cl
     assert str(clone.venv) in done.stdout
 
 
+@pytest.mark.thorough
 def test_an_environment_made_by_hand_is_filled_and_never_removed(clone: Clone) -> None:
     subprocess.run([BASE, "-m", "venv", "--without-pip", str(clone.venv)], check=True)
     clone.lock("1.0", broken=True)
@@ -454,6 +457,7 @@ def test_what_a_word_would_refuse_is_refused_before_anything_is_installed(
     assert not untouched.venv.exists()
 
 
+@pytest.mark.thorough
 def test_a_folder_of_wheels_in_the_clone_is_all_that_a_set_up_needs(clone: Clone) -> None:
     shutil.move(clone.wheels, clone.root / installer.WHEELS)
     clone.variables |= {"PIP_NO_INDEX": "0", "PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_RETRIES": "1"}

@@ -46,7 +46,7 @@ def _cores() -> int:
 
 def _in_two_runs(args: list[str], cores: int) -> int:
     began, codes, total = time.monotonic(), [], dict.fromkeys(("passed", "failed", "error", "skipped"), 0)
-    beside = ["-m", "not alone", f"--numprocesses={cores}", "--dist=loadfile"]
+    beside = ["-m", "not alone", f"--numprocesses={cores}", "--dist=loadfile", "--no-loadscope-reorder"]
     for chosen in (beside, ["-m", "alone"]):
         with tempfile.TemporaryDirectory() as folder:
             counts = Path(folder) / "counts.json"

@@ -34,7 +34,11 @@ def install() -> None:
         exact = getattr(time, name)
         if not hasattr(exact, "__code__"):
             grid = coarse(exact)
-            grid.__module__, grid.__name__, grid.__qualname__ = "time", name, name  # it travels as the clock itself does
+            grid.__module__, grid.__name__, grid.__qualname__ = (
+                "time",
+                name,
+                name,
+            )  # it travels as the clock itself does
             setattr(time, name, grid)
 
 
