@@ -144,6 +144,40 @@ def test_a_line_over_the_limit_is_one_dead_letter_and_reading_goes_on_behind_it(
         assert "at most 100 bytes" in dead[0].reason
 
 
+LONG = b"x" * (RAW_LIMIT + 5_000)
+
+
+@pytest.mark.parametrize("size", [1_000, RAW_LIMIT, RAW_LIMIT + 100, 10**6])
+@pytest.mark.parametrize("ended", [True, False])
+def test_lines_too_long_to_be_held_leave_their_heads_and_places_however_they_come(size: int, ended: bool) -> None:
+    """Such a line is not held to its end: what stands on both sides of it is read as ever."""
+    lines = [b'{"a": 1}', LONG, b'{"a": 2}', LONG, LONG, b"nonsense", b'{"a": 3}', LONG]
+    body = b"\n".join(lines) + b"\n" * ended
+    decoder = NdjsonDecoder(max_record=100)
+    found, dead, count, broken = decode(decoder, [body[at : at + size] for at in range(0, len(body), size)])
+    assert (found, count, broken) == ([{"a": 1}, {"a": 2}, {"a": 3}], 8, None)
+    places = [sum(len(line) + 1 for line in lines[:before]) for before in (1, 3, 4, 5, 7)]
+    assert [(letter.record, letter.offset) for letter in dead] == list(zip((2, 4, 5, 6, 8), places, strict=True))
+    heads = [LONG[:RAW_LIMIT]] * 3 + [b"nonsense"] + [LONG[:RAW_LIMIT]]
+    assert [letter.raw for letter in dead] == heads
+    assert decoder.too_long == 4
+
+
+@pytest.mark.parametrize("last", [b"1\n", LONG + b"\n"], ids=["short", "long"])
+def test_nothing_more_is_read_of_a_body_that_was_given_up(last: bytes) -> None:
+    decoder = NdjsonDecoder(max_record=100)
+    decoder.feed(b"1\n" * MAX_BAD)
+    assert decoder.broken is None
+    for at in range(0, len(last), 1_000):
+        decoder.feed(last[at : at + 1_000])
+    assert decoder.broken is not None
+    before = decoder.records, len(decoder.take_dead())
+    assert before == (MAX_BAD + 1, MAX_BAD + 2)
+    for chunk in (b'{"a": 1}\n', b'{"a"', b": 2}\n"):
+        assert decoder.feed(chunk) == []
+    assert (decoder.close(), decoder.records, decoder.take_dead()) == ([], MAX_BAD + 1, [])
+
+
 @given(line_bodies(), st.integers(0, 15), st.lists(st.integers(0, 10_000), max_size=4))
 @settings(deadline=None)
 def test_skipping_gives_what_comes_behind_the_first_records(body: bytes, skip: int, points: list[int]) -> None:
