@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 from arion_lib.scheduler.calls.arguments import NEEDED
 from arion_lib.scheduler.calls.context import context_of
 from arion_lib.scheduler.calls.failures import TaskInterrupted, pack_failure
-from arion_lib.scheduler.calls.values import Packed, encode
+from arion_lib.scheduler.calls.values import ATOMS, Packed, encode
 from arion_lib.scheduler.errors import NotTransferableError
 
 
@@ -146,6 +146,12 @@ def run(function: bytes, context: bytes | None, arguments: Any, needs: tuple[Any
         raise
     except BaseException as error:  # noqa: BLE001  (a worker's boundary: any exception becomes the result)
         return Answer(Kind.FAILED, pack_failure(error, os.getpid()))
+
+
+def run_atoms(function: bytes, context: bytes | None, *arguments: Any) -> Any:
+    """Run a call of atoms; return an atom as it is, and whatever else it comes to as its answer."""
+    answer = run(function, context, arguments, (), False)
+    return answer.value if answer.kind is Kind.RETURNED and type(answer.value) in ATOMS else answer
 
 
 async def run_in_loop(function: bytes, context: bytes | None, arguments: Any, needs: tuple[Any, ...]) -> Answer:
