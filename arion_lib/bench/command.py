@@ -27,31 +27,12 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 from arion_lib.nearest import did_you_mean
 
-
-class Result(Protocol):
-    """What a benchmark hands to `finish`: a `Comparison` or a `Table`."""
-
-    @property
-    def title(self) -> str:
-        """What was measured."""
-
-    @property
-    def verdicts(self) -> Sequence[Any]:
-        """What each target came to."""
-
-    @property
-    def ok(self) -> bool:
-        """Whether no target is missed."""
-
-    def table(self) -> str:
-        """Lay the figures out as text."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Give the figures as JSON-ready values."""
+if TYPE_CHECKING:
+    from arion_lib.bench.ratios import Result  # it imports more than `--help` may need
 
 
 def run(args: list[str]) -> int:

@@ -31,9 +31,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from arion_lib.bench.ratios import Comparison, Row, Runs, Target, at_least, at_most
+from arion_lib.bench.ratios import Comparison, Row, Runs
+from arion_lib.bench.verdicts import ABSENT, Bound, Bounds, at_least, at_most, bounds_of
+from arion_lib.short_repr import short_repr
 
-__all__ = ["Comparison", "Row", "Target", "at_least", "at_most", "compare"]
+__all__ = ["Bound", "Comparison", "Row", "at_least", "at_most", "compare"]
 
 Contender = Callable[[], object]
 Equal = Callable[[Any, Any], object]
@@ -44,7 +46,7 @@ def compare(
     baseline: str,
     *,
     rounds: int = 5,
-    targets: Mapping[str, Target | Sequence[Target]] | None = None,
+    targets: Bounds | None = None,
     check: Equal | None = operator.eq,
     before: Callable[[], object] | None = None,
     min_seconds: float = 0.05,
@@ -65,7 +67,9 @@ def compare(
     raises goes through, apart from a package that is not installed.
     Cost: about rounds * contenders * max(min_seconds, one call).
     """
-    wanted = _check_arguments(contenders, baseline, rounds, targets or {})
+    if rounds < 1:
+        raise ValueError(f"rounds must be >= 1, got {rounds}")
+    wanted = bounds_of(targets, contenders, baseline)
     with _steady_collector():
         present, absent = _warm_up(contenders, baseline, check, before)
         calls = {name: _calls(fn, min_seconds, before) for name, fn in present.items()}
@@ -74,23 +78,6 @@ def compare(
             seconds[name].append(_turn(present[name], calls[name], before, pause_gc) / calls[name])
     runs: dict[str, Runs] = {**seconds, **absent}
     return Comparison(title, baseline, runs, wanted, work, unit, calls)
-
-
-def _check_arguments(
-    contenders: Mapping[str, Contender | None],
-    baseline: str,
-    rounds: int,
-    targets: Mapping[str, Target | Sequence[Target]],
-) -> dict[str, tuple[Target, ...]]:
-    names = ", ".join(contenders)
-    if rounds < 1:
-        raise ValueError(f"rounds must be >= 1, got {rounds}")
-    wanted = {name: (t,) if isinstance(t, Target) else tuple(t) for name, t in targets.items()}
-    named = [baseline, *wanted, *(t.of for ts in wanted.values() for t in ts if t.of is not None)]
-    for name in named:
-        if name not in contenders:
-            raise ValueError(f"baseline and targets must name a contender ({names}), got {name!r}")
-    return wanted
 
 
 def _warm_up(
@@ -110,7 +97,7 @@ def _warm_up(
                 raise  # a mistake of ours, not a peer that is missing
             if name == baseline:
                 raise ValueError(f"baseline must be able to run, got {name!r}: {error}") from error
-            absent[name] = "not installed"
+            absent[name] = ABSENT
             continue
         fn = contenders[name]
         assert fn is not None  # noqa: S101  `_called` refused None
@@ -119,15 +106,15 @@ def _warm_up(
             expected = result
         elif check is not None and not check(result, expected):
             raise ValueError(
-                f"contenders must return equal results, got {_short(result)} from {name!r} "
-                f"and {_short(expected)} from {baseline!r}; pass check=... if they only differ in form"
+                f"contenders must return equal results, got {short_repr(result, 80)} from {name!r} "
+                f"and {short_repr(expected, 80)} from {baseline!r}; pass check=... if they only differ in form"
             )
     return {name: present[name] for name in contenders if name in present}, absent
 
 
 def _called(fn: Contender | None, before: Callable[[], object] | None) -> object:
     if fn is None:
-        raise ModuleNotFoundError("not installed")
+        raise ModuleNotFoundError(ABSENT)
     if before is not None:
         before()
     return fn()
@@ -180,8 +167,3 @@ def _steady_collector() -> Iterator[None]:
         yield
     finally:
         gc.unfreeze()
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,6 +1,6 @@
 """What a contract costs, and what the tools one would use instead cost: calls, classes, attributes, instances.
 
-Idea        Each measure repeats one operation in a loop, the same for every contender; ratios are to the bare one.
+Idea        Each measure repeats one operation in a loop, the same text for every contender; ratios are to the bare one.
 Invariant   All contenders of a measure do the same work and return the same; the operation is the body of the loop.
 When wrong  A peer that is not installed is named and left out.
 See         arion_lib/contracts · tests/bench/test_contracts.py
@@ -14,14 +14,17 @@ icontract (it holds IPython's asttokens below 3).
 # No `from __future__ import annotations` here: evaluating strings is not what is measured.
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial, wraps
 from itertools import repeat
+from time import perf_counter_ns
 from types import MethodType
 from typing import Any, Protocol, runtime_checkable
 
 from arion_lib.bench.command import finish, options
-from arion_lib.bench.compare import Comparison, Target, at_most, compare
+from arion_lib.bench.compare import Comparison, at_most, compare
+from arion_lib.bench.verdicts import Bounds
 from arion_lib.contracts.contract import Contract
 from arion_lib.contracts.registry import Registry
 
@@ -35,17 +38,62 @@ Contender = Callable[[], object]
 
 def run(args: list[str]) -> int:
     """Measure and print. Returns the exit code."""
-    chosen = options("contracts", "Calls, class statements, attributes and instances under a contract.").parse_args(
-        args
+    parser = options("contracts", "Calls, class statements, attributes and instances under a contract.")
+    chosen = parser.parse_args(args)
+    return finish((measure(row, chosen.rounds) for row in ROWS), chosen, peers=PEERS)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One operation, on what each contender makes; or, without an operation, what each makes is called itself."""
+
+    title: str
+    makers: Mapping[str, Callable[[], Any]]
+    targets: Bounds = field(default_factory=dict)
+    operation: str = ""
+    rounds: int = 1
+
+
+def measure(row: Row, rounds: int) -> Comparison:
+    """Measure a row in so many rounds."""
+    contenders = {name: _contender(make, row.operation) for name, make in row.makers.items()}
+    work = LOOP if row.operation else 1
+    rounds *= row.rounds
+    return compare(
+        contenders, "bare", rounds=rounds, targets=row.targets, work=work, unit="op", title=row.title, pause_gc=True
     )
-    results = [measure(chosen.rounds) for measure in MEASURES]
-    return finish(results, chosen, peers=PEERS)
 
 
-def _compare(
-    title: str, contenders: dict[str, Contender], rounds: int, targets: dict[str, Any], work: float = LOOP
-) -> Comparison:
-    return compare(contenders, "bare", rounds=rounds, targets=targets, work=work, unit="op", title=title, pause_gc=True)
+def _contender(make: Callable[[], Any], operation: str) -> Contender | None:
+    try:
+        made: Contender = make()
+    except ImportError:
+        return None
+    return repeated(operation, made) if operation else made
+
+
+TEXT = """
+def make(target, numbers, value, cls, repeat):
+    def loop():
+        found = None
+        for _ in repeat(None, {loop}):
+            {operation}
+        return str(getattr(found, "other", found))
+    return loop
+"""
+
+
+def repeated(operation: str, target: Any) -> Contender:
+    """Return a function that does the operation on the target a thousand times; a pair is `value` and `cls`.
+
+    >>> repeated("found = target + 1", 2)(), repeated("found = isinstance(value, cls)", (2, str))()
+    ('3', 'False')
+    """
+    space: dict[str, Any] = {}
+    exec(TEXT.format(loop=LOOP, operation=operation), space)  # noqa: S102 - the operations are constants of this file
+    value, cls = target if isinstance(target, tuple) else (None, None)
+    loop: Contender = space["make"](target, list(range(1_000)), value, cls, repeat)
+    return loop
 
 
 # --- calls --------------------------------------------------------------------------------------------------------
@@ -79,6 +127,10 @@ class Measured(Calls, metrics=True):
     twice, three, many = Bare.twice, Bare.three, Bare.many
 
 
+def _decorated(decorate: Callable[[Any], Any]) -> Any:
+    return type("Decorated", (), {name: decorate(vars(Bare)[name]) for name in ("twice", "three", "many")})()
+
+
 def _beartype() -> Any:
     from beartype import beartype
 
@@ -110,34 +162,9 @@ def _pydantic() -> Any:
     return _decorated(pydantic.validate_call(validate_return=True, config={"arbitrary_types_allowed": True}))
 
 
-def _decorated(decorate: Callable[[Any], Any]) -> Any:
-    names = ("twice", "three", "many")
-    return type("Decorated", (), {name: decorate(vars(_unresolved())[name]) for name in names})()
-
-
-def _unresolved() -> type:
-    """Return a fresh class like `Bare` whose annotations are types, not strings."""
-
-    class Fresh:
-        def twice(self, n):  # type: ignore[no-untyped-def]
-            return n
-
-        def three(self, first, second, third=0.0):  # type: ignore[no-untyped-def]
-            return first
-
-        def many(self, numbers):  # type: ignore[no-untyped-def]
-            return 1
-
-    Fresh.twice.__annotations__ = {"n": int, "return": int}
-    Fresh.three.__annotations__ = {"first": int, "second": str, "third": float, "return": int}
-    Fresh.many.__annotations__ = {"numbers": list[int], "return": int}
-    return Fresh
-
-
 def _timed_beartype() -> Any:
     """Return what one would write to have both: beartype below, a timing decorator above."""
-    from functools import wraps
-    from time import perf_counter_ns
+    from beartype import beartype
 
     def timed(function: Callable[..., Any]) -> Callable[..., Any]:
         durations: list[int] = []
@@ -154,95 +181,35 @@ def _timed_beartype() -> Any:
 
         return wrapper
 
-    from beartype import beartype
-
     return _decorated(lambda function: timed(beartype(function)))
 
 
-def _one(target: Any) -> Contender:
-    def loop() -> int:
-        for _ in repeat(None, LOOP):
-            result = target.twice(3)
-        return int(result)
-
-    return loop
-
-
-def _three(target: Any) -> Contender:
-    def loop() -> int:
-        for _ in repeat(None, LOOP):
-            result = target.three(first=3, second="a", third=1.5)
-        return int(result)
-
-    return loop
-
-
-def _many(target: Any) -> Contender:
-    numbers = list(range(1_000))
-
-    def loop() -> int:
-        for _ in repeat(None, LOOP):
-            result = target.many(numbers)
-        return int(result)
-
-    return loop
-
-
-_MAKERS: dict[str, Callable[[], Any]] = {
-    "bare": Bare,
-    "ours": Ours,
-    "beartype": _beartype,
-    "pydantic": _pydantic,
-    "typeguard": _typeguard,
-}
-
-
-def _with_peers(loop: Callable[[Any], Contender], makers: dict[str, Callable[[], Any]]) -> dict[str, Contender]:
-    """Return the contenders; a peer that cannot be imported fails in `compare`, which reports it as absent."""
-    found: dict[str, Contender] = {}
-    for name, make in makers.items():
-        try:
-            found[name] = loop(make())
-        except ImportError:
-            found[name] = _absent(make)
-    return found
-
-
-def _absent(make: Callable[[], Any]) -> Contender:
-    return make
-
-
-def checked_call(rounds: int) -> Comparison:
-    targets: dict[str, list[Target]] = {"ours": [at_most(3.0), at_most(0.45, of="beartype")]}
-    return _compare("checked call f(int) -> int", _with_peers(_one, _MAKERS), rounds, targets)
-
-
 def _refusing() -> Any:
-    """Return what `instance.twice = ...` could be refused with."""
+    """Return what `instance.twice = ...` could be refused with: it would cost each call what no assignment is worth."""
     built: Any = Ours()
     built.twice(3)
     made = property(partial(MethodType, vars(Ours)["twice"]), lambda *_: None)
     return type("Refusing", (), {"twice": made})()
 
 
-def refusing_call(rounds: int) -> Comparison:
-    """What we do not do: it would cost each call what no assignment is worth."""
-    contenders = _with_peers(_one, {"bare": Bare, "ours": Ours, "a descriptor": _refusing})
-    return _compare("the same, replacement on instances refused", contenders, rounds, {})
+CALLERS: dict[str, Callable[[], Any]] = {
+    "bare": Bare,
+    "ours": Ours,
+    "beartype": _beartype,
+    "pydantic": _pydantic,
+    "typeguard": _typeguard,
+}
+CHECKED_CALL = Row(
+    "checked call f(int) -> int",
+    CALLERS,
+    {"ours": [at_most(3.0), at_most(0.45, of="beartype")]},
+    "found = target.twice(3)",
+)
 
 
-def keyword_call(rounds: int) -> Comparison:
-    return _compare("three arguments by keyword", _with_peers(_three, _MAKERS), rounds, {"ours": at_most(4.0)})
-
-
-def list_call(rounds: int) -> Comparison:
-    contenders = _with_peers(_many, _MAKERS)
-    return _compare("a list of 1,000, level fast", contenders, rounds, {"ours": at_most(6.0)})
-
-
-def measured_call(rounds: int) -> Comparison:
-    makers = {"bare": Bare, "ours": Measured, "beartype + timing": _timed_beartype}
-    return _compare("checked call with metrics", _with_peers(_one, makers), rounds, {"ours": at_most(10)})
+def checked_call(rounds: int) -> Comparison:
+    """Measure what one checked call costs."""
+    return measure(CHECKED_CALL, rounds)
 
 
 # --- class statements ---------------------------------------------------------------------------------------------
@@ -311,11 +278,11 @@ def _widened(*bases: Any) -> Contender:
     return define
 
 
-def _beartyped(base: Any) -> Contender:
-    def define() -> object:
-        from beartype import beartype
+def _beartyped() -> Contender:
+    from beartype import beartype
 
-        class Square(base):  # type: ignore[misc]
+    def define() -> str:
+        class Square(PlainShape):
             @beartype
             def area(self, scale: int = 1) -> float:
                 return 1.0
@@ -338,12 +305,9 @@ def _pydantic_model() -> Contender:
     return _same(BaseModel)
 
 
-def _pure_interface(define: Callable[..., Contender]) -> Contender:
+def _pure_interface(define: Callable[..., Any]) -> Any:
     """Return the class statement under an interface; a class that keeps one names another base beside it."""
-    try:
-        from pure_interface.interface import Interface
-    except ImportError:
-        return _absent(lambda: __import__("pure_interface"))
+    from pure_interface.interface import Interface
 
     class ShapeInterface(Interface):
         # Bodies that raise an instance: pure_interface 8.5 does not know the bytecode of others on Python 3.15.
@@ -359,33 +323,13 @@ def _pure_interface(define: Callable[..., Contender]) -> Contender:
     return define(ShapeInterface, PlainShape)
 
 
-def same_class(rounds: int) -> Comparison:
-    contenders: dict[str, Contender] = {
-        "bare": _same(PlainShape),
-        "ours": _same(Shape),
-        "abc": _same(AbstractShape),
-        "beartype": _beartyped(PlainShape),
-        "pydantic": _pydantic_contender(),
-        "pure_interface": _pure_interface(_same),
+def _definers(define: Callable[..., Contender]) -> dict[str, Callable[[], Contender]]:
+    return {
+        "bare": lambda: define(PlainShape),
+        "ours": lambda: define(Shape),
+        "abc": lambda: define(AbstractShape),
+        "pure_interface": lambda: _pure_interface(define),
     }
-    return _compare("class statement, identical signatures", contenders, rounds, {"ours": at_most(8)}, work=1)
-
-
-def _pydantic_contender() -> Contender:
-    try:
-        return _pydantic_model()
-    except ImportError:
-        return _absent(_pydantic_model)
-
-
-def wide_class(rounds: int) -> Comparison:
-    contenders: dict[str, Contender] = {
-        "bare": _widened(PlainShape),
-        "ours": _widened(Shape),
-        "abc": _widened(AbstractShape),
-        "pure_interface": _pure_interface(_widened),
-    }
-    return _compare("class statement, widened signatures", contenders, rounds, {"ours": at_most(25)}, work=1)
 
 
 # --- attributes and instances -------------------------------------------------------------------------------------
@@ -407,24 +351,6 @@ class PlainSettings:
         self.other = "x"
 
 
-def _assign(target: Any) -> Contender:
-    def loop() -> str:
-        for _ in repeat(None, LOOP):
-            target.mode = "binary"
-        return str(target.mode)
-
-    return loop
-
-
-def _assign_other(target: Any) -> Contender:
-    def loop() -> str:
-        for _ in repeat(None, LOOP):
-            target.other = "y"
-        return str(target.other)
-
-    return loop
-
-
 def _pydantic_settings() -> Any:
     import pydantic
 
@@ -435,10 +361,8 @@ def _pydantic_settings() -> Any:
 def _attrs_settings() -> Any:
     import attrs
 
-    return attrs.make_class(
-        "S", {"mode": attrs.field(default="text", validator=attrs.validators.instance_of(str))},
-        on_setattr=attrs.setters.validate,
-    )()  # fmt: skip
+    mode = attrs.field(default="text", validator=attrs.validators.instance_of(str))
+    return attrs.make_class("S", {"mode": mode}, on_setattr=attrs.setters.validate)()
 
 
 def _traitlets_settings() -> Any:
@@ -447,53 +371,13 @@ def _traitlets_settings() -> Any:
     return type("S", (traitlets.HasTraits,), {"mode": traitlets.Unicode("text")})()
 
 
-def assignment(rounds: int) -> Comparison:
-    makers: dict[str, Callable[[], Any]] = {
-        "bare": PlainSettings,
-        "ours": OurSettings,
-        "attrs": _attrs_settings,
-        "traitlets": _traitlets_settings,
-        "pydantic": _pydantic_settings,
-    }
-    return _compare("contract attribute assignment", _with_peers(_assign, makers), rounds, {"ours": at_most(12)})
+def _set(make: Callable[[], Any]) -> Callable[[], Any]:
+    def made() -> Any:
+        target = make()
+        target.mode = "binary"
+        return target
 
-
-def _read(target: Any) -> Contender:
-    def loop() -> str:
-        for _ in repeat(None, LOOP):
-            found = target.mode
-        return str(found)
-
-    return loop
-
-
-def _set(target: Any) -> Any:
-    target.mode = "binary"
-    return target
-
-
-def reading(rounds: int) -> Comparison:
-    makers: dict[str, Callable[[], Any]] = {
-        "bare": lambda: _set(PlainSettings()), "ours": lambda: _set(OurSettings()),
-        "traitlets": lambda: _set(_traitlets_settings()),
-    }  # fmt: skip
-    return _compare(
-        "contract attribute, read from an instance", _with_peers(_read, makers), rounds, {"ours": at_most(6)}
-    )
-
-
-def reading_default(rounds: int) -> Comparison:
-    makers: dict[str, Callable[[], Any]] = {
-        "bare": PlainSettings, "ours": OurSettings, "traitlets": _traitlets_settings,
-    }  # fmt: skip
-    contenders = _with_peers(_read, makers)
-    return _compare("contract attribute, the class's default read", contenders, rounds, {"ours": at_most(8)})
-
-
-def other_assignment(rounds: int) -> Comparison:
-    makers: dict[str, Callable[[], Any]] = {"bare": PlainSettings, "ours": OurSettings}
-    contenders = _with_peers(_assign_other, makers)
-    return _compare("assignment of any other attribute", contenders, CLOSE * rounds, {"ours": at_most(1.05)})
+    return made
 
 
 class Calling(type):
@@ -503,70 +387,66 @@ class Calling(type):
         return super().__call__(*args, **kwargs)
 
 
-def _make(cls: type) -> Contender:
-    def loop() -> str:
-        for _ in repeat(None, LOOP):
-            made = cls()
-        return str(made.other)
-
-    return loop
-
-
-def instantiation(rounds: int) -> Comparison:
-    contenders = {
-        "bare": _make(PlainSettings),
-        "ours": _make(OurSettings),
-        "metaclass __call__": _make(Calling("Settings", (PlainSettings,), {})),
-    }
-    return _compare("instantiation", contenders, CLOSE * rounds, {"ours": at_most(1.1)})
-
-
-def _ask(value: object, cls: Any) -> Contender:
-    def loop() -> bool:
-        for _ in repeat(None, LOOP):
-            found = isinstance(value, cls)
-        return found
-
-    return loop
-
-
-class Square(PlainShape): ...
+class Empty(type):
+    """A metaclass that does nothing: the least that any can cost."""
 
 
 class AbstractSquare(AbstractShape):
     area, name, move = PlainShape.area, PlainShape.name, PlainShape.move
 
 
-class Empty(type):
-    """A metaclass that does nothing: the least that any can cost."""
-
-
 _ABOVE = Empty("Above", (), {})
+BOTH: dict[str, Callable[[], Any]] = {"bare": PlainSettings, "ours": OurSettings}
+READERS = {**BOTH, "traitlets": _traitlets_settings}
+SETTERS = {**BOTH, "attrs": _attrs_settings, "traitlets": _traitlets_settings, "pydantic": _pydantic_settings}
+MADE = {
+    "bare": lambda: PlainSettings,
+    "ours": lambda: OurSettings,
+    "metaclass __call__": lambda: Calling("Settings", (PlainSettings,), {}),
+}
+ASKED: dict[str, Callable[[], Any]] = {
+    "bare": lambda: (PlainShape(), PlainShape),
+    "ours": lambda: (OurSettings(), Settings),
+    "empty metaclass": lambda: (Empty("Below", (_ABOVE,), {})(), _ABOVE),
+    "abc": lambda: (AbstractSquare(), AbstractShape),
+    "Protocol": lambda: (PlainShape(), ShapeProtocol),
+}
 
-
-def instance_check(rounds: int) -> Comparison:
-    contenders = {
-        "bare": _ask(Square(), PlainShape),
-        "ours": _ask(OurSettings(), Settings),
-        "empty metaclass": _ask(Empty("Below", (_ABOVE,), {})(), _ABOVE),
-        "abc": _ask(AbstractSquare(), AbstractShape),
-        "Protocol": _ask(Square(), ShapeProtocol),
-    }
-    return _compare("isinstance", contenders, CLOSE * rounds, {"ours": at_most(3.5)})
-
-
-MEASURES: tuple[Callable[[int], Comparison], ...] = (
-    checked_call,
-    refusing_call,
-    keyword_call,
-    list_call,
-    measured_call,
-    same_class,
-    wide_class,
-    assignment,
-    reading,
-    reading_default,
-    other_assignment,
-    instantiation,
-    instance_check,
+ROWS = (
+    CHECKED_CALL,
+    Row(
+        "the same, replacement on instances refused",
+        {"bare": Bare, "ours": Ours, "a descriptor": _refusing},
+        operation="found = target.twice(3)",
+    ),
+    Row(
+        "three arguments by keyword",
+        CALLERS,
+        {"ours": at_most(4.0)},
+        "found = target.three(first=3, second='a', third=1.5)",
+    ),
+    Row("a list of 1,000, level fast", CALLERS, {"ours": at_most(6.0)}, "found = target.many(numbers)"),
+    Row(
+        "checked call with metrics",
+        {"bare": Bare, "ours": Measured, "beartype + timing": _timed_beartype},
+        {"ours": at_most(10)},
+        "found = target.twice(3)",
+    ),
+    Row(
+        "class statement, identical signatures",
+        {**_definers(_same), "beartype": _beartyped, "pydantic": _pydantic_model},
+        {"ours": at_most(8)},
+    ),
+    Row("class statement, widened signatures", _definers(_widened), {"ours": at_most(25)}),
+    Row("contract attribute assignment", SETTERS, {"ours": at_most(12)}, "target.mode = 'binary'"),
+    Row(
+        "contract attribute, read from an instance",
+        {name: _set(make) for name, make in READERS.items()},
+        {"ours": at_most(6)},
+        "found = target.mode",
+    ),
+    Row("contract attribute, the class's default read", READERS, {"ours": at_most(8)}, "found = target.mode"),
+    Row("assignment of any other attribute", BOTH, {"ours": at_most(1.05)}, "target.other = 'y'", CLOSE),
+    Row("instantiation", MADE, {"ours": at_most(1.1)}, "found = target()", CLOSE),
+    Row("isinstance", ASKED, {"ours": at_most(3.5)}, "found = isinstance(value, cls)", CLOSE),
 )

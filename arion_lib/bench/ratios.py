@@ -11,43 +11,13 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
-from arion_lib.bench.verdicts import Table, Verdict
+from arion_lib.bench.verdicts import Bound, Table, Verdict
 from arion_lib.units import rate_text, seconds_text
 
 Runs = Sequence[float] | str
 """A contender's seconds in each round, or why there are none: "hangs", "not installed", what it raised."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What a contender is held to: time or speed as a multiple of another's (the baseline's unless `of` names one)."""
-
-    factor: float
-    kind: str  # "time at most" or "speed at least"
-    of: str | None = None
-
-    def met(self, ratio: float) -> bool:
-        """Tell whether a time `ratio` (contender / reference) keeps the target.
-
-        >>> at_most(1.2).met(1.1), at_least(6).met(1 / 7), at_least(6).met(1 / 5)
-        (True, True, False)
-        """
-        return ratio <= self.factor if self.kind == "time at most" else 1 / ratio >= self.factor
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.factor:g}x" + (f" {self.of}" if self.of else "")
-
-
-def at_most(factor: float, of: str | None = None) -> Target:
-    """Require at most `factor` times the seconds of the baseline, or of the contender named by `of`."""
-    return Target(_positive("factor", factor), "time at most", of)
-
-
-def at_least(factor: float, of: str | None = None) -> Target:
-    """Require at least `factor` times the speed of the baseline, or of the contender named by `of`."""
-    return Target(_positive("factor", factor), "speed at least", of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +56,7 @@ class Comparison:
     title: str
     baseline: str
     runs: Mapping[str, Runs]
-    targets: Mapping[str, Sequence[Target]] = field(default_factory=dict)
+    targets: Mapping[str, Sequence[Bound]] = field(default_factory=dict)
     work: float | None = None
     unit: str = ""
     calls: Mapping[str, int] = field(default_factory=dict)
@@ -135,17 +105,14 @@ class Comparison:
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
         """What each target came to."""
-        return tuple(self._verdict(name, target) for name, targets in self.targets.items() for target in targets)
+        return tuple(self._verdict(name, bound) for name, some in self.targets.items() for bound in some)
 
-    def _verdict(self, name: str, target: Target) -> Verdict:
-        reference, words = target.of or self.baseline, f"{name}: {target}"
-        runs = self.runs.get(name, "not measured")
-        if isinstance(runs, str):
-            return Verdict(words, runs, None if runs == "not installed" else False)
+    def _verdict(self, name: str, bound: Bound) -> Verdict:
+        reference = bound.of or self.baseline
+        runs, others = self.runs.get(name, "not measured"), self.runs.get(reference) or "not measured"
         ratio = self.ratio(name, reference)
-        if ratio is None:
-            return Verdict(words, f"{reference}: {self.runs.get(reference) or 'not measured'}", None)
-        return Verdict(words, f"{ratio if target.kind == 'time at most' else 1 / ratio:.3g}x", target.met(ratio))
+        value = runs if isinstance(runs, str) else 0.0 if ratio is None else 1 / ratio if bound.least else ratio
+        return bound.judge(name, value, f"{reference}: {others}" if ratio is None else "")
 
     @property
     def ok(self) -> bool:
@@ -179,7 +146,5 @@ class Comparison:
         return [row.name, seconds_text(row.best), seconds_text(row.median), *ratios, *rate]
 
 
-def _positive(name: str, value: float) -> float:
-    if not value > 0:
-        raise ValueError(f"{name} must be > 0, got {value}")
-    return value
+Result: TypeAlias = Comparison | Table
+"""What a benchmark hands to `command.finish`."""

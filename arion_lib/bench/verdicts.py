@@ -1,6 +1,7 @@
 """What every benchmark hands in: a table of figures, and below it what was promised and whether it was kept.
 
-Idea        A verdict is one sentence with its number: the target, what was measured, met or missed.
+Idea        A bound says the most or the least that a value may be, whatever the value is: a ratio of times, seconds,
+            bytes. Judging a value by it gives a verdict: one sentence with its number, met or missed.
 Invariant   A verdict is computed from measured values. One that compares with a contender that did not run is neither
             met nor missed; where ours did not run, it is missed.
 When wrong  A value that is a word ("hangs", "not installed") stands in the table and in the verdict.
@@ -10,17 +11,27 @@ See         arion_lib/bench/command.py (prints them) · tests/bench/test_verdict
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from arion_lib.measure.tables import text_table
-from arion_lib.units import seconds_text
+from arion_lib.units import bytes_text, seconds_text
 
 WORDS = {True: "met", False: "MISSED", None: "not run"}
+ABSENT = "not installed"
 
 Value = float | str | None
 """A measured number, or the word for why there is none."""
+
+TEXTS: dict[str, Callable[[float], str]] = {
+    "x": lambda value: f"{value:.3g}x",
+    "s": seconds_text,
+    "B": bytes_text,
+    "%": lambda value: f"{value:.3g} %",
+    "": lambda value: f"{value:.3g}",
+}
+"""How values of a unit are written; "x" is a ratio of times where the most is asked, of speeds where the least is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +44,71 @@ class Verdict:
 
     def __str__(self) -> str:
         return f"  {WORDS[self.met]:8}{self.target}: {self.measured}"
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The most (or the `least`) that a value in `unit` may be; `of` names the contender that it is compared with."""
+
+    limit: float
+    unit: str = "x"
+    of: str | None = None
+    least: bool = False
+
+    def judge(self, what: str, value: Value, against: str = "") -> Verdict:
+        """Judge a value; a word in its place is a miss, but for a peer that is not installed.
+
+        `against` is the word for why there is nothing to compare with.
+
+        >>> str(at_most(0.010, "s").judge("p50", 0.004)), at_least(6).judge("ours", 5.0).met
+        ('  met     p50: at most 10.0 ms: 4.00 ms', False)
+        """
+        target = f"{what}: {self}"
+        if value is None or isinstance(value, str):
+            return Verdict(target, value or "nothing measured", None if value == ABSENT else False)
+        if against:
+            return Verdict(target, against, None)
+        return Verdict(target, TEXTS[self.unit](value), value >= self.limit if self.least else value <= self.limit)
+
+    def __str__(self) -> str:
+        """
+        >>> str(at_least(6, of="json")), str(at_most(4e6, "B", of="small"))
+        ('speed at least 6x json', 'at most 4.00 MB over small')
+        """
+        kind = {"x": "speed " if self.least else "time "}.get(self.unit, "")
+        other = {"x": f" {self.of}"}.get(self.unit, f" over {self.of}") if self.of else ""
+        limit = f"{self.limit:g}x" if self.unit == "x" else TEXTS[self.unit](self.limit)
+        return f"{kind}at {'least' if self.least else 'most'} {limit}{other}"
+
+
+def at_most(limit: float, unit: str = "x", of: str | None = None) -> Bound:
+    """Require at most this: of the baseline's time (or that of `of`), or of the value itself in "s", "B", "%"."""
+    return Bound(_checked(limit, unit), unit, of)
+
+
+def at_least(limit: float, unit: str = "x", of: str | None = None) -> Bound:
+    """Require at least this: of the baseline's speed (or that of `of`), or of the value itself."""
+    return Bound(_checked(limit, unit), unit, of, least=True)
+
+
+def _checked(limit: float, unit: str) -> float:
+    if limit < 0 or (unit == "x" and not limit):
+        raise ValueError(f"limit must be > 0, got {limit}")
+    return limit
+
+
+Bounds = Mapping[str, Bound | Sequence[Bound]]
+"""What contenders are held to, by their names."""
+
+
+def bounds_of(wanted: Bounds | None, names: Iterable[str], *more: str) -> dict[str, tuple[Bound, ...]]:
+    """Return each contender's bounds. Raises `ValueError` where they (or `more`) name a contender that is not there."""
+    known = list(names)
+    found = {name: (some,) if isinstance(some, Bound) else tuple(some) for name, some in (wanted or {}).items()}
+    for name in [*more, *found, *(bound.of for some in found.values() for bound in some if bound.of)]:
+        if name not in known:
+            raise ValueError(f"baseline and targets must name a contender ({', '.join(known)}), got {name!r}")
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,24 +144,6 @@ class Table:
         }
 
 
-def at_most(target: str, value: Value, limit: float, text: str = "") -> Verdict:
-    """Require a value of at most `limit`; a word or None in its place is a miss.
-
-    >>> at_most("p50 under 10 ms", 0.004, 0.010, "4 ms").met, at_most("p50 under 10 ms", "hangs", 0.010).met
-    (True, False)
-    """
-    if value is None or isinstance(value, str):
-        return Verdict(target, value or "nothing measured", False)
-    return Verdict(target, text or f"{value:g}", value <= limit)
-
-
-def at_least(target: str, value: Value, limit: float, text: str = "") -> Verdict:
-    """Require a value of at least `limit`; a word or None in its place is a miss."""
-    if value is None or isinstance(value, str):
-        return Verdict(target, value or "nothing measured", False)
-    return Verdict(target, text or f"{value:g}", value >= limit)
-
-
 def summary(tables: Sequence[Any]) -> str:
     """Count what was missed, and name it: the last lines of a benchmark.
 
@@ -98,9 +156,9 @@ def summary(tables: Sequence[Any]) -> str:
     return "\n".join([f"{len(found) - len(missed)} of {len(found)} targets not missed", *missed])
 
 
-def median(values: Sequence[float] | str) -> float | None:
-    """Return the median, or None where there are no values."""
-    return statistics.median(values) if values and not isinstance(values, str) else None
+def median(values: Sequence[float] | str) -> Value:
+    """Return the median; a word stays a word."""
+    return values if isinstance(values, str) else statistics.median(values) if values else None
 
 
 def spread(seconds: Sequence[float] | str) -> str:

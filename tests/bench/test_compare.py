@@ -153,7 +153,7 @@ def test_wrong_arguments_are_refused_before_anything_runs(arguments, message):
 
 @pytest.mark.parametrize("make", [at_most, at_least])
 def test_a_target_must_be_positive(make):
-    with pytest.raises(ValueError, match="factor must be > 0, got 0"):
+    with pytest.raises(ValueError, match="limit must be > 0, got 0"):
         make(0)
 
 

@@ -6,7 +6,8 @@ from functools import partial
 
 import pytest
 
-from arion_lib.bench.memory import compare_memory, peak_at_most, peak_within, peaks_table
+from arion_lib.bench.memory import compare_memory, peaks_table
+from arion_lib.bench.verdicts import at_most
 
 
 def holds(size: int) -> int:
@@ -24,24 +25,24 @@ def peer() -> None:
 
 
 def test_peaks_are_held_to_bounds_and_to_one_another():
-    targets = {"large": [peak_at_most(24e6), peak_within(4e6, of="small")], "small": peak_at_most(24e6)}
+    targets = {"large": [at_most(24e6, "B"), at_most(4e6, "B", of="small")], "small": at_most(24e6, "B")}
     result = compare_memory({"small": partial(holds, 1_000_000), "large": partial(holds, 20_000_000)}, targets=targets)
     assert [verdict.met for verdict in result.verdicts] == [True, False, True]
     assert not result.ok
     assert "met     large: at most 24.0 MB" in result.table()
-    assert "MISSED  large: within 4.00 MB of small" in result.table()
+    assert "MISSED  large: at most 4.00 MB over small" in result.table()
 
 
 def test_the_worst_round_counts():
     result = compare_memory({"a": partial(holds, 5_000_000)}, rounds=2)
     assert len(result.figures["peaks"]["a"]) == 2
-    one_larger = peaks_table("", {"a": ([5, 9], 0.0)}, {"a": [peak_at_most(8)]})
+    one_larger = peaks_table("", {"a": ([5, 9], 0.0)}, {"a": [at_most(8, "B")]})
     assert [verdict.met for verdict in one_larger.verdicts] == [False]
 
 
 def test_who_is_absent_or_stopped_is_listed_and_a_target_missed_by_not_ending_counts():
     result = compare_memory(
-        {"peer": peer, "none": None, "forever": forever}, targets={"forever": peak_at_most(1)}, limit=60e6
+        {"peer": peer, "none": None, "forever": forever}, targets={"forever": at_most(1, "B")}, limit=60e6
     )
     assert [*map(tuple, result.lines)] == [
         ("peer", "not installed"),
@@ -49,11 +50,11 @@ def test_who_is_absent_or_stopped_is_listed_and_a_target_missed_by_not_ending_co
         ("forever", "stopped past 60.0 MB"),
     ]
     assert not result.ok
-    assert compare_memory({"peer": peer}, targets={"peer": peak_at_most(1)}).ok  # absent is not missed
+    assert compare_memory({"peer": peer}, targets={"peer": at_most(1, "B")}).ok  # absent is not missed
 
 
 def test_wrong_arguments_are_refused():
     with pytest.raises(ValueError, match=r"must name a contender \(a\), got 'b'"):
-        compare_memory({"a": int}, targets={"a": peak_within(1, of="b")})
+        compare_memory({"a": int}, targets={"a": at_most(1, "B", of="b")})
     with pytest.raises(ValueError, match="rounds must be >= 1, got 0"):
         compare_memory({"a": int}, rounds=0)

@@ -30,9 +30,9 @@ def test_the_three_tables_name_us_and_our_targets(tmp_path: Path) -> None:
     assert body.targets["ours: deduplicated, SQLite, outbox"]
     assert "1.5 MB body" in memory.table()
     assert [verdict.target for verdict in posts.verdicts if verdict.target.startswith(f"{OURS}:")] == [
-        f"{OURS}: 0.55 of {NOTHING}",
-        f"{OURS}: p99 under 20 ms in the best round",
-        f"{OURS}: 4x {EACH}",
+        f"{OURS}: speed at least 0.55x {NOTHING}",
+        f"{OURS}: speed at least 4x {EACH}",
+        f"{OURS}: p99, best round: at most 20.0 ms",
     ]
     assert posts.as_dict()["rates"][OURS]
     assert not list(tmp_path.glob("*.ndjson"))

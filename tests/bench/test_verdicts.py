@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from arion_lib.bench.ratios import Comparison, Runs, Target, at_least, at_most
-from arion_lib.bench.verdicts import Table, Verdict, spread, summary
-from arion_lib.bench.verdicts import at_least as value_at_least
-from arion_lib.bench.verdicts import at_most as value_at_most
+from arion_lib.bench.ratios import Comparison, Runs
+from arion_lib.bench.verdicts import Bound, Table, Verdict, at_least, at_most, spread, summary
 
 
-def met(target: Target, **runs: Runs) -> bool | None:
+def met(target: Bound, **runs: Runs) -> bool | None:
     return Comparison("", "PPE", runs, {"ours": [target]}).verdicts[0].met
 
 
@@ -35,7 +33,23 @@ def test_ours_that_hangs_has_missed_and_a_peer_that_hangs_decides_nothing() -> N
     found = Comparison("t", "PPE", {"ours": [1.0], "PPE": "hangs"}, {"ours": [at_least(12)]})
     assert "\nPPE  |  hangs |" in found.table()
     assert "not run ours: speed at least 12x: PPE: hangs" in found.table()
-    assert value_at_most("x", "hangs", 1).met is value_at_least("x", None, 1).met is False
+    assert at_most(1, "s").judge("x", "hangs").met is at_least(1, "s").judge("x", None).met is False
+    assert at_most(1, "s").judge("x", "not installed").met is None
+
+
+@pytest.mark.parametrize(
+    ("bound", "good", "bad", "said"),
+    [
+        (at_most(0.010, "s"), 0.010, 0.011, "p50: at most 10.0 ms: 10.0 ms"),
+        (at_most(4e6, "B", of="small"), 4e6, 5e6, "p50: at most 4.00 MB over small: 4.00 MB"),
+        (at_most(2, "%"), 1.5, 2.5, "p50: at most 2 %: 1.5 %"),
+        (at_least(0.75, ""), 0.8, 0.7, "p50: at least 0.75: 0.8"),
+        (at_least(6, of="json"), 7.0, 5.0, "p50: speed at least 6x json: 7x"),
+    ],
+)
+def test_one_kind_of_bound_judges_ratios_seconds_and_bytes(bound: Bound, good: float, bad: float, said: str) -> None:
+    assert str(bound.judge("p50", good)) == f"  met     {said}"
+    assert bound.judge("p50", bad).met is False
 
 
 def test_the_summary_counts_what_was_missed() -> None:

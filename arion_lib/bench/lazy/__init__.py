@@ -13,14 +13,14 @@ import multiprocessing
 import sys
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 
-from arion_lib.bench.command import Result, finish, options
-from arion_lib.bench.compare import Comparison, Target, at_least, at_most, compare
+from arion_lib.bench.command import finish, options
+from arion_lib.bench.compare import Comparison, at_least, at_most, compare
 from arion_lib.bench.lazy import workloads as peers
-from arion_lib.bench.verdicts import Table, Verdict
-from arion_lib.bench.verdicts import at_most as value_at_most
+from arion_lib.bench.ratios import Result
+from arion_lib.bench.verdicts import Bounds, Table
 from arion_lib.lazy import lazy
 from arion_lib.lazy.barriers.parallel import start_method
 from arion_lib.lazy.fuse import fuse
@@ -35,8 +35,6 @@ SMALL_LIMIT = 6e-6  # seconds
 
 _OLD = sys.version_info < (3, 12)
 _CLOSE = 1.05 if _OLD else 1.10
-
-Targets = Mapping[str, Target | Sequence[Target]]
 
 
 def run(args: list[str]) -> int:
@@ -59,7 +57,7 @@ def loops(size: int, rounds: int, turn: float, judged: bool = True) -> Iterator[
     `judged=False` leaves our own targets out.
     """
     xs = list(range(size))
-    targets: Targets = {"ours": at_most(_CLOSE), **({"ours, compiled": at_most(0.6)} if _OLD else {})}
+    targets: Bounds = {"ours": at_most(_CLOSE), **({"ours, compiled": at_most(0.6)} if _OLD else {})}
     targets = targets if judged else {}
     workloads = {
         "map, filter, map, sum": peers.map_filter_map_sum,
@@ -90,7 +88,7 @@ def small(size: int, rounds: int, turn: float) -> Iterator[Result]:
         "map(f).page(n, 50)": (paging["ours, behind a map"].best, PAGE_LIMIT),
         "describe and run over 10 elements": (ten["ours"].best, SMALL_LIMIT),
     }
-    verdicts = [_seconds(name, value, most) for name, (value, most) in limits.items()]
+    verdicts = [at_most(most, "s").judge(name, value) for name, (value, most) in limits.items()]
     lines = [(name, seconds_text(value)) for name, (value, _) in limits.items()]
     yield Table("limits in seconds", ("name", "best"), lines, verdicts)
     yield notes(min(size, 2_000_000), 2 * rounds, turn)
@@ -133,7 +131,7 @@ def growth(peaks: Mapping[str, tuple[int, int]]) -> Table:
     percent = {name: (after - before) / before * 100 for name, (before, after) in peaks.items()}
     said = {name: f"{value:+.1f} %" for name, value in percent.items()}
     lines = [(name, f"{before:,} B", f"{after:,} B", said[name]) for name, (before, after) in peaks.items()]
-    verdicts = [value_at_most(f"{name}: at most 2 %", value, 2.0, said[name]) for name, value in percent.items()]
+    verdicts = [at_most(2, "%").judge(name, value) for name, value in percent.items()]
     title = "growth of the peak when the input grows tenfold"
     return Table(title, ("name", "small input", "ten times it", "growth"), lines, verdicts, {"peaks": peaks})
 
@@ -190,13 +188,9 @@ def wait(x: int) -> int:
 
 
 def _compared(
-    turn: float, title: str, contenders: peers.Workload, rounds: int, targets: Targets, baseline: str = LOOP
+    turn: float, title: str, contenders: peers.Workload, rounds: int, targets: Bounds, baseline: str = LOOP
 ) -> Comparison:
     return compare(contenders, baseline, rounds=rounds, targets=targets, title=title, min_seconds=turn)
-
-
-def _seconds(name: str, value: float, most: float) -> Verdict:
-    return value_at_most(f"{name}: at most {seconds_text(most)}", value, most, seconds_text(value))
 
 
 def _growth(pipeline: Callable[[range], object], small: int) -> tuple[int, int]:

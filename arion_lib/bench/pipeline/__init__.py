@@ -18,10 +18,11 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
-from arion_lib.bench.command import Result, finish, options
-from arion_lib.bench.compare import Comparison, at_least, compare
-from arion_lib.bench.memory import compare_memory, peak_at_most, peak_within
+from arion_lib.bench.command import finish, options
+from arion_lib.bench.compare import Comparison, at_least, at_most, compare
+from arion_lib.bench.memory import compare_memory
 from arion_lib.bench.pipeline import http, readers, store
+from arion_lib.bench.ratios import Result
 from arion_lib.bench.verdicts import Table
 from arion_lib.pipeline.files.sample import write_sample
 
@@ -146,8 +147,8 @@ def memory(folder: Path, size: int) -> Table:
         f"ijson, {min(size, 100 * _MB) // _MB} MB array": partial(readers.ijson_items, clean),
     }
     targets = {
-        f"ours, {size // _MB} MB of lines": [peak_at_most(24e6), peak_within(4e6, of="ours, 10 MB of lines")],
-        f"ours, {size // _MB} MB array": [peak_at_most(24e6), peak_within(4e6, of="ours, 10 MB array")],
+        f"ours, {size // _MB} MB of lines": [at_most(24e6, "B"), at_most(4e6, "B", of="ours, 10 MB of lines")],
+        f"ours, {size // _MB} MB array": [at_most(24e6, "B"), at_most(4e6, "B", of="ours, 10 MB array")],
     }
     return compare_memory(contenders, targets=targets, title="Peak memory over the baseline")
 
@@ -156,6 +157,6 @@ def memory_of_groups() -> Table:
     """Compare peaks of few and of very many groups."""
     return compare_memory(
         {"10 groups": partial(readers.many_groups, 10), "1,000,000 groups": partial(readers.many_groups, 1_000_000)},
-        targets={"1,000,000 groups": [peak_at_most(24e6), peak_within(8e6, of="10 groups")]},
+        targets={"1,000,000 groups": [at_most(24e6, "B"), at_most(8e6, "B", of="10 groups")]},
         title="Peak memory of 2,000,000 records in groups",
     )

@@ -11,7 +11,6 @@ from __future__ import annotations
 import http.client
 import itertools
 import json
-import multiprocessing
 import socket
 import statistics
 import subprocess
@@ -19,7 +18,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -28,13 +26,12 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from arion_lib.bench.command import Result
-from arion_lib.bench.compare import Comparison, at_least, compare
-from arion_lib.bench.memory import peak_within, peaks_table
+from arion_lib.bench.child import Child
+from arion_lib.bench.compare import Comparison, at_least, at_most, compare
+from arion_lib.bench.memory import peaks_table
 from arion_lib.bench.pipeline import readers, servers
+from arion_lib.bench.ratios import Result
 from arion_lib.bench.verdicts import Table, Verdict
-from arion_lib.bench.verdicts import at_least as value_at_least
-from arion_lib.bench.verdicts import at_most as value_at_most
 from arion_lib.pipeline.files.sample import write_sample
 from arion_lib.web import serve
 from arion_lib.web.playing.load import Headers, post_events
@@ -50,6 +47,8 @@ SECRET = "whsec_" + "QUFB" * 8
 ONE_STREAM = ["--stream", "signed", "--secret", SECRET]
 READY = 60.0
 """Seconds that a server may take to end."""
+LONGEST = 300.0
+"""Seconds that sending some posts may take."""
 
 Role = Callable[[list[str]], int]
 """What a server's process runs: an importable function of its arguments that prints its URL once it answers."""
@@ -149,7 +148,7 @@ def server_memory(folder: Path, size: int) -> Table:
     small, large = f"{size // 10 / _MB:g} MB body", f"{size / _MB:g} MB body"
     peaks = {name: _peak_of_server(folder, length) for name, length in ((small, size // 10), (large, size))}
     title = "HTTP: peak memory of the server over what it held when idle"
-    return peaks_table(title, peaks, {large: [peak_within(6e6, of=small)]})
+    return peaks_table(title, peaks, {large: [at_most(6e6, "B", of=small)]})
 
 
 def _peak_of_server(folder: Path, size: int) -> tuple[list[int], float]:
@@ -194,13 +193,13 @@ def single_events(folder: Path, rounds: int, posts: int = 10_000) -> Table:
     }
     found: dict[str, list[Any]] = {name: [] for name in contenders}
     with ExitStack() as stack:
-        sender = stack.enter_context(ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")))
+        sender = stack.enter_context(Child())
         urls = {name: stack.enter_context(serving(role, args))[1] for name, (role, args, _) in contenders.items()}
 
         def send(name: str, stream: str) -> Any:
             count = posts // 4 if name == EACH else posts
             url = f"{urls[name]}/webhook/{'signed' if name == SIGNED else stream}"
-            load = sender.submit(post_events, url, count, headers=contenders[name][2]).result()
+            load = sender.call(partial(post_events, headers=contenders[name][2]), url, count, limit=LONGEST)
             if load.statuses != {200: count}:
                 raise RuntimeError(f"{name} must answer {count} posts with 200, got {load}")
             return load
@@ -240,19 +239,15 @@ def posts_table(loads: Loads) -> Table:
 
 def _held(name: str, rates: Mapping[str, list[float]], p99s: Mapping[str, list[float]]) -> Iterator[Verdict]:
     """Judge one of ours: its share of a server that does nothing, its worst answers, the group commit's gain."""
-    factor, idle = _of(rates, name, EACH), _of(rates, name, NOTHING)
-    if idle is not None:
-        yield value_at_least(f"{name}: {SHARE:g} of {NOTHING}", idle, SHARE, f"{idle:.2f}")
-    p99 = min(p99s[name])
-    yield value_at_most(f"{name}: p99 under {P99 * 1e3:g} ms in the best round", p99, P99, f"{p99 * 1e3:.1f} ms")
-    yield value_at_least(f"{name}: {FACTOR:g}x {EACH}", factor, FACTOR, f"{factor or 0:.2f}x")
+    for least, other in ((SHARE, NOTHING), (FACTOR, EACH)):
+        if other in rates:
+            yield at_least(least, of=other).judge(name, _of(rates, name, other))
+    yield at_most(P99, "s").judge(f"{name}: p99, best round", min(p99s[name]))
 
 
-def _of(rates: Mapping[str, list[float]], name: str, reference: str) -> float | None:
+def _of(rates: Mapping[str, list[float]], name: str, other: str) -> float:
     """The median over rounds of one's rate over another's in the same round."""
-    if reference not in rates:
-        return None
-    return statistics.median(a / b for a, b in zip(rates[name], rates[reference], strict=True))
+    return statistics.median(a / b for a, b in zip(rates[name], rates[other], strict=True))
 
 
 def with_id(n: int, body: bytes) -> Mapping[str, str]:  # noqa: ARG001  as `Headers`

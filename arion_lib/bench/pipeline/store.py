@@ -18,9 +18,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from arion_lib.bench.command import Result
-from arion_lib.bench.compare import Comparison, at_least, compare
-from arion_lib.bench.memory import compare_memory, peak_within
+from arion_lib.bench.compare import Comparison, at_least, at_most, compare
+from arion_lib.bench.memory import compare_memory
+from arion_lib.bench.ratios import Result
 from arion_lib.bench.verdicts import Table
 from arion_lib.pipeline.batch import Aggregate, Batch
 from arion_lib.pipeline.broker import Broker, BrokerError, open_broker
@@ -129,7 +129,7 @@ def memory(folder: Path, groups: int = 1_000_000) -> Table:
     few, many = "store: 10 groups", f"store: {groups:,} groups"
     return compare_memory(
         {few: partial(_upsert_all, folder, groups, 10), many: partial(_upsert_all, folder, groups, groups)},
-        targets={many: peak_within(8e6, of=few)},
+        targets={many: at_most(8e6, "B", of=few)},
         title=f"Peak memory of {groups:,} upserts, 2,000 a batch",
     )
 

@@ -14,11 +14,11 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 
-from arion_lib.bench.command import Result, finish, options
+from arion_lib.bench.command import finish, options
 from arion_lib.bench.compare import Comparison, at_most, compare
+from arion_lib.bench.ratios import Result
 from arion_lib.bench.resources import workloads as peers
 from arion_lib.bench.verdicts import Table
-from arion_lib.bench.verdicts import at_most as value_at_most
 from arion_lib.resources import Resources
 
 PEERS = ("svcs", "dependency-injector")
@@ -52,8 +52,7 @@ def trivial(rounds: int) -> Iterator[Result]:
     }
     added = {name: _each_further(one, eleven, rounds) for name, (one, eleven) in pairs.items()}
     lines = [(name, f"{value * 1e6:.2f} us") for name, value in added.items()]
-    target = f"at most {FURTHER * 1e6:g} us"
-    verdicts = [value_at_most(f"{name}: {target}", added[name], FURTHER, said) for name, said in lines[:2]]
+    verdicts = [at_most(FURTHER, "s").judge(name, added[name]) for name, _ in lines[:2]]
     yield Table("each further trivial resource (processor time)", ("name", "adds"), lines, verdicts, {"seconds": added})
 
 
@@ -97,15 +96,12 @@ def many(rounds: int) -> Iterator[Result]:
     growth = _growth(20_000)
     error = _percentile_error()
     figures = {
-        "1,000 in parallel, tasks (processor time)": (overhead, f"{overhead * 1e3:.1f} ms", OVERHEAD, "30 ms"),
-        "memory per 20,000 acquisitions": (growth, f"{growth:,} B", GROWTH, f"{GROWTH:,} B"),
-        "worst error of p50, p95, p99": (error, f"{error * 100:.2f} %", 0.05, "5 %"),
+        "1,000 in parallel, tasks (processor time)": (overhead, at_most(OVERHEAD, "s")),
+        "memory per 20,000 acquisitions": (growth, at_most(GROWTH, "B")),
+        "worst error of p50, p95, p99": (error * 100, at_most(5, "%")),
     }
-    lines = [(name, said) for name, (_, said, _, _) in figures.items()]
-    verdicts = [
-        value_at_most(f"{name}: at most {limit}", value, most, said)
-        for name, (value, said, most, limit) in figures.items()
-    ]
+    verdicts = [bound.judge(name, value) for name, (value, bound) in figures.items()]
+    lines = [(name, verdict.measured) for name, verdict in zip(figures, verdicts, strict=True)]
     yield Table("many", ("name", "measured"), lines, verdicts)
 
 

@@ -7,7 +7,7 @@ When wrong  A peer that hangs, fails or is not installed is shown as that; a mis
 See         arion_lib/bench/lab.py (how it is measured) · tests/bench/test_scheduler.py
 
     speed.py    rates, latency, efficiency, task graphs, arrays, bytes; callables.py: forms of calls, what is left
-    faults.py   killed workers, endless tasks, poison, orphans, scaling, urgency; chaos.py: all of it for minutes
+    stopping.py  killed workers, endless tasks; innocents.py: poison, orphans, urgency; chaos.py: all of it for minutes
     pools.py    the contenders · tasks.py: what they are given to do
 
 On a busy machine more rounds help: ratios are taken within a round. `--quick` takes a minute or two and is a glance;
@@ -21,9 +21,10 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 
-from arion_lib.bench.command import Result, finish, options
+from arion_lib.bench.command import finish, options
 from arion_lib.bench.lab import Lab
-from arion_lib.bench.scheduler import callables, faults, speed
+from arion_lib.bench.ratios import Result
+from arion_lib.bench.scheduler import callables, innocents, speed, stopping
 from arion_lib.bench.scheduler.chaos import chaos
 from arion_lib.bench.scheduler.pools import DISTRIBUTIONS, PEERS
 
@@ -44,13 +45,12 @@ SPEED: dict[str, Measure] = {
     "rest": callables.rest,
 }
 FAULTS: dict[str, Measure] = {
-    "kill": faults.kill,
-    "cancel": faults.cancel,
-    "timeout": faults.timeout,
-    "poison": faults.poison,
-    "orphans": faults.orphans,
-    "scale": faults.scale,
-    "urgent": faults.urgent,
+    "kill": stopping.kill,
+    "cancel": stopping.cancel,
+    "timeout": stopping.timeout,
+    "poison": innocents.poison,
+    "orphans": innocents.orphans,
+    "urgent": innocents.urgent,
 }
 CHAOS: dict[str, Measure] = {"chaos": chaos}
 ROWS = {**SPEED, **FAULTS, **CHAOS}

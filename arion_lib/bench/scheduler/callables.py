@@ -21,11 +21,11 @@ from typing import Any
 import psutil
 
 from arion_lib.bench.lab import Lab
-from arion_lib.bench.ratios import Comparison, at_least
+from arion_lib.bench.ratios import Comparison
 from arion_lib.bench.scheduler import cell
 from arion_lib.bench.scheduler.pools import opened
 from arion_lib.bench.scheduler.tasks import nothing, successor
-from arion_lib.bench.verdicts import Table, at_most
+from arion_lib.bench.verdicts import Table, at_least, at_most
 from arion_lib.scheduler import Scheduler
 
 FORMS: dict[str, Callable[[Any], Callable[[int], int]]] = {
@@ -114,4 +114,4 @@ def rest(lab: Lab) -> Iterator[Table]:
     grown = lab.once(rest_job, tasks, limit=600.0)
     said = grown if isinstance(grown, str) else f"{grown / 1e6:+.1f} MB"
     title = f"rest: {tasks:,} tasks submitted, ended and dropped: plain, closures, deadlines, chains"
-    yield Table(title, ("name", "growth"), [("ours", said)], [at_most("ours: at most 10 MB", grown, 10e6, said)])
+    yield Table(title, ("name", "growth"), [("ours", said)], [at_most(10e6, "B").judge("ours", grown)])

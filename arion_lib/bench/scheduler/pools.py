@@ -10,7 +10,9 @@ See         arion_lib/bench/scheduler · tests/bench/test_scheduler.py
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from typing import Any
 
@@ -249,3 +251,21 @@ def opened(name: str, workers: int = 2) -> Iterator[Any]:
         closing = threading.Thread(target=pool.close, daemon=True)
         closing.start()
         closing.join(CLOSING)
+
+
+PATIENCE = 6.0
+"""Seconds after which a peer's answer is not waited for any more."""
+PATIENCES = {"dask": 30.0}
+"""It starts a whole interpreter for a killed worker."""
+
+
+def fate_of(pool: Pool, handle: Any, until: float) -> Any:
+    """Return a result, or what came instead of it."""
+    try:
+        return pool.result(handle, max(0.001, until - time.monotonic()))
+    except TimeoutError:
+        return "hangs"
+    except CancelledError:
+        return "cancelled"
+    except Exception as error:  # noqa: BLE001  (what a pool raises for a lost task is what is asked)
+        return type(error).__name__

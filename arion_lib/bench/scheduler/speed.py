@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 
 from arion_lib.bench.lab import Lab
-from arion_lib.bench.ratios import Comparison, Runs, Target, at_least, at_most
+from arion_lib.bench.ratios import Comparison, Runs
 from arion_lib.bench.scheduler.pools import POOLS, opened
 from arion_lib.bench.scheduler.tasks import (
     add,
@@ -33,11 +33,8 @@ from arion_lib.bench.scheduler.tasks import (
     successor,
     total,
     work,
-    work_for,
 )
-from arion_lib.bench.verdicts import Table, median
-from arion_lib.bench.verdicts import at_least as value_at_least
-from arion_lib.bench.verdicts import at_most as value_at_most
+from arion_lib.bench.verdicts import Bound, Table, at_least, at_most, median
 
 WORKERS = 2
 SLOWER = {"ours": 1.0, "mp.Pool": 0.4, "dask": 0.01}
@@ -100,30 +97,22 @@ def efficiency_job(name: str, count: int, loops: int, repeats: int) -> float:
     """
     shares = []
     with opened(name, WORKERS) as pool:
-        _many(pool, 20, work, loops)
+        _many(pool, 20, loops)
         _long_calls(pool, count, loops)
         before = _long_calls(pool, count, loops)
         for _ in range(repeats):
-            seconds = _many(pool, count, work, loops)
+            seconds = _many(pool, count, loops)
             after = _long_calls(pool, count, loops)
             shares.append((before + after) / 2 / seconds)
             before = after
     return statistics.median(shares)
 
 
-def occupancy_job(name: str, count: int, seconds: float, repeats: int) -> float:
-    """Median share of the ideal time for tasks that are busy for so long by the clock, however fast their core is."""
-    with opened(name, WORKERS) as pool:
-        _many(pool, 20, work_for, seconds)
-        ideal = count * seconds / WORKERS
-        return statistics.median(ideal / _many(pool, count, work_for, seconds) for _ in range(repeats))
-
-
-def _many(pool: Any, count: int, task: Callable[[int, Any], int], amount: float) -> float:
+def _many(pool: Any, count: int, loops: int) -> float:
     """Seconds for `count` tasks, from the first submit to the last result."""
     gc.collect()
     began = time.perf_counter()
-    results = pool.results([pool.submit(task, number, amount) for number in range(count)])
+    results = pool.results([pool.submit(work, number, loops) for number in range(count)])
     seconds = time.perf_counter() - began
     _check(results, [number * number for number in range(count)])
     return seconds
@@ -287,29 +276,19 @@ def latency(lab: Lab) -> Iterator[Comparison]:
 
 
 def efficiency(lab: Lab) -> Iterator[Table]:
-    """Compare ideal time with real time: for a fixed amount of work, and for tasks that are busy by the clock."""
+    """Compare ideal time with real time for a fixed amount of work."""
     for milliseconds, full, target in ((0.1, 5_000, 0.75), (1, 500, 0.93), (10, 100, 0.98)):
         count, loops = lab.tasks(full, 20), loops_for(milliseconds / 1e3)
-        for what, job, amount in (
-            ("of work", efficiency_job, loops),
-            ("by the clock", occupancy_job, milliseconds / 1e3),
-        ):
-            arguments = {
-                name: (name, max(10, count // 10) if name == "dask" else count, amount, lab.times(3))
-                for name in lab.present(*POOLED)
-            }
-            runs = lab.turns(job, arguments)
-            ours = runs["ours"]
-            found = ours if isinstance(ours, str) else median(ours)
-            said = f"{found:.3f}" if isinstance(found, float) else ""
-            verdict = value_at_least(f"ours: at least {target}", found, target, said)
-            lines = [(name, got) if isinstance(got, str) else _shares(name, got) for name, got in runs.items()]
-            title = f"efficiency: {count:,} busy tasks of {milliseconds:g} ms {what}"
-            yield Table(title, ("name", "efficiency, median", "of the rounds"), lines, [verdict], {"rounds": runs})
+        counts = {name: max(10, count // 10) if name == "dask" else count for name in lab.present(*POOLED)}
+        runs = lab.turns(efficiency_job, {name: (name, few, loops, lab.times(3)) for name, few in counts.items()})
+        verdict = at_least(target, "").judge("ours", median(runs["ours"]))
+        lines = [(name, got) if isinstance(got, str) else _shares(name, got) for name, got in runs.items()]
+        title = f"efficiency: {count:,} busy tasks of {milliseconds:g} ms"
+        yield Table(title, ("name", "efficiency, median", "of the rounds"), lines, [verdict], {"rounds": runs})
 
 
 def _shares(name: str, values: Sequence[float]) -> tuple[str, ...]:
-    return name, f"{median(values) or 0:.3f}", f"{min(values, default=0):.3f} to {max(values, default=0):.3f}"
+    return name, f"{median(values):.3f}", f"{min(values):.3f} to {max(values):.3f}"
 
 
 def chain(lab: Lab) -> Iterator[Comparison]:
@@ -347,8 +326,7 @@ def memory(lab: Lab) -> Iterator[Table]:
     count = lab.tasks(200_000, 100_000)
     found = {name: lab.once(memory_job, name, count) for name in lab.present("PPE", "mp.Pool", "pebble", "loky")}
     lines = [(name, value if isinstance(value, str) else f"{value:,.0f} B") for name, value in found.items()]
-    ours = found["ours"]
-    verdict = value_at_most("ours: at most 350 B", ours, 350, "" if isinstance(ours, str) else f"{ours:,.0f} B")
+    verdict = at_most(350, "B").judge("ours", found["ours"])
     title = f"memory: a queued task, of {count:,}"
     yield Table(title, ("name", "resident growth"), lines, [verdict], {"bytes": found})
 
@@ -358,7 +336,7 @@ def _part(name: str, count: int, otherwise: float = 0.1) -> int:
 
 
 def _compared(
-    title: str, runs: dict[str, Runs], targets: list[Target], work: float = 1, unit: str = "task"
+    title: str, runs: dict[str, Runs], targets: list[Bound], work: float = 1, unit: str = "task"
 ) -> Comparison:
     """Relate the contenders to PPE, or to ours where PPE was not asked for; keep the targets that have a reference."""
     kept = {"ours": [target for target in targets if target.of in runs]}

@@ -68,18 +68,6 @@ def work(number: int, loops: int) -> int:
     return number * number
 
 
-def work_for(number: int, seconds: float) -> int:
-    """Be busy for some seconds of the clock; return the square of the first argument.
-
-    >>> work_for(3, 0.0)
-    9
-    """
-    until = time.perf_counter() + seconds
-    while time.perf_counter() < until:
-        pass
-    return number * number
-
-
 def share(first: int, count: int, loops: int) -> int:
     """Do many pieces of work, one after the other, in one call; return how many.
 

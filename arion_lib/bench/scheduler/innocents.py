@@ -1,0 +1,150 @@
+"""Those who are not to blame: innocents beside a poison task, processes without a parent, an urgent task in a queue.
+
+Idea        The same misfortune for everyone, in a process of its own; what then happens is counted and judged.
+Invariant   Every innocent task's result is compared; no answer of a peer stands in the code.
+When wrong  A peer that does not come back within its time "hangs", and is ended with all it started.
+See         arion_lib/bench/scheduler/pools.py · tests/bench/test_scheduler.py
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from arion_lib.bench.child import Child, ChildFailedError, Hangs, alive, end
+from arion_lib.bench.lab import Lab
+from arion_lib.bench.scheduler.pools import PATIENCE, PATIENCES, POOLS, Ours, fate_of, opened
+from arion_lib.bench.scheduler.tasks import block, die, loops_for, nap, noted, nothing, now, spin, work_until
+from arion_lib.bench.verdicts import Table, Verdict, at_most, median, spread
+
+DEATHS = 3
+"""Workers that a poison task may kill."""
+NAP = 0.005
+
+
+def poison_job(name: str, innocents: int) -> tuple[int, int, int, float, str]:
+    """Run a task that kills its worker each time among innocent ones.
+
+    Returns deaths, innocents that failed or are wrong, those without an end in time, seconds, the poison's fate.
+    """
+    with tempfile.TemporaryDirectory() as folder, opened(name) as pool:
+        pool.results([pool.submit(nap, number, 0.0) for number in range(10)])
+        path = Path(folder) / "deaths"
+        began = time.monotonic()
+        before = [pool.submit(nap, number, NAP) for number in range(innocents // 2)]
+        submit = pool.scheduler.with_options(retries=10).submit if isinstance(pool, Ours) else pool.submit
+        poison = submit(die, str(path))
+        handles = before + _as_many_as_it_takes(pool, range(innocents // 2, innocents))
+        until = began + PATIENCES.get(name, PATIENCE) + innocents * NAP
+        fates = [fate_of(pool, handle, until) for handle in handles]
+        seconds = time.monotonic() - began
+        late = fates.count("hangs")
+        right = sum(fate == number * number for number, fate in enumerate(fates))
+        fate = fate_of(pool, poison, until)
+        deaths = len(path.read_text(encoding="utf-8").splitlines()) if path.exists() else 0
+        return deaths, innocents - right - late, late, seconds, str(fate)
+
+
+def _as_many_as_it_takes(pool: Any, numbers: range) -> list[Any]:
+    handles = []
+    for number in numbers:
+        try:
+            handles.append(pool.submit(nap, number, NAP))
+        except Exception:  # noqa: BLE001  (a broken pool takes no more: those are lost, too)
+            break
+    return handles
+
+
+def poison(lab: Lab) -> Iterator[Table]:
+    """Hand in one poison task among innocent ones."""
+    innocents = lab.tasks(200, 20)
+    lines: list[tuple[str, ...]] = []
+    found = {name: lab.once(poison_job, name, innocents) for name in lab.present(*POOLS)}
+    for name, answer in found.items():
+        if isinstance(answer, str):
+            lines.append((name, answer))
+            continue
+        deaths, wrong, late, seconds, fate = answer
+        ideal = f"{seconds / (innocents * NAP / 2):.2f}x"
+        lines.append((name, str(deaths), f"{wrong} of {innocents}", str(late), ideal, fate))
+    ours = found["ours"]
+    said = ours if isinstance(ours, str) else f"{ours[0]} deaths, {ours[1]} wrong, {ours[2]} late"
+    verdict = Verdict(f"exactly {DEATHS} deaths, all innocents right", said, ours[:3] == (DEATHS, 0, 0))
+    head = ("name", "deaths", "innocents failed", "no end in time", "ideal time", "the poison task")
+    yield Table(f"poison: one poison task among {innocents}", head, lines, [verdict])
+
+
+def open_job(name: str, folder: str) -> int:
+    """Open a pool, keep one of its two workers busy for ever, and return without closing it."""
+    pool = POOLS[name](2)
+    pool.results([pool.submit(nothing, number) for number in range(4)])
+    task = pool.submit(spin, str(Path(folder) / "spin")), pool.submit(block, str(Path(folder) / "block"))
+    noted(str(Path(folder) / "spin"))
+    noted(str(Path(folder) / "block"))
+    _OPEN.append((pool, task))
+    return os.getpid()
+
+
+_OPEN: list[Any] = []
+
+
+def orphans_of(name: str, patience: float = 3.0) -> tuple[int, int] | str:
+    """Kill a pool's parent with -9; return how many processes it had, and how many of them outlive it."""
+    with tempfile.TemporaryDirectory() as folder, Child() as child:
+        try:
+            child.call(open_job, name, folder, limit=PATIENCE * 5)
+        except Hangs:
+            return "hangs"
+        except ChildFailedError as error:
+            return "not installed" if error.absent else str(error)[:90]
+        had = child.descendants()
+        child.kill()
+        _, left = psutil.wait_procs(had, timeout=patience)
+        left = [process for process in left if alive(process)]
+        end(left)
+        return len(had), len(left)
+
+
+def orphans(lab: Lab) -> Iterator[Table]:
+    """Kill parents."""
+    found = {name: orphans_of(name) for name in lab.present("PPE", "loky", "mp.Pool", "pebble", "dask")}
+    lines = [(name, one if isinstance(one, str) else f"{one[1]} of {one[0]}") for name, one in found.items()]
+    ours = found["ours"]
+    verdict = at_most(0, "").judge("ours", ours if isinstance(ours, str) else ours[1])
+    title = "orphans: kill -9 of the parent, both workers busy for ever"
+    yield Table(title, ("name", "processes left after 3 s"), lines, [verdict])
+
+
+def urgent_job(name: str, queued: int, count: int, loops: int) -> list[float]:
+    """Submit an urgent task behind a long queue, `count` times; seconds until its result."""
+    seconds = []
+    with opened(name) as pool:
+        pool.results([pool.submit(work_until, loops) for _ in range(20)])
+        queue = [pool.submit(work_until, loops) for _ in range(queued)]
+        first = pool.scheduler.with_options(priority=10).submit if isinstance(pool, Ours) else pool.submit_first
+        pool.result(queue[10], PATIENCE * 5)
+        for _ in range(count):
+            time.sleep(0.02)
+            asked = time.monotonic()
+            pool.result(first(now), PATIENCE * 5)
+            seconds.append(time.monotonic() - asked)
+        if all(handle.done() for handle in queue):
+            raise ValueError("the queue ran empty")
+    return seconds
+
+
+def urgent(lab: Lab) -> Iterator[Table]:
+    """Submit urgent tasks behind a long queue."""
+    queued = {"ours": lab.tasks(100_000, 1_000), "dask": max(1_000, lab.tasks(2_000))}
+    rest = lab.tasks(60, 10), loops_for(0.001)
+    found = {name: lab.once(urgent_job, name, queued[name], *rest) for name in lab.present("dask")}
+    lines = [(name, f"{queued[name]:,}", spread(seconds)) for name, seconds in found.items()]
+    verdict = at_most(0.003, "s").judge("ours, p50", median(found["ours"]))
+    title = "urgent: an urgent task behind a long queue; nobody else has priorities"
+    yield Table(title, ("name", "1 ms tasks queued", "submit to result"), lines, [verdict])

@@ -1,0 +1,227 @@
+"""A worker is killed, a task runs for ever: how soon is its place free again - ours and the peers.
+
+Idea        The same misfortune for everyone, in a process of its own; what then happens is written down and judged.
+Invariant   Times are differences of the clock that all processes share, taken by the tasks themselves; no answer of a
+            peer stands in the code.
+When wrong  A peer that does not come back within its time "hangs", and is ended with all it started.
+See         arion_lib/bench/scheduler/pools.py · tests/bench/test_scheduler.py
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from arion_lib.bench.lab import Lab
+from arion_lib.bench.scheduler.pools import PATIENCE, PATIENCES, POOLS, TASKS, Ours, fate_of, opened
+from arion_lib.bench.scheduler.tasks import (
+    KILL,
+    loops_for,
+    meet,
+    nap,
+    noted,
+    now,
+    spin,
+    spin_in_c,
+    stay_once,
+    work_until,
+)
+from arion_lib.bench.verdicts import Table, Verdict, at_most, median, spread
+from arion_lib.scheduler import Scheduler
+from arion_lib.units import seconds_text
+
+ENDLESS: dict[str, Callable[[str], None]] = {"Python": spin, "C": spin_in_c}
+NAP = 0.005
+
+
+# --- kill -9 of a worker ---
+
+
+def kill_job(count: int) -> tuple[list[float], float]:
+    """Kill the worker of a task with a retry, `count` times; return the seconds until it ran again, elsewhere.
+
+    Then a stream of 1 ms tasks while one worker of two is killed; the longest that none of them ended.
+    """
+    seconds = []
+    with tempfile.TemporaryDirectory() as folder, Scheduler(2, poison_after=count + 9, preload=(TASKS,)) as scheduler:
+        for number in range(count):
+            path = str(Path(folder) / str(number))
+            _both_are_up(scheduler, Path(folder) / f"{number}-meeting")
+            task = scheduler.with_options(retries=1).submit(stay_once, path)
+            pid, _ = noted(path)
+            killed = time.monotonic()
+            os.kill(pid, KILL)
+            again, began = task.result(PATIENCE)
+            if again == pid:
+                raise ValueError("the killed process ran the task again")
+            seconds.append(began - killed)
+        return seconds, _longest_silence(scheduler)
+
+
+def _both_are_up(scheduler: Scheduler, folder: Path) -> None:
+    folder.mkdir()
+    for met in [scheduler.submit(meet, str(folder), number, 2) for number in range(2)]:
+        met.result(PATIENCE)
+
+
+def _longest_silence(scheduler: Scheduler, tasks: int = 1_000) -> float:
+    loops = loops_for(0.001)
+    handles = [scheduler.with_options(retries=1).submit(work_until, loops) for _ in range(tasks)]
+    handles[tasks // 4].result(PATIENCE)
+    os.kill(next(worker.pid for worker in scheduler.status().workers if worker.pid), KILL)
+    ends = sorted(handle.result(PATIENCE * 5) for handle in handles)
+    return max(after - before for before, after in pairwise(ends))
+
+
+def peer_kill_job(name: str, others: int, patience: float) -> tuple[float | str, int]:
+    """Kill the worker of one task while `others` wait; what became of it, and how many of the others were lost."""
+    with tempfile.TemporaryDirectory() as folder, opened(name) as pool:
+        path = str(Path(folder) / "victim")
+        victim = pool.submit(stay_once, path)
+        pid, _ = noted(path)
+        waiting = [pool.submit(nap, number, NAP) for number in range(others)]
+        killed = time.monotonic()
+        os.kill(pid, KILL)
+        by_then = killed + max(patience, PATIENCE * 5)  # they are not lost while the machine is merely busy
+        lost = sum(fate_of(pool, handle, by_then) != number * number for number, handle in enumerate(waiting))
+        fate = fate_of(pool, victim, time.monotonic() + patience)
+        return (fate[1] - killed if isinstance(fate, tuple) else fate), lost
+
+
+def kill(lab: Lab) -> Iterator[Table]:
+    """Kill workers of ours, and one of each peer."""
+    others = 20
+    found = lab.once(kill_job, lab.times(30))
+    lines: list[tuple[str, ...]] = []
+    verdicts = _limits("its task running again", found if isinstance(found, str) else found[0], 0.010, 0.050)
+    if isinstance(found, str):
+        lines.append(("ours", found))
+    else:
+        seconds, silence = found
+        lines.append(("ours", f"runs again: {spread(seconds)}", f"longest pause of the queue {seconds_text(silence)}"))
+    for name in lab.present(*POOLS)[1:]:
+        answer = lab.once(peer_kill_job, name, others, PATIENCES.get(name, PATIENCE))
+        if isinstance(answer, str):
+            lines.append((name, answer))
+            continue
+        fate, lost = answer
+        its = f"runs again after {seconds_text(fate)}" if isinstance(fate, float) else f"its task: {fate}"
+        lines.append((name, its, f"{lost} of {others} others lost"))
+    yield Table("kill: kill -9 of a worker", ("name", "the task it ran", "the others"), lines, verdicts)
+
+
+# --- cancelling and deadlines ---
+
+
+def cancel_job(name: str, kind: str, count: int, grace: float) -> list[float]:
+    """Cancel an endless task, `count` times; seconds until another one ran in its place."""
+    seconds = []
+    with tempfile.TemporaryDirectory() as folder, _single(name, grace) as pool:
+        for number in range(count):
+            path = str(Path(folder) / str(number))
+            endless = pool.submit(ENDLESS[kind], path)
+            noted(path)
+            following = pool.submit(now)
+            asked = time.monotonic()
+            endless.cancel()
+            seconds.append(pool.result(following, PATIENCE) - asked)
+    return seconds
+
+
+def timeout_job(name: str, kind: str, count: int, grace: float, limit: float) -> list[tuple[float, float]]:
+    """Run an endless task with a time limit, `count` times; how late its caller knew, how late its place was free."""
+    late = []
+    with tempfile.TemporaryDirectory() as folder, _single(name, grace) as pool:
+        for number in range(count):
+            path = str(Path(folder) / str(number))
+            endless = _submit_timed(pool, ENDLESS[kind], limit, path)
+            _, began = noted(path)
+            following = pool.submit(now)
+            try:
+                pool.result(endless, PATIENCE)
+                raise ValueError("an endless task returned")
+            except TimeoutError:
+                knew = time.monotonic()
+            late.append((knew - began - limit, pool.result(following, PATIENCE) - began - limit))
+    return late
+
+
+def _single(name: str, grace: float) -> Any:
+    if name != "ours":
+        return opened(name, 1)
+    return _OneOfOurs(grace)
+
+
+class _OneOfOurs:
+    """Ours with one worker and a grace time, warmed up."""
+
+    def __init__(self, grace: float) -> None:
+        self._pool = Ours(1, grace=grace)
+
+    def __enter__(self) -> Ours:
+        self._pool.result(self._pool.submit(now), PATIENCE)
+        return self._pool
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.close()
+
+
+def _submit_timed(pool: Any, fn: Callable[[str], None], limit: float, path: str) -> Any:
+    if isinstance(pool, Ours):
+        return pool.scheduler.with_options(timeout=limit).submit(fn, path)
+    return pool.submit_timed(fn, limit, path)
+
+
+def cancel(lab: Lab) -> Iterator[Table]:
+    """Cancel what runs for ever, in Python and in C."""
+    lines: list[tuple[str, ...]] = []
+    verdicts: list[Verdict] = []
+    for kind in ENDLESS:
+        past = lab.grace if kind == "C" else 0.0
+        found = lab.once(cancel_job, "ours", kind, lab.times(20), lab.grace)
+        seconds = found if isinstance(found, str) else [value - past for value in found]
+        lines.append(("ours", kind, spread(seconds) + (f" past the grace of {seconds_text(past)}" if past else "")))
+        verdicts += _limits(f"{kind}: place free", seconds, 0.010, 0.025)
+        for name in lab.present("pebble", "PPE", "loky", "dask")[1:]:
+            found = lab.once(cancel_job, name, kind, 2, lab.grace)
+            lines.append((name, kind, _never(found) if isinstance(found, str) else spread(found)))
+    yield Table("cancel: a running `while True` cancelled", ("name", "in", "place free after"), lines, verdicts)
+
+
+def _never(word: str) -> str:
+    return f"never (waited {PATIENCE:g} s)" if "TimeoutError" in word else word
+
+
+def timeout(lab: Lab) -> Iterator[Table]:
+    """Let what runs for ever run into its limit."""
+    limit = 0.2
+    lines: list[tuple[str, ...]] = []
+    verdicts: list[Verdict] = []
+    for kind in ENDLESS:
+        past = lab.grace if kind == "C" else 0.0
+        for name in lab.present("pebble"):
+            times = lab.times(10) if name == "ours" else 2
+            found = lab.once(timeout_job, name, kind, times, lab.grace, limit)
+            knew, free = (found, found) if isinstance(found, str) else ([*late] for late in zip(*found, strict=True))
+            if name == "ours" and not isinstance(free, str):
+                free = [late - past for late in free]
+            lines.append((name, kind, spread(knew), spread(free)))
+            if name == "ours":
+                for what, late in ((f"{kind}: caller told", knew), (f"{kind}: place free, past the grace", free)):
+                    verdicts.append(at_most(0.020, "s").judge(what, late if isinstance(late, str) else max(late)))
+    title = f"timeout: a limit of {seconds_text(limit)} for a `while True`; nobody else has limits"
+    yield Table(title, ("name", "in", "caller told late by", "place free late by"), lines, verdicts)
+
+
+def _limits(what: str, seconds: list[float] | str, p50: float, most: float) -> list[Verdict]:
+    """Hold a list of seconds to a median and a maximum."""
+    worst = seconds if isinstance(seconds, str) else max(seconds)
+    return [
+        at_most(p50, "s").judge(f"{what}, p50", median(seconds)),
+        at_most(most, "s").judge(f"{what}, the longest", worst),
+    ]
