@@ -12,6 +12,7 @@ import pytest
 
 from arion_lib.setup import words
 from arion_lib.setup.environment import ROOT
+from arion_lib.workbook.site import address
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
@@ -68,3 +69,10 @@ def test_the_picture_is_a_png_with_alt_text() -> None:
     assert picture.startswith(b"\x89PNG")
     assert len(picture) < 100_000
     assert len(alt.split()) > 10
+
+
+def test_the_readme_has_a_badge_where_the_repositorys_address_is_known_and_no_other() -> None:
+    """The one place for the address is `repository-code` in CITATION.cff."""
+    known = re.fullmatch(r"https://github\.com/([^/]+/[^/]+)/blob/main", address.known_source())
+    badges = re.findall(r"https://mybinder\.org/v2/gh/([^/]+/[^/]+)/", README)
+    assert badges == ([known.group(1)] if known else [])

@@ -2,7 +2,7 @@
 
 Idea        A benchmark is a file or folder of this folder with `run(args) -> int`, one a part, under its own name.
 Invariant   Every printed table stands under a line that names the machine, the Python and the peers' versions; the last
-            lines say which targets were missed.
+            lines say which targets were missed. What `--save` keeps for the site is what was printed, with the date.
 When wrong  An unknown name exits with 2 and the nearest name; a peer that is not installed is named, not crashed on.
 See         tests/bench/test_command.py
 
@@ -25,6 +25,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from datetime import date
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -33,6 +34,10 @@ from arion_lib.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from arion_lib.bench.ratios import Result  # it imports more than `--help` may need
+
+
+FIGURES = Path(__file__).parents[2] / ".github" / "figures"
+"""What `--save` keeps, a file a benchmark: run on a quiet machine, for the site to show."""
 
 
 def run(args: list[str]) -> int:
@@ -99,14 +104,18 @@ def usable_cores() -> int:
 
 
 def options(name: str, description: str) -> argparse.ArgumentParser:
-    """Make the parser that every benchmark starts from: `--rounds N`, `--json FILE`, `--strict`."""
+    """Make the parser that every benchmark starts from: `--rounds N`, `--json FILE`, `--save`, `--strict`."""
     parser = argparse.ArgumentParser(
         prog=f"python -m arion_lib bench {name}",
         description=description,
         epilog=f"example: python -m arion_lib bench {name} --rounds 3 --json {name}.json",
     )
+    parser.set_defaults(name=name)
     parser.add_argument("--rounds", type=_at_least_one, default=5, help="interleaved rounds (default: 5)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to FILE as well")
+    parser.add_argument(
+        "--save", action="store_true", help="keep what is printed, with the date, for the site (.github/figures)"
+    )
     parser.add_argument("--strict", action="store_true", help="exit with 1 when a target is missed")
     return parser
 
@@ -115,16 +124,29 @@ def finish(results: Iterable[Result], chosen: argparse.Namespace, peers: Sequenc
     """Print the machine, each table once it is there, and what was missed; write `--json`; return the exit code."""
     from arion_lib.bench.verdicts import summary  # it imports more than `--help` may need
 
-    print(machine(peers))
-    found = []
+    said, found = [machine(peers)], []
+    print(said[0])
     for result in results:
-        print(f"\n{result.table()}", flush=True)
+        said.append(f"\n{result.table()}")
+        print(said[-1], flush=True)
         found.append(result)
-    print(f"\n{summary(found)}{load()}", flush=True)
+    said.append(f"\n{summary(found)}{load()}")
+    print(said[-1], flush=True)
     if chosen.json is not None:
         document = {"machine": machine(peers), "results": [result.as_dict() for result in found]}
         chosen.json.write_text(json.dumps(document, indent=2), encoding="utf-8")
+    if chosen.save:
+        print(f"kept in {save(chosen.name, said)}")
     return 1 if chosen.strict and not all(result.ok for result in found) else 0
+
+
+def save(name: str, said: Sequence[str]) -> Path:
+    """Keep what a benchmark said in the file that the site shows, under the date and the command line."""
+    command = " ".join(["python -m arion_lib", *(word for word in sys.argv[1:] if word != "--save")])
+    path = FIGURES / f"{name}.txt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join([f"{date.today():%d %B %Y} · {command}", *said, ""]), encoding="utf-8", newline="\n")
+    return path
 
 
 def load() -> str:

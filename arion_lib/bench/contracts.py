@@ -391,6 +391,9 @@ class Empty(type):
     """A metaclass that does nothing: the least that any can cost."""
 
 
+class Square(PlainShape): ...
+
+
 class AbstractSquare(AbstractShape):
     area, name, move = PlainShape.area, PlainShape.name, PlainShape.move
 
@@ -405,11 +408,11 @@ MADE = {
     "metaclass __call__": lambda: Calling("Settings", (PlainSettings,), {}),
 }
 ASKED: dict[str, Callable[[], Any]] = {
-    "bare": lambda: (PlainShape(), PlainShape),
+    "bare": lambda: (Square(), PlainShape),
     "ours": lambda: (OurSettings(), Settings),
     "empty metaclass": lambda: (Empty("Below", (_ABOVE,), {})(), _ABOVE),
     "abc": lambda: (AbstractSquare(), AbstractShape),
-    "Protocol": lambda: (PlainShape(), ShapeProtocol),
+    "Protocol": lambda: (Square(), ShapeProtocol),
 }
 
 ROWS = (

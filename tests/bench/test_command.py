@@ -78,6 +78,21 @@ def test_the_first_line_says_on_which_machine_and_which_peers(capsys, tmp_path):
     assert written["results"][0]["baseline"] == "a"
 
 
+def test_what_is_saved_for_the_site_is_what_was_printed_with_date_and_command(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "FIGURES", tmp_path / "figures")
+    monkeypatch.setattr(sys, "argv", ["x", "bench", "nap", "--rounds", "1", "--save"])
+    result = compare({"a": lambda: 1}, baseline="a", rounds=1, min_seconds=1e-6)
+    assert command.finish([result], command.options("nap", "Nap.").parse_args([])) == 0
+    assert not (tmp_path / "figures").exists()  # the control: only on request
+    capsys.readouterr()
+    assert command.finish([result], command.options("nap", "Nap.").parse_args(["--save"])) == 0
+    printed = capsys.readouterr().out
+    first, kept = (tmp_path / "figures" / "nap.txt").read_text("utf-8").split("\n", 1)
+    assert re.fullmatch(r"\d\d \w+ 20\d\d · python -m arion_lib bench nap --rounds 1", first)
+    assert printed.startswith(kept)
+    assert len(kept) > 100
+
+
 def test_a_missed_target_fails_the_command_only_when_strict():
     missed = compare({"a": lambda: 1}, baseline="a", rounds=1, min_seconds=1e-6, targets={"a": at_most(0.001)})
     parser = command.options("nap", "Nap.")

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import pytest
 
 from arion_lib.workbook import catalogue, learner, notebooks, site
-from arion_lib.workbook.site import cells, pages
+from arion_lib.workbook.site import address, cells, pages
 from tests.browser import browser
 
 FETCHING = {"img": "src", "script": "src", "link": "href", "iframe": "src", "source": "src", "object": "data"}
@@ -107,6 +107,24 @@ def test_a_notebook_without_outputs_is_refused_with_the_command(
     monkeypatch.setattr(notebooks.select, "__defaults__", (tmp_path,))
     assert pages.run(["--to", str(tmp_path / "site")]) == 1
     assert "`python -m arion_lib run 3 --update`" in capsys.readouterr().out
+
+
+def test_who_reads_can_start_it_in_the_browser_where_the_address_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def links_of(source: str) -> list[str]:
+        (page,) = [path for path in site.build(tmp_path, source) if path.name == "index.html"]
+        return [link for link in Seen(page.read_text("utf-8")).links if "mybinder" in link or "codespaces" in link]
+
+    assert links_of("") == []  # the control: no address, no link that leads nowhere
+    assert links_of("https://git.example.org/who/arion/blob/main") == []
+    binder, codespaces = links_of("https://github.com/who/arion/blob/main")
+    assert binder == "https://mybinder.org/v2/gh/who/arion/main?urlpath=lab/tree/notebooks/START.md"
+    assert codespaces == "https://codespaces.new/who/arion"
+    monkeypatch.setattr(address, "ROOT", tmp_path)
+    assert address.known_source() == ""
+    (tmp_path / "CITATION.cff").write_text("title: x\nrepository-code: https://github.com/who/arion/\n", "utf-8")
+    assert address.known_source() == "https://github.com/who/arion/blob/main"
 
 
 @pytest.mark.parametrize("stored", [True, False])

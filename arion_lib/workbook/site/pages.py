@@ -20,11 +20,12 @@ from pathlib import Path
 
 from arion_lib.setup.environment import ROOT
 from arion_lib.workbook import guide, learner, notebooks
-from arion_lib.workbook.site import cells
+from arion_lib.workbook.site import address, cells
 
 HERE = Path(__file__).parent
 FIGURES = ROOT / ".github" / "figures"
-"""What `python -m arion_lib bench NAME` printed on a quiet machine, a file a part; first lines: the machine."""
+"""What `python -m arion_lib bench NAME --save` kept, a file a part: date and command, the machine, the tables."""
+MEASURED = "As printed by the command in each first line, on the day and the machine that are named there."
 
 PARTS = ("pipeline", "resources", "contracts", "lazy", "scheduler")
 
@@ -52,7 +53,7 @@ def build(folder: Path, source: str = "") -> list[Path]:
     frame = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined).get_template(
         "frame.html.j2"
     )
-    pages = list(_pages())
+    pages = list(_pages(source))
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for page in pages:
@@ -63,10 +64,10 @@ def build(folder: Path, source: str = "") -> list[Path]:
     return written
 
 
-def _pages() -> Iterator[Page]:
+def _pages(source: str) -> Iterator[Page]:
     books = notebooks.select([])
     start = (notebooks.FOLDER / "START.md").read_text("utf-8").partition("## How a notebook works")[0]
-    yield Page("index.html", "Arion: five hard Python problems, measured", _front(start))
+    yield Page("index.html", "Arion: five hard Python problems, measured", _front(start, source))
     for path in books:
         notebook = json.loads(path.read_text("utf-8"))
         if not any(cell.get("outputs") for cell in notebook["cells"]):
@@ -96,7 +97,7 @@ def _markdown_of(notebook: learner.Notebook) -> Iterator[str]:
             yield learner.text_of(cell["source"])
 
 
-def _front(start: str) -> str:
+def _front(start: str, source: str) -> str:
     readme = (ROOT / "README.md").read_text("utf-8")
     promise = readme.partition("\n\n")[2].partition("![")[0]
     picture = re.search(r"!\[([^\]]*)\]\(([^)]*)\)", readme)
@@ -109,6 +110,8 @@ def _front(start: str) -> str:
     table = "## Five notebooks" + start.partition("# Start here")[2].replace(".ipynb)", ".html)")
     table = table.replace("A click on a link opens the notebook in a new tab.", "")
     more = f"""
+{address.without_installing(source)}
+
 ## To teach with it
 
 A guide a notebook, with minutes, questions to ask and the wrong answers to expect:
@@ -164,7 +167,7 @@ def _stored() -> list[Path]:
 
 
 def _figures() -> str:
-    parts = ["<h1>The figures of the benchmarks</h1>"]
+    parts = ["<h1>The figures of the benchmarks</h1>", f"<p>{MEASURED}</p>"]
     for path in _stored():
         parts.append(f'<h2 id="{path.stem}">{path.stem}</h2>')
         parts.append(f'<pre class="text" tabindex="0">{html.escape(path.read_text("utf-8"))}</pre>')
@@ -226,9 +229,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--to", type=Path, default=ROOT / "work" / "site", metavar="DIR", help="the folder (default: work/site)"
     )
-    parser.add_argument(
-        "--source", default="", metavar="URL", help="where the repository's files can be read on the web"
-    )
+    parser.add_argument("--source", default="", metavar="URL", help="its files on the web (default: CITATION.cff says)")
     return parser
 
 
@@ -241,7 +242,7 @@ def run(args: list[str]) -> int:
     """Write the site and say where it begins."""
     options = _parser().parse_args(args)
     try:
-        print(build(options.to, options.source.rstrip("/"))[0])
+        print(build(options.to, options.source.rstrip("/") or address.known_source())[0])
     except ValueError as error:
         print(error)
         return 1
