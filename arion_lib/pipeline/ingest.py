@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 from arion_lib.pipeline.batch import Batch, DeadLetter, Record
@@ -158,6 +159,7 @@ class Intake:
         self.receipt.too_long = self._decoder.too_long
         if records:
             dead += self._gather.add(records, self._decoder.records, dead)
+            dead.sort(key=attrgetter("record"))  # so that their order does not depend on how the body was cut
         self._dead += dead
 
     def _batch(self, complete: bool) -> Batch | None:

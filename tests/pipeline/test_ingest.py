@@ -366,6 +366,15 @@ def test_money_is_summed_exactly_as_a_number_and_as_text(tmp_path: Path) -> None
         assert store.results("s")[0].sum == Decimal("16.50")
 
 
+@pytest.mark.parametrize("size", [1, 5, 10_000])
+@pytest.mark.parametrize("recipe", [Recipe(group_by=("t",)), Recipe(dedupe="t")], ids=["groups", "dedupe"])
+def test_dead_letters_come_in_the_bodys_order_with_its_numbers_however_it_is_cut(recipe: Recipe, size: int) -> None:
+    refused = b'{"t":"%s"}\n' % (b"x" * 4_000)  # what the decoder lets pass
+    body = b'{"t":1}\nbad\n' + refused + b'{"t":2}\nworse\n' + refused
+    batches = fed(Intake("s", recipe, lines), [body[at : at + size] for at in range(0, len(body), size)])
+    assert [letter.record for batch in batches for letter in batch.dead] == [2, 3, 5, 6]
+
+
 def test_dead_letters_make_a_batch_due_as_rows_do() -> None:
     intake = Intake("s", Recipe(), lines, cut=Cut(rows=10))
     found = fed(intake, [b"1\n" * 7] * 6)

@@ -57,7 +57,7 @@ def test_a_file_that_is_taken_into_a_store_twice_counts_once(
         (["missing.ndjson", "--group-by", "t"], "missing.ndjson"),
         (["x.ndjson"], "--group-by or --sum-field"),
         (["x.ndjson", "--group-by", "a,a"], "must name each field once"),
-        (["x.ndjson", "--store", "sqlite:///x.db", "--workers", "2"], "must be left out with --store"),
+        (["x.ndjson", "--store", "sqlite:///x.db", "--figures", "min"], "must be left out with --store"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence_and_exit_code_2(

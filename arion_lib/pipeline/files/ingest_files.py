@@ -13,18 +13,17 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, cast
 
-from arion_lib.pipeline.decoder import Decoder, encode
+from arion_lib.pipeline.decoder import encode
+from arion_lib.pipeline.files.ingest_ranges import ingest_file
 from arion_lib.pipeline.files.ranges import RANGE, Answer, aggregate_range, merge_answers, ranges
-from arion_lib.pipeline.files.sample import read_chunks
-from arion_lib.pipeline.formats.records import open_decoder
 from arion_lib.pipeline.groups import Figure, Part
-from arion_lib.pipeline.ingest import Receipt, ingest
 from arion_lib.pipeline.numbers.windows import Window
 from arion_lib.pipeline.recipe import Recipe, read_recipe
 from arion_lib.pipeline.store import StoreError, open_store
@@ -91,23 +90,22 @@ def _sum(chosen: argparse.Namespace) -> int:
 
 
 def _store(chosen: argparse.Namespace) -> int:
-    if chosen.window or chosen.figures or chosen.workers > 1:
-        raise ValueError("--window, --figures and --workers must be left out with --store: they print what they find")
+    if chosen.window or chosen.figures:
+        raise ValueError("--window and --figures must be left out with --store: they are of what is printed")
     recipe = _wishes(chosen)
-    with open_store(chosen.store) as store:
+    with open_store(chosen.store) as store, _pool(chosen.workers) as pool:
         for path in chosen.files:
             name = str(path.resolve())[-500:]
-            receipt: Receipt = ingest(
-                read_chunks(path), store, chosen.stream, recipe, partial(_decoder, recipe), delivery=name
-            )
+            receipt = ingest_file(path, store, chosen.stream, recipe, name, pool=pool, workers=chosen.workers)
             sys.stdout.write(
                 f"{path}: {receipt.accepted} accepted, {receipt.duplicates} known, {receipt.dead} dead letters\n"
             )
     return 0
 
 
-def _decoder(recipe: Recipe, kind: Any, skip: int) -> Decoder:
-    return open_decoder(None, kind, path=recipe.items, skip=skip)
+def _pool(workers: int) -> AbstractContextManager[Executor | None]:
+    """Return the worker processes, or None where this one is enough."""
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn")) if workers > 1 else nullcontext()
 
 
 def _wishes(chosen: argparse.Namespace) -> Recipe:

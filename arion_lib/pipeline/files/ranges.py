@@ -82,7 +82,7 @@ def aggregate_file(
 def aggregate_range(part: Range, keys: Sequence[Part], field: str | None, figures: Iterable[Figure]) -> Answer:
     """Aggregate one range: the same stages as everywhere."""
     with Path(part.path).open("rb", buffering=0) as file:
-        start = _line_behind(file.seek, file.read, part.start)
+        start = line_behind(file.seek, file.read, part.start)
         named = [key for key in keys if isinstance(key, str)]
         times = [key.field for key in keys if isinstance(key, Window)]
         decoder = NdjsonDecoder(
@@ -91,7 +91,7 @@ def aggregate_range(part: Range, keys: Sequence[Part], field: str | None, figure
         dead: list[DeadLetter] = []
         count = _Counter(dead)
         file.seek(start)
-        records = parse(_lines_until(file.read, part.end - start), decoder, count)
+        records = parse(lines_until(file.read, part.end - start), decoder, count)
         groups = merge_all(group_by(records, keys, field, figures=figures, on_dead=count))
     return Answer(groups, decoder.records, count.seen, tuple(dead))
 
@@ -127,7 +127,7 @@ class _Counter:
             self._kept.append(letter)
 
 
-def _line_behind(seek: Callable[[int], int], read: Callable[[int], bytes], place: int) -> int:
+def line_behind(seek: Callable[[int], int], read: Callable[[int], bytes], place: int) -> int:
     """Give the place of the first line that begins at `place` or behind it."""
     if place == 0:
         return 0
@@ -140,7 +140,7 @@ def _line_behind(seek: Callable[[int], int], read: Callable[[int], bytes], place
     return place
 
 
-def _lines_until(read: Callable[[int], bytes], left: int) -> Iterator[bytes]:
+def lines_until(read: Callable[[int], bytes], left: int) -> Iterator[bytes]:
     """Yield chunks up to the end of the last line that begins within `left` bytes."""
     while left > 0 and (chunk := read(CHUNK)):
         if len(chunk) >= left:

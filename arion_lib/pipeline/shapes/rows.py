@@ -112,7 +112,7 @@ class Rows:
     ) -> tuple[list[Record], list[bytes], list[DeadLetter]]:
         """Keep the records that have an id, where one is wanted, and are UTF-8; the others become dead letters."""
         kept, refused = [], []
-        for number, record, row in zip(_numbers(len(records), seen, dead), records, rows, strict=True):
+        for number, record, row in zip(numbers_of(len(records), seen, dead), records, rows, strict=True):
             try:
                 row.decode()
                 if self._id is not None:
@@ -200,10 +200,10 @@ def row_reader(recipe: Recipe, max_record: int = MAX_RECORD) -> Callable[[bytes]
     return read
 
 
-def _numbers(count: int, seen: int, dead: Sequence[DeadLetter]) -> list[int]:
+def numbers_of(count: int, seen: int, dead: Sequence[DeadLetter]) -> list[int]:
     """Return the numbers of the last `count` good records of `seen`, given the bad ones among them.
 
-    >>> _numbers(2, 10, [DeadLetter(9, 0, "", b"")])
+    >>> numbers_of(2, 10, [DeadLetter(9, 0, "", b"")])
     [8, 10]
     """
     bad = {letter.record for letter in dead}

@@ -9,6 +9,7 @@ See         tests/pipeline/test_ingest.py
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from arion_lib.pipeline.batch import Aggregate, DeadLetter, Key, Record
@@ -16,6 +17,7 @@ from arion_lib.pipeline.decoder import encode
 from arion_lib.pipeline.deliveries import Delivery
 from arion_lib.pipeline.groups import Figure, Groups
 from arion_lib.pipeline.recipe import Recipe
+from arion_lib.pipeline.shapes.rows import numbers_of
 
 FIGURES: tuple[Figure, ...] = ("min", "max")
 
@@ -37,19 +39,30 @@ class Sums:
     def empty(self) -> bool:
         return not len(self._groups)
 
-    def add(self, records: list[Record], seen: int, dead: Sequence[DeadLetter]) -> list[DeadLetter]:  # noqa: ARG002
+    def add(self, records: list[Record], seen: int, dead: Sequence[DeadLetter]) -> list[DeadLetter]:
+        before = self._groups.records
         self._groups.add(records)
         refused = self._groups.take_dead()
+        if refused:
+            numbers = numbers_of(len(records), seen, dead)
+            refused = [replace(letter, record=numbers[letter.record - before - 1]) for letter in refused]
         self._accepted += len(records) - len(refused)
         return refused
 
     def take(self, stream: str, deliveries: Sequence[Delivery]) -> dict[str, Any]:
         groups, accepted = self._groups.take(), self._accepted
         self._accepted = 0
-        origin = {"delivery": deliveries[0].id, "start": deliveries[0].start} if deliveries else {}
-        messages = [_message(stream, self._names, key, part, origin) for key, part in groups.items()]
+        messages = messages_of(stream, self._names, groups, deliveries)
         missing = _missing(self._names, self._groups.field, groups)
         return {"accepted": accepted, "groups": groups, "messages": messages, "missing": missing}
+
+
+def messages_of(
+    stream: str, names: Sequence[str], groups: Mapping[Key, Aggregate], deliveries: Sequence[Delivery]
+) -> list[bytes]:
+    """Tell what one batch adds to each group. `names` are the fields and times that a key is of."""
+    origin = {"delivery": deliveries[0].id, "start": deliveries[0].start} if deliveries else {}
+    return [_message(stream, names, key, part, origin) for key, part in groups.items()]
 
 
 def _missing(names: Sequence[str], field: str | None, groups: Mapping[Key, Aggregate]) -> dict[str, int]:
