@@ -20,6 +20,8 @@ from contextvars import Context, copy_context
 from types import FunctionType, MethodType
 from typing import Any
 
+from cloudpickle import list_registry_pickle_by_value
+
 from arion_lib.scheduler.calls.context import portable
 from arion_lib.scheduler.calls.fresh import fresh
 from arion_lib.scheduler.calls.importable import importable
@@ -85,12 +87,15 @@ class Functions:
         self._watched: OrderedDict[Callable[..., Any], int] = OrderedDict()
         """Of these, those that use something changeable, with the bytes of their pickles: they keep that alive."""
         self._bytes = 0
+        self._registered: set[str] = list_registry_pickle_by_value()
         self._lock = threading.Lock()
         self._numbers = 0
 
     def find(self, call: Callable[..., Any]) -> Function:
         """Return what is known of a function as it now is, with the submitter's context. Costs one lookup mostly."""
         context = copy_context()
+        if list_registry_pickle_by_value() != self._registered:
+            self._know_none()
         try:
             found = self._known.get(call)
             if (
@@ -120,6 +125,14 @@ class Functions:
         self._known.move_to_end(function.call)
         if len(self._known) > MOST_FUNCTIONS:
             self._forget(next(iter(self._known)))
+
+    def _know_none(self) -> None:
+        """Forget all functions: modules were registered that travel by value, or are not any more."""
+        with self._lock:
+            self._registered = list_registry_pickle_by_value()
+            self._known.clear()
+            self._watched.clear()
+            self._bytes = 0
 
     def _forget(self, call: Callable[..., Any]) -> None:
         self._known.pop(call, None)
