@@ -125,7 +125,8 @@ async def _executed(paths: list[Path], folder: Path) -> dict[Path, Any]:
     async def one(path: Path) -> Any:
         copies.write(path, folder)
         book = nbformat.read(folder / path.name, as_version=4)
-        client = nbclient.NotebookClient(book, timeout=120, resources={"metadata": {"path": str(folder)}})
+        where = {"metadata": {"path": str(folder)}}
+        client = nbclient.NotebookClient(book, timeout=300, startup_timeout=300, resources=where)  # however busy
         async with two:
             return await client.async_execute()
 
