@@ -14,10 +14,14 @@ pytest_plugins = ["tests.services.servers"]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def what_other_files_left_is_not_looked_through_again() -> None:
-    """Keep the collector to what this file makes: measurements collect often, each time 0.4 s late in the suite."""
-    gc.collect()
+def each_file_clears_up_after_itself() -> Iterator[None]:
+    """Collect what a file's tests left, so that it is told of there and not in a later one.
+
+    What stands before is not looked through again: a measurement collects often, each time for 0.4 s late in the suite.
+    """
     gc.freeze()
+    yield
+    gc.collect()
 
 
 @pytest.fixture

@@ -129,6 +129,19 @@ def test_no_file_or_child_of_ours_is_read_in_the_code_page_of_the_machine() -> N
     suite("-o", ONLY_OURS, "tests/workbook", "tests/pipeline", "tests/test_readme.py", **ascii_alone)
 
 
+def test_what_is_run_or_compared_has_the_same_line_ends_on_every_system() -> None:
+    """Windows' git would write `\\r\\n`, which no shell takes and no hash or stored output equals."""
+    lines = (ROOT / ".gitattributes").read_text(encoding="utf-8").splitlines()
+    kept = {line.split()[0] for line in lines if "eol=lf" in line.split()}
+    folders = [ROOT / name for name in ("arion_lib", "notebooks", "tests", ".ci", ".github", ".devcontainer")]
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    run = [path for path in (*files, ROOT / "postBuild") if path.read_bytes().startswith(b"#!")]
+    for path in (*run, *files, ROOT / "requirements.lock"):
+        if path in run or path.suffix in (".py", ".ipynb", ".lock"):
+            assert kept & {f"*{path.suffix}", path.name, path.relative_to(ROOT).as_posix()}, path
+            assert b"\r\n" not in path.read_bytes(), path
+
+
 WORKFLOWS = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / ".github" / "workflows").glob("*.yml")}
 
 
