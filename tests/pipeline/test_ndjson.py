@@ -163,6 +163,15 @@ def test_lines_too_long_to_be_held_leave_their_heads_and_places_however_they_com
     assert decoder.too_long == 4
 
 
+def test_of_a_line_too_long_no_more_than_its_head_is_held() -> None:
+    decoder = NdjsonDecoder(max_record=100)
+    for _ in range(50):
+        decoder.feed(b"x" * 500)
+        assert len(decoder._line) <= RAW_LIMIT
+    assert decoder.feed(b'\n{"a": 1}\n') == [{"a": 1}]
+    assert [letter.raw for letter in decoder.take_dead()] == [b"x" * RAW_LIMIT]
+
+
 @pytest.mark.parametrize("last", [b"1\n", LONG + b"\n"], ids=["short", "long"])
 def test_nothing_more_is_read_of_a_body_that_was_given_up(last: bytes) -> None:
     decoder = NdjsonDecoder(max_record=100)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arion_lib.web.signatures import SignatureError, Verifier, parse_secret, sign
+from arion_lib.web.signatures import HmacVerifier, SignatureError, Verifier, parse_secret, sign
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OTHER = "whsec_" + base64.b64encode(b"another secret of 32 bytes......").decode()
@@ -59,8 +59,12 @@ def test_whatever_is_changed_is_refused(head: dict[bytes, bytes], body: bytes) -
 def test_a_missing_header_is_named(name: bytes) -> None:
     head = headers()
     del head[name]
-    with pytest.raises(SignatureError, match=name.decode()):
-        check(head)
+    for missing in (head, {**head, name: b""}):
+        with pytest.raises(SignatureError) as caught:
+            check(missing)
+        error = caught.value
+        assert (error.must, error.got) == (f"{name.decode()} must be sent", "none")
+        assert str(error) == f"{error.must}, got none: {error.do}"
 
 
 @pytest.mark.parametrize(("now", "ok"), [(AT + 300, True), (AT - 300, True), (AT + 301, False), (AT - 301, False)])
@@ -74,7 +78,7 @@ def test_a_signature_is_good_for_five_minutes_to_either_side(now: float, ok: boo
 
 @pytest.mark.parametrize("stamp", ["", "soon", "-5", "1614265330.5", "1" * 16])
 def test_a_time_that_is_none_is_refused(stamp: str) -> None:
-    with pytest.raises(SignatureError):
+    with pytest.raises(SignatureError, match="must be whole seconds since 1970, got|must be sent, got none"):
         check(headers(at=stamp))
 
 
@@ -131,3 +135,66 @@ def test_of_several_secrets_the_wrong_one_is_named_by_its_number() -> None:
 def test_no_secrets_are_no_verifier() -> None:
     with pytest.raises(ValueError, match="one or more"):
         Verifier([])
+
+
+@pytest.mark.parametrize("good", [True, False])
+@pytest.mark.parametrize("several", [True, False])
+def test_a_whole_body_in_one_step_fits_as_it_verifies_in_chunks(good: bool, several: bool) -> None:
+    verifier = Verifier([OTHER, SECRET] if several else [SECRET], clock=lambda: AT)
+    signed = sign(SECRET, MESSAGE, AT, BODY if good else BODY + b" ")
+    assert verifier.fits(headers(f"v1,AAAA {signed}" if several else signed), BODY) is good
+    for stale in (AT - 301, AT + 301):
+        with pytest.raises(SignatureError, match="old" if stale < AT else "ahead"):
+            verifier.fits(headers(signed, at=str(stale)), BODY)
+    with pytest.raises(KeyError):
+        verifier.fits({}, BODY)
+
+
+PLAIN = "a shared secret"
+
+
+def plain(body: bytes, encoding: str, prefix: str = "", secret: str = PLAIN) -> bytes:
+    """The header's value as its senders' documentation describes it."""
+    digest = hmac.new(secret.encode(), body, hashlib.sha256)
+    return prefix.encode() + (digest.hexdigest().encode() if encoding == "hex" else base64.b64encode(digest.digest()))
+
+
+@pytest.mark.parametrize(("encoding", "prefix"), [("hex", "sha256="), ("hex", ""), ("base64", "")])
+def test_a_body_signed_in_one_header_is_verified_and_another_is_refused(encoding: str, prefix: str) -> None:
+    verifier = HmacVerifier([PLAIN, "another one"], header="X-Signed", prefix=prefix, encoding=encoding)
+    for secret in (PLAIN, "another one"):
+        assert verifier.fits({b"x-signed": plain(BODY, encoding, prefix, secret)}, BODY)
+        chunked = verifier.begin({b"x-signed": plain(BODY, encoding, prefix, secret)})
+        for at in range(len(BODY)):
+            chunked.update(BODY[at : at + 1])
+        chunked.verify()
+    signed = plain(BODY, encoding, prefix)
+    others = [plain(BODY, encoding, prefix, "a third one"), signed + b"0", signed[:-1], b"sha1=" + signed]
+    others += [plain(BODY, "base64" if encoding == "hex" else "hex", prefix)]
+    for wrong in others:
+        with pytest.raises(SignatureError, match="x-signed must hold the body's HMAC-SHA256"):
+            verifier.fits({b"x-signed": wrong}, BODY)
+    with pytest.raises(SignatureError, match="x-signed must hold"):
+        verifier.fits({b"x-signed": signed}, BODY + b" ")
+    with pytest.raises(SignatureError, match="x-signed must be sent, got none"):
+        verifier.fits({}, BODY)
+
+
+@pytest.mark.parametrize("secrets", [[], ["seven c"], [PLAIN, ""]])
+def test_a_plain_secret_that_is_too_short_is_refused(secrets: list[str]) -> None:
+    with pytest.raises(ValueError, match="a secret must be 8 characters or more"):
+        HmacVerifier(secrets, header="x-signed")
+    with pytest.raises(ValueError, match="encoding must be hex or base64, got 'rot13'"):
+        HmacVerifier([PLAIN], header="x-signed", encoding="rot13")
+    assert HmacVerifier(["8 places"], header="x-signed").header == "x-signed"
+
+
+def test_verifiers_tell_that_they_share_a_secret_without_showing_it() -> None:
+    both, one, other = Verifier([SECRET, OTHER]), Verifier([SECRET]), Verifier([OTHER])
+    assert both.keys == one.keys | other.keys
+    assert not one.keys & other.keys
+    first, second = (HmacVerifier([secret], header="x") for secret in (PLAIN, "another one"))
+    assert first.keys == HmacVerifier([PLAIN], header="y").keys
+    assert not first.keys & second.keys
+    assert parse_secret(SECRET) not in one.keys
+    assert PLAIN.encode() not in first.keys
