@@ -18,12 +18,11 @@ from typing import Any
 from arion_lib.pipeline.batch import Batch, DeadLetter, Record
 from arion_lib.pipeline.decoder import Decoder
 from arion_lib.pipeline.deliveries import BodyCheck, Delivery, check_again
+from arion_lib.pipeline.formats.chunks import check_delivery, checked_chunks
 from arion_lib.pipeline.recipe import Recipe
 from arion_lib.pipeline.shapes.rows import Rows, record_type
 from arion_lib.pipeline.shapes.sums import Sums
 from arion_lib.pipeline.store import Store
-
-_BYTES = (bytes, bytearray, memoryview)
 
 OpenDecoder = Callable[[Any, int], Decoder]
 """Makes the decoder of a body from the records' type and the number of records to skip."""
@@ -201,8 +200,8 @@ def ingest(
     for one that is not what came under the id before, `TypeError` for chunks that are not bytes, and the store's
     errors. Cost: holds one batch and one chunk.
     """
-    _check_delivery(delivery)
-    chunks = _checked(chunks)
+    check_delivery(delivery)
+    chunks = checked_chunks(chunks)
     known = store.done(stream, delivery) if delivery else None
     if known and known.complete:
         return again(known, chunks)
@@ -229,27 +228,3 @@ def batches_of(chunks: Iterable[bytes], intake: Intake) -> Iterator[Batch]:
 def again(known: Delivery, chunks: Iterable[bytes]) -> Receipt:
     """Answer for a delivery that is complete already; read the chunks and raise `OtherBody` where they are not it."""
     return Receipt(duplicates=check_again(known, chunks))
-
-
-def _check_delivery(delivery: object) -> None:
-    if delivery is not None and not isinstance(delivery, str):
-        raise TypeError(f"delivery must be text or None, got {delivery!r:.80}")
-    if delivery == "":
-        raise ValueError("delivery must not be empty, got '': name the delivery, or leave it out (None)")
-
-
-def _checked(chunks: object) -> Iterator[bytes]:
-    """Give the chunks as they come; raise `TypeError`, the first time at once, for what is not bytes."""
-    if isinstance(chunks, (*_BYTES, str)) or not isinstance(chunks, Iterable):
-        raise _no_chunks(chunks)
-    return map(_checked_chunk, chunks)
-
-
-def _checked_chunk(chunk: object) -> bytes:
-    if not isinstance(chunk, _BYTES):
-        raise _no_chunks(chunk)
-    return chunk  # type: ignore[return-value]
-
-
-def _no_chunks(got: object) -> TypeError:
-    return TypeError(f'chunks must be an iterable of bytes, got {got!r:.60}: pass [body] or open(path, "rb")')

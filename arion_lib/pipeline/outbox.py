@@ -9,7 +9,6 @@ See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_outbox.p
 from __future__ import annotations
 
 import logging
-import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from arion_lib.pipeline.broker import Broker, BrokerError
+from arion_lib.pipeline.queues.pauses import pause_after
 from arion_lib.pipeline.queues.sending import Sender, by_stream
 from arion_lib.pipeline.store import Lease, Store, StoreBusy, StoreError
 
@@ -246,15 +246,3 @@ class Relay:
         log.warning(
             "the outbox waits, attempt %d failed: %s", self._failures, error, exc_info=None if foreseen else error
         )
-
-
-def pause_after(failures: int, first: float, longest: float, draw: Callable[[], float] = random.random) -> float:
-    """Return the seconds to wait after so many failures in a row: doubling, bounded, half of it random.
-
-    >>> [pause_after(n, 0.1, 1.0, draw=lambda: 1.0) for n in (1, 2, 3, 9)]
-    [0.1, 0.2, 0.4, 1.0]
-    >>> pause_after(1, 0.1, 1.0, draw=lambda: 0.0)
-    0.05
-    """
-    full = min(longest, first * 2.0 ** min(failures - 1, 60))
-    return full / 2 + draw() * full / 2

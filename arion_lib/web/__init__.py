@@ -26,6 +26,6 @@ The book, to read in this order:
 
 `fast_path` is the same as the webhook for one plain event in one packet, at half the cost: read it last.
 
-The annex, a folder for each idea: edge (server, bounds, gate), startup (options), pages, monitoring, scheduling,
-playing (a sender, a playground), classroom (the teacher's board).
+The annex, a folder for each idea: edge (server, bounds, gate), committing (joining, telling), startup (options),
+pages, monitoring, scheduling, playing (a sender, a playground), classroom (the teacher's board).
 """

@@ -26,9 +26,10 @@ from arion_lib.web.pages.bounds import Pages
 from arion_lib.web.pages.health import health_of
 from arion_lib.web.pages.pipeline import pipeline_pages
 from arion_lib.web.pages.plugins import plugin_pages
+from arion_lib.web.pages.refusals import DOCUMENTED, answer_problems
 from arion_lib.web.pages.resource_runs import ResourceRuns, local_sets
 from arion_lib.web.pages.resources import resource_pages
-from arion_lib.web.problems import DOCUMENTED, Problem, answer_problems
+from arion_lib.web.problems import Problem
 from arion_lib.web.requests import PREFIX
 from arion_lib.web.scheduling.pages import scheduler_pages
 from arion_lib.web.scheduling.samples import shipped

@@ -14,15 +14,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
-from http import HTTPStatus
 from typing import Any, TypeAlias
 
 from arion_lib.pipeline.deliveries import StaleDelivery
 from arion_lib.pipeline.ingest import Receipt
 from arion_lib.web.bodies import SMALL
-from arion_lib.web.edge.answers import ONE_MESSAGES, answer, refuse
+from arion_lib.web.edge.answers import ONE_MESSAGES, Encoded, answer, encoded, lines_of, refuse
 from arion_lib.web.edge.gate import Gate
 from arion_lib.web.edge.protocol import BoundedProtocol
 from arion_lib.web.problems import as_problem
@@ -36,9 +35,6 @@ Headers: TypeAlias = list[tuple[bytes, bytes]]
 
 Ticket: TypeAlias = tuple[Target, str | None, Mapping[bytes, bytes], bytes]
 """A post that was taken: what it asks for, its delivery's id, its headers and its body."""
-
-Encoded: TypeAlias = tuple[bytes, bytes, bytes]
-"""An answer: its status line, its own header lines, and its body."""
 
 
 class FastPath:
@@ -293,22 +289,3 @@ class FastProtocol(BoundedProtocol):
             lines = lines_of(headers)
             FastProtocol._lines = headers, lines
         return lines
-
-
-def encoded(start: Any, body: Any) -> Encoded:
-    r"""Encode an answer's two ASGI messages.
-
-    >>> encoded({"status": 200, "headers": [(b"content-length", b"2")]}, {"body": b"{}"})
-    (b'HTTP/1.1 200 OK\r\n', b'content-length: 2\r\n', b'{}')
-    """
-    status = HTTPStatus(start["status"])
-    return b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()), lines_of(start["headers"]), body["body"]
-
-
-def lines_of(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    r"""Write headers as lines.
-
-    >>> lines_of([(b"a", b"1"), (b"b", b"2")])
-    b'a: 1\r\nb: 2\r\n'
-    """
-    return b"".join([b"%b: %b\r\n" % pair for pair in headers])

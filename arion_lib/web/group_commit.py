@@ -18,43 +18,19 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Protocol
 
-from arion_lib.pipeline.batch import Batch, DeadLetter
+from arion_lib.pipeline.batch import Batch
 from arion_lib.pipeline.deliveries import Delivery
 from arion_lib.pipeline.store import Store, StoreBroken, StoreBusy, StoreDown, StoreFull
+from arion_lib.web.committing.joining import Event, as_batch, join
+from arion_lib.web.committing.waiters import Fates, Waiter, resolve
 
 log = logging.getLogger(__name__)
 
 AWAY = (StoreBusy, StoreFull, StoreDown, StoreBroken)
 """Errors that say nothing of the batches: the store cannot write now, so trying each alone would not help."""
 
-Event = tuple[str, bytes, Delivery | None]
-"""A single row that goes the short way: its stream, the row, and the delivery that it is all of."""
-
-
-class Waiter(Protocol):
-    """What is told the fate of a batch, on the thread of its loop: a future, or something that needs less of one."""
-
-    def get_loop(self) -> asyncio.AbstractEventLoop:
-        """Return the loop."""
-
-    def done(self) -> bool:
-        """Say whether nobody needs to be told any more."""
-
-    def set_result(self, left_out: int, /) -> None:
-        """Be told that the batch is durable, and how many of its rows were left out. Must not raise."""
-
-    def set_exception(self, error: BaseException, /) -> None:
-        """Be told why it is not. Must not raise."""
-
-
 Waiting = tuple[Batch | Event, Waiter]
-Fate = BaseException | int
-"""What became of a batch: its error, or how many of its rows were left out because their event ids were known."""
-
-Fates = dict[int, Fate]
-"""Fates by the batches' indices; those that are not named are durable with all their rows."""
 
 
 class QueueFull(Exception):
@@ -156,7 +132,7 @@ class GroupCommit:
     def _strand(self, waiting: deque[Waiting] | list[Waiting]) -> None:
         gone = CommitsClosed("the thread that commits has ended; start the server again")
         while waiting:
-            _resolve([waiting.pop()[1]], {0: gone})
+            resolve([waiting.pop()[1]], {0: gone})
 
     def _commit(self, group: Sequence[Waiting]) -> None:
         fates: Fates
@@ -166,7 +142,7 @@ class GroupCommit:
             log.exception("a transaction failed outside the store")
             fates = dict.fromkeys(range(len(group)), error)
         self._count(len(group), sum(isinstance(fate, BaseException) for fate in fates.values()))
-        _resolve([waiter for _, waiter in group], fates)
+        resolve([waiter for _, waiter in group], fates)
 
     def _write_joined(self, batches: Sequence[Batch | Event]) -> Fates:
         """Commit the batches joined to few; one whose transaction failed for another's fault is committed alone."""
@@ -237,102 +213,3 @@ class InOrder:
         """Let the last batch end, whatever becomes of it: something else has gone wrong already."""
         if self._waiting is not None:
             self._waiting[1].add_done_callback(lambda future: future.cancelled() or future.exception())
-
-
-def join(batches: Sequence[Batch | Event]) -> list[tuple[Batch, list[int]]]:
-    """Join batches of rows to one a stream, each with the indices of those it is made of.
-
-    A store checks and writes one batch of a hundred rows much faster than a hundred of one. Batches with groups or
-    event ids stay as they are: their rows and messages belong together in other ways.
-
-    >>> rows = [b"1"]
-    >>> waiting = [Batch("a", rows, messages=rows), Batch("b"), ("a", b"2", None)]
-    >>> [(batch.rows, indices) for batch, indices in join(waiting)]
-    [([b'1', b'2'], [0, 2]), ([], [1])]
-    """
-    plain: dict[str, _Joined] = {}
-    joined: list[tuple[Batch, list[int]]] = []
-    for index, batch in enumerate(batches):
-        if type(batch) is tuple:
-            if (together := plain.get(batch[0])) is None:
-                together = plain[batch[0]] = _Joined(batch[0])
-            together.add_event(index, batch)
-        elif isinstance(batch, Batch) and _is_plain(batch):
-            plain.setdefault(batch.stream, _Joined(batch.stream)).add(index, batch)
-        else:
-            joined.append((as_batch(batch), [index]))
-    return joined + [(together.batch(), together.indices) for together in plain.values()]
-
-
-def as_batch(entry: Batch | Event) -> Batch:
-    """Return the batch that an entry is or stands for."""
-    if isinstance(entry, Batch):
-        return entry
-    stream, row, delivery = entry
-    rows = [row]
-    return Batch(stream, rows, messages=rows, deliveries=[delivery] if delivery else ())
-
-
-def _is_plain(batch: Batch) -> bool:
-    if batch.ids is not None or batch.groups or batch.metas is not None or batch.settled:
-        return False
-    return batch.messages is batch.rows or not (batch.messages or batch.rows)
-
-
-class _Joined:
-    """Rows of one stream, gathered."""
-
-    __slots__ = ("_dead", "_deliveries", "_rows", "_stream", "indices")
-
-    def __init__(self, stream: str) -> None:
-        self._stream = stream
-        self._rows: list[bytes] = []
-        self._dead: list[DeadLetter] = []
-        self._deliveries: list[Delivery] = []
-        self.indices: list[int] = []
-
-    def add_event(self, index: int, event: Event) -> None:
-        _, row, delivery = event
-        self._rows.append(row)
-        self.indices.append(index)
-        if delivery is not None:
-            self._deliveries.append(delivery)
-
-    def add(self, index: int, batch: Batch) -> None:
-        self._rows += batch.rows
-        self._dead += batch.dead
-        self._deliveries += batch.deliveries
-        self.indices.append(index)
-
-    def batch(self) -> Batch:
-        return Batch(self._stream, self._rows, messages=self._rows, dead=self._dead, deliveries=self._deliveries)
-
-
-def _resolve(waiters: Sequence[Waiter], fates: Fates) -> None:
-    """Wake everybody whose batch was in the transaction, with one crossing into the loop's thread."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Waiter, Fate]]] = {}
-    for index, waiter in enumerate(waiters):
-        by_loop.setdefault(waiter.get_loop(), []).append((waiter, fates.get(index, 0)))
-    for loop, group in by_loop.items():
-        _call(loop, lambda group=group: _set(group))  # type: ignore[misc]
-
-
-def _call(loop: asyncio.AbstractEventLoop, settle: Callable[[], None]) -> None:
-    try:
-        loop.call_soon_threadsafe(settle)
-    except RuntimeError:
-        # The loop was closed under us (a server torn down hard): the batches are durable, nobody is left to be told.
-        return
-
-
-def _set(group: Sequence[tuple[Waiter, Fate]]) -> None:
-    for waiter, fate in group:
-        try:
-            if waiter.done():  # its request was cancelled meanwhile
-                continue
-            if isinstance(fate, BaseException):
-                waiter.set_exception(fate)
-            else:
-                waiter.set_result(fate)
-        except Exception:  # one waiter that raises must not leave the others behind it untold
-            log.exception("a batch is settled, but who waits for it could not be told")

@@ -1,11 +1,10 @@
 """Refusals that a sender can act on: what must be, what was got, what to do.
 
 Idea        One exception is the refusal; its body is a problem document as RFC 9457 describes it. Errors are raised
-            where they happen, as what they are, and become problems here: of posts, of pages and of the framework.
+            where they happen, as what they are, and become problems here; pages/refusals has the framework's do so.
 Invariant   Every answer of 400 or more is a problem document with a status, a sentence and the sentence's three parts.
             What is wrong with the server itself (addresses, paths, SQL) is logged, never sent.
-When wrong  An error that nobody foresaw is logged and answered 500. Of several wrong parameters the sentence names the
-            first, the member `errors` all.
+When wrong  An error that nobody foresaw is logged and answered 500.
 See         https://www.rfc-editor.org/rfc/rfc9457 · tests/web/test_problems.py
 """
 
@@ -13,11 +12,10 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import time
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from arion_lib.pipeline.broker import BrokerError
 from arion_lib.pipeline.deliveries import OtherBody, StaleDelivery
@@ -25,9 +23,6 @@ from arion_lib.pipeline.store import StoreBroken, StoreBusy, StoreDown, StoreErr
 from arion_lib.web.edge.patience import Draining, TooSlow
 from arion_lib.web.group_commit import CommitsClosed, QueueFull
 from arion_lib.web.signatures import SignatureError
-
-if TYPE_CHECKING:
-    from fastapi import FastAPI, Request, Response  # imported where they are needed: the command line needs none
 
 log = logging.getLogger(__name__)
 
@@ -161,103 +156,3 @@ def _note(error: Exception) -> None:
     if now - _Noted.at.get(type(error), -1.0) >= 1.0:
         _Noted.at[type(error)] = now
         log.warning("%s (logged once a second at most): %s", type(error).__name__, error)
-
-
-SEE = "see /docs for the pages and their parameters"
-
-DOCUMENTED: dict[int | str, dict[str, Any]] = {
-    "4XX": {
-        "description": "Refused: a problem document (RFC 9457) that says what must be, what was got and what to do.",
-        "content": {
-            MEDIA_TYPE.decode(): {
-                "schema": {
-                    "type": "object",
-                    "properties": {
-                        **{name: {"type": "string"} for name in ("type", "title", "detail", "must", "got", "do")},
-                        "status": {"type": "integer"},
-                    },
-                }
-            }
-        },
-    }
-}
-"""What the docs say of every route's refusals."""
-
-
-def answer_problems(api: FastAPI) -> None:
-    """Have `api` answer its refusals with problem documents."""
-    from fastapi.exceptions import RequestValidationError
-    from starlette.exceptions import HTTPException
-
-    for kind in (Problem, StoreError, BrokerError, Exception):
-        api.add_exception_handler(kind, _problem)
-    api.add_exception_handler(HTTPException, _http)
-    api.add_exception_handler(RequestValidationError, _parameters)
-
-
-def parameter_problem(must: str, got: str) -> Problem:
-    """Make the refusal of a page's parameter."""
-    return Problem(422, must, got, SEE)
-
-
-def _respond(problem: Problem) -> Response:
-    from fastapi import Response
-
-    return Response(problem.body(), problem.status, problem.headers, media_type=MEDIA_TYPE.decode())
-
-
-def _problem(request: Request, error: Exception) -> Response:  # noqa: ARG001  the framework's signature
-    return _respond(as_problem(error))
-
-
-def _http(request: Request, error: Any) -> Response:
-    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
-    if error.status_code == 405:
-        allowed = ", ".join(_methods(request)) or "another"
-        headers, must = {**headers, "allow": allowed}, f"the method must be {allowed}"
-        return _respond(Problem(405, must, request.method, SEE, headers=headers))
-    if error.status_code == 404 and error.detail == "Not Found":
-        return _respond(Problem(404, "the path must be a page's", repr(request.url.path[:100]), SEE))
-    return _respond(Problem.of(error.status_code, "the request must fit", Exception(error.detail), SEE))
-
-
-def _methods(request: Request) -> list[str]:
-    """Return all methods that the path has, not only those of the first route that has it."""
-    from starlette.routing import Match
-
-    asked = {name: request.scope[name] for name in ("type", "path", "root_path", "headers")}
-    found = [
-        method
-        for method in ("DELETE", "GET", "PATCH", "POST", "PUT")
-        if any(route.matches({**asked, "method": method})[0] == Match.FULL for route in request.app.routes)
-    ]
-    return sorted([*found, "HEAD"] if "GET" in found else found)
-
-
-def _parameters(request: Request, error: Any) -> Response:  # noqa: ARG001
-    errors = [_wrong(one) for one in error.errors()[:20]]  # more would be longer than what was sent
-    problem = parameter_problem(**errors[0])
-    problem.members = {"errors": errors}
-    return _respond(problem)
-
-
-def _wrong(error: dict[str, Any]) -> dict[str, str]:
-    """Say one of pydantic's errors as rule and value.
-
-    >>> _wrong({"type": "missing", "loc": ("query", "stream"), "msg": "Field required", "input": None})
-    {'must': 'stream must be given', 'got': 'nothing'}
-    >>> _wrong({"type": "", "loc": ("query", "limit"), "msg": "Input should be at most 9", "input": "10"})
-    {'must': 'limit must be at most 9', 'got': "'10'"}
-    >>> _wrong({"type": "", "loc": ("body", "tags", 1), "msg": "String should have at most 2 letters", "input": "abc"})
-    {'must': 'tags.1 must have at most 2 letters', 'got': "'abc'"}
-    """
-    # The first place says where in the request (query, body) it is: told only where there is no other.
-    name = ".".join(str(place) for place in error["loc"][1:]) or str(error["loc"][0])
-    if error["type"] == "missing":
-        return {"must": f"{name} must be given", "got": "nothing"}
-    if error["type"] == "extra_forbidden":
-        return {"must": f"{name} must be left out", "got": f"{error['input']!r:.80}"}
-    if error["type"] == "json_invalid":
-        return {"must": "body must be JSON", "got": f"{error['ctx']['error']} at byte {error['loc'][-1]}"}
-    rule = re.sub(r"^\w+ should ", "", error["msg"]).partition(", unable to parse")[0]
-    return {"must": f"{name} must {rule}", "got": f"{error['input']!r:.80}"}

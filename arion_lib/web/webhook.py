@@ -30,6 +30,7 @@ from arion_lib.web.bodies import SMALL, Body, Disconnected, inflated
 from arion_lib.web.edge.answers import ONE, answer, read_to_end, refuse
 from arion_lib.web.edge.patience import Draining, Patience, TooSlow
 from arion_lib.web.edge.spool import Spool
+from arion_lib.web.edge.verdict import judged
 from arion_lib.web.group_commit import CommitsClosed, GroupCommit, InOrder
 from arion_lib.web.monitoring.figures import Figures
 from arion_lib.web.problems import RETRY_AFTER, Problem, as_problem
@@ -298,48 +299,6 @@ def _meta(post: Post) -> str | None:
     there = {name: post.headers.get(name.encode()) for name in names}
     kept = {name: value.decode("latin-1") for name, value in there.items() if value is not None}
     return describe(time.time(), post.delivery, kept)
-
-
-def judged(intake: Intake, *, held: bool) -> Receipt:
-    """Return the receipt of a body that was read to its end, or raise the `Problem` that says where it broke.
-
-    `held`: the body was more than blanks. One that holds no record then is an empty batch, which is nobody's error.
-    """
-    receipt, broken = intake.receipt, intake.broken
-    members: dict[str, Any] = {"accepted": receipt.accepted, "duplicates": receipt.duplicates, "dead": receipt.dead}
-    if broken is not None:
-        raise Problem(
-            422,
-            "the body must be JSON to its end",
-            f"{broken.reason} in record {broken.record} at byte {broken.offset}",
-            "mend it from there; what came before is stored",
-            **members,
-            record=broken.record,
-            offset=broken.offset,
-        )
-    if receipt.too_long:
-        raise Problem(
-            413,
-            "a record must be <= --max-line bytes",
-            f"{receipt.too_long} that {'are' if receipt.too_long > 1 else 'is'} longer",
-            "send smaller ones, or start the service with a larger --max-line; the others are stored",
-            **members,
-        )
-    if not intake.records and not held:
-        raise Problem(400, "the body must hold at least one event", "none", "send JSON, or lines of it")
-    if intake.first_dead and not (receipt.accepted or receipt.duplicates):
-        first = intake.first_dead
-        raise Problem(
-            422,
-            "at least one record must be fit to be stored",
-            f"{receipt.dead} dead letter{'s' if receipt.dead > 1 else ''}, the first: {first.reason} in record "
-            f"{first.record}",
-            "see /dead-letters for each record's reason",
-            **members,
-            record=first.record,
-            offset=first.offset,
-        )
-    return receipt
 
 
 def one_record(delivery: str | None, body: bytes) -> Delivery | None:

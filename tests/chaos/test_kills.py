@@ -12,7 +12,9 @@ import pytest
 from arion_lib.pipeline.batch import Batch
 from arion_lib.pipeline.broker import Claim
 from arion_lib.web import serve
-from arion_lib.web.group_commit import Event, GroupCommit, Waiter
+from arion_lib.web.committing.joining import Event
+from arion_lib.web.committing.waiters import Waiter
+from arion_lib.web.group_commit import GroupCommit
 from tests.chaos.kills import PAIR, kill_rounds, noted
 from tests.pipeline.databases import Database, database
 

@@ -14,9 +14,10 @@ import pytest
 
 from arion_lib.pipeline.batch import Batch
 from arion_lib.pipeline.broker import Broker, BrokerDown, MessageTooLarge, open_broker
-from arion_lib.pipeline.outbox import Relay, pause_after
+from arion_lib.pipeline.outbox import Relay
 from arion_lib.pipeline.queues.file_queue import FileBroker
 from arion_lib.pipeline.queues.frames import TornBlock
+from arion_lib.pipeline.queues.pauses import pause_after
 from arion_lib.pipeline.store import StoreBusy, open_store
 from arion_lib.pipeline.stores.addresses import local_url
 from arion_lib.pipeline.stores.sqlite import SqliteStore

@@ -16,7 +16,8 @@ from arion_lib.pipeline.batch import Aggregate, Batch
 from arion_lib.pipeline.deliveries import Delivery, StaleDelivery
 from arion_lib.pipeline.store import Outcome, Store, StoreBusy, StoreDown, StoreError
 from arion_lib.web import group_commit
-from arion_lib.web.group_commit import CommitsClosed, Event, GroupCommit, QueueFull, as_batch, join
+from arion_lib.web.committing.joining import Event, as_batch, join
+from arion_lib.web.group_commit import CommitsClosed, GroupCommit, QueueFull
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 

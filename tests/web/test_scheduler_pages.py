@@ -68,7 +68,7 @@ class Desk:
 def desk_of(open_scheduler: Callable[[], Scheduler], **options: Any) -> Iterator[Desk]:
     from fastapi import FastAPI
 
-    from arion_lib.web.problems import answer_problems
+    from arion_lib.web.pages.refusals import answer_problems
     from arion_lib.web.scheduling.pages import scheduler_pages
 
     gate = jobs.Gate()

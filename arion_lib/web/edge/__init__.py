@@ -7,5 +7,5 @@ See         tests/web/test_protocol.py · tests/web/test_gate.py · tests/web/te
 
 Read in this order: server (start, drain, end), protocol (bounds on heads and pipelined requests), gate (hosts, origins,
 the pages' token), patience (how long a sender may take), answers (ASGI messages of an answer and of a refusal),
-spool (disk for signed bodies that are not verified yet).
+verdict (what the sender of a body is told), spool (disk for signed bodies that are not verified yet).
 """

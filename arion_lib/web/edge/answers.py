@@ -1,4 +1,4 @@
-"""The webhook's answers as ASGI messages.
+"""The webhook's answers as ASGI messages, and as the bytes that those become.
 
 Idea        Two messages an answer, with the length known, so the connection can be used again.
 Invariant   A refusal of a body that has not been read to its end closes the connection, after the sender had a moment
@@ -10,11 +10,16 @@ See         notebooks/1_streaming_pipeline.ipynb · tests/web/test_webhook.py
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any, TypeAlias
 
 from arion_lib.pipeline.decoder import encode
 from arion_lib.pipeline.ingest import Receipt
 from arion_lib.web.problems import MEDIA_TYPE, Problem
+
+Encoded: TypeAlias = tuple[bytes, bytes, bytes]
+"""An answer in bytes: its status line, its own header lines, and its body."""
 
 LINGER = 1.0
 """Seconds that a refused sender is listened to, so that it comes to read why."""
@@ -89,3 +94,22 @@ async def read_to_end(receive: Any) -> bool:
     except TimeoutError:
         return False
     return bool(message["type"] == "http.request")
+
+
+def encoded(start: Any, body: Any) -> Encoded:
+    r"""Encode an answer's two ASGI messages.
+
+    >>> encoded({"status": 200, "headers": [(b"content-length", b"2")]}, {"body": b"{}"})
+    (b'HTTP/1.1 200 OK\r\n', b'content-length: 2\r\n', b'{}')
+    """
+    status = HTTPStatus(start["status"])
+    return b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()), lines_of(start["headers"]), body["body"]
+
+
+def lines_of(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    r"""Write headers as lines.
+
+    >>> lines_of([(b"a", b"1"), (b"b", b"2")])
+    b'a: 1\r\nb: 2\r\n'
+    """
+    return b"".join([b"%b: %b\r\n" % pair for pair in headers])

@@ -29,7 +29,8 @@ from arion_lib.web.pages.documents import Group, Groups, Messages, Queue, QueueE
 from arion_lib.web.pages.health import Health, health_of
 from arion_lib.web.pages.letters import letter_pages
 from arion_lib.web.pages.paging import PAGE, After, Limit, Stream, next_page, paged, spliced
-from arion_lib.web.problems import inside, parameter_problem
+from arion_lib.web.pages.refusals import parameter_problem
+from arion_lib.web.problems import inside
 from arion_lib.web.service import PipelineService
 
 log = logging.getLogger(__name__)

@@ -22,7 +22,8 @@ from arion_lib.contracts.plugins import processors, transformers, validators
 from arion_lib.contracts.registry import Plugin, UnknownPlugin
 from arion_lib.contracts.violations import ContractCallError
 from arion_lib.pipeline.decoder import encode
-from arion_lib.web.problems import SEE, Problem
+from arion_lib.web.pages.refusals import SEE
+from arion_lib.web.problems import Problem
 
 LEFT_OUT = frozenset({"matches"})
 """Plugins that are not called over HTTP: a pattern may take for ever, and holds all other threads up meanwhile."""

@@ -21,7 +21,8 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 from arion_lib.scheduler import QueueFullError, ShutDownError, Snapshot, State, Task
 from arion_lib.scheduler.monitoring.exporters import prometheus
 from arion_lib.scheduler.snapshot import LaneStatus, WorkerStatus
-from arion_lib.web.problems import Problem, parameter_problem
+from arion_lib.web.pages.refusals import parameter_problem
+from arion_lib.web.problems import Problem
 from arion_lib.web.scheduling.documents import (
     Adapt,
     Change,
