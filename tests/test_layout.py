@@ -12,7 +12,7 @@ import pytest
 
 from arion_lib.setup.environment import ROOT
 from arion_lib.workbook import guide, learner
-from tests import rules
+from tests import circles, rules
 
 PACKAGE = ROOT / "arion_lib"
 MODULES = rules.modules(PACKAGE)
@@ -61,6 +61,21 @@ def test_the_ground_floor_is_what_stands_directly_in_the_package() -> None:
 def test_the_ground_floor_needs_the_standard_library_alone() -> None:
     names = [f"arion_lib.{name}" for name in rules.GROUND]
     assert loaded_by(*names) - loaded_by() - sys.stdlib_module_names - {"arion_lib"} == set()
+
+
+STILL_IN_A_CIRCLE = {"contracts/registry.py", "pipeline/broker.py", "pipeline/store.py"}
+"""One file of each circle that is still to be cut; the list only becomes shorter."""
+
+
+def test_no_files_import_one_another_in_a_circle() -> None:
+    assert [group for group in circles.circles(MODULES) if not STILL_IN_A_CIRCLE.intersection(group)] == []
+
+
+def test_a_circle_is_found_also_where_only_the_type_checker_sees_it() -> None:
+    hidden = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from arion_lib.lazy import engine"
+    files = [("lazy/__init__.py", ""), ("lazy/engine.py", "import arion_lib.lazy.source"), ("lazy/source.py", hidden)]
+    assert circles.circles(files) == [["lazy/engine.py", "lazy/source.py"]]
+    assert circles.circles(files[:2]) == []
 
 
 def test_an_import_for_the_type_checker_alone_is_free() -> None:

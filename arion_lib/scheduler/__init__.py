@@ -42,9 +42,9 @@ from arion_lib.scheduler.errors import (
     WorkerDiedError,
 )
 from arion_lib.scheduler.monitoring.progress import report
+from arion_lib.scheduler.monitoring.snapshot import Snapshot
 from arion_lib.scheduler.options import Options
 from arion_lib.scheduler.scheduler import Scheduler
-from arion_lib.scheduler.snapshot import Snapshot
 from arion_lib.scheduler.states import Event, State
 from arion_lib.scheduler.task import Task
 

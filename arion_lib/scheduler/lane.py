@@ -1,41 +1,68 @@
 """What a lane is: a place where tasks run, behind one seam.
 
 Idea        Worker processes, threads, an event loop and a Dask cluster differ in how a call gets there and how it is
-            stopped; the supervisor knows them by these few questions.
-Invariant   A lane says what a call came to and the lifecycle decides what follows; only plain successes, most of all
-            ends, the process lane writes itself (`ended_plainly`), for half of a short task's cost.
+            stopped; the supervisor knows them by these few questions, and they know it by `Core`.
+Invariant   A lane says what a call came to (`core.life`) and the lifecycle decides what follows.
 When wrong  A lane that cannot work any more fails its tasks with the reason; it never leaves them waiting.
 See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_conformance.py
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+import selectors
+from collections.abc import Callable
+from typing import Any, Protocol
 
+from arion_lib.scheduler.lifecycle import Lifecycle
+from arion_lib.scheduler.monitoring.snapshot import LaneStatus
 from arion_lib.scheduler.ready import ReadyQueue
-from arion_lib.scheduler.snapshot import LaneStatus
+from arion_lib.scheduler.states import At
+from arion_lib.scheduler.task import Task
+from arion_lib.scheduler.waiting.aside import Aside
 
-if TYPE_CHECKING:
-    from arion_lib.scheduler.supervisor import Supervisor
-    from arion_lib.scheduler.task import Task
+
+class Core(Protocol):
+    """What a lane has of its supervisor. All but `post` is for the supervisor's own thread."""
+
+    life: Lifecycle
+    aside: Aside
+    """Runs users' code on behalf of single tasks."""
+
+    def post(self, command: Callable[[], object], /) -> None:
+        """Have something called in the supervisor's thread. Any thread."""
+
+    def watch(self, what: Any, heard: Callable[[], None], events: int = selectors.EVENT_READ, /) -> None:
+        """Call `heard()` when `what` becomes readable (or as `events` say)."""
+
+    def unwatch(self, what: Any, /) -> None:
+        """End that."""
+
+    def again(self) -> None:
+        """Go round once more at once: something became ready that could not before."""
+
+    def settle(self) -> None:
+        """Carry out at once what the lifecycle wants done so far: afterwards the ready queues are complete."""
+
+    def later(self, callback: Callable[..., object], /, *arguments: Any) -> None:
+        """Call something in the thread for users' code."""
+
+    def report(self, error: BaseException, /) -> None:
+        """Log an error that is nobody's task's."""
 
 
 class Lane(Protocol):
-    """A place where tasks run. All methods are called under the lock, by the supervisor unless they say otherwise."""
+    """A place where tasks run. All methods are called by the supervisor's thread."""
 
     ready: ReadyQueue[Task[Any]]
 
-    def open(self, core: Supervisor) -> None:
+    def open(self, core: Core, /) -> None:
         """Begin; register what is to be watched with `core.watch`."""
 
     def dispatch(self, now: float, /) -> None:
         """Give ready tasks to whoever can take them."""
 
-    def check(self, now: float) -> float:
-        """Do what is due (deadlines, kills); return when to be asked again, `inf` for never."""
-
-    def started(self, task: Task[Any]) -> float | None:
-        """Return when an assigned task's code began, None when it has not. Any thread."""
+    def check(self, now: float, /) -> float:
+        """Do what is due (time limits, kills); return when to be asked again, `inf` for never."""
 
     def assigned(self) -> list[Task[Any]]:
         """Return the tasks that were given out and have not come back."""
@@ -43,8 +70,8 @@ class Lane(Protocol):
     def running(self) -> list[Task[Any]]:
         """Return the tasks whose code runs now."""
 
-    def stop(self, place: tuple[Any, ...]) -> None:
-        """Stop what runs, or is about to run, at a place: its task has just become final. Any thread."""
+    def stop(self, at: At, /) -> None:
+        """Stop what runs, or is about to run, at a worker: its task has just become final."""
 
     def status(self, now: float, /) -> LaneStatus:
         """Describe the lane."""

@@ -1,461 +1,327 @@
-"""A task's way through its states: what follows from what, and who is told.
+"""A task's way from submission to its end: what follows from what. No clock, no lock, no thread, no pipe.
 
-Idea        Ready when nothing is waited for, running when a lane says so, ended once; the rules are here, the thread
-            that applies them is the supervisor's (supervisor.py).
-Invariant   Each task reaches exactly one final state, once; a task runs only when all that it needs has ended well.
+Idea        Events go in, each with its time: a task was submitted, an attempt ended, a time has come. Instructions come
+            out, in `out`: queue this, stop that, these have ended. Only methods of this class change where a task is.
+Invariant   Each task reaches exactly one final state, once; it runs only when all that it needs has ended well. Random
+            histories against an independent oracle hold it to that (test_lifecycle_fuzz.py).
 When wrong  A failed attempt is tried again as the options say; a task that kills workers is quarantined.
-See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_random_graphs.py
+See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_lifecycle_fuzz.py
 """
 
 from __future__ import annotations
 
-import functools
-import heapq
-import itertools
-import logging
-import threading
-import time
-import weakref
 from collections import deque
-from collections.abc import Callable, Mapping
-from concurrent.futures import CancelledError, Future
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any
 
 from arion_lib.scheduler.bounds.limits import Limits
-from arion_lib.scheduler.calls.failures import Failure, is_one_of
+from arion_lib.scheduler.calls.failures import Failure, Raised, is_one_of
+from arion_lib.scheduler.deciding.instructions import Instruction, Over, Queue, QueueFirst, Stop, Tell, Withdraw
+from arion_lib.scheduler.deciding.needs import acceptable, count_needs, let_go
+from arion_lib.scheduler.deciding.timers import Timers
+from arion_lib.scheduler.deciding.turns import Turns
 from arion_lib.scheduler.errors import DependencyFailedError, QuarantinedError, TaskTimeoutError, WorkerDiedError
-from arion_lib.scheduler.lane import Lane
-from arion_lib.scheduler.monitoring.figures import Figures
-from arion_lib.scheduler.monitoring.history import NOT_YET, attempt, began_at, change, ended_at, in_words, ready_at
-from arion_lib.scheduler.states import Event, State
-from arion_lib.scheduler.task import More, Task
-from arion_lib.scheduler.waiting.serial import SerialThread
-from arion_lib.scheduler.waiting.signals import Signal
+from arion_lib.scheduler.monitoring.history import NOT_YET, attempt, change, ready_at
+from arion_lib.scheduler.monitoring.telling import Telling
+from arion_lib.scheduler.states import (
+    HELD,
+    QUEUED,
+    WAITING,
+    Ahead,
+    At,
+    Ended,
+    Finishing,
+    Queued,
+    State,
+    Waiting,
+    Worker,
+    ended_from,
+)
+from arion_lib.scheduler.task import Task
 
-log = logging.getLogger(__name__)
-
-PENDING, READY, SUCCEEDED = State.PENDING, State.READY, State.SUCCEEDED
-Command = Callable[[], None]
+PENDING, READY, SUCCEEDED, FAILED = State.PENDING, State.READY, State.SUCCEEDED, State.FAILED
+Error = BaseException | Failure | Raised
 
 
 class Lifecycle:
-    """The states of all tasks of one scheduler. Every method is called under the lock, unless it says otherwise."""
+    """The tasks of one scheduler. Each method is an event."""
 
-    def __init__(self, lanes: Mapping[str, Lane], *, poison_after: int, keep: int) -> None:
-        self.lanes, self.poison_after = lanes, poison_after
-        self.lock = threading.RLock()
-        self.figures = Figures(keep)
-        self.limits: Limits[Task[Any]] | None = None
-        self.admitted = self.finished = 0
-        self.subscribers: list[Callable[[Event], None]] = []
+    def __init__(self, *, poison_after: int, limits: Limits[Task[Any]] | None = None) -> None:
+        self._poison_after, self._turns = poison_after, Turns(limits)
+        self.out: list[Instruction] = []
+        """What is to be done now, in this order; to be emptied by who does it."""
+        self.telling = Telling(lambda event: self.out.append(Tell(event)))
+        self.admitted = self.finished = self.retries = 0
+        self.waiting: set[Task[Any]] = set()
+        """Tasks that are neither queued nor at a worker."""
         self.close_by: float | None = None
         """When whatever is left is cancelled: no attempt begins after it."""
         self.extended = False
-        """Whether a task has come that needs one which has been given out: it may follow it to its worker."""
-        self._timers: list[tuple[float, int, Command]] = []
-        self._deadlines: list[tuple[float, int, weakref.ref[Task[Any]]]] = []
-        """Weak: a task that has ended, and its result, must not live until its deadline would have come."""
-        self._timer_numbers = itertools.count()
-        self._waiting: set[Task[Any]] = set()
-        """Tasks that wait for other tasks or for their next attempt."""
-        self._told: set[int] = set()
-        """Tasks whose subscribers know that they run."""
-        self._doomed: deque[tuple[Task[Any], BaseException]] = deque()
-        self.signals: dict[Task[Any], list[Signal]] = {}
-        """What the threads wait for that wait for a task. They add to it without the lock; see `Task._wait`."""
-        self._callbacks: list[Callable[[], None]] = []
-        self.callbacks: SerialThread
+        """Whether a task has come that needs one which is at a worker: it may follow it there."""
+        self.timers = Timers()
+        self._doomed: deque[tuple[Task[Any], Task[Any]]] = deque()
 
-    def at(self, when: float, command: Command) -> None:
-        """Run a command under the lock at a time of the monotonic clock."""
-        heapq.heappush(self._timers, (when, next(self._timer_numbers), command))
+    # --- submission ---
 
-    def started(self, task: Task[Any]) -> float | None:
-        """Return when the present attempt's code began; None when it has not, or there is no attempt."""
-        return self.lane_of(task).started(task) if type(task._run) is tuple else None
+    def admit_alike(self, tasks: list[Task[Any]]) -> None:
+        """Take in tasks of one function and the same options that need, and have, nothing special: most are such."""
+        self.admitted += len(tasks)
+        fresh = [task for task in tasks if task._place is WAITING]
+        for task in fresh:
+            task._place = QUEUED
+        if fresh:
+            self.out.append(Queue(fresh))
 
-    def lane_of(self, task: Task[Any]) -> Lane:
-        return self.lanes[task.lane]
-
-    def _push(self, alike: list[Task[Any]]) -> None:
-        """Queue tasks that have the same function and options, at once: most tasks come in such runs."""
-        if alike:
-            self.lanes[alike[0].lane].ready.extend(alike, alike[0].options.priority)
-
-    def _admit_one(self, task: Task[Any]) -> None:
+    def admit(self, task: Task[Any], now: float) -> None:
+        """Take in a task: it becomes ready, or waits for others, for its time or for its turn."""
         self.admitted += 1
-        if task._state_now is not PENDING:
+        if task._place.final:
             return  # cancelled before it came to this
         if task.options.deadline is not None:
-            self._keep_deadline(task, task._submitted + task.options.deadline)
-        if self.subscribers:
-            self.emit(change(task, PENDING, task._submitted))
-        nothing = task._more is None or not (task._more.needs or task.options.after) or self._needs_nothing(task)
-        if task._state_now.final:
-            return  # what it needs has failed
-        if task.options.delay:
-            self._wait_for_its_time(task)
-        elif nothing:
-            self._make_ready(task)
-            return
-        self._waiting.add(task)
+            self.timers.add(task._submitted + task.options.deadline, task)
+        self.telling.became(task, PENDING, task._submitted)
+        if task._more is not None and (task._more.needs or task.options.after):
+            task._more.ready_at = NOT_YET
+            at_worker, bad = count_needs(task)
+            self.extended = self.extended or at_worker
+            self._doomed.extend((task, needed) for needed in bad)
+        if task._more is not None and task._more.not_before and not task._place.final:
+            self._wait_until(task, PENDING, task._more.not_before)
+        if self._doomed:
+            self._end_the_doomed(now)
+        elif task._more is None or not task._more.blocked:
+            self._make_ready(task, now)
+        else:
+            self.waiting.add(task)
 
-    def _wait_for_its_time(self, task: Task[Any]) -> None:
-        """Count the time to wait as one more thing that a task needs."""
+    def reject(self, task: Task[Any], error: BaseException, now: float) -> None:
+        """End a task that cannot be run at all, admitted or not; there is no other attempt."""
+        if not task._place.final:
+            self._end(task, Ended(FAILED, None, None, now), error)
+
+    def _wait_until(self, task: Task[Any], state: State, until: float) -> None:
+        """Let a task wait for a time: it counts as one more thing that it needs."""
         more = task.more()
         more.blocked, more.ready_at = more.blocked + 1, NOT_YET
+        task._place = Waiting(state, until)
+        self.timers.add(until, task)
 
-        def come() -> None:
-            if task._state_now.final:
-                return
-            more.blocked -= 1
-            if not more.blocked:
-                self._waiting.discard(task)
-                self._make_ready(task)
-
-        self.at(task._submitted + task.options.delay, come)
-
-    def _keep_deadline(self, task: Task[Any], when: float) -> None:
-        heapq.heappush(self._deadlines, (when, next(self._timer_numbers), weakref.ref(task)))
-        if len(self._deadlines) > 1_000 + 2 * (self.admitted - self.finished):  # most are of tasks that have ended
-            alive = [entry for entry in self._deadlines if (its := entry[2]()) is not None and not its._state_now.final]
-            heapq.heapify(alive)
-            self._deadlines = alive
-
-    def _end_the_overdue(self, now: float) -> None:
-        """End the tasks whose deadlines have come, wherever they are."""
-        while self._deadlines and self._deadlines[0][0] <= now:
-            task = heapq.heappop(self._deadlines)[2]()
-            if task is not None and not task._state_now.final:
-                error = TaskTimeoutError(task.name, task.options.deadline or 0.0, "submission")
-                self._end_where_it_is(task, State.TIMED_OUT, error)
-
-    def _needs_nothing(self, task: Task[Any]) -> bool:
-        """Count what a new task must wait for, and have it told; True when there is nothing."""
-        more, after = task.more(), task.options.after
-        more.ready_at = NOT_YET
-        for needed in dict.fromkeys((*more.needs, *after)) if len(more.needs) > 1 or after else more.needs:
-            if not needed._state_now.final:
-                others = needed.more()
-                if type(others.dependents) is list:
-                    others.dependents.append(task)
-                else:
-                    others.dependents = [*others.dependents, task] if others.dependents else (task,)
-                more.blocked += 1
-                self.extended = self.extended or needed._run is not None
-            elif not self._acceptable(task, needed):
-                self._doom(task, needed)
-                self._end_the_doomed()
-                return False
-        return not more.blocked and not task._state_now.final
-
-    def _acceptable(self, task: Task[Any], needed: Task[Any]) -> bool:
-        if needed._state_now is State.SUCCEEDED:
-            return True
-        return task.options.if_dependency_fails == "run" and needed not in task.more().needs
-
-    def _make_ready(self, task: Task[Any]) -> None:
-        """Queue a task for a worker, if its tags' limits leave room; else it waits for its turn."""
-        if self.limits is not None and self.limits.concern(task.options.tags):
-            more = task.more()
-            if not more.has_places:
-                more.has_places = self.limits.take(task, task.options.tags, task.options.priority)
-            if not more.has_places:
-                self._waiting.add(task)
-                return
-            self._waiting.discard(task)
-        task._state_now = READY
-        if task._more is not None:
-            task._more.ready_at = time.monotonic()
-        self.lanes[task.lane].ready.push(task, task.options.priority)
-        if self.subscribers:
-            self.emit(change(task, READY, ready_at(task)))
-
-    def _give_places_back(self, task: Task[Any], more: More) -> None:
-        """Let others of a task's tags have their turn; those that have ended meanwhile let the next ones."""
-        if self.limits is None or not more.has_places:
+    def _make_ready(self, task: Task[Any], now: float) -> None:
+        """Queue a task, if its tags' limits leave room; else it waits for its turn."""
+        if not self._turns.take(task):
+            task.more().ready_at = NOT_YET
+            self.waiting.add(task)
             return
-        more.has_places = False
-        asking = self.limits.give_back(task.options.tags)
-        while asking:
-            other = asking.pop()
-            if not other._state_now.final:
-                self._make_ready(other)
-                if not other.more().has_places:
-                    asking += self.limits.asking(other.options.tags)
-            else:  # it takes and gives back at once what it no longer needs
-                its = other.options
-                if self.limits.take(other, its.tags, its.priority):
-                    asking += self.limits.give_back(its.tags)
-                else:
-                    asking += self.limits.asking(its.tags)
+        self.waiting.discard(task)
+        task._place = QUEUED
+        if task._more is not None:
+            task._more.ready_at = now
+        last = self.out[-1] if self.out else None
+        if type(last) is Queue and last.tasks[0].options is task.options and last.tasks[0].lane == task.lane:
+            last.tasks.append(task)
+        else:
+            self.out.append(Queue([task]))
+        self.telling.became(task, READY, ready_at(task))
+
+    # --- a worker has it ---
+
+    def give(self, task: Task[Any], worker: Worker, call: int) -> None:
+        """A queued task was sent to a worker."""
+        task._place = At(worker, call)
+
+    def hold(self, task: Task[Any]) -> None:
+        """A queued task cannot be given out yet: what it needs has to be packed first, which runs users' code."""
+        task._place = HELD
+        self.waiting.add(task)
+
+    def release(self, task: Task[Any], carried: Mapping[int, Any]) -> None:
+        """What a task needs is packed."""
+        if task._place is HELD:
+            task._place, task.more().carried = QUEUED, carried
+            self.waiting.discard(task)
+            self.out.append(QueueFirst(task))
+
+    def send_ahead(self, task: Task[Any], worker: Worker, call: int) -> None:
+        """A waiting task was sent to the worker at which the one is that it needs, to be run behind it."""
+        task._place = Ahead(worker, call)
 
     def put_back(self, task: Task[Any]) -> None:
-        """Take back an assigned task that was not begun: it is the first of its priority again."""
-        task._run = None
-        if task._state_now is State.READY:
-            self.lanes[task.lane].ready.push_front(task, task.options.priority)
+        """A task that was given out was not begun: it is the first of its priority again."""
+        if type(task._place) is At:
+            task._place = QUEUED
+            self.out.append(QueueFirst(task))
+        elif type(task._place) is Ahead:
+            task._place = WAITING
 
-    def ended_plainly(self, tasks: list[Task[Any]]) -> None:
-        """Count tasks that a lane has ended well by itself, in one go: ready ones that nobody waits for.
+    def finish_later(self, task: Task[Any], worker: int, began: float) -> None:
+        """A task has come back; how it ended is said when what it printed has been written."""
+        task._place = Finishing(worker, began)
+        self.waiting.add(task)
 
-        It is `succeed` without the questions that such a task answers with no: half of a short task's cost here.
-        """
-        self.finished += len(tasks)
-        self.figures.succeeded(tasks)
-        if self.signals:
-            for task in tasks:
-                self.wake_waiting(task)
+    # --- an attempt has ended ---
 
-    def met_plainly(self, task: Task[Any], more: More) -> bool:
-        """Let the tasks that wait for a task go on, if nobody else waits for it; False when somebody does."""
-        if more.waiters is not None or more.callbacks or more.has_places:
-            return False
-        more.needs = ()
-        for dependent in more.dependents:
-            its = dependent._more
-            if its is None or dependent._run is None or its.blocked != 1:
-                self._met(dependent, task)
-            elif not dependent._state_now.final:  # the next link of a chain, at its worker already
-                its.blocked, its.ready_at = 0, task._run[2]
-                dependent._state_now = READY
-                self._waiting.discard(dependent)
-        more.dependents = ()
-        return True
+    def succeed(self, task: Task[Any], value: Any, worker: int, began: float, ended: float) -> None:
+        """A task's code returned a value."""
+        if task._place.final:
+            return
+        task._value = value
+        self._end_one(task, Ended(SUCCEEDED, worker, began, ended), None)
+        if self._doomed:
+            self._end_the_doomed(ended)
 
-    def succeed(self, task: Task[Any], value: Any, run: tuple[int, float, float]) -> None:
-        """End a task well; `run` is its worker's number, when it began and when it ended."""
-        task._value, task._run = value, run
-        self._end(task, State.SUCCEEDED)
+    def fail(self, task: Task[Any], error: Error, worker: int, began: float, ended: float) -> None:
+        """A task's code raised: it is tried again if the options say so."""
+        worth = is_one_of(error, task.options.retry_on)
+        self._end_attempt(task, Ended(FAILED, worker, began, ended), error, worth)
 
-    def fail(self, task: Task[Any], error: BaseException | Failure, run: tuple[int, float, float] | None) -> None:
-        """End an attempt with what the task's own code raised: the task, too, unless it is worth another attempt."""
-        task._run = run
-        self._end_attempt(task, State.FAILED, error, is_one_of(error, task.options.retry_on))
+    def time_out(self, task: Task[Any], worker: int, began: float, ended: float) -> None:
+        """An attempt that took too long has been stopped."""
+        error = TaskTimeoutError(task.name, task.options.timeout or 0.0)
+        self._end_attempt(task, Ended(State.TIMED_OUT, worker, began, ended), error, True)
 
-    def time_out(self, task: Task[Any], run: tuple[int, float, float]) -> None:
-        """End an attempt that took too long and has been stopped."""
-        task._run = run
-        self._end_attempt(task, State.TIMED_OUT, TaskTimeoutError(task.name, task.options.timeout or 0.0), True)
-
-    def lose(self, task: Task[Any], exit_code: int | None, run: tuple[int, float, float]) -> None:
-        """End an attempt whose worker died."""
-        task._run = run
-        more = task.more()
+    def lose(self, task: Task[Any], exit_code: int | None, worker: int, began: float, ended: float) -> None:
+        """A task's worker died while it ran."""
+        if task._place.final:
+            return
+        more, end = task.more(), Ended(FAILED, worker, began, ended)
         more.deaths += 1
         died = WorkerDiedError(task.name, exit_code)
-        if more.deaths >= self.poison_after and task.options.retries:
+        if more.deaths >= self._poison_after and task.options.retries:
+            self._remember(task, end, died)
             error = QuarantinedError(task.name, more.deaths)
             error.__cause__ = died
-            self._remember(task, State.FAILED, died)
-            task._run = None
-            self._end(task, State.QUARANTINED, error)
+            self._end(task, Ended(State.QUARANTINED, None, None, ended), error)
         else:
-            self._end_attempt(task, State.FAILED, died, True)
+            self._end_attempt(task, end, died, True)
 
-    def _end_attempt(self, task: Task[Any], state: State, error: BaseException | Failure, worth: bool) -> None:
-        more = task.more()
-        if not worth or more.attempts >= task.options.retries or self._is_late():
-            self._end(task, state, error)
-            return
-        self._remember(task, state, error)
-        self._give_places_back(task, more)
-        more.attempts += 1
-        self.figures.retries += 1
-        now = time.monotonic()
-        retrying = Event(now, task.number, task.name, State.RETRYING, more.attempts)
-        task._state_now, task._run = State.RETRYING, None
-        more.past = [*more.past, retrying]
-        self.emit(retrying)
-        if task.options.backoff:
-            self._waiting.add(task)
-            self.at(now + task.options.backoff * 2 ** (more.attempts - 1), lambda: self._try_again(task))
-        else:
-            self._make_ready(task)
-
-    def _is_late(self) -> bool:
-        return self.close_by is not None and time.monotonic() >= self.close_by
-
-    def _try_again(self, task: Task[Any]) -> None:
-        if task._state_now is State.RETRYING:
-            self._waiting.discard(task)
-            self._make_ready(task)
-
-    def overrun(self, task: Task[Any]) -> None:
-        """End a task whose attempt has had its time; one with attempts left is ended when it has really stopped."""
-        if task.more().attempts >= task.options.retries:
+    def overrun(self, task: Task[Any], now: float) -> None:
+        """An attempt has had its time, and is being stopped. With no other attempt left the task has ended here."""
+        if not task._place.final and task.more().attempts >= task.options.retries:
             error = TaskTimeoutError(task.name, task.options.timeout or 0.0)
-            self._end_where_it_is(task, State.TIMED_OUT, error, stop=False)
+            self._end(task, ended_from(task._place, State.TIMED_OUT, now), error)
 
-    def _end_where_it_is(
-        self, task: Task[Any], state: State, error: BaseException | None, *, stop: bool = True
-    ) -> None:
-        """Put a task into a final state, be it waiting, ready or running, and stop it there."""
-        lane, place = self.lane_of(task), task._run
-        if place is None:
-            if task._state_now is State.READY:
-                lane.ready.discard(task, task.options.priority)
-            self._end(task, state, error)
+    def _end_attempt(self, task: Task[Any], end: Ended, error: Error, worth: bool) -> None:
+        more, now = task.more(), end.ended
+        late = self.close_by is not None and now >= self.close_by
+        if task._place.final:
             return
-        began = lane.started(task)
-        task._run = (place[0].number, began, time.monotonic()) if began else None
-        self._end(task, state, error)
-        if stop:
-            lane.stop(place)
-
-    def _end(self, task: Task[Any], state: State, error: BaseException | Failure | None = None) -> None:
-        """Put a task into its final state and tell everybody who waits for it."""
-        self._end_one(task, state, error)
-        if self._doomed:
-            self._end_the_doomed()
-
-    def _end_the_doomed(self) -> None:
-        while self._doomed:  # a loop: a chain of a thousand dependents would be a thousand calls deep
-            doomed, cause = self._doomed.popleft()
-            if doomed._state_now.final:
-                continue
-            place = doomed._run
-            if place is not None:  # it followed the other one to its worker, and may have begun there
-                began = self.lane_of(doomed).started(doomed)
-                doomed._run = (place[0].number, began, time.monotonic()) if began else None
-            self._end_one(doomed, State.FAILED, cause)
-            if place is not None:
-                self.lane_of(doomed).stop(place)
-
-    def _end_one(self, task: Task[Any], state: State, error: BaseException | Failure | None) -> None:
-        more = task._more
-        if error is not None or task._run is None:
-            more = task.more()
-            more.error, more.ended_at = error, time.monotonic()
-        if self.subscribers:
-            self._emit_end(task, state, ended_at(task), error)
-        task._state_now, task._call = state, None
-        self.finished += 1
-        if more is not None:
-            self._tell(task, more)
-        self.figures.ended(task, state)
-        if self.signals:
-            self.wake_waiting(task)
-
-    def _tell(self, task: Task[Any], more: More) -> None:
-        self._waiting.discard(task)
-        self._give_places_back(task, more)
-        more.needs = ()  # else the last handle of a chain would keep every result alive
-        if task.options.after:
-            task.options = replace(task.options, after=())
-        if more.waiters is not None:
-            for waiter in more.waiters:
-                _notify(waiter, task)
-        if more.callbacks:
-            for callback in more.callbacks:
-                self.later(callback, task)
-            more.callbacks = ()
-        if more.dependents:
-            for dependent in more.dependents:
-                self._met(dependent, task)
-            more.dependents = ()
-
-    def _met(self, dependent: Task[Any], needed: Task[Any]) -> None:
-        """Tell a task that one it waited for has ended."""
-        if dependent._state_now.final:
+        if not worth or more.attempts >= task.options.retries or late:
+            self._end(task, end, error)
             return
-        if needed._state_now is not SUCCEEDED and not self._acceptable(dependent, needed):
-            self._doom(dependent, needed)
-            return
-        more = dependent.more()
-        more.blocked -= 1
-        if not more.blocked:
-            self._waiting.discard(dependent)
-            if dependent._run is not None:  # it followed the other one to its worker already
-                dependent._state_now = READY
-                more.ready_at = time.monotonic()
-                if self.subscribers:
-                    self.emit(change(dependent, READY, more.ready_at))
-            else:
-                self._make_ready(dependent)
+        self._remember(task, end, error)
+        self._hand_on(task, now)
+        more.attempts += 1
+        self.retries += 1
+        more.past = [*more.past, change(task, State.RETRYING, now)]
+        self.telling.became(task, State.RETRYING, now)
+        if task.options.backoff:
+            self._wait_until(task, State.RETRYING, now + task.options.backoff * 2 ** (more.attempts - 1))
+            self.waiting.add(task)
+        else:
+            task._place = Waiting(State.RETRYING)
+            self._make_ready(task, now)
 
-    def _doom(self, task: Task[Any], needed: Task[Any]) -> None:
-        error = DependencyFailedError(task.name, needed.name)
-        error.__cause__ = CancelledError() if needed._state_now is State.CANCELLED else needed.exception()
-        self._doomed.append((task, error))
-
-    # --- who is told ---
-
-    def emit(self, event: Event) -> None:
-        """Tell the subscribers, once the lock is released."""
-        for subscriber in list(self.subscribers):
-            self.later(subscriber, event)
-
-    def _emit_end(self, task: Task[Any], state: State, when: float, error: BaseException | Failure | None) -> None:
-        """Tell how an attempt ended, and before that that it ran, if nobody has told yet."""
-        told = task.number in self._told
-        self._told.discard(task.number)
-        began = began_at(task)
-        if began is not None and not told:
-            self.emit(change(task, State.RUNNING, began))
-        self.emit(change(task, state, when, in_words(error)))
-
-    def _tell_running(self) -> None:
-        """Tell the subscribers what has begun since; while there are any, the supervisor looks every few moments."""
-        for lane in self.lanes.values():
-            for task in lane.running():
-                # Not a cancelled one, whose worker has not stopped, nor a link whose dependency's end is not heard yet.
-                if task._state_now is not State.READY or task.number in self._told:
-                    continue
-                if began := self.started(task):
-                    self._told.add(task.number)
-                    self.emit(change(task, State.RUNNING, began))
-
-    def _remember(self, task: Task[Any], state: State, error: BaseException | Failure | None) -> None:
+    def _remember(self, task: Task[Any], end: Ended, error: Error) -> None:
         """Keep the events of an attempt that is not the last, and tell them."""
         more = task.more()
-        if task._run is None:
-            more.ended_at = time.monotonic()
-        ended = change(task, state, ended_at(task), in_words(error))
-        more.past = [*more.past, *attempt(task, began_at(task)), ended]
-        if self.subscribers:
-            self._emit_end(task, state, ended_at(task), error)
+        more.past = [*more.past, *attempt(task, end, error)]
+        self.telling.ended(task, end, error)
         more.ready_at = NOT_YET
 
-    def add_callback(self, task: Task[Any], fn: Callable[[Future[Any]], object]) -> None:
-        """Have something called when a task has ended."""
-        if task._state_now.final:
-            self.later(fn, task)
+    # --- the clock ---
+
+    def next_due(self) -> float:
+        """Return when `advance` is to be called; `inf` for never."""
+        return self.timers.next()
+
+    def advance(self, now: float) -> None:
+        """Let happen what was to happen by now: ends of waits, and deadlines, wherever the tasks are."""
+        while (found := self.timers.due(now)) is not None:
+            when, task = found
+            place, options = task._place, task.options
+            if options.deadline is not None and when >= task._submitted + options.deadline:
+                error = TaskTimeoutError(task.name, options.deadline, "submission")
+                self._end_where_it_is(task, State.TIMED_OUT, error, now)
+            elif isinstance(place, Waiting) and place.until == when:
+                task._place = Waiting(place.state)
+                self._unblock(task, now)
+
+    # --- the end ---
+
+    def cancel(self, task: Task[Any], now: float) -> None:
+        """Somebody wants a task to stop, wherever it is."""
+        if not task._place.final:
+            self._end_where_it_is(task, State.CANCELLED, None, now)
+
+    def _end_where_it_is(self, task: Task[Any], state: State, error: BaseException | None, now: float) -> None:
+        place = task._place
+        self._end(task, ended_from(task._place, state, now), error)
+        if isinstance(place, Queued):
+            self.out.append(Withdraw(task))
+        elif isinstance(place, At):
+            self.out.append(Stop(task, place))
+
+    def _end(self, task: Task[Any], end: Ended, error: Error | None) -> None:
+        self._end_one(task, end, error)
+        self._end_the_doomed(end.ended)
+
+    def _end_the_doomed(self, now: float) -> None:
+        """End what needs something that has not ended well. A loop: a thousand links would be a thousand calls deep."""
+        while self._doomed:
+            task, needed = self._doomed.popleft()
+            place = task._place
+            if place.final:
+                continue
+            self._end_one(
+                task, ended_from(task._place, FAILED, now), DependencyFailedError(task.name, needed.name), needed
+            )
+            if isinstance(place, At):  # it followed the other one to its worker, and may have begun there
+                self.out.append(Stop(task, place))
+
+    def _end_one(self, task: Task[Any], end: Ended, error: Error | None, cause: Task[Any] | None = None) -> None:
+        more = task._more
+        if error is not None:
+            more = task.more()
+            more.error, more.cause = error, cause
+        if self.telling.wanted:
+            self.telling.ended(task, end, error)
+        if type(task._place) is Finishing:
+            self.waiting.discard(task)
+        task._place, task._call = end, None
+        self.finished += 1
+        last = self.out[-1] if self.out else None
+        if type(last) is Over:
+            last.tasks.append(task)
+        else:
+            self.out.append(Over([task]))
+        if more is None:
             return
-        more = task.more()
-        if type(more.callbacks) is not list:
-            more.callbacks = []
-        more.callbacks.append(fn)
+        self.waiting.discard(task)
+        self._hand_on(task, end.ended)
+        for dependent in let_go(task):
+            if not dependent._place.final:
+                self._meet(dependent, task, end.ended)
 
-    def wake_waiting(self, task: Task[Any]) -> None:
-        """Let the threads go on that wait for a task's end."""
-        for signal in self.signals.pop(task, ()):
-            signal.set()
+    def _meet(self, dependent: Task[Any], needed: Task[Any], now: float) -> None:
+        """Let a task go on, if it can, that waited for one that has ended."""
+        if acceptable(dependent, needed):
+            self._unblock(dependent, now)
+        else:
+            self._doomed.append((dependent, needed))
 
-    def later(self, callback: Callable[..., object], *arguments: Any, **named: Any) -> None:
-        """Call something as soon as the lock is released, in the thread for users' code."""
-        self._callbacks.append(functools.partial(_call_back, callback, *arguments, **named))
+    def _unblock(self, task: Task[Any], now: float) -> None:
+        more, place = task.more(), task._place
+        more.blocked -= 1
+        if more.blocked:
+            return
+        if isinstance(place, Ahead):
+            self.waiting.discard(task)
+            task._place, more.ready_at = At(place.worker, place.call), now
+            self.telling.became(task, READY, now)
+        else:
+            self._make_ready(task, now)
 
-    def _call_back_all(self) -> None:
-        """Have made what calls wait for ended tasks and events: they may do anything, submit included."""
-        calls, self._callbacks = self._callbacks, []
-        for call in calls:
-            self.callbacks.put(call)
-
-
-def _call_back(callback: Callable[..., object], *arguments: Any, **named: Any) -> None:
-    try:
-        callback(*arguments, **named)
-    except BaseException:  # the Executor's contract: a callback's error is logged and ignored
-        log.exception("the callback %r for %r raised", callback, arguments[0])
-
-
-def _notify(waiter: Any, task: Task[Any]) -> None:
-    """Tell a waiter of `concurrent.futures.wait` or `as_completed`."""
-    if task._state_now is State.CANCELLED:
-        waiter.add_cancelled(task)
-    elif task._state_now is State.SUCCEEDED:
-        waiter.add_result(task)
-    else:
-        waiter.add_exception(task)
+    def _hand_on(self, task: Task[Any], now: float) -> None:
+        """Let others of a task's tags have their turn."""
+        for other in self._turns.hand_on(task):
+            self._make_ready(other, now)

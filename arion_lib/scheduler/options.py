@@ -13,10 +13,8 @@ import math
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
-
-if TYPE_CHECKING:
-    from arion_lib.scheduler.task import Task
+from datetime import datetime
+from typing import Any, Literal, TypeVar
 
 LANES = ("processes", "threads", "loop")
 Lane = Literal["processes", "threads", "loop"]
@@ -37,12 +35,14 @@ class Options:
     `timeout`: for one attempt from its start. `deadline`: for all of it from submission.
     `delay`: the task becomes ready that many seconds after its submission at the earliest; `deadline` counts from the
     submission, too. Waiting so costs no worker.
+    `at`: the same, until a `datetime` with a time zone. It is made a delay when the task is submitted: a clock that is
+    set afterwards changes nothing; a time that has passed is no delay.
     `lane`: "processes", "threads" or "loop"; None is the function's own declaration, else "loop" for an `async def`
     and "processes" for the rest.
     """
 
     priority: int = 0
-    after: tuple[Task[Any], ...] = ()
+    after: tuple[Future[Any], ...] = ()
     if_dependency_fails: Literal["fail", "run"] = "fail"
     retries: int = 0
     retry_on: tuple[type[BaseException], ...] = (Exception,)
@@ -50,6 +50,7 @@ class Options:
     timeout: float | None = None
     deadline: float | None = None
     delay: float = 0.0
+    at: datetime | None = None
     lane: Lane | None = None
     name: str | None = None
     tags: frozenset[str] = field(default=frozenset())
@@ -76,7 +77,16 @@ class Options:
     @property
     def plain(self) -> bool:
         """Whether a task of these waits for nothing but a worker."""
-        return not (self.after or self.delay or self.tags)
+        return not (self.after or self.delay or self.at or self.tags)
+
+    def not_before(self, now: float, wall: float) -> float | None:
+        """Return when a task submitted now may become ready, by the clock of `now`; None for at once.
+
+        >>> Options(delay=3).not_before(100.0, 0.0), Options().not_before(100.0, 0.0)
+        (103.0, None)
+        """
+        seconds = max(self.delay, self.at.timestamp() - wall if self.at is not None else 0.0)
+        return now + seconds if seconds > 0 else None
 
     def but(self, **changes: Any) -> Options:
         """Return a copy with some options changed; `after`, `tags` and `retry_on` may be any iterable, or one alone.
@@ -87,7 +97,7 @@ class Options:
         Traceback (most recent call last):
             ...
         TypeError: an option must be one of priority, after, if_dependency_fails, retries, retry_on, backoff, timeout, \
-deadline, delay, lane, name, tags, got 'prioritty'
+deadline, delay, at, lane, name, tags, got 'prioritty'
         """
         for name in changes:
             if name not in Options.__slots__:
@@ -103,6 +113,8 @@ deadline, delay, lane, name, tags, got 'prioritty'
 
 def _check_containers(options: Options) -> None:
     """Refuse what would fail later, in the supervisor: there it would be about everybody's tasks."""
+    if options.at is not None and not (isinstance(options.at, datetime) and options.at.tzinfo is not None):
+        raise TypeError(f"at must be a datetime with a time zone, or None, got {options.at!r}")
     if type(options.retry_on) is not tuple:
         raise TypeError(f"retry_on must be a tuple of exception classes, got {options.retry_on!r}")
     for one in options.retry_on:
@@ -124,7 +136,7 @@ def _classes(retry_on: type[BaseException] | Iterable[type[BaseException]]) -> t
         raise TypeError(f"retry_on must be exception classes, got {retry_on!r}") from None
 
 
-def _tasks(after: Task[Any] | Iterable[Task[Any]]) -> tuple[Task[Any], ...]:
+def _tasks(after: Future[Any] | Iterable[Future[Any]]) -> tuple[Future[Any], ...]:
     try:
         tasks: tuple[Any, ...] = (after,) if isinstance(after, Future) else tuple(after)
     except TypeError:

@@ -10,44 +10,39 @@ See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_scheduler.p
 
 from __future__ import annotations
 
-import atexit
 import functools
-import os
-import sys
-import threading
 import time
 import weakref
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
+from datetime import datetime
 from multiprocessing.context import BaseContext
 from types import TracebackType
-from typing import Any, Literal, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, Literal, ParamSpec, TypeVar, cast
 
 from arion_lib.scheduler.bounds.adapt import Adaptation
+from arion_lib.scheduler.bounds.checks import check_count, check_settings, cores, one_of
 from arion_lib.scheduler.bounds.limits import Limits
-from arion_lib.scheduler.calls.arguments import arguments, linked
-from arion_lib.scheduler.calls.functions import WRAPPED, Function, Functions, unwrapped
-from arion_lib.scheduler.calls.substitute import tasks_in
-from arion_lib.scheduler.calls.values import ATOMS, by_value
-from arion_lib.scheduler.errors import NotTransferableError, QueueFullError
-from arion_lib.scheduler.loop import LoopLane
-from arion_lib.scheduler.options import LANES, PLAIN, Options
+from arion_lib.scheduler.calls.values import by_value
+from arion_lib.scheduler.front import Front
+from arion_lib.scheduler.lifecycle import Lifecycle
+from arion_lib.scheduler.local.loop import LoopLane
+from arion_lib.scheduler.local.threads import ThreadLane
+from arion_lib.scheduler.monitoring.snapshot import Snapshot
+from arion_lib.scheduler.monitoring.stream import EventStream
+from arion_lib.scheduler.options import LANES
 from arion_lib.scheduler.processes.lane import ProcessLane
-from arion_lib.scheduler.snapshot import Snapshot
-from arion_lib.scheduler.starting import launch
+from arion_lib.scheduler.starting import exits, launch
 from arion_lib.scheduler.starting.launch import StartMethod
 from arion_lib.scheduler.states import Event
-from arion_lib.scheduler.supervisor import Supervisor
-from arion_lib.scheduler.task import More, Task
-from arion_lib.scheduler.threads import ThreadLane
-from arion_lib.scheduler.waiting.signals import Question
+from arion_lib.scheduler.submitting.periodic import Periodic
+from arion_lib.scheduler.submitting.submission import Submission
+from arion_lib.scheduler.submitting.submitter import Submitter
+from arion_lib.scheduler.task import Task
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-MOST_AT_ONCE = 200
-"""Tasks of a `map` that are handed over together: the first of them run while the others are made."""
 MOST_COROUTINES = 1_000
 """Coroutines that run at once on the loop lane."""
 
@@ -97,31 +92,18 @@ class Scheduler(Executor):
         max_tasks_per_child: int | None = None,
         limits: Mapping[str, int] | None = None,
     ) -> None:
-        workers = _one_of(workers=workers, max_workers=max_workers)
-        recycle_after = _one_of(recycle_after=recycle_after, max_tasks_per_child=max_tasks_per_child)
-        start_method = _one_of(
-            start_method=start_method, mp_context=None if mp_context is None else _method(mp_context)
-        )
+        workers = one_of(workers=workers, max_workers=max_workers)
+        recycle_after = one_of(recycle_after=recycle_after, max_tasks_per_child=max_tasks_per_child)
+        asked = None if mp_context is None else cast(StartMethod, mp_context.get_start_method())
+        method: StartMethod = one_of(start_method=start_method, mp_context=asked) or launch.START_METHODS[0]
+        size = cores() if workers is None else workers
+        check_count("workers", size, 0)
+        counts = {"threads": threads, "max_pending": max_pending, "poison_after": poison_after, "keep": keep}
+        check_settings({**counts, "recycle_after": recycle_after, "memory_limit": memory_limit}, grace, when_full)
         if initializer is not None and not callable(initializer):
             raise TypeError(f"initializer must be callable, got {initializer!r}")
         begin = None if initializer is None else by_value(functools.partial(initializer, *initargs), "initializer")
-        limited: Limits[Task[Any]] | None = Limits(limits) if limits else None
-        size = cores() if workers is None else workers
-        for word, value, least in (
-            ("workers", size, 0),
-            ("threads", threads, 1),
-            ("max_pending", max_pending, 1),
-            ("poison_after", poison_after, 1),
-            ("recycle_after", recycle_after, 1),
-            ("memory_limit", memory_limit, 1),
-            ("keep", keep, 1),
-        ):
-            _check_count(word, value, least)
-        if not grace >= 0:
-            raise ValueError(f"grace must be seconds >= 0, got {grace!r}")
-        if when_full not in ("wait", "refuse"):
-            raise ValueError(f"when_full must be 'wait' or 'refuse', got {when_full!r}")
-        method: StartMethod = start_method or launch.START_METHODS[0]
+        life = Lifecycle(poison_after=poison_after, limits=Limits(limits) if limits else None)
         self.name = name
         self._processes = ProcessLane(
             size,
@@ -138,16 +120,14 @@ class Scheduler(Executor):
             "threads": ThreadLane(threads, ageing=ageing, grace=grace),
             "loop": LoopLane(MOST_COROUTINES, ageing=ageing, grace=grace),
         }
-        self._max_pending, self._when_full = max_pending, when_full
-        self._functions = Functions()
         self._adaptation: Adaptation | None = None
-        self._core = Supervisor(self._lanes, name=name, poison_after=poison_after, keep=keep)
-        self._core.limits = limited
+        self._core = Front(self._lanes, life, name=name, keep=keep)
+        self._submission = Submission(self._core, max_pending, when_full)
         self._core.start()
         # A scheduler that is dropped ends when its tasks have; one that is left open ends with the interpreter.
         finalizer = weakref.finalize(self, self._core.request_close)
         finalizer.atexit = False
-        _OPEN.add(self._core)
+        exits.OPEN.add(self._core)
 
     # --- giving it work ---
 
@@ -159,25 +139,7 @@ class Scheduler(Executor):
         arrays: leave those alone until the task has ended. Costs some microseconds. Raises `ShutDownError`,
         `QueueFullError`.
         """
-        # What most calls are, a known function and plain arguments, is dealt with here; the rest in _submit.
-        core = self._core
-        if not (kwargs or core.closing or self._max_pending or type(fn) in WRAPPED):
-            function = self._functions.find(fn)
-            if function.plain:
-                for arg in args:
-                    if type(arg) not in ATOMS:
-                        break
-                else:
-                    call = (function.number, *args)
-                    task: Task[T] = Task(core, core.next_number(), function, call, function.options, None)
-                    core.inbox.append(task)
-                    if core.asleep:
-                        core.wake()
-                    if core.ended:
-                        core.refuse_the_late()
-                    return task
-                return self._submit_pickled(function, args, kwargs, function.options)
-        return self._submit(fn, args, kwargs, None)
+        return self._submission.submit(fn, args, kwargs)
 
     def with_options(self, **options: Any) -> Submitter:
         """Return something whose `submit` and `map` run tasks with these `Options`.
@@ -187,7 +149,22 @@ class Scheduler(Executor):
         ...     scheduler.with_options(priority=3, retries=1, timeout=10).submit(pow, 2, 5).result()
         32
         """
-        return Submitter(self, options)
+        return Submitter(self._submission, options)
+
+    def every(
+        self, when: float | Iterable[datetime], fn: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Periodic:
+        """Run a call every `when` seconds, or at the times that an iterable of datetimes with time zones names.
+
+        One run at a time: times that pass meanwhile are skipped and counted. `pause`, `resume` and `cancel` are the
+        handle's; `with_options(name=..., timeout=...).every(...)` says how a run is to be run. Ends with the scheduler.
+        """
+        return self.with_options().every(when, fn, *args, **kwargs)
+
+    @property
+    def periodic(self) -> tuple[Periodic, ...]:
+        """The periodic calls that are not over."""
+        return tuple(one for one in self._submission.periodic if one.state != "over")
 
     def map(
         self,
@@ -204,119 +181,11 @@ class Scheduler(Executor):
         """
         return self.with_options().map(fn, *iterables, timeout=timeout, chunksize=chunksize, progress=progress)
 
-    def _submit(
-        self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], chosen: _Chosen | None
-    ) -> Task[Any]:
-        core = self._core
-        if core.closing:
-            raise core.refusal()
-        if self._max_pending is not None:
-            self._make_room(self._max_pending)
-        if type(fn) in WRAPPED:
-            fn, args, kwargs = unwrapped(fn, args, kwargs)
-        function = self._functions.find(fn)
-        options = function.options if chosen is None else chosen.of(function)
-        lane = options.lane or function.lane
-        if lane == "processes":
-            if function.data is None:
-                try:
-                    self._functions.pickled(function)
-                except NotTransferableError as error:
-                    return self._refused(function, options, error)
-            if options.plain and not kwargs:
-                for arg in args:
-                    if type(arg) not in ATOMS:
-                        break
-                else:
-                    call = (function.number, *args)
-                    task: Task[Any] = Task(core, core.next_number(), function, call, options, None)
-                    core.post(task)
-                    return task
-            return self._submit_pickled(function, args, kwargs, options)
-        return self._submit_here(function, args, kwargs, options)
-
-    def _submit_many(
-        self, fn: Callable[..., Any], calls: Iterable[tuple[Any, ...]], chosen: _Chosen, _chunksize: int
-    ) -> list[Task[Any]]:
-        """Submit a function with many arguments; what is asked for each submit is asked once."""
-        core, tasks = self._core, list[Task[Any]]()
-        if core.closing:
-            raise core.refusal()
-        if type(fn) in WRAPPED:  # what it is bound to is an argument of each call
-            return [self._submit(fn, args, {}, chosen) for args in calls]
-        function = self._functions.find(fn)
-        options = chosen.of(function)
-        plain = (options.plain and not self._max_pending) and (options.lane or function.lane) == "processes"
-        batch: list[Task[Any]] = []
-        for args in calls:
-            if plain and function.data is not None and all([type(arg) in ATOMS for arg in args]):  # noqa: C419
-                task: Task[Any] = Task(core, core.next_number(), function, (function.number, *args), options, None)
-                batch.append(task)
-            else:
-                if batch:
-                    core.post_many(batch)
-                    batch = []
-                task = self._submit(fn, args, {}, chosen)
-            tasks.append(task)
-            if len(batch) >= MOST_AT_ONCE:
-                core.post_many(batch)
-                batch = []
-        if batch:
-            core.post_many(batch)
-        return tasks
-
-    def _cancel_many(self, tasks: list[Task[Any]]) -> None:
-        self._core.cancel_many(tasks)
-
-    def _submit_pickled(
-        self, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any], options: Options
-    ) -> Task[Any]:
-        links = None if kwargs else linked(args, Task)
-        if links is not None:
-            return self._post(function, *links, options)
-        try:
-            call, needs = arguments(args, kwargs, options.name or function.name)
-        except NotTransferableError as error:
-            return self._refused(function, options, error)
-        return self._post(function, call, needs, options)
-
-    def _submit_here(
-        self, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any], options: Options
-    ) -> Task[Any]:
-        return self._post(function, (args, kwargs), tasks_in((args, kwargs), Task), options)
-
-    def _post(self, function: Function, call: Any, needs: Sequence[Task[Any]], options: Options) -> Task[Any]:
-        core, more = self._core, None
-        if needs or not options.plain:
-            more = More()
-            more.needs = needs
-            for needed in (*needs, *options.after) if options.after else needs:
-                if getattr(needed, "_core", None) is not core:
-                    raise ValueError(f"a task can need tasks of its own scheduler only, got {needed!r}")
-        task: Task[Any] = Task(core, core.next_number(), function, call, options, more)
-        core.post(task)
-        return task
-
-    def _refused(self, function: Function, options: Options, error: NotTransferableError) -> Task[Any]:
-        """Return a task that has failed already: what could not travel concerns nobody else."""
-        task: Task[Any] = Task(self._core, self._core.next_number(), function, None, options, None)
-        self._core.post(Question(lambda: self._core.reject(task, error)))
-        return task
-
-    def _make_room(self, most: int) -> None:
-        core = self._core
-        if core.unfinished() < most:
-            return
-        if self._when_full == "refuse":
-            raise QueueFullError(f"{most} tasks wait or run, as many as max_pending allows; submit later, or wait")
-        if not core.is_own_thread():  # a callback that submits must not wait: others, behind it, may be waited for
-            core.wait_for(lambda: core.unfinished() < most)
-
     # --- how many workers ---
 
     def scale(self, workers: int, lane: str = "processes") -> None:
         """Change how many workers a lane has while it runs: more at once, fewer as their running tasks end."""
-        _check_count("workers", workers, 0)
+        check_count("workers", workers, 0)
         if lane not in LANES:
             raise ValueError(f"lane must be one of {', '.join(LANES)}, got {lane!r}")
         self._adaptation = None
@@ -333,7 +202,7 @@ class Scheduler(Executor):
         def look() -> None:
             if self._adaptation is adaptation and not self._core.closing:
                 adaptation.look(time.monotonic())
-                self._core.at(time.monotonic() + 0.25, look)
+                self._core.supervisor.at(time.monotonic() + 0.25, look)
 
         self._command(look)
 
@@ -342,24 +211,19 @@ class Scheduler(Executor):
 
         Raises `ValueError` when there is no such worker.
         """
-
-        def kill() -> None:
-            worker = self._processes.worker(number)
-            if worker is None:
-                numbers = [status.number for status in self.status().workers if status.lane == "processes"]
-                raise ValueError(f"number must be that of a worker process ({numbers}), got {number!r}")
-            worker.kill()
-
-        self._core.ask(kill)
+        self._core.ask(lambda: self._processes.pool.kill_worker(number))
 
     def cancel(self, number: int) -> bool:
         """Cancel the task of this number that a worker has: for a monitor's button, which has no handle.
 
         False when no worker has one of this number: it waits still, or has ended. Costs a look at what was given out.
         """
-        with self._core.lock:
+
+        def find() -> Task[Any] | None:
             given = (task for lane in self._lanes.values() for task in lane.assigned())
-            task = next((one for one in given if one.number == number), None)
+            return next((one for one in given if one.number == number), None)
+
+        task = self._core.ask(find)
         return task is not None and task.cancel()
 
     def _command(self, command: Callable[[], None]) -> None:
@@ -375,8 +239,8 @@ class Scheduler(Executor):
 
     def recent(self) -> tuple[Event, ...]:
         """Return the last tasks' ends, as far back as `keep` reaches, the oldest first."""
-        with self._core.lock:
-            return self._core.figures.recent()
+        with self._core.supervisor.lock:
+            return self._core.supervisor.figures.recent()
 
     def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
         """Call `callback(event)` for each change of each task from now on; return what ends that.
@@ -394,7 +258,8 @@ class Scheduler(Executor):
 
     def wait_idle(self, timeout: float | None = None) -> bool:
         """Wait until no task is unfinished, `timeout` seconds at most; return whether that is so."""
-        return self._core.wait_idle(timeout)
+        core = self._core
+        return core.wait_for(lambda: not core.unfinished(), timeout)
 
     # --- the end ---
 
@@ -405,7 +270,7 @@ class Scheduler(Executor):
         `wait` waits for the end: afterwards no process and no thread is left. May be called several times.
         """
         if cancel_futures:
-            self._core.post(self._core.cancel_unstarted)
+            self._core.cancel_unstarted()
         self._core.request_close(None if deadline is None else time.monotonic() + deadline)
         if wait and not self._core.is_own_thread():
             self._core.join()
@@ -420,190 +285,3 @@ class Scheduler(Executor):
 
     def __repr__(self) -> str:
         return f"<Scheduler {self.name}: {self._processes.size} workers, {self._core.unfinished()} unfinished tasks>"
-
-
-class _Chosen:
-    """Options that were chosen for some submits, over what their functions declare."""
-
-    def __init__(self, changes: dict[str, Any]) -> None:
-        self.changes, self.plain = changes, PLAIN.but(**changes)
-
-    def of(self, function: Function) -> Options:
-        return self.plain if function.options is PLAIN else function.options.but(**self.changes)
-
-
-class Submitter:
-    """`submit` and `map` of a scheduler, with options."""
-
-    def __init__(self, scheduler: Scheduler, options: dict[str, Any]) -> None:
-        self._scheduler, self._chosen = scheduler, _Chosen(options)
-
-    def with_options(self, **options: Any) -> Submitter:
-        """Return a submitter with these options, too."""
-        return Submitter(self._scheduler, {**self._chosen.changes, **options})
-
-    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Task[T]:
-        """Run a call with the options; see `Scheduler.submit`."""
-        return self._scheduler._submit(fn, args, kwargs, self._chosen)
-
-    def map(
-        self,
-        fn: Callable[..., T],
-        *iterables: Iterable[Any],
-        timeout: float | None = None,
-        chunksize: int = 1,
-        progress: bool = False,
-    ) -> Iterator[T]:
-        """Run a call for each of the iterables' items with the options; see `Scheduler.map`."""
-        if chunksize < 1:
-            raise ValueError(f"chunksize must be >= 1, got {chunksize!r}")
-        until = None if timeout is None else time.monotonic() + timeout
-        tasks = self._scheduler._submit_many(fn, zip(*iterables, strict=False), self._chosen, chunksize)
-        return _results(tasks, until, progress, self._scheduler._cancel_many)
-
-
-def _results(
-    tasks: list[Task[T]], until: float | None, progress: bool, cancel: Callable[[list[Task[Any]]], object]
-) -> Iterator[T]:
-    """Yield the results in order, letting go of each task; cancel the rest when nobody wants them any more."""
-    bar = _Bar(tasks) if progress else None
-    tasks.reverse()
-    try:
-        while tasks:
-            left = None if until is None else max(0.0, until - time.monotonic())
-            yield tasks.pop().result(left)
-    finally:
-        if tasks:
-            cancel(tasks)
-        if bar is not None:
-            bar.close(complete=not tasks)
-
-
-class _Bar:
-    """A progress bar that the tasks' ends move on."""
-
-    def __init__(self, tasks: list[Task[Any]]) -> None:
-        from tqdm.auto import tqdm
-
-        self._bar, self._total = tqdm(total=len(tasks), unit="task"), len(tasks)
-        self._lock, self._closed = threading.Lock(), False
-        for task in tasks:
-            task.add_done_callback(self._count)
-
-    def _count(self, _: object) -> None:
-        with self._lock:
-            if not self._closed:
-                self._bar.update()
-
-    def close(self, *, complete: bool) -> None:
-        """End the bar; `complete`: all tasks have ended, though the last ends may not have been told yet."""
-        with self._lock:
-            self._closed = True
-            if complete:
-                self._bar.update(self._total - self._bar.n)
-            self._bar.close()
-
-
-class _Source(Protocol):
-    """What events come from."""
-
-    def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]: ...
-
-    def at_end(self, command: Callable[[], None]) -> Callable[[], object]: ...
-
-
-class EventStream:
-    """An iterator over the changes of all tasks from the moment it was made."""
-
-    def __init__(self, source: _Source, most: int) -> None:
-        _check_count("most", most, 1)
-        self._events: deque[Event] = deque(maxlen=most)
-        self._changed = threading.Condition()
-        self._closed = False
-        self.dropped = 0
-        """How many events were dropped because nobody took them."""
-        self._unsubscribe = source.subscribe(self._take)
-        self._forget: Callable[[], object] = lambda: None
-        self._forget = source.at_end(self.close)
-
-    def _take(self, event: Event) -> None:
-        with self._changed:
-            self.dropped += len(self._events) == self._events.maxlen
-            self._events.append(event)
-            self._changed.notify()
-
-    def __iter__(self) -> Iterator[Event]:
-        return self
-
-    def __next__(self) -> Event:
-        with self._changed:
-            self._changed.wait_for(lambda: self._events or self._closed)
-            if not self._events:
-                raise StopIteration
-            return self._events.popleft()
-
-    def __enter__(self) -> EventStream:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the iteration behind what is still there."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-        self._unsubscribe()
-        self._forget()
-
-
-def _one_of(**words: T | None) -> T | None:
-    """Return the value given under one of two words for the same thing."""
-    given = {word: value for word, value in words.items() if value is not None}
-    if len(given) > 1:
-        raise ValueError(f"{' and '.join(given)} must not be given together: they say the same")
-    return next(iter(given.values()), None)
-
-
-def _method(context: BaseContext) -> StartMethod:
-    """Return the start method of a context of multiprocessing's; one that this system lacks is refused later."""
-    return cast(StartMethod, context.get_start_method())
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _check_count(name: str, value: int | None, least: int) -> None:
-    if value is not None and (type(value) is not int or value < least):
-        raise ValueError(f"{name} must be an int >= {least}, got {value!r}")
-
-
-_OPEN: weakref.WeakSet[Supervisor] = weakref.WeakSet()
-
-
-def _abandon_all_in_a_fork() -> None:
-    """Let a forked process use no scheduler of its parent: the parent would get its results."""
-    for core in list(_OPEN):
-        core.abandon()
-    _OPEN.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_abandon_all_in_a_fork)
-
-
-@atexit.register
-def _close_all_at_exit() -> None:
-    """Let the tasks end, as every executor of the standard library does, before the interpreter does."""
-    ended_by_ctrl_c = isinstance(getattr(sys, "last_value", None), KeyboardInterrupt)
-    # The interpreter has taken note of its main thread's end by now, unless Ctrl-C struck at just that moment.
-    ended_by_ctrl_c |= threading.main_thread().is_alive()
-    for core in list(_OPEN):
-        if ended_by_ctrl_c:
-            core.cancel_all()  # nobody waits for what is left
-        core.request_close()
-        core.join()

@@ -12,29 +12,48 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from types import MappingProxyType
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from arion_lib.scheduler.calls.arguments import placeholder
-from arion_lib.scheduler.calls.failures import Failure
+from arion_lib.scheduler.calls.failures import Failure, Raised
+from arion_lib.scheduler.calls.functions import Function
 from arion_lib.scheduler.calls.values import Packed, decode
-from arion_lib.scheduler.errors import NotTransferableError
-from arion_lib.scheduler.states import Event, State
-from arion_lib.scheduler.waiting.signals import Question, Signal
-
-if TYPE_CHECKING:
-    from arion_lib.scheduler.calls.functions import Function
-    from arion_lib.scheduler.options import Options
-    from arion_lib.scheduler.supervisor import Supervisor
+from arion_lib.scheduler.errors import NotTransferableError, ShutDownError
+from arion_lib.scheduler.options import Options
+from arion_lib.scheduler.states import WAITING, Event, Place, State
+from arion_lib.scheduler.waiting.signals import Signal
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-STANDARD = {State.RUNNING: "RUNNING", State.CANCELLED: "CANCELLED_AND_NOTIFIED"}
-"""concurrent.futures' names for our states; the other final ones are FINISHED, the rest PENDING."""
+
+class Core(Protocol):
+    """What a handle asks of its scheduler; supervisor.py has it."""
+
+    condition: threading.Condition
+
+    @property
+    def abandoned(self) -> bool: ...
+
+    @property
+    def signals(self) -> dict[Task[Any], list[Signal]]: ...
+
+    def refusal(self) -> ShutDownError: ...
+
+    def state_of(self, task: Task[Any], /) -> State: ...
+
+    def history_of(self, task: Task[Any], /) -> tuple[Event, ...]: ...
+
+    def cancel(self, task: Task[Any], /) -> bool: ...
+
+    def add_callback(self, task: Task[Any], fn: Callable[[Future[Any]], object], /) -> None: ...
+
+    def wake_waiting(self, task: Task[Any], /) -> None: ...
 
 
 class More:
@@ -48,16 +67,21 @@ class More:
     needs: Sequence[Task[Any]] = ()
     """The tasks whose results are among the arguments, in the order of their places."""
     dependents: Sequence[Task[Any]] = ()
+    carried: Mapping[int, Any] = MappingProxyType({})
+    """Results that it needs, by their tasks' numbers, as far as they had to be packed for another process."""
     has_places = False
     """Whether it counts against the limits of its tags."""
     past: Sequence[Event] = ()
     """Events of attempts before the last one."""
-    error: BaseException | Failure | None = None
+    error: BaseException | Failure | Raised | None = None
+    cause: Task[Any] | None = None
+    """The task whose end is this one's error's cause; None once that is set, by the first thread that asks."""
     callbacks: Sequence[Callable[[Future[Any]], object]] = ()
     waiters: list[Any] | None = None
+    not_before = 0.0
+    """When it may become ready, by the monotonic clock; 0 for at once."""
     ready_at = 0.0
     """When it became ready; 0 for at its submission."""
-    ended_at = 0.0
 
 
 class Task(Future, Generic[T]):  # type: ignore[type-arg]
@@ -71,8 +95,7 @@ class Task(Future, Generic[T]):  # type: ignore[type-arg]
         "_core",
         "_function",
         "_more",
-        "_run",
-        "_state_now",
+        "_place",
         "_submitted",
         "_value",
         "number",
@@ -80,14 +103,13 @@ class Task(Future, Generic[T]):  # type: ignore[type-arg]
     )
 
     def __init__(  # Future's own __init__ would make a lock and two lists for each task
-        self, core: Supervisor, number: int, function: Function, call: Any, options: Options, more: More | None
+        self, core: Core, number: int, function: Function, call: Any, options: Options, more: More | None
     ) -> None:
         self._core, self.number, self._function, self._call, self.options = core, number, function, call, options
         self._submitted = time.monotonic()
-        self._state_now: State = State.PENDING
+        self._place: Place = WAITING
+        """Where it is; written by the lifecycle alone."""
         self._value: Any = None
-        self._run: Any = None
-        """While it is assigned: the worker's handle and number of the call; afterwards (worker, started, ended)."""
         self._more = more
 
     # --- what people ask ---
@@ -96,6 +118,11 @@ class Task(Future, Generic[T]):  # type: ignore[type-arg]
     def name(self) -> str:
         """The name it was given, else its function's."""
         return self.options.name or self._function.name
+
+    @property
+    def after(self) -> tuple[Task[Any], ...]:
+        """The tasks that must have ended first, beyond those among the arguments; none when it has ended itself."""
+        return cast("tuple[Task[Any], ...]", self.options.after)
 
     @property
     def lane(self) -> str:
@@ -121,13 +148,13 @@ class Task(Future, Generic[T]):  # type: ignore[type-arg]
     # --- Future ---
 
     def cancelled(self) -> bool:
-        return self._state_now is State.CANCELLED
+        return self._outcome() is State.CANCELLED
 
     def running(self) -> bool:
         return self.status() is State.RUNNING
 
     def done(self) -> bool:
-        return self._state_now.final
+        return self._place.final
 
     def result(self, timeout: float | None = None) -> T:
         """Return what the function returned, waiting for it `timeout` seconds at most.
@@ -135,7 +162,7 @@ class Task(Future, Generic[T]):  # type: ignore[type-arg]
         Raises what the function raised, `CancelledError`, `TimeoutError` when it is not done in time, or one of the
         scheduler's errors. The value is unpickled by the first call.
         """
-        if self._state_now is State.SUCCEEDED and type(self._value) is not Packed:
+        if self._outcome() is State.SUCCEEDED and type(self._value) is not Packed:
             return self._value  # type: ignore[no-any-return]
         error = self.exception(timeout)
         if error is not None:
@@ -152,22 +179,19 @@ class Task(Future, Generic[T]):  # type: ignore[type-arg]
 
         A result that cannot be unpickled here is an error, too: `result` raises it, this returns it, always the same.
         """
-        if not self._state_now.final and not self._wait(timeout):
+        if not self._place.final and not self._wait(timeout):
             raise FutureTimeoutError
-        if self._state_now is State.CANCELLED:
+        if self._outcome() is State.CANCELLED:
             raise CancelledError
-        if self._state_now is State.SUCCEEDED:
+        if self._outcome() is State.SUCCEEDED:
             return self._unpack() if type(self._value) is Packed else None
-        more = self.more()
-        if isinstance(more.error, Failure):
-            more.error = more.error.exception()
-        return more.error
+        return self._its_error()
 
     def add_done_callback(self, fn: Callable[[Future[Any]], object]) -> None:
         """Call `fn(task)` when the task has ended, in a thread of the scheduler's for such calls;
         at once, here, when it already has."""
-        if not self._state_now.final:
-            self._core.post(Question(lambda: self._core.add_callback(self, fn)))
+        if not self._place.final:
+            self._core.add_callback(self, fn)
             return
         try:
             fn(self)
@@ -191,14 +215,16 @@ class Task(Future, Generic[T]):  # type: ignore[type-arg]
 
     @property
     def _state(self) -> str:  # type: ignore[override]
-        state = self._state_now
-        return STANDARD.get(state) or ("FINISHED" if state.final else "PENDING")
+        outcome = self._outcome()
+        if outcome is None:
+            return "PENDING"
+        return "CANCELLED_AND_NOTIFIED" if outcome is State.CANCELLED else "FINISHED"
 
     def _get_snapshot(self) -> tuple[bool, bool, Any, BaseException | None]:
         """Return done, cancelled, result and exception: what asyncio asks for since Python 3.15."""
-        state = self._state_now
-        if not state.final or state is State.CANCELLED:
-            return state.final, state is State.CANCELLED, None, None
+        outcome = self._outcome()
+        if outcome is None or outcome is State.CANCELLED:
+            return outcome is not None, outcome is not None, None, None
         error = self.exception()
         return True, False, None if error is not None else self._value, error
 
@@ -211,11 +237,36 @@ class Task(Future, Generic[T]):  # type: ignore[type-arg]
 
     # --- for the scheduler ---
 
+    def _outcome(self) -> State | None:
+        """Return its final state, None before. Without the lock, so a place that is not final is asked for nothing."""
+        place = self._place
+        return place.state if place.final else None
+
     def more(self) -> More:
         """Return the part that few tasks have; the scheduler's lock must be held."""
         if self._more is None:
             self._more = More()
         return self._more
+
+    def _its_error(self) -> BaseException | None:
+        """Unpickle the error of a task that failed, and those that led to it: users' code, here where it is asked for.
+
+        A loop, from the first cause on: a chain of a thousand links would be as many calls deep.
+        """
+        chain: list[Task[Any]] = [self]
+        while (cause := chain[-1].more().cause) is not None:
+            chain.append(cause)
+        led_to: BaseException | None = None
+        for task in reversed(chain):
+            more = task.more()
+            cause, error = more.cause, more.error
+            if isinstance(error, (Failure, Raised)):
+                more.error = error = error.exception()
+            if cause is not None and error is not None:
+                error.__cause__ = CancelledError() if cause.cancelled() else led_to
+                more.cause = None
+            led_to = error
+        return led_to
 
     def _unpack(self) -> BaseException | None:
         """Unpickle the value where it stands; return the error that this ends in, made once."""
@@ -242,14 +293,14 @@ class Task(Future, Generic[T]):  # type: ignore[type-arg]
         signals.append(signal)
         # Looked at after the signal can be seen: of the two threads, one sees the other. The signal itself may never be
         # set then: the list that it is in may have been taken, and gone through, just before it was appended.
-        if self._state_now.final:
+        if self._place.final:
             core.wake_waiting(self)
             return True
         if signal.wait(timeout):
             return True
         with suppress(ValueError):
             signals.remove(signal)
-        return self._state_now.final
+        return self._place.final
 
     def __reduce_ex__(self, _protocol: Any) -> Any:
         return placeholder(self)

@@ -1,8 +1,9 @@
 """A scheduler as a live figure: what waits, what each worker does, and buttons that interfere.
 
 Idea        Events become bars, a snapshot becomes points, both are drawn as our own SVG a few times a second.
-Invariant   Nothing runs before the reader starts it; it stops by itself, and after `stop` nothing of it is subscribed
-            and no thread is left. What it remembers is bounded, however fast the tasks are.
+Invariant   Nothing runs before the reader starts it (one snapshot sets the controls); it stops by itself, and after
+            `stop` nothing of it is subscribed and no thread is left. What it remembers is bounded, however fast the
+            tasks are.
 When wrong  What a button asked for and did not get is one sentence beside it; the figure goes on.
 See         notebooks/5_task_scheduler.ipynb · tests/workbook/test_scheduler_monitor.py
 
@@ -76,6 +77,7 @@ class SchedulerMonitor:
         self._stopping, self._turn = threading.Event(), threading.Lock()
         self._thread: threading.Thread | None = None
         self._view = _View(self, most, submitting or {})
+        self._view.offer(scheduler.status())  # one look: the controls show what there is before the start, too
         self._view.show(*_pictures(Recorder(SECONDS), {}, 0.0), HOW)
 
     @property

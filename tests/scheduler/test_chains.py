@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from arion_lib.scheduler import DependencyFailedError, Scheduler, WorkerDiedError
-from arion_lib.scheduler.processes import lane, pipes, worker
+from arion_lib.scheduler.processes import chains, pipes, worker
 from tests.scheduler import jobs
 from tests.scheduler.gates import PATIENCE, Gate
 
@@ -35,7 +35,7 @@ def link(kind: str, number: int, value: Any) -> Any:
 @pytest.fixture(params=[1, 3, 7, 200], ids=lambda most: f"{most} at once")
 def opened(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scheduler]:
     """Return a scheduler that sends chains in messages of so many links."""
-    monkeypatch.setattr(lane, "MOST_FOLLOWING", request.param)
+    monkeypatch.setattr(chains, "MOST_FOLLOWING", request.param)
     with Scheduler(2, preload=[jobs.__name__]) as made:
         yield made
 

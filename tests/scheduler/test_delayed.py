@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -82,3 +83,21 @@ def test_a_shutdown_waits_for_delayed_tasks_or_cancels_them_by_its_deadline() ->
         scheduler.shutdown(deadline=PATIENCE / 10)
         assert soon.result(0) == 1
         assert never.cancelled()
+
+
+def test_a_task_at_a_time_of_the_wall_clock_begins_then_and_not_before() -> None:
+    with Scheduler(0) as scheduler:
+        threads, now = scheduler.with_options(lane="threads"), datetime.now(UTC)
+        soon = threads.with_options(at=now + timedelta(seconds=0.05)).submit(time.time)
+        past = threads.with_options(at=now - timedelta(days=1)).submit(time.time)
+        never = threads.with_options(at=now + timedelta(days=1)).submit(time.time)
+        assert soon.result(PATIENCE) >= now.timestamp() + 0.05
+        assert past.result(PATIENCE)
+        assert never.status() is State.PENDING
+        never.cancel()
+
+
+@pytest.mark.parametrize("wrong", [0.0, "noon", datetime(2026, 1, 1)])
+def test_a_time_without_a_zone_is_refused_where_it_is_written(wrong: Any) -> None:
+    with Scheduler(0) as scheduler, pytest.raises(TypeError, match="at must be a datetime with a time zone"):
+        scheduler.with_options(at=wrong)

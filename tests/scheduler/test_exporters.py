@@ -6,7 +6,7 @@ import pytest
 
 from arion_lib.scheduler import Scheduler
 from arion_lib.scheduler.monitoring.exporters import ENDED, SchedulerCollector, prometheus
-from arion_lib.scheduler.snapshot import LaneStatus, Snapshot, Spread, WorkerStatus
+from arion_lib.scheduler.monitoring.snapshot import LaneStatus, Snapshot, Spread, WorkerStatus
 
 client = pytest.importorskip("prometheus_client")
 

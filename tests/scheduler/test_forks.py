@@ -56,7 +56,7 @@ def test_a_forked_process_holds_no_pipe_of_a_worker(gate: Gate) -> None:
         gate.arrived()
         ends = [
             end.fileno()
-            for one in scheduler._processes._workers.values()
+            for one in scheduler._processes.pool.workers.values()
             for end in (one.child.inbox, one.child.outbox)
         ]
         with warnings.catch_warnings():  # since 3.12 the parent is told that it has threads, the child is not

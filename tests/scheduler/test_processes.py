@@ -23,7 +23,7 @@ from arion_lib.scheduler import (
     TaskTimeoutError,
     WorkerDiedError,
 )
-from arion_lib.scheduler.processes.lane import FIRST_WINDOW, ProcessLane
+from arion_lib.scheduler.processes.giving import FIRST_WINDOW, Giving
 from arion_lib.scheduler.processes.note import REVOKED_TO, STARTED
 from arion_lib.scheduler.ready import ReadyQueue
 from tests.scheduler import jobs
@@ -48,11 +48,11 @@ def test_short_tasks_are_sent_by_the_hundred_though_a_coarse_clock_says_they_tak
     mean: float | None, sent: int
 ) -> None:
     """The clock of Windows moves every 1/64 s: the mean of short calls is exactly 0.0 there."""
-    lane: Any = SimpleNamespace(ready=ReadyQueue(), _window=FIRST_WINDOW)
+    lane: Any = SimpleNamespace(_ready=ReadyQueue(), _window=FIRST_WINDOW)
     for _ in range(100):
-        lane.ready.push(SimpleNamespace(_function=SimpleNamespace(mean=mean), options=SimpleNamespace(priority=0)), 0)
+        lane._ready.push(SimpleNamespace(_function=SimpleNamespace(mean=mean), options=SimpleNamespace(priority=0)), 0)
     worker: Any = SimpleNamespace(load=0.0)
-    assert len(ProcessLane._fitting(lane, worker, 50)) == sent
+    assert len(Giving._fitting(lane, worker, 50)) == sent
 
 
 # --- deaths ---
@@ -68,7 +68,7 @@ def test_deaths_before_any_worker_ever_answered_do_not_close_the_lane() -> None:
 
 def test_workers_that_cannot_begin_are_not_started_for_ever(capfd: pytest.CaptureFixture[str]) -> None:
     with Scheduler(1, start_method="spawn") as scheduler:
-        starter: Any = scheduler._processes._starter
+        starter: Any = scheduler._processes.pool._starter
         start = starter.start
 
         def stillborn(number: int) -> Any:
@@ -174,14 +174,14 @@ def test_a_follower_that_has_begun_is_stopped_when_its_dependency_is_cancelled(m
         blocker.arrived()
         needed = scheduler.submit(quick, first.place, 1)
         follower = scheduler.submit(endless, needed, then.place)
-        until(lambda: follower in scheduler._core._waiting, "the admission")
+        until(lambda: follower in scheduler._core.life.waiting, "the admission")
         blocker.open()
         first.arrived()
 
         def cancel_late() -> None:  # in the supervisor's thread, which hears of no result meanwhile
             first.open()
             then.arrived()
-            scheduler._core._cancel(needed)
+            scheduler._core.supervisor.cancel_each([needed])
 
         scheduler._core.ask(cancel_late)
         assert needed.cancelled()
@@ -211,19 +211,19 @@ def test_a_follower_is_told_to_run_when_it_runs_and_its_dependency_has_ended(
         blocker.arrived()
         needed = scheduler.submit(quick_or_not, first.place, how)
         follower = scheduler.submit(jobs.hold, then.place, needed)
-        until(lambda: follower in scheduler._core._waiting, "the admission")
+        until(lambda: follower in scheduler._core.life.waiting, "the admission")
         with scheduler.events() as events:
             blocker.open()
             first.arrived()
 
             def look_late() -> None:  # in the supervisor's thread, which hears of no result meanwhile
-                worker, number = follower._run
+                worker, number = follower._place.worker, follower._place.call
                 first.open()
                 if how == "fails":
                     assert select.select([worker.child.outbox.fileno()], [], [], PATIENCE)[0]  # its answer
                 else:
                     until(lambda: worker.child.note.words[STARTED] == number, "the follower's turn")
-                scheduler._core._tell_running()
+                scheduler._core.supervisor._tell_running()
 
             scheduler._core.ask(look_late)
             then.open()
@@ -240,7 +240,7 @@ def test_a_call_that_was_revoked_as_it_began_is_not_told_to_run(gate: Gate) -> N
     with opened() as scheduler:
         task = scheduler.submit(jobs.hold, gate.place)
         gate.arrived()
-        (worker,) = scheduler._processes._workers.values()
+        (worker,) = scheduler._processes.pool.workers.values()
         assert scheduler._processes.running() == [task]
         words = worker.child.note.words
         words[REVOKED_TO] = words[STARTED]  # as it may be read when both sides write at the same moment
@@ -382,5 +382,5 @@ def test_memory_stays_bounded_however_many_tasks_end() -> None:
         assert len(scheduler.recent()) == 100
         assert scheduler.status().succeeded == 3_000
         core: Any = scheduler._core
-        assert not core._waiting
-        assert not core._timers
+        assert not core.life.waiting
+        assert not core.life.timers

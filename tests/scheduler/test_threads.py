@@ -112,9 +112,9 @@ def lost_after_a_late_interruption(patience: float) -> bool:
 
         def interrupt_late() -> None:  # in the supervisor's thread, which takes no report meanwhile
             go.set()
-            until(lambda: core.urgent, "the report")
+            until(lambda: core.inbox, "the report")
             time.sleep(0.01)  # the thread is waiting for its next call by now, all but surely
-            core._cancel(task)
+            core.supervisor.cancel_each([task])
 
         core.ask(interrupt_late)
         following = threads.submit(jobs.add, 1)

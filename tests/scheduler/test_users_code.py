@@ -9,11 +9,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import pytest
 
-from arion_lib.scheduler import NotTransferableError, Scheduler
+from arion_lib.scheduler import DependencyFailedError, NotTransferableError, Scheduler, State
 from arion_lib.scheduler.waiting.serial import SerialThread
 from tests.scheduler import jobs
 from tests.scheduler.gates import PATIENCE, until
@@ -60,7 +60,7 @@ def test_a_task_whose_prints_wait_can_be_cancelled(monkeypatch: pytest.MonkeyPat
         patched.setattr(sys, "stdout", stalled)
         printing = scheduler.submit(jobs.say, "slowly")
         assert stalled.reached.wait(PATIENCE)
-        until(lambda: scheduler._core._waiting, "the answer")
+        until(lambda: scheduler._core.life.waiting, "the answer")
         assert printing.cancel()
         stalled.go.set()
         assert scheduler.wait_idle(PATIENCE)
@@ -186,3 +186,76 @@ def test_a_thread_for_users_code_makes_each_call_once_and_in_order() -> None:
     thread.close(None)
     thread.put(lambda: made.append(100))
     assert made == list(range(101))
+
+
+class SlowToPickle:
+    """A thread's result that another task needs: it is stuck while it is packed for a worker process."""
+
+    def __init__(self, go: threading.Event, reached: threading.Event) -> None:
+        self.go, self.reached = go, reached
+
+    def __reduce__(self) -> Any:
+        self.reached.set()
+        assert self.go.wait(PATIENCE)
+        return int, (7,)
+
+
+def test_a_result_that_is_slow_to_pickle_holds_up_only_the_task_that_needs_it() -> None:
+    go, reached = threading.Event(), threading.Event()
+    with Scheduler(1) as scheduler:
+        made = scheduler.with_options(lane="threads").submit(SlowToPickle, go, reached)
+        made.result(PATIENCE)
+        needs = scheduler.submit(jobs.add, made, 1)
+        gone = scheduler.submit(jobs.add, made, 2)
+        assert reached.wait(PATIENCE)
+        try:
+            assert scheduler.submit(jobs.add, 1, 2).result(PATIENCE) == 3
+            assert needs.status() is State.READY
+            assert gone.cancel()
+        finally:
+            go.set()
+        assert needs.result(PATIENCE) == 8
+
+
+def test_a_dependencys_exception_is_not_unpickled_by_the_scheduler(notes: str) -> None:
+    with Scheduler(1) as scheduler:
+        failed = scheduler.submit(raise_slow, notes)
+        link = failed
+        for _ in range(2_000):
+            link = scheduler.submit(jobs.add, link, 1)
+        error = link.exception(PATIENCE)
+        depth = 0
+        while isinstance(error, DependencyFailedError):
+            error, depth = error.__cause__, depth + 1
+        assert (type(error), depth) == (SlowToUnpickle, 2_000)
+        assert error is failed.exception()
+
+
+class Loud(Exception):
+    """Says where its words were asked for."""
+
+    asked: ClassVar[list[str]] = []
+
+    def __str__(self) -> str:
+        self.asked.append(threading.current_thread().name)
+        return "loud"
+
+
+def raise_loud() -> NoReturn:
+    raise Loud
+
+
+@pytest.mark.parametrize("lane", ["threads", "loop"])
+def test_the_words_of_an_exception_are_not_asked_for_by_the_supervisor(lane: str) -> None:
+    Loud.asked.clear()
+    with Scheduler(0, name="words") as scheduler, scheduler.events() as events:
+        call: Any = raise_loud if lane == "threads" else _raise_loud
+        task = scheduler.with_options(lane=lane).submit(call)
+        assert isinstance(task.exception(PATIENCE), Loud)
+        scheduler.shutdown()
+        assert [event.error for event in events if event.error] == ["Loud: loud"]
+    assert "arion-words" not in Loud.asked
+
+
+async def _raise_loud() -> NoReturn:
+    raise_loud()

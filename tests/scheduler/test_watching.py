@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from arion_lib.scheduler import Event, Scheduler, State, Task
-from arion_lib.scheduler.processes.lane import ProcessLane
+from arion_lib.scheduler.processes.worker_handle import WorkerHandle
 from tests.scheduler.gates import PATIENCE
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
@@ -58,7 +58,7 @@ def test_a_call_that_its_worker_is_past_is_never_said_to_run_since_time_zero(mon
     with Scheduler(1) as scheduler:
         task, told = running(scheduler)
         with monkeypatch.context() as patch:
-            patch.setattr(ProcessLane, "started", lambda *_: 0.0)  # what it answers between the end and its reading
+            patch.setattr(WorkerHandle, "began", lambda *_: 0.0)  # what it answers between the end and its reading
             before, stopped, after = task.history(), task.cancel(), task.history()
         assert scheduler.wait_idle(PATIENCE)
         assert stopped

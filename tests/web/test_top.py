@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from arion_lib.scheduler.snapshot import LaneStatus, Snapshot, Spread, WorkerStatus
+from arion_lib.scheduler.monitoring.snapshot import LaneStatus, Snapshot, Spread, WorkerStatus
 from arion_lib.web.scheduling import top
 from tests.web.client import get, post
 from tests.web.conftest import Served

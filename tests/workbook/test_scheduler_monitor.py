@@ -13,7 +13,7 @@ import pytest
 
 from arion_lib.measure.lanes import LaneRecorder
 from arion_lib.scheduler import Scheduler, WorkerDiedError
-from arion_lib.scheduler.snapshot import LaneStatus, Snapshot, Spread, WorkerStatus
+from arion_lib.scheduler.monitoring.snapshot import LaneStatus, Snapshot, Spread, WorkerStatus
 from arion_lib.scheduler.states import Event, State
 from arion_lib.workbook.scheduler_monitor import MOST_EVENTS, SchedulerMonitor, feed, lanes_of
 
@@ -85,12 +85,22 @@ def test_nothing_runs_before_the_start_and_nothing_after_the_stop() -> None:
     monitor = SchedulerMonitor(fake, every=0.01)
     assert not monitor.running
     assert not fake.callbacks
+    assert fake.drawn.acquire(blocking=False), "the one look that sets the controls"
     assert not fake.drawn.acquire(blocking=False)
     with watching(fake) as monitor:
         assert monitor.running
         assert len(fake.callbacks) == 1
     assert not monitor.running
     assert not fake.callbacks
+
+
+def test_the_controls_show_what_the_scheduler_has_before_the_start() -> None:
+    fake = Fake()
+    fake.size = 3
+    view = SchedulerMonitor(fake)._view
+    assert view._size.value == 3
+    assert [number for _, number in view._worker.options][1:] == [1, 2]
+    assert fake.asked == [], "a slider that is set asks for no workers"
 
 
 def test_it_stops_by_itself() -> None:

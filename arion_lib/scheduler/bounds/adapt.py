@@ -18,7 +18,8 @@ PATIENCE = 2.0
 class Scaled(Protocol):
     """What is adapted."""
 
-    size: int
+    @property
+    def size(self) -> int: ...
 
     def queued_seconds(self) -> float:
         """Return how many seconds of one worker the queue should take; `inf` when nobody knows."""

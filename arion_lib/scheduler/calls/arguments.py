@@ -11,18 +11,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import Future
+from typing import Any
 
 from arion_lib.scheduler.calls.values import ATOMS, Packed, pack
-
-if TYPE_CHECKING:
-    from arion_lib.scheduler.task import Task
 
 
 class _Met(threading.local):
     """The tasks that the pickler met among the arguments of the call that this thread is packing."""
 
-    places: dict[Task[Any], int] | None = None
+    places: dict[Future[Any], int] | None = None
 
 
 class _Needed(threading.local):
@@ -39,7 +37,7 @@ def needed(place: int) -> Any:
     return NEEDED.values[place]
 
 
-def arguments(args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> tuple[Packed, list[Task[Any]]]:
+def arguments(args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> tuple[Packed, list[Any]]:
     """Pickle arguments; return them and the tasks met among them, at any depth, whose results they need."""
     places = MET.places = {}
     try:
@@ -85,7 +83,7 @@ def linked(args: tuple[Any, ...], kind: type[Any]) -> tuple[Linked, Sequence[Any
     return Linked(tuple(plain), tuple(places)), needs
 
 
-def placeholder(task: Task[Any]) -> tuple[Callable[[int], Any], tuple[int]]:
+def placeholder(task: Future[Any]) -> tuple[Callable[[int], Any], tuple[int]]:
     """Tell the pickler what to write for a task; remember the task as one whose result is needed."""
     places = MET.places
     if places is None:

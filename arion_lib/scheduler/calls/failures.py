@@ -45,14 +45,30 @@ class Failure(NamedTuple):
             return lost
 
 
-def is_one_of(error: BaseException | Failure, classes: tuple[type[BaseException], ...]) -> bool:
+class Raised(NamedTuple):
+    """An exception that was raised in this process, with the words that the raising thread found for it.
+
+    To find them runs users' code (`__str__`), which the supervisor's thread must not.
+    """
+
+    error: BaseException
+    text: str
+
+    def exception(self) -> BaseException:
+        """Return the exception."""
+        return self.error
+
+
+def is_one_of(error: BaseException | Failure | Raised, classes: tuple[type[BaseException], ...]) -> bool:
     """Whether an `except` of these classes would catch an error; runs no code of the error's own.
 
     >>> is_one_of(KeyError("a"), (LookupError,)), is_one_of(KeyError("a"), (ValueError,))
     (True, False)
     """
+    if isinstance(error, Raised):
+        error = error.error
     if not isinstance(error, Failure):
-        return issubclass(type(error), classes)
+        return any(one is cls for one in type(error).__mro__ for cls in classes)  # as `except`: no metaclass is asked
     return not error.classes or any(_full_name(one) in error.classes for one in classes)
 
 

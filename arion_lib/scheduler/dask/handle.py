@@ -249,7 +249,7 @@ class DaskTask(Future, Generic[T]):  # type: ignore[type-arg]
         return not hasattr(self.answer, "fetch")
 
     def __reduce_ex__(self, _protocol: Any) -> Any:
-        return placeholder(self)  # type: ignore[arg-type]
+        return placeholder(self)
 
     def __repr__(self) -> str:
         return f"<DaskTask {self.number} {self.name} {self._events[-1].state}>"

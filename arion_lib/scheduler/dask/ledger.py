@@ -21,8 +21,8 @@ from typing import Any
 from arion_lib.scheduler.dask.handle import DaskTask
 from arion_lib.scheduler.errors import QueueFullError, ShutDownError
 from arion_lib.scheduler.monitoring.figures import WINDOW, spread
+from arion_lib.scheduler.monitoring.snapshot import LaneStatus, Snapshot, WorkerStatus
 from arion_lib.scheduler.options import LANES
-from arion_lib.scheduler.snapshot import LaneStatus, Snapshot, WorkerStatus
 from arion_lib.scheduler.states import Event, State
 
 log = logging.getLogger(__name__)

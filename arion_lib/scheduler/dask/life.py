@@ -98,7 +98,14 @@ class Lives:
             if task.over.is_set():
                 continue
             options = task.options
-            if task.needs or options.after or options.delay or options.retries or options.deadline is not None:
+            if (
+                task.needs
+                or options.after
+                or options.delay
+                or options.at
+                or options.retries
+                or options.deadline is not None
+            ):
                 life: asyncio.Future[Any] = asyncio.ensure_future(self._live(task))
             else:  # a life of one attempt needs no coroutine: a third of what it costs here
                 task.change(State.READY)
@@ -141,8 +148,9 @@ class Lives:
     async def _try(self, task: DaskTask[Any]) -> None:
         if not await self._needs_are_met(task):
             return
-        if task.options.delay:
-            await asyncio.sleep(task.submitted + task.options.delay - time.monotonic())
+        wall = time.time() - (time.monotonic() - task.submitted)
+        if (until := task.options.not_before(task.submitted, wall)) is not None:
+            await asyncio.sleep(until - time.monotonic())
         while True:
             task.change(State.READY)
             answer = await self._begin_attempt(task)

@@ -24,8 +24,8 @@ from distributed import Reschedule, WorkerPlugin, get_worker
 from arion_lib.scheduler.calls.failures import Failure, describe, pack_failure
 from arion_lib.scheduler.dask.wire import Answer, Bundle, CallFailed, Kind, Place, run, run_atoms, run_in_loop, size_of
 from arion_lib.scheduler.errors import TaskTimeoutError, WorkerDiedError
+from arion_lib.scheduler.monitoring.snapshot import Snapshot
 from arion_lib.scheduler.scheduler import Scheduler
-from arion_lib.scheduler.snapshot import Snapshot
 from arion_lib.scheduler.states import State
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
+from arion_lib.scheduler.bounds.checks import check_count, cores
 from arion_lib.scheduler.calls.arguments import arguments
 from arion_lib.scheduler.calls.functions import Functions
 from arion_lib.scheduler.calls.values import ATOMS
@@ -26,10 +27,11 @@ from arion_lib.scheduler.dask.life import Lives
 from arion_lib.scheduler.dask.link import Link
 from arion_lib.scheduler.dask.wire import seal
 from arion_lib.scheduler.errors import NotTransferableError, ShutDownError
+from arion_lib.scheduler.monitoring.snapshot import Snapshot
+from arion_lib.scheduler.monitoring.stream import EventStream
 from arion_lib.scheduler.options import LANES
-from arion_lib.scheduler.scheduler import EventStream, Submitter, _check_count, cores
-from arion_lib.scheduler.snapshot import Snapshot
 from arion_lib.scheduler.states import Event, State
+from arion_lib.scheduler.submitting.submitter import Submitter
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -105,7 +107,7 @@ class DaskScheduler(Executor):
             ("keep", keep),
             *((word, inside[word]) for word in ("threads", "recycle_after", "memory_limit")),
         ):
-            _check_count(word, value, 1)
+            check_count(word, value, 1)
         if not grace >= 0:
             raise ValueError(f"grace must be seconds >= 0, got {grace!r}")
         if when_full not in ("wait", "refuse"):
@@ -208,7 +210,7 @@ class DaskScheduler(Executor):
         What runs on a dask worker that goes is begun again elsewhere. Raises `SchedulerError` where only the cluster's
         address is known.
         """
-        _check_count("workers", workers, 0)
+        check_count("workers", workers, 0)
         if lane != "processes":
             raise ValueError(f"lane must be 'processes' on a Dask cluster, got {lane!r}; threads= holds in each worker")
         self._link.scale(workers)

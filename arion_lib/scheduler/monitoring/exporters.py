@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from arion_lib.scheduler.snapshot import LaneStatus, Snapshot, Spread
+from arion_lib.scheduler.monitoring.snapshot import LaneStatus, Snapshot, Spread
 
 if TYPE_CHECKING:
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric

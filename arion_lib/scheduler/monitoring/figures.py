@@ -12,16 +12,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
 from arion_lib.histogram import exact_percentiles
-from arion_lib.scheduler.snapshot import Spread
-from arion_lib.scheduler.states import Event, State
+from arion_lib.scheduler.monitoring.snapshot import Spread
+from arion_lib.scheduler.states import Ended, Event, State
+from arion_lib.scheduler.task import Task
 
-if TYPE_CHECKING:
-    from arion_lib.scheduler.task import Task
-
-SUCCEEDED = State.SUCCEEDED
 WINDOW = 30.0
 """Seconds that throughput and percentiles are about."""
 
@@ -32,49 +29,36 @@ class Figures:
     def __init__(self, keep: int) -> None:
         self.opened = time.monotonic()
         self.counts: Counter[State] = Counter()
-        self.retries = 0
-        self._ring: deque[tuple[Any, ...]] = deque(maxlen=keep)
+        self._ring: deque[tuple[int, str, float, int, Ended]] = deque(maxlen=keep)
 
-    def ended(self, task: Task[Any], state: State) -> None:
-        """Note a task that has just come to its final state."""
-        self.counts[state] += 1
-        run = task._run if type(task._run) is tuple and len(task._run) == 3 else None
-        attempts = task._more.attempts if task._more is not None else 0
-        when = run[2] if run is not None else time.monotonic()
-        self._ring.append((task.number, task.name, state, task._submitted, run, attempts + (run is not None), when))
-
-    def succeeded(self, tasks: list[Task[Any]]) -> None:
-        """Note several that have succeeded."""
-        self.counts[SUCCEEDED] += len(tasks)
-        self._ring.extend(
-            [
-                (
-                    task.number,
-                    task.options.name or task._function.name,
-                    SUCCEEDED,
-                    task._submitted,
-                    task._run,
-                    1 if task._more is None else task._more.attempts + 1,
-                    task._run[2],
-                )
-                for task in tasks
-            ]
-        )
+    def ended(self, tasks: list[Task[Any]]) -> None:
+        """Note tasks that have just come to their final states."""
+        for task in tasks:
+            end = cast("Ended", task._place)
+            self.counts[end.state] += 1
+            more = task._more
+            attempts = (0 if more is None else more.attempts) + (end.began is not None)
+            self._ring.append((task.number, task.options.name or task._function.name, task._submitted, attempts, end))
 
     def recent(self) -> tuple[Event, ...]:
         """Return the last ends of tasks, the oldest first."""
         return tuple(
-            Event(when, number, name, state, attempt, None if run is None else run[0])
-            for number, name, state, _, run, attempt, when in list(self._ring)
+            Event(end.ended, number, name, end.state, attempt, end.worker)
+            for number, name, _, attempt, end in list(self._ring)
         )
 
     def lately(self, now: float, workers: int) -> tuple[float, float, float, Spread, Spread]:
         """Return the window in seconds, throughput, utilisation of `workers`, spreads of waiting and running."""
-        runs = [(entry[3], *entry[4][1:]) for entry in list(self._ring) if entry[4] and entry[4][2] >= now - WINDOW]
+        runs = [
+            (submitted, end.began, end.ended)
+            for _, _, submitted, _, end in list(self._ring)
+            if end.began is not None and end.ended >= now - WINDOW
+        ]
         if not runs:
             return WINDOW, 0.0, 0.0, Spread(), Spread()
         full = len(self._ring) == self._ring.maxlen
-        start = max(now - WINDOW, self.opened, runs[0][2] if full else 0.0)
+        # In the order in which they were heard of: a worker's answers may be read behind another's later ones.
+        start = max(now - WINDOW, self.opened, min(ended for _, _, ended in runs) if full else 0.0)
         window = max(now - start, 1e-6)
         busy = sum(ended - max(started, start) for _, started, ended in runs)
         waiting = spread([started - submitted for submitted, started, _ in runs])

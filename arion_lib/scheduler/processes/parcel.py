@@ -12,9 +12,10 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from arion_lib.scheduler.calls.arguments import Linked
-from arion_lib.scheduler.calls.values import Packed, encode
+from arion_lib.scheduler.calls.values import ATOMS, Packed, encode
 from arion_lib.scheduler.processes.frames import Buffer
 from arion_lib.scheduler.processes.worker_handle import WorkerHandle
+from arion_lib.scheduler.states import At
 
 if TYPE_CHECKING:
     from arion_lib.scheduler.task import Task
@@ -63,18 +64,29 @@ class Parcel:
     def _packed(self, task: Task[Any], call: Packed | Linked, buffers: list[Buffer]) -> tuple[Any, ...]:
         """Return a call that needs unpacking; add what it needs beside the message to `buffers`."""
         needs = task._more.needs if task._more is not None else ()
-        dependencies = tuple(self._dependency(needed, buffers) for needed in needs)
+        dependencies = tuple(self._dependency(task, needed, buffers) for needed in needs)
         if isinstance(call, Linked):
             return (-task._function.number, call.args, call.places, dependencies)
         buffers += call.buffers
         return (-task._function.number, call.data, len(call.buffers), dependencies)
 
-    def _dependency(self, needed: Task[Any], buffers: list[Buffer]) -> tuple[Any, ...]:
-        if not needed._state_now.final:
+    def _dependency(self, task: Task[Any], needed: Task[Any], buffers: list[Buffer]) -> tuple[Any, ...]:
+        if isinstance(needed._place, At):
             self.linked = True
-            return (2, needed._run[1])
-        value = encode(needed._value, "result") if type(needed._value) is not Packed else needed._value
+            return (2, needed._place.call)
+        value = task.more().carried.get(needed.number, needed._value)
+        if type(value) is not Packed:
+            value = encode(value, "result")  # an atom, where `to_be_packed` has been asked before
         if type(value) is not Packed:
             return (0, value)
         buffers += value.buffers
         return (1, value.data, len(value.buffers))
+
+
+def to_be_packed(task: Task[Any]) -> list[Task[Any]]:
+    """Return the tasks that a task needs whose results are objects of this process: to pack one runs users' code."""
+    more = task._more
+    if more is None or not more.needs:
+        return []
+    ended = [one for one in more.needs if one._place.final and one.number not in more.carried]
+    return [one for one in ended if type(one._value) is not Packed and type(one._value) not in ATOMS]

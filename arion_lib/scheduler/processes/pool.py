@@ -15,24 +15,19 @@ import math
 import os
 import selectors
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from arion_lib.scheduler.errors import MemoryLimitError, StartError
-from arion_lib.scheduler.processes.frames import INITIALIZER
+from arion_lib.scheduler.lane import Core
+from arion_lib.scheduler.processes.frames import INITIALIZER, Message
 from arion_lib.scheduler.processes.note import STARTED
 from arion_lib.scheduler.processes.usage import Usage
 from arion_lib.scheduler.processes.worker_handle import TooLarge, WorkerHandle
-from arion_lib.scheduler.snapshot import LaneStatus, WorkerState, WorkerStatus
+from arion_lib.scheduler.ready import ReadyQueue
 from arion_lib.scheduler.starting.launch import Starter, StartMethod, starter
-
-if TYPE_CHECKING:
-    from arion_lib.scheduler.processes.frames import Message
-    from arion_lib.scheduler.ready import ReadyQueue
-    from arion_lib.scheduler.supervisor import Supervisor
-    from arion_lib.scheduler.task import Task
+from arion_lib.scheduler.task import Task
 
 log = logging.getLogger(__name__)
 
@@ -48,14 +43,15 @@ STILLBORN = 5
 """Workers in a row that may end without a word before the lane gives up."""
 
 
-class Pool(ABC):
-    """Worker processes of one lane; `_take` is what becomes of their answers."""
+class Pool:
+    """Worker processes of one lane. `take` is what becomes of their answers."""
 
     name = "processes"
-    ready: ReadyQueue[Task[Any]]
+    take: Callable[[WorkerHandle, list[Message]], None]
 
     def __init__(
         self,
+        ready: ReadyQueue[Task[Any]],
         size: int,
         method: StartMethod,
         *,
@@ -65,19 +61,19 @@ class Pool(ABC):
         memory_limit: int | None,
         initializer: bytes | None,
     ) -> None:
-        self._initializer = initializer
+        self._ready, self._initializer = ready, initializer
         self.size, self.method = size, method
         self.restarts = 0
         self._preload, self._grace = tuple(preload), grace
-        self._recycle_after, self._memory_limit = recycle_after, memory_limit
-        self._workers: dict[int, WorkerHandle] = {}
+        self.recycle_after, self.memory_limit = recycle_after, memory_limit
+        self.workers: dict[int, WorkerHandle] = {}
         self._numbers = 0
         self._stillborn = 0
-        self._usage = Usage()
+        self.usage = Usage()
         self._memory_check = 0.0
         self._starter: Starter
         self._open = False
-        self._core: Supervisor
+        self.core: Core
         self._watched: int | None = None
         self.trouble = ""
         """Why there are fewer workers than `size`; "" when there are not."""
@@ -85,37 +81,40 @@ class Pool(ABC):
         self._pause, self._retry_at = FIRST_PAUSE, 0.0
         self._closing = False
 
-    @abstractmethod
-    def _take(self, worker: WorkerHandle, messages: list[Message]) -> None:
-        """Deal with what a worker has answered."""
-
     def _hear(self, worker: WorkerHandle) -> None:
         """Read what a worker has written."""
         try:
             messages = worker.receive()
             if messages:
-                self._take(worker, messages)
+                self.take(worker, messages)
         except Exception as error:  # noqa: BLE001  (a stream that cannot be read: this worker's, and no other's)
-            self._core.report(error)
-            self._core.unwatch(worker.child.outbox.fileno())
-            self._replace(worker)
+            self.core.report(error)
+            self.core.unwatch(worker.child.outbox.fileno())
+            self.replace(worker)
             return
-        if worker.at_end and worker.number in self._workers:
-            self._core.unwatch(worker.child.outbox.fileno())
+        if worker.at_end and worker.number in self.workers:
+            self.core.unwatch(worker.child.outbox.fileno())
             if worker.heard and (worker.done or self._initializer is None):
-                self._replace(worker)  # its end will be told in some milliseconds; the next one can start now
+                self.replace(worker)  # its end will be told in some milliseconds; the next one can start now
             else:
                 worker.kill()  # whatever closed its pipe, it cannot answer any more
             if worker.child.process is not None:
                 worker.child.process.wait()
             self._look_for_ends()
 
-    def open(self, core: Supervisor) -> None:
-        self._core = core
+    def open(self, core: Core) -> None:
+        self.core = core
         self._starter = starter(self.method, self._preload)
         self._open = True
         self._watch_starter()
         self._fill_up()
+
+    def try_again(self) -> None:
+        """Start workers again after too many have ended without a word, now that there is work again."""
+        if self._stillborn >= STILLBORN:
+            self._stillborn = 0
+            self._fill_up()
+            self._watch_starter()
 
     def scale(self, size: int) -> None:
         """Change the number of workers: more at once, fewer as their running tasks end.
@@ -123,7 +122,7 @@ class Pool(ABC):
         Raises `OSError` when the system does not give as many; the pool then has what it can, and goes on trying.
         """
         self.size = size
-        live = [worker for worker in self._workers.values() if not worker.draining]
+        live = [worker for worker in self.workers.values() if not worker.draining]
         surplus = sorted(live, key=lambda worker: len(worker.outstanding))[: max(0, len(live) - size)]
         for worker in surplus:
             self._drain(worker)
@@ -146,18 +145,18 @@ class Pool(ABC):
             self.trouble = ""
 
     def _missing(self) -> int:
-        return self.size - sum(not worker.draining for worker in self._workers.values())
+        return self.size - sum(not worker.draining for worker in self.workers.values())
 
     def _put_off(self, error: OSError) -> None:
         """Try to start workers again in a while."""
         self._refusal = error
         if not self.trouble:
-            self._core.later(log.warning, "no more worker processes can be started now, trying again: %s", error)
+            self.core.later(log.warning, "no more worker processes can be started now, trying again: %s", error)
         self.trouble = f"no more worker processes can be started now: {error}"
         self._pause = min(LONGEST_PAUSE, 2 * self._pause)
         self._retry_at = time.monotonic() + self._pause
 
-    def _check_size(self, now: float) -> float:
+    def check_size(self, now: float) -> float:
         """Bring the pool to its size where that has not been possible so far; return when to look again."""
         if not self._open or self._closing or not (self._missing() > 0 or self._starter.busy()):
             return math.inf
@@ -173,19 +172,19 @@ class Pool(ABC):
         worker = WorkerHandle(self._starter.start(self._numbers + 1))
         self._numbers += 1
         try:
-            self._core.watch(worker.child.outbox.fileno(), functools.partial(self._hear, worker))
+            self.core.watch(worker.child.outbox.fileno(), functools.partial(self._hear, worker))
             if worker.child.watch is not None:
-                self._core.watch(worker.child.watch, self._look_for_ends)
+                self.core.watch(worker.child.watch, self._look_for_ends)
         except OSError:
-            self._core.unwatch(worker.child.outbox.fileno())
+            self.core.unwatch(worker.child.outbox.fileno())
             worker.kill()
             worker.child.close()
             raise
-        self._workers[worker.number] = worker
+        self.workers[worker.number] = worker
         if self._initializer is not None and not worker.send(
             (1, (), False, [(INITIALIZER, self._initializer, None)], []), []
         ):
-            self._wait_to_write(worker)
+            self.wait_to_write(worker)
 
     def _drain(self, worker: WorkerHandle) -> None:
         """Let a worker finish what it runs and nothing else."""
@@ -193,31 +192,31 @@ class Pool(ABC):
         if worker.unstarted():
             worker.revoke(time.monotonic(), TRUST)
         elif not worker.outstanding:
-            self._close_inbox(worker, time.monotonic())
+            self.close_inbox(worker, time.monotonic())
 
-    def _close_inbox(self, worker: WorkerHandle, now: float) -> None:
+    def close_inbox(self, worker: WorkerHandle, now: float) -> None:
         if worker.choked:
-            self._core.unwatch(worker.child.inbox.fileno())
+            self.core.unwatch(worker.child.inbox.fileno())
         worker.close_inbox(now)
 
     def _watch_starter(self) -> None:
         watched = self._starter.watched()
         if watched != self._watched:
             if self._watched is not None:
-                self._core.unwatch(self._watched)
+                self.core.unwatch(self._watched)
             if watched is not None:
-                self._core.watch(watched, self._look_for_ends)
+                self.core.watch(watched, self._look_for_ends)
             self._watched = watched
 
     def _look_for_ends(self) -> None:
-        children = [worker.child for worker in self._workers.values()]
+        children = [worker.child for worker in self.workers.values()]
         before = self._starter.watched()
         ended = self._starter.ended(children)
         if self._starter.watched() != before and self._watched is not None:
-            self._core.unwatch(self._watched)
+            self.core.unwatch(self._watched)
             self._watched = None
         for child in ended:
-            worker = self._workers.get(child.number)
+            worker = self.workers.get(child.number)
             if worker is None:
                 continue
             if child.refused is not None:
@@ -231,40 +230,40 @@ class Pool(ABC):
 
     def _strike_out(self, worker: WorkerHandle) -> None:
         """Forget a worker: nothing is read from it or written to it any more. What it had is put back."""
-        del self._workers[worker.number]
-        self._core.unwatch(worker.child.outbox.fileno())
+        del self.workers[worker.number]
+        self.core.unwatch(worker.child.outbox.fileno())
         if worker.choked:
-            self._core.unwatch(worker.child.inbox.fileno())
+            self.core.unwatch(worker.child.inbox.fileno())
         if worker.child.watch is not None:
-            self._core.unwatch(worker.child.watch)
+            self.core.unwatch(worker.child.watch)
         for task in reversed(worker.outstanding.values()):
-            self._core.put_back(task)
+            self.core.life.put_back(task)
         worker.outstanding.clear()
-        self._usage.forget(worker.child.pid)
+        self.usage.forget(worker.child.pid)
         worker.child.close()
 
     def _bury(self, worker: WorkerHandle) -> None:
         """Read a dead worker's last answers, blame its death on the call that it was running, put back the others."""
         try:
             while messages := worker.receive():
-                self._take(worker, messages)
+                self.take(worker, messages)
                 if worker.at_end:
                     break
         except Exception as error:  # noqa: BLE001  (what it wrote last cannot be read: the worker is dead all the same)
-            self._core.report(error)
+            self.core.report(error)
         number = worker.child.note.words[STARTED]
         victim = worker.outstanding.pop(number, None)
         began = worker.began(number) or 0.0
         interrupted = worker.interrupting is not None and worker.interrupting[0] == number
         self._strike_out(worker)
-        if victim is not None and not victim._state_now.final:
-            run = (worker.number, began, time.monotonic())
+        if victim is not None:
+            life, run = self.core.life, (worker.number, began, time.monotonic())
             if interrupted:
-                self._core.time_out(victim, run)
+                life.time_out(victim, *run)
             elif worker.too_large is not None and worker.too_large.error is not None:
-                self._core.fail(victim, worker.too_large.error, run)
+                life.fail(victim, worker.too_large.error, *run)
             else:
-                self._core.lose(victim, worker.child.exit_code, run)
+                life.lose(victim, worker.child.exit_code, *run)
         self._pause = FIRST_PAUSE
         if not worker.draining:
             self.restarts += 1
@@ -282,22 +281,23 @@ class Pool(ABC):
             f"worker processes cannot be started: {STILLBORN} in a row ended (the last with exit code {code}) before "
             "they answered; see the standard error for their reason, often a module named in preload or the initializer"
         )
-        for task in self.ready.drain():
-            self._core.fail(task, error, None)
+        self.core.settle()  # what the dead worker had is in the queue again
+        for task in self._ready.drain():
+            self.core.life.reject(task, error, time.monotonic())
 
-    def _wait_to_write(self, worker: WorkerHandle) -> None:
+    def wait_to_write(self, worker: WorkerHandle) -> None:
         inbox = worker.child.inbox.fileno()
 
         def write() -> None:
             if worker.flush():
-                self._core.unwatch(inbox)
+                self.core.unwatch(inbox)
 
         try:
-            self._core.watch(inbox, write, selectors.EVENT_WRITE)
+            self.core.watch(inbox, write, selectors.EVENT_WRITE)
         except OSError:  # it is looked at from time to time then
             worker.unwatched = True
 
-    def _replace(self, worker: WorkerHandle) -> None:
+    def replace(self, worker: WorkerHandle) -> None:
         """Kill a worker, and start the next one at the same moment."""
         worker.kill()
         if not worker.draining:
@@ -305,106 +305,76 @@ class Pool(ABC):
             self.restarts += 1
             self._fill_up()
 
-    def _recycle(self, worker: WorkerHandle) -> None:
+    def recycle(self, worker: WorkerHandle) -> None:
         self._drain(worker)
         self.restarts += 1
         self._fill_up()
 
-    def _check_memory(self, now: float) -> float:
+    def check_memory(self, now: float) -> float:
         if now >= self._memory_check:
-            self._memory_check, limit = now + MEMORY_LOOK, self._memory_limit or 0
-            for worker in list(self._workers.values()):
-                rss, task = self._usage.rss(worker.child.pid), worker.current()
+            self._memory_check, limit = now + MEMORY_LOOK, self.memory_limit or 0
+            for worker in list(self.workers.values()):
+                rss, task = self.usage.rss(worker.child.pid), worker.current()
                 if rss is None or rss <= limit:
                     worker.too_large = None
                 elif worker.too_large is not None and worker.too_large.call == worker.child.note.words[STARTED]:
                     if task is not None:  # the same call as at the last look: the memory is its own
                         worker.too_large = TooLarge(worker.too_large.call, MemoryLimitError(task.name, limit, rss))
-                        self._replace(worker)
+                        self.replace(worker)
                 else:
                     worker.too_large = TooLarge(worker.child.note.words[STARTED])
                     if not worker.draining:
-                        self._recycle(worker)
+                        self.recycle(worker)
         return self._memory_check
 
-    # --- what it looks like ---
-
-    def status(self, now: float) -> LaneStatus:
-        workers = tuple(self._describe(worker, now) for worker in self._workers.values())
-        running = sum(worker.state == "running" for worker in workers)
-        queued = self.ready.counts()
-        for worker in self._workers.values():
-            for number, task in worker.outstanding.items():
-                if worker.began(number) is None and not task._state_now.final:
-                    queued[task.options.priority] = queued.get(task.options.priority, 0) + 1
-        return LaneStatus(self.name, self.size, workers, queued, running, self.restarts, self.trouble)
-
-    def _describe(self, worker: WorkerHandle, now: float) -> WorkerStatus:
-        task, pid = worker.current(), worker.child.pid
-        state: WorkerState = "running" if task is not None else "idle" if worker.heard else "starting"
-        if worker.draining:
-            state = "draining" if worker.outstanding else "stopping"
-        began = worker.began(worker.child.note.words[STARTED]) if task is not None else None
-        return WorkerStatus(
-            worker.number,
-            self.name,
-            state,
-            pid,
-            task.name if task is not None else None,
-            task.number if task is not None else None,
-            max(0.0, now - began) if began else None,
-            worker.done,
-            worker.failed,
-            self._usage.cpu(pid),
-            self._usage.rss(pid),
-            worker.child.note.progress() if task is not None else None,
-        )
-
-    def worker(self, number: int) -> WorkerHandle | None:
-        """Return a worker by its number."""
-        return self._workers.get(number)
+    def kill_worker(self, number: int) -> None:
+        """Kill a worker by its number. Raises `ValueError` when there is none."""
+        worker = self.workers.get(number)
+        if worker is None:
+            raise ValueError(f"number must be that of a worker process ({[*self.workers]}), got {number!r}")
+        worker.kill()
 
     # --- the end ---
 
     def close(self, now: float) -> bool:
         self._closing = True
-        for worker in self._workers.values():
+        for worker in self.workers.values():
             worker.draining = True
-            self._close_inbox(worker, now)
+            self.close_inbox(worker, now)
             if worker.closing_since is not None and now - worker.closing_since > max(self._grace, 0.5):
                 worker.kill()
                 if worker.child.pid is None:  # it is not there yet: what starts it hangs, perhaps in a preload
                     self.kill()
                     return True
         self._look_for_ends()
-        if self._workers:
+        if self.workers:
             return False
         self._finish()
         return True
 
     def kill(self) -> None:
         self._closing = True
-        for worker in list(self._workers.values()):
+        for worker in list(self.workers.values()):
             worker.draining = True
             worker.kill()
         deadline = time.monotonic() + 2.0
-        while any(worker.child.pid for worker in self._workers.values()) and time.monotonic() < deadline:
+        while any(worker.child.pid for worker in self.workers.values()) and time.monotonic() < deadline:
             self._look_for_ends()
             time.sleep(0.001)
         self._finish()
-        for worker in list(self._workers.values()):  # not there yet: with what starts it, it will never be
+        for worker in list(self.workers.values()):  # not there yet: with what starts it, it will never be
             self._strike_out(worker)
 
     def _finish(self) -> None:
         if self._watched is not None:
-            self._core.unwatch(self._watched)
+            self.core.unwatch(self._watched)
             self._watched = None
         if self._open:
             self._open = False
             self._starter.close()
 
     def abandon(self) -> None:
-        for worker in self._workers.values():
+        for worker in self.workers.values():
             with suppress(OSError):
                 worker.child.close()
         if self._open:

@@ -9,21 +9,21 @@ See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_processes.p
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from arion_lib.scheduler.calls.functions import Function
 from arion_lib.scheduler.errors import MemoryLimitError
 from arion_lib.scheduler.processes.frames import Buffer, FrameParser, Message, frame
 from arion_lib.scheduler.processes.note import INTERRUPT, REVOKED_AFTER, REVOKED_TO, SINCE, STARTED
 from arion_lib.scheduler.processes.pipes import rest_of
 from arion_lib.scheduler.processes.worker import INTERRUPTION
-
-if TYPE_CHECKING:
-    from arion_lib.scheduler.calls.functions import Function
-    from arion_lib.scheduler.starting.launch import Child
-    from arion_lib.scheduler.task import Task
+from arion_lib.scheduler.starting.launch import Child
+from arion_lib.scheduler.task import Task
 
 MOST_RECEIVED = 500
 """Answers taken in at once: something urgent may wait."""
+PER_CALL = 5e-6
+"""Seconds that a call takes on top of its function: unpacking it, writing its answer."""
 MOST_KNOWN = 1_000
 """Functions that a worker keeps; past that it is told to forget them all."""
 
@@ -171,13 +171,18 @@ class WorkerHandle:
     # --- stopping ---
 
     def revoke(self, now: float, trust_after: float) -> None:
-        """Forbid the worker to begin what it has not begun; the note can be believed `trust_after` seconds later."""
+        """Forbid the worker to begin what it has not begun; the note can be believed `trust_after` seconds later.
+
+        While that is under way, what has been sent behind it is forbidden, too.
+        """
+        if self.revoking is not None and self.revoking[0] == self.last:
+            return
+        words = self.child.note.words
+        started = words[STARTED]
+        words[REVOKED_TO] = self.last
         if self.revoking is None:
-            words = self.child.note.words
-            started = words[STARTED]
-            words[REVOKED_TO] = self.last
             words[REVOKED_AFTER] = started
-            self.revoking = self.last, now + trust_after
+        self.revoking = self.last, now + trust_after
 
     def taken_back(self) -> list[Task[Any]]:
         """Return, and forget, the calls that the worker will never begin. For a revocation that is old enough.

@@ -20,7 +20,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from arion_lib.scheduler import QueueFullError, ShutDownError, Snapshot, State, Task
 from arion_lib.scheduler.monitoring.exporters import prometheus
-from arion_lib.scheduler.snapshot import LaneStatus, WorkerStatus
+from arion_lib.scheduler.monitoring.snapshot import LaneStatus, WorkerStatus
 from arion_lib.web.pages.refusals import parameter_problem
 from arion_lib.web.problems import Problem
 from arion_lib.web.scheduling.documents import (

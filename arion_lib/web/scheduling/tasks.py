@@ -20,7 +20,7 @@ from itertools import islice
 from typing import Any
 
 from arion_lib.scheduler import QueueFullError, Scheduler, ShutDownError, Snapshot, State, Task
-from arion_lib.scheduler.snapshot import Spread
+from arion_lib.scheduler.monitoring.snapshot import Spread
 from arion_lib.web.scheduling.functions import RegisteredFunctions
 
 KEEP = 1_000

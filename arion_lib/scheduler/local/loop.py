@@ -15,16 +15,16 @@ from contextlib import suppress
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
-from arion_lib.scheduler.calls.failures import without_our_frame
+from arion_lib.scheduler.calls.failures import Raised, describe, without_our_frame
 from arion_lib.scheduler.calls.substitute import filled_in
+from arion_lib.scheduler.lane import Core
+from arion_lib.scheduler.monitoring.snapshot import LaneStatus, WorkerStatus
 from arion_lib.scheduler.ready import ReadyQueue
-from arion_lib.scheduler.snapshot import LaneStatus, WorkerStatus
+from arion_lib.scheduler.states import At
+from arion_lib.scheduler.task import Task
 
 if TYPE_CHECKING:
     import asyncio
-
-    from arion_lib.scheduler.supervisor import Supervisor
-    from arion_lib.scheduler.task import Task
 
 LONGEST_END = 1.0
 """Seconds that the loop's last coroutines have to clean up; one that blocks the loop is left behind."""
@@ -39,13 +39,18 @@ class _Run:
 
     def __init__(self, task: Task[Any], loop: asyncio.AbstractEventLoop) -> None:
         self.task, self.loop = task, loop
-        self.began: float | None = None
+        self.since: float | None = None
+        """When its code began."""
         self.stopping = False
         self.running: asyncio.Task[None] | None = None
         self.heard = False
         """Whether its loop has come to cancel it: then the loop is not blocked."""
         self.given_up_at = math.inf
         """When it is given up if it has not stopped by then."""
+
+    def began(self, _call: int) -> float | None:
+        """Return when its code began."""
+        return self.since
 
 
 class LoopLane:
@@ -63,9 +68,9 @@ class LoopLane:
         self._left: list[tuple[asyncio.AbstractEventLoop, threading.Thread]] = []
         """Loops that a coroutine blocks."""
         self._close_by = math.inf
-        self._core: Supervisor
+        self._core: Core
 
-    def open(self, core: Supervisor) -> None:
+    def open(self, core: Core) -> None:
         self._core = core
 
     def scale(self, size: int) -> None:
@@ -77,7 +82,7 @@ class LoopLane:
             loop = self._open_loop()
             task = self.ready.pop()
             run = self._runs[task.number] = _Run(task, loop)
-            task._run = (run, task.number)
+            self._core.life.give(task, run, task.number)
             loop.call_soon_threadsafe(self._begin, loop, run)
 
     def _open_loop(self) -> asyncio.AbstractEventLoop:
@@ -98,50 +103,50 @@ class LoopLane:
 
     def _not_begun(self, run: _Run) -> None:
         """Take back the place of a coroutine that was cancelled before its first step: it can tell nothing itself."""
-        if self._runs.get(run.task.number) is run and run.began is None:
+        if self._runs.get(run.task.number) is run and run.since is None:
             now = time.monotonic()
-            self._take(run, None, None, (NUMBER, now, now))
+            self._take(run, None, None, now, now)
 
     async def _live(self, run: _Run) -> None:
-        run.began = began = time.monotonic()
-        error: BaseException | None = None
+        run.since = began = time.monotonic()
+        error: Raised | None = None
         value: Any = None
         try:
             args, kwargs = filled_in(run.task)
             value = await run.task._function.call(*args, **kwargs)
         except BaseException as raised:  # noqa: BLE001  (a worker's boundary: any exception becomes the result)
-            error = without_our_frame(raised)
-        finished = NUMBER, began, time.monotonic()
-        self._core.post(lambda: self._take(run, value, error, finished))
+            error = Raised(without_our_frame(raised), describe(raised))
+        ended = time.monotonic()
+        self._core.post(lambda: self._take(run, value, error, began, ended))
 
-    def _take(self, run: _Run, value: Any, error: BaseException | None, finished: tuple[int, float, float]) -> None:
+    def _take(self, run: _Run, value: Any, error: Raised | None, began: float, ended: float) -> None:
         task = run.task
         if self._runs.get(task.number) is not run:
             return  # it was given up
         del self._runs[task.number]
         self._done += 1
-        if task._state_now.final:
+        if task._place.final:
             return
         if run.stopping:
-            self._core.time_out(task, finished)
+            self._core.life.time_out(task, NUMBER, began, ended)
         elif error is None:
-            self._core.succeed(task, value, finished)
+            self._core.life.succeed(task, value, NUMBER, began, ended)
         else:
             self._failed += 1
-            self._core.fail(task, error, finished)
-
-    def started(self, task: Task[Any]) -> float | None:
-        began: float | None = task._run[0].began
-        return began
+            self._core.life.fail(task, error, NUMBER, began, ended)
 
     def assigned(self) -> list[Task[Any]]:
         return [run.task for run in self._runs.values()]
 
     def running(self) -> list[Task[Any]]:
-        return [run.task for run in self._runs.values() if run.began is not None]
+        return [run.task for run in self._runs.values() if run.since is not None]
 
-    def stop(self, place: tuple[Any, ...]) -> None:
-        run = place[0]
+    def stop(self, at: At) -> None:
+        run = self._runs.get(at.call)
+        if run is not None:
+            self._stop(run)
+
+    def _stop(self, run: _Run) -> None:
         if not run.stopping:
             run.stopping, run.given_up_at = True, time.monotonic() + self._grace
             self._core.again()  # so that it is looked at when it is to be given up
@@ -165,10 +170,10 @@ class LoopLane:
                 else:
                     soonest = min(soonest, run.given_up_at)
             elif limit is not None:
-                due = (run.began or now) + limit
+                due = (run.since or now) + limit
                 if now >= due:
-                    self._core.overrun(run.task)
-                    self.stop((run, run.task.number))
+                    self._core.life.overrun(run.task, now)
+                    self._stop(run)
                     due = run.given_up_at
                 soonest = min(soonest, due)
         return soonest
@@ -184,11 +189,10 @@ class LoopLane:
             self._left.append((run.loop, self._thread))
             self._loop = self._thread = None
         for other in [] if run.heard else reversed(list(self._runs.values())):
-            if other.loop is run.loop and other.began is None and not other.stopping:
+            if other.loop is run.loop and other.since is None and not other.stopping:
                 del self._runs[other.task.number]
-                self._core.put_back(other.task)
-        if not run.task._state_now.final:
-            self._core.time_out(run.task, (NUMBER, run.began or now, now))
+                self._core.life.put_back(other.task)
+        self._core.life.time_out(run.task, NUMBER, run.since or now, now)
         self._core.again()
 
     def status(self, _now: float) -> LaneStatus:

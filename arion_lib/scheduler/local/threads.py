@@ -14,17 +14,16 @@ import queue
 import threading
 import time
 from contextvars import Context
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from arion_lib.scheduler.calls.failures import TaskInterrupted, without_our_frame
+from arion_lib.scheduler.calls.failures import Raised, TaskInterrupted, describe, without_our_frame
 from arion_lib.scheduler.calls.substitute import filled_in
+from arion_lib.scheduler.lane import Core
 from arion_lib.scheduler.monitoring.progress import HERE, Progress
+from arion_lib.scheduler.monitoring.snapshot import LaneStatus, WorkerStatus
 from arion_lib.scheduler.ready import ReadyQueue
-from arion_lib.scheduler.snapshot import LaneStatus, WorkerStatus
-
-if TYPE_CHECKING:
-    from arion_lib.scheduler.supervisor import Supervisor
-    from arion_lib.scheduler.task import Task
+from arion_lib.scheduler.states import At
+from arion_lib.scheduler.task import Task
 
 FIRST_NUMBER = 1_000
 """Threads are numbered from here: a worker's number tells what it is."""
@@ -36,7 +35,8 @@ class _Slot:
     def __init__(self, lane: ThreadLane, number: int) -> None:
         self.lane, self.number = lane, number
         self.task: Task[Any] | None = None
-        self.began: float | None = None
+        self.since: float | None = None
+        """When the code of the present task began."""
         self.interrupting: float | None = None
         """When it is given up if it has not stopped by then."""
         self.given_up = False
@@ -48,6 +48,10 @@ class _Slot:
 
     def _report(self, done: float, total: float | None) -> None:
         self.progress = done, total
+
+    def began(self, call: int) -> float | None:
+        """Return when the code of the task of this number began."""
+        return self.since if self.task is not None and self.task.number == call else None
 
     def _live(self) -> None:
         HERE.sink = self._report
@@ -62,22 +66,22 @@ class _Slot:
                 continue
 
     def _run(self, task: Task[Any], context: Context) -> None:
-        error: BaseException | None = None
+        error: Raised | None = None
         args: Any = None
         kwargs: Any = None
         value: Any = None
         self.progress = None
-        self.began = began = time.monotonic()
+        self.since = began = time.monotonic()
         try:
             args, kwargs = filled_in(task)
             value = context.run(task._function.call, *args, **kwargs)
         except BaseException as raised:  # noqa: BLE001  (a worker's boundary: any exception becomes the result)
-            error = without_our_frame(raised)
+            error = Raised(without_our_frame(raised), describe(raised))
         ended = time.monotonic()
         try:
-            self.lane.report(self, task, value, error, (self.number, began, ended))
+            self.lane.report(self, task, value, error, began, ended)
         except TaskInterrupted:
-            self.lane.report(self, task, value, error, (self.number, began, ended))
+            self.lane.report(self, task, value, error, began, ended)
         finally:  # the error's traceback leads here by way of the frames below
             args = kwargs = error = value = None
             del task
@@ -109,9 +113,9 @@ class ThreadLane:
         self._slots: dict[int, _Slot] = {}
         self._idle: list[_Slot] = []
         self._numbers = FIRST_NUMBER
-        self._core: Supervisor
+        self._core: Core
 
-    def open(self, core: Supervisor) -> None:
+    def open(self, core: Core) -> None:
         self._core = core
 
     def scale(self, size: int) -> None:
@@ -130,55 +134,48 @@ class ThreadLane:
             else:
                 slot = self._idle.pop()
             task = self.ready.pop()
-            slot.task, slot.began = task, None
-            task._run = (slot, task.number)
+            slot.task, slot.since = task, None
+            self._core.life.give(task, slot, task.number)
             slot.work.put((task, (task._function.context or Context()).copy()))
 
     def report(
-        self, slot: _Slot, task: Task[Any], value: Any, error: BaseException | None, run: tuple[int, float, float]
+        self, slot: _Slot, task: Task[Any], value: Any, error: Raised | None, began: float, ended: float
     ) -> None:
         """Bring back what a call came to. The slot's own thread."""
-        self._core.post(lambda: self._take(slot, task, value, error, run))
+        self._core.post(lambda: self._take(slot, task, value, error, began, ended))
 
-    def _take(
-        self, slot: _Slot, task: Task[Any], value: Any, error: BaseException | None, run: tuple[int, float, float]
-    ) -> None:
+    def _take(self, slot: _Slot, task: Task[Any], value: Any, error: Raised | None, began: float, ended: float) -> None:
         if slot.task is not task:
             return  # told twice: an interruption came while it was being told
         late = slot.interrupting is not None
         if late:
             slot.calm()
-        slot.task, slot.began = None, None
+        slot.task, slot.since = None, None
         slot.done += 1
         if slot.number in self._slots:
             if len(self._slots) > self.size:
                 self._let_go(slot)
             else:
                 self._idle.append(slot)
-        if task._state_now.final:
+        if task._place.final:
             return
         if late:
-            self._core.time_out(task, run)
+            self._core.life.time_out(task, slot.number, began, ended)
         elif error is None:
-            self._core.succeed(task, value, run)
+            self._core.life.succeed(task, value, slot.number, began, ended)
         else:
             slot.failed += 1
-            self._core.fail(task, error, run)
-
-    def started(self, task: Task[Any]) -> float | None:
-        slot = task._run[0]
-        began: float | None = slot.began if slot.task is task else None
-        return began
+            self._core.life.fail(task, error, slot.number, began, ended)
 
     def assigned(self) -> list[Task[Any]]:
         return [slot.task for slot in self._slots.values() if slot.task is not None]
 
     def running(self) -> list[Task[Any]]:
-        return [slot.task for slot in self._slots.values() if slot.task is not None and slot.began is not None]
+        return [slot.task for slot in self._slots.values() if slot.task is not None and slot.since is not None]
 
-    def stop(self, place: tuple[Any, ...]) -> None:
-        slot = place[0]
-        if slot.task is not None and slot.task.number == place[1]:
+    def stop(self, at: At) -> None:
+        slot = self._slots.get(at.worker.number)
+        if slot is not None and slot.task is not None and slot.task.number == at.call:
             slot.interrupt(time.monotonic() + self._grace)
 
     def check(self, now: float) -> float:
@@ -192,9 +189,9 @@ class ThreadLane:
                 else:
                     soonest = min(soonest, slot.interrupting)
             elif slot.task.options.timeout is not None:
-                due = (slot.began or now) + slot.task.options.timeout
+                due = (slot.since or now) + slot.task.options.timeout
                 if now >= due:
-                    self._core.overrun(slot.task)
+                    self._core.life.overrun(slot.task, now)
                     slot.interrupt(now + self._grace)
                     due = now + self._grace
                 soonest = min(soonest, due)
@@ -207,8 +204,8 @@ class ThreadLane:
         del self._slots[slot.number]
         self.restarts += 1
         task, slot.task = slot.task, None
-        if task is not None and not task._state_now.final:
-            self._core.time_out(task, (slot.number, slot.began or now, now))
+        if task is not None:
+            self._core.life.time_out(task, slot.number, slot.since or now, now)
         self._core.again()
 
     def _let_go(self, slot: _Slot) -> None:
@@ -223,10 +220,10 @@ class ThreadLane:
                 "idle" if slot.task is None else "running",
                 task=slot.task.name if slot.task is not None else None,
                 task_number=slot.task.number if slot.task is not None else None,
-                age=now - slot.began if slot.began is not None else None,
+                age=now - slot.since if slot.since is not None else None,
                 done=slot.done,
                 failed=slot.failed,
-                progress=slot.progress if slot.began is not None else None,
+                progress=slot.progress if slot.since is not None else None,
             )
             for slot in self._slots.values()
         )

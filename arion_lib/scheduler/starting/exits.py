@@ -1,0 +1,55 @@
+"""What becomes of open schedulers when their process forks or ends.
+
+Idea        Every open scheduler is in one weak set; the interpreter's two hooks go through it.
+Invariant   A forked process uses no scheduler of its parent: it would get the parent's results (test_forks.py).
+When wrong  A program that Ctrl-C has ended cancels what is left; any other waits for it, as every executor does.
+See         tests/scheduler/test_forks.py · tests/scheduler/test_scheduler.py
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+import weakref
+from typing import Protocol
+
+
+class Closable(Protocol):
+    """What a supervisor can be asked at the end."""
+
+    def abandon(self) -> None: ...
+
+    def cancel_all(self) -> None: ...
+
+    def request_close(self) -> None: ...
+
+    def join(self) -> None: ...
+
+
+OPEN: weakref.WeakSet[Closable] = weakref.WeakSet()
+
+
+def _abandon_all_in_a_fork() -> None:
+    """Let a forked process use no scheduler of its parent: the parent would get its results."""
+    for core in list(OPEN):
+        core.abandon()
+    OPEN.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_abandon_all_in_a_fork)
+
+
+@atexit.register
+def _close_all_at_exit() -> None:
+    """Let the tasks end, as every executor of the standard library does, before the interpreter does."""
+    ended_by_ctrl_c = isinstance(getattr(sys, "last_value", None), KeyboardInterrupt)
+    # The interpreter has taken note of its main thread's end by now, unless Ctrl-C struck at just that moment.
+    ended_by_ctrl_c |= threading.main_thread().is_alive()
+    for core in list(OPEN):
+        if ended_by_ctrl_c:
+            core.cancel_all()  # nobody waits for what is left
+        core.request_close()
+        core.join()

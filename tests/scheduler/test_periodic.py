@@ -1,0 +1,141 @@
+"""Periodic tasks: one run at a time, missed times are skipped and counted, and no run outlives the scheduler."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from arion_lib.scheduler import Scheduler, ShutDownError
+from arion_lib.scheduler.submitting.periodic import EqualDistances, NamedTimes
+from tests.scheduler import jobs
+from tests.scheduler.gates import PATIENCE, until
+
+pytestmark = pytest.mark.usefixtures("no_leaks")
+
+
+class Runs:
+    """Counts its runs, one after the other or not."""
+
+    def __init__(self) -> None:
+        self.count = self.most = self._now = 0
+        self.go, self.reached = threading.Event(), threading.Event()
+        self.go.set()
+
+    def run(self) -> None:
+        self._now += 1
+        self.most = max(self.most, self._now)
+        self.reached.set()
+        assert self.go.wait(PATIENCE)
+        self.count += 1
+        self._now -= 1
+
+
+def test_a_call_runs_again_and_again_until_it_is_cancelled() -> None:
+    runs = Runs()
+    with Scheduler(0) as scheduler:
+        one = scheduler.with_options(lane="threads", name="tidy").every(0.001, runs.run)
+        until(lambda: runs.count >= 3, "three runs")
+        assert scheduler.periodic == (one,)
+        assert (one.name, one.failed, runs.most) == ("tidy", 0, 1)
+        one.cancel()
+        until(lambda: scheduler.wait_idle(PATIENCE) and one.state == "over", "the end")
+        assert scheduler.periodic == ()
+
+
+def test_times_that_pass_while_a_run_runs_are_skipped_and_counted_and_runs_do_not_overlap() -> None:
+    runs = Runs()
+    runs.go.clear()
+    with Scheduler(0, threads=4) as scheduler:
+        one = scheduler.with_options(lane="threads").every(0.001, runs.run)
+        assert runs.reached.wait(PATIENCE)
+        assert one.state == "running"
+        threading.Event().wait(0.01)  # time that a coarse clock shows, too
+        runs.go.set()
+        until(lambda: runs.count >= 2, "the next run")
+        assert one.missed >= 1
+        assert runs.most == 1
+
+
+def test_a_run_that_fails_is_counted_and_logged_and_the_next_one_comes(caplog: pytest.LogCaptureFixture) -> None:
+    with Scheduler(1) as scheduler:
+        one = scheduler.every(0.001, jobs.fail)
+        until(lambda: one.failed >= 2, "two failures")
+    assert "run 1 of fail failed" in caplog.text
+
+
+def test_a_paused_call_does_not_run_until_it_is_resumed() -> None:
+    runs = Runs()
+    with Scheduler(0) as scheduler:
+        one = scheduler.with_options(lane="threads").every(0.001, runs.run)
+        until(lambda: runs.count >= 1, "a run")
+        one.pause()
+        assert scheduler.wait_idle(PATIENCE)
+        assert one.state == "paused"
+        count = runs.count
+        one.resume()
+        until(lambda: runs.count > count, "a run after the pause")
+
+
+def test_the_end_of_the_scheduler_waits_for_no_further_run() -> None:
+    with Scheduler(0) as scheduler:
+        one = scheduler.with_options(lane="threads").every(3_600, jobs.add)
+    assert one.state == "over"
+    assert one.runs == 0
+    with pytest.raises(ShutDownError):
+        scheduler.every(1, jobs.add)
+
+
+def test_a_scheduler_that_is_dropped_ends_though_a_call_waits_for_its_time() -> None:
+    scheduler = Scheduler(0)
+    core = scheduler._core
+    one = scheduler.with_options(lane="threads").every(3_600, jobs.add)
+    core.request_close()
+    core.join()
+    assert one.state == "over"
+
+
+def test_named_times_are_kept_and_a_list_that_ends_ends_it() -> None:
+    runs = Runs()
+    now = datetime.now(UTC)
+    with Scheduler(0) as scheduler:
+        times = [now - timedelta(hours=1), now + timedelta(milliseconds=50), now + timedelta(milliseconds=60)]
+        one = scheduler.with_options(lane="threads").every(times, runs.run)
+        until(lambda: one.state == "over", "the last time")
+        assert scheduler.wait_idle(PATIENCE)
+        assert one.missed + runs.count == 3
+
+
+def daily(hour: int, zone: str) -> Iterator[datetime]:
+    """What a library for cron expressions does: the same hour on the wall each day."""
+    day = datetime(2026, 3, 28, hour, tzinfo=ZoneInfo(zone))
+    while True:
+        yield day
+        day += timedelta(days=1)
+
+
+def test_the_same_hour_on_the_wall_is_an_hour_earlier_after_the_clocks_change() -> None:
+    moment = datetime(2026, 3, 28, 0, tzinfo=UTC).timestamp()
+    clock = iter([moment, moment + 9 * 3_600]).__next__
+    times = NamedTimes(daily(9, "Europe/Berlin"), clock)
+    assert times.following() == (8 * 3_600, 0)
+    assert times.following() == (22 * 3_600, 0), "23 hours lie between the two"
+
+
+def test_what_is_no_time_is_refused_where_it_is_written() -> None:
+    with Scheduler(0) as scheduler:
+        for wrong in (0, -1, float("inf")):
+            with pytest.raises(ValueError, match="seconds must be > 0"):
+                scheduler.every(wrong, jobs.add)
+        with pytest.raises(TypeError, match="datetimes with a time zone"):
+            scheduler.every([datetime(2026, 1, 1)], jobs.add)
+        assert scheduler.periodic == ()
+
+
+def test_missed_times_are_reckoned_not_counted_one_by_one() -> None:
+    clock: Any = iter([0.0, 1e9]).__next__
+    assert EqualDistances(0.001, clock).following()[1] == pytest.approx(1e12, rel=1e-6)
