@@ -46,6 +46,9 @@ class Core(Protocol):
     def later(self, callback: Callable[..., object], /, *arguments: Any) -> None:
         """Call something in the thread for users' code."""
 
+    def for_task(self, task: Task[Any], step: Callable[..., object], /, *arguments: Any) -> None:
+        """Make a step about a task that is nowhere else now. An error in it is a defect: the task has failed by it."""
+
     def report(self, error: BaseException, /) -> None:
         """Log an error that is nobody's task's."""
 

@@ -65,7 +65,6 @@ class Lifecycle:
 
     def admit_alike(self, tasks: list[Task[Any]]) -> None:
         """Take in tasks of one function and the same options that need, and have, nothing special: most are such."""
-        self.admitted += len(tasks)
         fresh = [task for task in tasks if task._place is WAITING]
         for task in fresh:
             task._place = QUEUED
@@ -74,7 +73,6 @@ class Lifecycle:
 
     def admit(self, task: Task[Any], now: float) -> None:
         """Take in a task: it becomes ready, or waits for others, for its time or for its turn."""
-        self.admitted += 1
         if task._place.final:
             return  # cancelled before it came to this
         if task.options.deadline is not None:

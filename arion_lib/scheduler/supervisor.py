@@ -185,6 +185,13 @@ class Supervisor:
         self._pause, self._again = PAUSE, True  # what could not be done is tried again
         self.later(log.error, "the supervisor goes on after an error: %r", error, exc_info=error)
 
+    def for_task(self, task: Task[Any], step: Callable[..., object], *arguments: Any) -> None:
+        try:
+            step(*arguments)
+        except Exception as error:  # noqa: BLE001  (any defect: without this, nobody would ever come to the task)
+            self.report(error)
+            self.life.reject(task, error, time.monotonic())
+
     def settle(self) -> None:
         """Carry out what the lifecycle wants done."""
         out = self.life.out
@@ -196,12 +203,14 @@ class Supervisor:
                     self._carry_out(instruction)
                 except Exception as error:  # noqa: BLE001  (any defect: the other instructions are about other tasks)
                     self.report(error)
+                    for task in _queued_by(instruction):  # it may be nowhere now: nobody would ever come to it
+                        self.life.reject(task, error, time.monotonic())
 
     def _carry_out(self, instruction: Instruction) -> None:
         match instruction:
             case Over(tasks):
-                self.figures.ended(tasks)
                 self.audience.over(tasks)
+                self.figures.ended(tasks)
             case Queue(tasks):
                 self.lanes[tasks[0].lane].ready.extend(tasks, tasks[0].options.priority)
             case QueueFirst(task):
@@ -332,3 +341,10 @@ class Supervisor:
         self.audience.thread.close(None)
         self._selector.close()
         self.inbox.close()
+
+
+def _queued_by(instruction: Instruction) -> list[Task[Any]]:
+    """Return the tasks that an instruction would have queued."""
+    if isinstance(instruction, Queue):
+        return instruction.tasks
+    return [instruction.task] if isinstance(instruction, QueueFirst) else []

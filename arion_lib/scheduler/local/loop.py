@@ -128,12 +128,12 @@ class LoopLane:
         if task._place.final:
             return
         if run.stopping:
-            self._core.life.time_out(task, NUMBER, began, ended)
+            self._core.for_task(task, self._core.life.time_out, task, NUMBER, began, ended)
         elif error is None:
-            self._core.life.succeed(task, value, NUMBER, began, ended)
+            self._core.for_task(task, self._core.life.succeed, task, value, NUMBER, began, ended)
         else:
             self._failed += 1
-            self._core.life.fail(task, error, NUMBER, began, ended)
+            self._core.for_task(task, self._core.life.fail, task, error, NUMBER, began, ended)
 
     def assigned(self) -> list[Task[Any]]:
         return [run.task for run in self._runs.values()]
@@ -192,7 +192,7 @@ class LoopLane:
             if other.loop is run.loop and other.since is None and not other.stopping:
                 del self._runs[other.task.number]
                 self._core.life.put_back(other.task)
-        self._core.life.time_out(run.task, NUMBER, run.since or now, now)
+        self._core.for_task(run.task, self._core.life.time_out, run.task, NUMBER, run.since or now, now)
         self._core.again()
 
     def status(self, _now: float) -> LaneStatus:

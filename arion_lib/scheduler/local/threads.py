@@ -160,12 +160,12 @@ class ThreadLane:
         if task._place.final:
             return
         if late:
-            self._core.life.time_out(task, slot.number, began, ended)
+            self._core.for_task(task, self._core.life.time_out, task, slot.number, began, ended)
         elif error is None:
-            self._core.life.succeed(task, value, slot.number, began, ended)
+            self._core.for_task(task, self._core.life.succeed, task, value, slot.number, began, ended)
         else:
             slot.failed += 1
-            self._core.life.fail(task, error, slot.number, began, ended)
+            self._core.for_task(task, self._core.life.fail, task, error, slot.number, began, ended)
 
     def assigned(self) -> list[Task[Any]]:
         return [slot.task for slot in self._slots.values() if slot.task is not None]
@@ -205,7 +205,7 @@ class ThreadLane:
         self.restarts += 1
         task, slot.task = slot.task, None
         if task is not None:
-            self._core.life.time_out(task, slot.number, slot.since or now, now)
+            self._core.for_task(task, self._core.life.time_out, task, slot.number, slot.since or now, now)
         self._core.again()
 
     def _let_go(self, slot: _Slot) -> None:

@@ -64,14 +64,18 @@ class Answers:
                 function.mean = mean + (ended - started - mean) * 0.1
             done += 1
             interrupted = worker.interrupting is not None and worker.interrupting[0] == number
-            if worker.printed and not task._place.final:
-                worker.printed = False
-                finish = functools.partial(self._end_otherwise, worker, task, message, interrupted)
-                core.aside.after_output(task, place, started, finish)
-            elif kind == RETURNED and not interrupted:
-                life.succeed(task, message[2], place, started, ended)
-            elif not task._place.final:
-                self._end_otherwise(worker, task, message, interrupted)
+            try:
+                if worker.printed and not task._place.final:
+                    worker.printed = False
+                    finish = functools.partial(self._end_otherwise, worker, task, message, interrupted)
+                    core.aside.after_output(task, place, started, finish)
+                elif kind == RETURNED and not interrupted:
+                    life.succeed(task, message[2], place, started, ended)
+                elif not task._place.final:
+                    self._end_otherwise(worker, task, message, interrupted)
+            except Exception as error:  # noqa: BLE001  (a defect: it is this task's, not that of those behind it)
+                core.report(error)
+                life.reject(task, error, time.monotonic())
         worker.done += done
         worker.load = max(0.0, load)
         if worker.interrupting is not None and worker.interrupting[0] not in outstanding:

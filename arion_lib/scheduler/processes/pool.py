@@ -259,11 +259,11 @@ class Pool:
         if victim is not None:
             life, run = self.core.life, (worker.number, began, time.monotonic())
             if interrupted:
-                life.time_out(victim, *run)
+                self.core.for_task(victim, life.time_out, victim, *run)
             elif worker.too_large is not None and worker.too_large.error is not None:
-                life.fail(victim, worker.too_large.error, *run)
+                self.core.for_task(victim, life.fail, victim, worker.too_large.error, *run)
             else:
-                life.lose(victim, worker.child.exit_code, *run)
+                self.core.for_task(victim, life.lose, victim, worker.child.exit_code, *run)
         self._pause = FIRST_PAUSE
         if not worker.draining:
             self.restarts += 1

@@ -8,6 +8,7 @@ See         tests/scheduler/test_scheduler.py
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -34,7 +35,7 @@ class Intake:
                 self._guard(item)
             elif item._more is not None or item.options.deadline is not None or self._life.telling.wanted:
                 self._admit_alike(alike)
-                self._admit_one(item)
+                self._guard(self._admit_or_reject, [item], functools.partial(self._life.admit, item, time.monotonic()))
             else:
                 if alike and (item._function is not alike[0]._function or item.options is not alike[0].options):
                     self._admit_alike(alike)
@@ -43,12 +44,15 @@ class Intake:
 
     def _admit_alike(self, tasks: list[Task[Any]]) -> None:
         if tasks:
-            self._life.admit_alike(tasks.copy())
+            run = tasks.copy()
             tasks.clear()
+            self._admit_or_reject(run, lambda: self._life.admit_alike(run))
 
-    def _admit_one(self, task: Task[Any]) -> None:
+    def _admit_or_reject(self, tasks: list[Task[Any]], admit: Callable[[], None]) -> None:
+        self._life.admitted += len(tasks)
         try:
-            self._life.admit(task, time.monotonic())
-        except Exception as error:
-            self._life.reject(task, error, time.monotonic())  # a defect: it is this task's, and no other's
+            admit()
+        except Exception as error:  # a defect: it is these tasks', and no others'
+            for task in tasks:
+                self._life.reject(task, error, time.monotonic())
             raise
