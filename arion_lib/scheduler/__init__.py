@@ -9,24 +9,27 @@ See         notebooks/5_task_scheduler.ipynb · tests/scheduler
 What a submitted call passes::
 
     your thread      scheduler.submit(fn, *args)
-                        calls/            the function becomes a number, pickled once; arguments are copied
+                        submitting/       the function becomes a number, pickled once; arguments are copied (calls/)
                         task.py           the handle that you get, a Future
-                            |             appended to an inbox, without a lock; a byte wakes the supervisor if it sleeps
-    supervisor       supervisor.py        one thread: takes in what was posted, reads pipes, looks at clocks
-                        lifecycle.py      what follows from what: needs, retries, deadlines, quarantine, cancellation
+                        front.py          what any thread may do: hand over, ask, wait, look
+                            |             waiting/inbox.py: an append, and a byte that wakes the supervisor if it sleeps
+    supervisor       supervisor.py        one thread: takes in what was posted, hears pipes, looks at the clock
+                            |                 events, each with its time
+                        lifecycle.py      decides: needs, retries, deadlines, quarantine, cancellation (deciding/)
+                            |                 instructions: queue, stop, tell, these are over
                         ready.py          the queue: by priority, then by arrival
                         lane.py           where tasks run, as a few questions; three lanes answer them:
-                            |
                             +-- processes/    which worker gets what, how much ahead; calls as bytes; the other process
                             |   starting/     how a process starts
-                            +-- threads.py
-                            +-- loop.py
-                            |
-    supervisor       lifecycle.py         the end: the value is in the handle, waiting threads and dependents go on
-    other threads    waiting/             your callbacks, and what tasks print: slow ones hold up no task
+                            +-- local/        threads, and coroutines on a loop
+    supervisor       lifecycle.py         the end: the value is in the handle, its place says so, dependents go on
+                        waiting/audience  waiting threads wake
+    other threads    waiting/             your callbacks, prints, packing of values: slow ones hold up no other task
 
-The book, read in this order: states, options, task, ready, lifecycle, supervisor, scheduler; then lane and threads, the
-shortest lane, and loop. The annex: calls, processes, starting, waiting, bounds, monitoring, dask.
+Where a task is, is one value (states.py): waiting, queued, held, at a worker, ahead at a worker, finishing, ended.
+
+The book, read in this order: states, options, task, ready, lifecycle, supervisor, front, scheduler, lane; errors beside
+them. The annex: submitting, calls, deciding, local, processes, starting, waiting, bounds, monitoring, dask.
 """
 
 from arion_lib.scheduler.errors import (
