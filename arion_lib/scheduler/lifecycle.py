@@ -125,7 +125,8 @@ class Lifecycle:
 
     def give(self, task: Task[Any], worker: Worker, call: int) -> None:
         """A queued task was sent to a worker."""
-        task._place = At(worker, call)
+        if not task._place.final:
+            task._place = At(worker, call)
 
     def hold(self, task: Task[Any]) -> None:
         """A queued task cannot be given out yet: what it needs has to be packed first, which runs users' code."""
