@@ -27,30 +27,32 @@ from tests.scheduler import jobs
 from tests.scheduler.gates import PATIENCE
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
-STEPS: list[tuple[type, str]] = [
+OFTEN: list[tuple[type, str]] = [
     (Lifecycle, "admit"),
+    (Lifecycle, "succeed"),
+    (ReadyQueue, "extend"),
+    (Giving, "_send_all"),
+    (Answers, "take"),
+    (WorkerHandle, "receive"),
+    (ThreadLane, "dispatch"),
+]
+SELDOM: list[tuple[type, str]] = [
     (Lifecycle, "admit_alike"),
     (Lifecycle, "advance"),
-    (Lifecycle, "succeed"),
     (Lifecycle, "fail"),
     (Lifecycle, "give"),
-    (ReadyQueue, "extend"),
     (ReadyQueue, "take"),
     (ReadyQueue, "pop"),
     (Figures, "ended"),
     (Audience, "tell"),
     (Audience, "look"),
     (Giving, "dispatch"),
-    (Giving, "_send_all"),
     (Sending, "post"),
     (Chains, "follow"),
     (Parcel, "message"),
-    (Answers, "take"),
     (Watching, "check"),
     (Pool, "check_size"),
-    (WorkerHandle, "receive"),
     (WorkerHandle, "send"),
-    (ThreadLane, "dispatch"),
     (ThreadLane, "check"),
 ]
 
@@ -73,14 +75,17 @@ def failing_once(real: Callable[..., Any], at: int) -> Callable[..., Any]:
     return step
 
 
-@pytest.mark.parametrize("at", [3])
-@pytest.mark.parametrize(("owner", "name"), STEPS, ids=[f"{owner.__name__}.{name}" for owner, name in STEPS])
-def test_a_step_may_fail(owner: type, name: str, at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [*OFTEN, *(pytest.param(owner, name, marks=pytest.mark.thorough) for owner, name in SELDOM)],
+    ids=[f"{owner.__name__}.{name}" for owner, name in (*OFTEN, *SELDOM)],
+)
+def test_a_step_may_fail(owner: type, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with Scheduler(2, name="injected", grace=0.1, preload=[jobs.__name__]) as scheduler, scheduler.events():
         again = scheduler.with_options(retries=5)
         assert scheduler.submit(jobs.add, 1).result(PATIENCE) == 1
         with monkeypatch.context() as patched:
-            patched.setattr(owner, name, failing_once(getattr(owner, name), at))
+            patched.setattr(owner, name, failing_once(getattr(owner, name), 3))
             tasks: list[Any] = []
             for number in range(12):
                 tasks += [again.submit(jobs.add, number), again.with_options(lane="threads").submit(jobs.add, number)]
