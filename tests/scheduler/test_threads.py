@@ -130,7 +130,7 @@ def test_an_interruption_of_a_call_that_was_reported_does_not_strike_the_next() 
 
 
 def test_the_control_a_pending_interruption_takes_the_next_task_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    from arion_lib.scheduler import threads as module
+    from arion_lib.scheduler.local import threads as module
 
     def forget(slot: Any) -> None:
         slot.interrupting = None
