@@ -72,7 +72,10 @@ def behind(no_leaks: None, tmp_path: Path) -> Iterator[tuple[Served, str]]:
 
 
 def test_posts_pass_unchanged_and_refusals_are_ours(behind: tuple[Served, str]) -> None:
-    served, url = behind
+    posts_pass(*behind)
+
+
+def posts_pass(served: Served, url: str) -> None:
     name = {"host": "hooks.example.org"}
     assert post(f"{url}/webhook/orders", b'{"id": "e1"}', name).json["accepted"] == 1
     body = lines(events(30_000))
@@ -86,7 +89,10 @@ def test_posts_pass_unchanged_and_refusals_are_ours(behind: tuple[Served, str]) 
 
 
 def test_a_long_body_counts_while_it_comes(behind: tuple[Served, str]) -> None:
-    served, url = behind
+    a_long_body_counts_while_it_comes(*behind)
+
+
+def a_long_body_counts_while_it_comes(served: Served, url: str) -> None:
     with Wire(url) as wire:
         wire.head("/webhook/orders", transfer_encoding="chunked", content_type="application/x-ndjson")
         half = lines(events(20_000))
@@ -96,6 +102,9 @@ def test_a_long_body_counts_while_it_comes(behind: tuple[Served, str]) -> None:
 
 
 def test_nothing_else_is_to_be_had_from_outside(behind: tuple[Served, str]) -> None:
-    _, url = behind
+    nothing_else_is_to_be_had(*behind)
+
+
+def nothing_else_is_to_be_had(_: Served, url: str) -> None:
     for page in ("/", "/rows?stream=orders", "/docs", "/metrics", "/status", "/openapi.json", "/events"):
         assert get(url + page).status == 404
