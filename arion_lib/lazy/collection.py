@@ -11,22 +11,19 @@ See         notebooks/4_lazy_collection.ipynb Â· tests/lazy/test_collection.py Â
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Callable, Hashable, Iterable
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, TypeGuard, TypeVar, Unpack, overload
+from typing import Any, TypeAlias, TypeGuard, TypeVar, Unpack, overload
 
 from arion_lib.lazy import stages
 from arion_lib.lazy.asynchronous.loops import sourced
-from arion_lib.lazy.barriers.parallel import ParallelFilter, ParallelMap, workers_for
+from arion_lib.lazy.barriers.parallel import How, HowAsync, ParallelFilter, ParallelMap, workers_for
 from arion_lib.lazy.barriers.plain import Batch, ChunkBy, Sort
 from arion_lib.lazy.others.sources import Concat, Join, Zip, ZipStrict, others_of
 from arion_lib.lazy.refusals import checks
 from arion_lib.lazy.selection import Selection
+from arion_lib.lazy.sinks import Ordered
 from arion_lib.lazy.source import PLAIN
 from arion_lib.lazy.stages import Stage
 from arion_lib.lazy.template import END
-from arion_lib.lazy.terminal import Ordered
-
-if TYPE_CHECKING:
-    from concurrent.futures import Executor
 
 T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
@@ -38,22 +35,6 @@ O = TypeVar("O", bound=Ordered)  # noqa: E741 - the letter for "ordered"
 
 Source: TypeAlias = Iterable[T] | AsyncIterable[T] | Callable[[], Iterable[T]] | Callable[[], AsyncIterable[T]]
 """What `lazy` takes."""
-
-
-class How(TypedDict, total=False):
-    """How calls overlap: by one of the first three."""
-
-    threads: int | None
-    processes: int | None
-    executor: Executor | None
-    window: int | None
-    ordered: bool
-
-
-class HowAsync(How, total=False):
-    """The same, or as coroutines."""
-
-    concurrency: int | None
 
 
 class LazyCollection(Selection[T_co]):

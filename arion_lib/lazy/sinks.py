@@ -10,9 +10,16 @@ See         notebooks/4_lazy_collection.ipynb · tests/lazy/test_random_pipeline
 
 from __future__ import annotations
 
-from typing import ClassVar
+import typing
+from typing import ClassVar, Protocol
 
 from arion_lib.lazy.stages import Stage, labelled
+
+
+class Ordered(Protocol):
+    """Something that `<` compares."""
+
+    def __lt__(self, other: typing.Any, /) -> bool: ...
 
 
 class Sink(Stage):

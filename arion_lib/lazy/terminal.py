@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterator
 from itertools import chain
 from operator import attrgetter
-from typing import Any, Generic, Protocol, TypeVar, cast, overload
+from typing import Any, Generic, TypeVar, cast, overload
 
 from arion_lib.lazy import sinks
 from arion_lib.lazy.barriers.consume import PartOf, consume, sum_of_parts
@@ -23,7 +23,7 @@ from arion_lib.lazy.barriers.plain import batches
 from arion_lib.lazy.fuse import LOOPS, fuse
 from arion_lib.lazy.pushdown import Pipeline
 from arion_lib.lazy.refusals import checks
-from arion_lib.lazy.sinks import EACH, Sink
+from arion_lib.lazy.sinks import EACH, Ordered, Sink
 from arion_lib.lazy.source import PLAIN
 from arion_lib.lazy.stages import FlatMap, Stage
 from arion_lib.lazy.template import END
@@ -32,12 +32,6 @@ T_co = TypeVar("T_co", covariant=True)
 A = TypeVar("A")
 D = TypeVar("D")
 N = TypeVar("N", int, float, complex)
-
-
-class Ordered(Protocol):
-    """Something that `<` compares."""
-
-    def __lt__(self, other: Any, /) -> bool: ...
 
 
 O = TypeVar("O", bound=Ordered)  # noqa: E741 - the letter for "ordered"

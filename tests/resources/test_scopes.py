@@ -10,6 +10,7 @@ import pytest
 
 from arion_lib.resources import Resources, resource
 from arion_lib.resources.entry import ResourceError
+from arion_lib.resources.threads import ThreadEntry
 from tests.resources.probes import BodyError, Log, manager
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
@@ -198,3 +199,24 @@ def test_a_first_use_whose_asker_was_cancelled_is_opened_again_after_its_release
 
     asyncio.run(main())
     assert log.opened() == ["a", "a"]
+
+
+def test_leaving_a_scope_looks_at_no_other_scope_that_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[object] = []
+
+    def told(self: ThreadEntry, other: object) -> bool:
+        compared.append(other)
+        return self is other
+
+    monkeypatch.setattr(ThreadEntry, "__eq__", told)
+    monkeypatch.setattr(ThreadEntry, "__hash__", object.__hash__)
+    with manager("sync", a=Log().probe("a")) as r, contextlib.ExitStack() as scopes:
+        for _ in range(50):
+            scopes.enter_context(r.scope())
+        last = r.scope()
+        with last:
+            open_now = list(r._open_entry().inner)
+        assert len(open_now) == 51
+        assert compared == []
+        open_now.remove(open_now[-1])  # the control: a list looks at all of them
+    assert len(compared) == 50

@@ -18,7 +18,7 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 from arion_lib.lazy.asynchronous.loops import loop_of_run
 from arion_lib.lazy.barriers.chunks import Chunk, ChunkSize, Reply, Shipped, call_each
@@ -65,6 +65,22 @@ class Workers:
             named = {"threads": self.threads, "processes": self.processes, "concurrency": self.concurrency}
             how = next(f"{name}={number}" for name, number in named.items() if number)
         return how if self.ordered else f"{how}, ordered=False"
+
+
+class How(TypedDict, total=False):
+    """How calls overlap: by one of the first three."""
+
+    threads: int | None
+    processes: int | None
+    executor: Executor | None
+    window: int | None
+    ordered: bool
+
+
+class HowAsync(How, total=False):
+    """The same, or as coroutines."""
+
+    concurrency: int | None
 
 
 def workers_for(

@@ -14,9 +14,9 @@ from typing import Any, TypeVar, cast, overload
 
 from arion_lib.lazy.barriers.consume import EachOf, consume
 from arion_lib.lazy.refusals import checks
-from arion_lib.lazy.sinks import Each, Sink
+from arion_lib.lazy.sinks import Each, Ordered, Sink
 from arion_lib.lazy.stages import itself
-from arion_lib.lazy.terminal import Ordered, Terminal
+from arion_lib.lazy.terminal import Terminal
 
 T_co = TypeVar("T_co", covariant=True)
 A = TypeVar("A")
