@@ -23,6 +23,7 @@ from arion_lib.resources.entry import AcquireTimeout, ResourceError
 from tests.resources.probes import MODES, BodyError, Log, fail, manager, run
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
+PATIENCE = 10.0  # seconds to wait for what never takes so long
 modes = pytest.mark.parametrize("mode", MODES)
 
 
@@ -122,7 +123,7 @@ def test_a_lazy_function_may_look_up_another_lazy_resource_from_a_second_thread(
         found: list[str] = []
         thread = threading.Thread(target=lambda: found.append(r.inner), daemon=True)
         thread.start()
-        thread.join(10)
+        thread.join(PATIENCE)
         yield found[0]
 
     r = Resources(outer=resource(outer, lazy=True), inner=resource(contextlib.nullcontext("inner"), lazy=True))
@@ -135,17 +136,17 @@ def test_a_first_use_does_not_wait_for_a_slow_one_of_another_resource() -> None:
 
     def slow() -> Iterator[str]:
         begun.set()
-        assert go.wait(10)
+        assert go.wait(PATIENCE)
         yield "slow"
 
     r = Resources(slow=resource(slow, lazy=True), quick=resource(contextlib.nullcontext("quick"), lazy=True))
     with r:
         thread = threading.Thread(target=lambda: r.slow)
         thread.start()
-        assert begun.wait(10)
+        assert begun.wait(PATIENCE)
         assert r.quick == "quick"
         go.set()
-        thread.join(10)
+        thread.join(PATIENCE)
         assert r.slow == "slow"
 
 
@@ -214,7 +215,7 @@ def test_an_optional_resource_past_its_deadline_is_not_tried_again_in_its_thread
     def down() -> Iterator[None]:
         attempts.append(threading.current_thread())
         if len(attempts) == 1:
-            given_up.wait(10)
+            given_up.wait(PATIENCE)
         raise OSError("down")
         yield
 
@@ -222,7 +223,7 @@ def test_an_optional_resource_past_its_deadline_is_not_tried_again_in_its_thread
     with Resources(down=resource(down, timeout=0.02, optional=True, retry=retry)) as r:
         assert "down" not in r
         given_up.set()
-        attempts[0].join(10)
+        attempts[0].join(PATIENCE)
     assert len(attempts) == 1
 
 
@@ -236,7 +237,7 @@ def test_a_parallel_block_left_in_another_event_loop_says_so_and_does_not_hang()
     try:
         one.run_until_complete(managed.__aenter__())
         with pytest.raises(ResourceError, match="lives in a task of another event loop"):
-            two.run_until_complete(asyncio.wait_for(managed.__aexit__(None, None, None), 10))
+            two.run_until_complete(asyncio.wait_for(managed.__aexit__(None, None, None), PATIENCE))
     finally:
         for task in asyncio.all_tasks(one):
             task.cancel()

@@ -1,0 +1,47 @@
+"""Put a fault into a function of the library, for a moment: the control of a test that was written for that fault.
+
+A test that passes with its fault in place shows nothing; `fails_with` says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import textwrap
+from collections.abc import Callable, Iterator
+from types import FunctionType
+from typing import Any
+
+import pytest
+
+
+@contextlib.contextmanager
+def fault(function: Any, right: str, wrong: str) -> Iterator[None]:
+    """Replace `right` by `wrong` in the source of a function without closure, and run that instead."""
+    function = inspect.unwrap(getattr(function, "__func__", function))
+    assert isinstance(function, FunctionType)
+    source, name = textwrap.dedent(inspect.getsource(function)), function.__qualname__
+    assert source.count(right) == 1, f"{name} must have {right!r} once, has it {source.count(right)} times"
+    lines = source.replace(right, wrong).splitlines()
+    while lines[0].startswith("@"):
+        del lines[0]
+    code = compile("\n".join(["from __future__ import annotations", *lines]), "<fault>", "exec")
+    made: dict[str, Any] = {}
+    exec(code, function.__globals__, made)  # noqa: S102 - the library's own text
+    before, function.__code__ = function.__code__, made[function.__name__].__code__
+    try:
+        yield
+    finally:
+        function.__code__ = before
+
+
+def fails_with(faults: list[tuple[Any, str, str]], test: Callable[[], object]) -> None:
+    """Require that `test` fails while these faults are in place."""
+    with contextlib.ExitStack() as stack:
+        for one in faults:
+            stack.enter_context(fault(*one))
+        try:
+            test()
+        except (Exception, pytest.fail.Exception):  # noqa: BLE001 - in whatever way it fails
+            return
+    pytest.fail("the test passes with its fault in place")
