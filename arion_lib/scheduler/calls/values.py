@@ -113,14 +113,6 @@ def _raw(buffer: pickle.PickleBuffer) -> memoryview:
     return buffer.raw()
 
 
-def buffers_of(call: tuple[Any, ...]) -> int:
-    """Return how many buffers of the message belong to a call: its dependencies', then its own."""
-    if type(call[3]) is int:
-        return 0
-    own = 0 if type(call[1]) is tuple else int(call[2])
-    return own + sum(int(dependency[2]) for dependency in call[3] if dependency[0] == 1)
-
-
 class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
     """cloudpickle, and context variables: an importable one by its place, any other as a variable of the same name."""
 

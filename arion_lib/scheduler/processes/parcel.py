@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from arion_lib.scheduler.calls.arguments import Linked
 from arion_lib.scheduler.calls.values import ATOMS, Packed, encode
+from arion_lib.scheduler.processes import wire
 from arion_lib.scheduler.processes.frames import Buffer
 from arion_lib.scheduler.processes.worker_handle import WorkerHandle
 from arion_lib.scheduler.states import At
@@ -57,7 +58,7 @@ class Parcel:
         call, function = task._call, task._function
         if type(call) is not Linked or len(call.places) != 1 or function.number not in self.worker.known:
             return False
-        self.calls.append((-function.number, call.args, call.places[0], needed))
+        self.calls.append(wire.link(function.number, call.args, call.places[0], needed))
         self.linked = True
         return True
 
@@ -66,21 +67,20 @@ class Parcel:
         needs = task._more.needs if task._more is not None else ()
         dependencies = tuple(self._dependency(task, needed, buffers) for needed in needs)
         if isinstance(call, Linked):
-            return (-task._function.number, call.args, call.places, dependencies)
+            return wire.filled(task._function.number, call.args, call.places, dependencies)
         buffers += call.buffers
-        return (-task._function.number, call.data, len(call.buffers), dependencies)
+        return wire.pickled(task._function.number, call, dependencies)
 
     def _dependency(self, task: Task[Any], needed: Task[Any], buffers: list[Buffer]) -> tuple[Any, ...]:
         if isinstance(needed._place, At):
             self.linked = True
-            return (2, needed._place.call)
+            return wire.need_call(needed._place.call)
         value = task.more().carried.get(needed.number, needed._value)
         if type(value) is not Packed:
             value = encode(value, "result")  # an atom, where `to_be_packed` has been asked before
-        if type(value) is not Packed:
-            return (0, value)
-        buffers += value.buffers
-        return (1, value.data, len(value.buffers))
+        if type(value) is Packed:
+            buffers += value.buffers
+        return wire.need_value(value)
 
 
 def to_be_packed(task: Task[Any]) -> list[Task[Any]]:

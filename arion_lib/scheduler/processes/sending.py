@@ -11,10 +11,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from arion_lib.scheduler.calls.values import buffers_of
 from arion_lib.scheduler.errors import NotTransferableError
 from arion_lib.scheduler.processes.parcel import Parcel
 from arion_lib.scheduler.processes.pool import Pool
+from arion_lib.scheduler.processes.wire import buffers_of
 from arion_lib.scheduler.processes.worker_handle import WorkerHandle
 from arion_lib.scheduler.task import Task
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import itertools
 import os
 import pickle
 import signal
@@ -23,10 +22,9 @@ from contextvars import Context
 from traceback import walk_tb
 from typing import Any, NoReturn, cast
 
-from arion_lib.scheduler.calls.arguments import NEEDED
 from arion_lib.scheduler.calls.context import context_of
 from arion_lib.scheduler.calls.failures import TaskInterrupted, pack_failure
-from arion_lib.scheduler.calls.values import ATOMS, Encoded, Packed, buffers_of, decode, encode
+from arion_lib.scheduler.calls.values import ATOMS, Encoded, encode
 from arion_lib.scheduler.errors import NotTransferableError
 from arion_lib.scheduler.monitoring.progress import PROCESS
 from arion_lib.scheduler.processes.frames import INITIALIZER, FrameParser, Message, frame, small_frame
@@ -44,6 +42,7 @@ from arion_lib.scheduler.processes.messages import (
 from arion_lib.scheduler.processes.note import INTERRUPT, REVOKED_AFTER, REVOKED_TO, SINCE, STARTED, Note
 from arion_lib.scheduler.processes.outputs import forward_logging, forward_output
 from arion_lib.scheduler.processes.pipes import End, write_all
+from arion_lib.scheduler.processes.wire import buffers_of, lacks, opened
 
 SMALL = 1 << 16
 """Bytes from which the last result is not kept until the next message."""
@@ -127,7 +126,7 @@ class Worker:
             if number <= words[REVOKED_TO] and number > words[REVOKED_AFTER]:
                 skipped = skipped or number
                 continue
-            if results is not None and call[0] < 0 and _lacks(call, results):  # not noted as begun: it never will be
+            if results is not None and call[0] < 0 and lacks(call, results):  # not noted as begun: it never will be
                 skipped = skipped or number
                 continue
             if skipped:
@@ -145,10 +144,8 @@ class Worker:
                     self._running, kind = 0, RETURNED
                     if type(value) not in ATOMS:
                         kind, value = RETURNED_PACKED, encode(value, _result_of(functions[call[0]]))
-                elif results is not None and type(call[3]) is int:
-                    kind, value = self._run_linked(call, results)
                 else:
-                    kind, value = self._run_pickled(call, own, results or {})
+                    kind, value = self._run_more(call, own, results or {})
             except TaskInterrupted as error:
                 kind, value = INTERRUPTED, None
                 self._suspect = _was_importing(error)
@@ -175,22 +172,10 @@ class Worker:
             self._answer((skipped, SKIPPED, number, 0, 0))
         self._last = {number: value} if not skipped and _is_small(kind, value) else {}
 
-    def _run_linked(self, call: tuple[Any, ...], results: dict[int, Encoded]) -> tuple[int, Any]:
-        """Run a call of which one argument is an earlier call's result."""
-        function, args = self._functions[-call[0]], list(call[1])
-        args[call[2]] = decode(results[call[3]])
-        value = Context().run(function, *args)
-        return self._returned(value, call)
-
-    def _run_pickled(
-        self, call: tuple[Any, ...], buffers: Sequence[Any], results: dict[int, Encoded]
-    ) -> tuple[int, Any]:
-        """Run a call whose arguments are pickled or hold other calls' results."""
-        left = iter(buffers)
-        needed = _dependencies(call, left, results)
-        function = self._functions[-call[0]]
-        args, kwargs = _arguments(call, left, needed)
-        value = Context().run(function, *args, **kwargs)
+    def _run_more(self, call: tuple[Any, ...], buffers: Sequence[Any], results: dict[int, Encoded]) -> tuple[int, Any]:
+        """Run a call whose arguments are more than atoms."""
+        args, kwargs = opened(call, iter(buffers), results)
+        value = Context().run(self._functions[-call[0]], *args, **kwargs)
         return self._returned(value, call)
 
     def _returned(self, value: Any, call: tuple[Any, ...]) -> tuple[int, Any]:
@@ -318,12 +303,6 @@ def _fail(error: Exception, *_args: Any, **_kwargs: Any) -> NoReturn:
     ) from error
 
 
-# A call is (function, *arguments) when all arguments are atoms; (-function, arguments, place, number) when the one at
-# that place is the result of the call of that number; (-function, arguments, places, dependencies) when the arguments
-# at some places are other tasks' results; else (-function, pickle, buffers, dependencies). A dependency is (0, atom),
-# (1, pickle, buffers), or (2, number) for a call's result: one earlier in the same message, or the last one before it.
-
-
 def _result_of(function: Callable[..., Any]) -> str:
     return f"result of {getattr(function, '__qualname__', function)}"
 
@@ -333,41 +312,6 @@ def _is_small(kind: int, value: Any) -> bool:
     if kind == RETURNED:
         return sys.getsizeof(value) < SMALL
     return kind == RETURNED_PACKED and len(value.data) < SMALL and not value.buffers
-
-
-def _lacks(call: tuple[Any, ...], results: dict[int, Encoded]) -> bool:
-    """Whether a call needs a result that has not come to be."""
-    needs = call[3]
-    if type(needs) is int:
-        return needs not in results
-    return any(kind == 2 and value not in results for kind, value, *_ in needs)
-
-
-def _dependencies(call: tuple[Any, ...], buffers: Iterator[Any], results: dict[int, Encoded]) -> list[Any]:
-    """Return the results that a call needs."""
-    found = []
-    for kind, value, *count in call[3]:
-        if kind == 2:
-            found.append(decode(results[value]))
-        elif kind == 1:
-            found.append(Packed(value, tuple(itertools.islice(buffers, count[0]))).unpack())
-        else:
-            found.append(value)
-    return found
-
-
-def _arguments(call: tuple[Any, ...], buffers: Iterator[Any], needed: list[Any]) -> tuple[Any, Any]:
-    if type(call[1]) is tuple:
-        args = list(call[1])
-        for place, value in zip(call[2], needed, strict=True):
-            args[place] = value
-        return args, {}
-    NEEDED.values = needed
-    try:
-        args, kwargs = Packed(call[1], tuple(buffers)).unpack()
-    finally:
-        NEEDED.values = ()
-    return args, kwargs
 
 
 def work(inbox: End, outbox: End, note: Note) -> NoReturn:
