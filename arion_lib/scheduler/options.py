@@ -39,6 +39,7 @@ class Options:
     set afterwards changes nothing; a time that has passed is no delay.
     `lane`: "processes", "threads" or "loop"; None is the function's own declaration, else "loop" for an `async def`
     and "processes" for the rest.
+    `key`: where there is a journal, of two calls with the same key one is run.
     """
 
     priority: int = 0
@@ -54,6 +55,7 @@ class Options:
     lane: Lane | None = None
     name: str | None = None
     tags: frozenset[str] = field(default=frozenset())
+    key: str | None = None
 
     def __post_init__(self) -> None:
         if type(self.priority) is not int:
@@ -77,7 +79,7 @@ class Options:
     @property
     def plain(self) -> bool:
         """Whether a task of these waits for nothing but a worker."""
-        return not (self.after or self.delay or self.at or self.tags)
+        return not (self.after or self.delay or self.at or self.tags or self.key)
 
     def not_before(self, now: float, wall: float) -> float | None:
         """Return when a task submitted now may become ready, by the clock of `now`; None for at once.
@@ -97,7 +99,7 @@ class Options:
         Traceback (most recent call last):
             ...
         TypeError: an option must be one of priority, after, if_dependency_fails, retries, retry_on, backoff, timeout, \
-deadline, delay, at, lane, name, tags, got 'prioritty'
+deadline, delay, at, lane, name, tags, key, got 'prioritty'
         """
         for name in changes:
             if name not in Options.__slots__:
@@ -125,6 +127,8 @@ def _check_containers(options: Options) -> None:
     _tasks(options.after)
     if type(options.tags) is not frozenset or not all(isinstance(tag, str) for tag in options.tags):
         raise TypeError(f"tags must be a frozenset of str, got {options.tags!r}")
+    if options.key is not None and not isinstance(options.key, str):
+        raise TypeError(f"key must be a str or None, got {options.key!r}")
 
 
 def _classes(retry_on: type[BaseException] | Iterable[type[BaseException]]) -> tuple[type[BaseException], ...]:
@@ -170,6 +174,8 @@ def task(**options: Any) -> Callable[[F], F]:
     declaration = PLAIN.but(**options)
     if declaration.after:
         raise TypeError("after must be given with the submit: a function cannot come after a task")
+    if declaration.key:
+        raise TypeError("key must be given with the submit: it is that of one call")
 
     def declare(function: F) -> F:
         function.__arion_task__ = options  # type: ignore[attr-defined]

@@ -17,8 +17,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from datetime import datetime
 from multiprocessing.context import BaseContext
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast
 
 from arion_lib.scheduler.bounds.adapt import Adaptation
 from arion_lib.scheduler.bounds.checks import check_count, check_settings, cores, one_of
@@ -39,6 +40,10 @@ from arion_lib.scheduler.submitting.periodic import Periodic
 from arion_lib.scheduler.submitting.submission import Submission
 from arion_lib.scheduler.submitting.submitter import Submitter
 from arion_lib.scheduler.task import Task
+
+if TYPE_CHECKING:
+    from arion_lib.scheduler.journal.book import Journal
+    from arion_lib.scheduler.journal.keeping import Keeping
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -65,6 +70,8 @@ class Scheduler(Executor):
     `initializer(*initargs)` is called in each worker process before its first task; when it raises in several workers
     in a row, the tasks fail with `StartError`. `max_workers`, `mp_context` and `max_tasks_per_child` are
     `ProcessPoolExecutor`'s words for `workers`, `start_method` and `recycle_after`: code for it runs unchanged.
+    `journal`: a file in which calls are kept until they have ended: killed in between, the next start runs the rest, at
+    least once; their handles are in `recovered`. Only functions that have a name are taken then; see `journal`.
 
     Opening one takes some milliseconds; the workers start meanwhile. Raises `ValueError` for a wrong argument.
     """
@@ -91,6 +98,7 @@ class Scheduler(Executor):
         mp_context: BaseContext | None = None,
         max_tasks_per_child: int | None = None,
         limits: Mapping[str, int] | None = None,
+        journal: str | Path | Journal | None = None,
     ) -> None:
         workers = one_of(workers=workers, max_workers=max_workers)
         recycle_after = one_of(recycle_after=recycle_after, max_tasks_per_child=max_tasks_per_child)
@@ -122,12 +130,26 @@ class Scheduler(Executor):
         }
         self._adaptation: Adaptation | None = None
         self._core = Front(self._lanes, life, name=name, keep=keep)
-        self._submission = Submission(self._core, max_pending, when_full)
+        self._submission: Submission | Keeping = Submission(self._core, max_pending, when_full)
         self._core.start()
+        self.recovered: list[Task[Any]] = []
+        if journal is not None:
+            self._keep_journal(self._submission, journal)
         # A scheduler that is dropped ends when its tasks have; one that is left open ends with the interpreter.
         finalizer = weakref.finalize(self, self._core.request_close)
         finalizer.atexit = False
         exits.OPEN.add(self._core)
+
+    def _keep_journal(self, submission: Submission, journal: str | Path | Journal) -> None:
+        from arion_lib.scheduler.journal.keeping import kept  # most schedulers have none
+
+        try:
+            self._submission = keeping = kept(submission, journal)
+        except BaseException:
+            self.shutdown()
+            raise
+        self._core.at_end(keeping.close)
+        self.recovered = keeping.recover()
 
     # --- giving it work ---
 

@@ -148,6 +148,8 @@ class Submission:
 
     def _post(self, function: Function, call: Any, needs: Sequence[Task[Any]], options: Options) -> Task[Any]:
         core, more = self._core, None
+        if options.key is not None:
+            raise ValueError("key must be given where there is a journal: open Scheduler(journal=path)")
         if needs or not options.plain:
             more = More()
             more.needs = needs
