@@ -1,6 +1,6 @@
 """What people hand in beside plain functions: partials, bound methods, closures, functions that read a global.
 
-Idea        The same call in five forms, defined in `__main__` as a notebook's cells define them (for PPE, which cannot
+Idea        The same call in six forms, defined in `__main__` as a notebook's cells define them (for PPE, which cannot
             send those, in a module); the price of a form is what pickling and sending it adds to each task. Then: does
             memory come back when all tasks are dropped?
 Invariant   Every turn checks all results; only the submitting and the waiting are timed.
@@ -34,6 +34,7 @@ FORMS: dict[str, Callable[[Any], Callable[[int], int]]] = {
     "closure": lambda cell: cell.made(1),
     "reads a global dict of 1,000": lambda cell: cell.by_table,
     "reads a global list of 200,000": lambda cell: cell.by_list,
+    "reads a global tuple of 200,000": lambda cell: cell.by_tuple,
 }
 BY_NAME = ("PPE",)
 """Contenders that can only send what the worker can import: they get the module itself."""
