@@ -29,7 +29,7 @@ What a submitted call passes::
 Where a task is, is one value (states.py): waiting, queued, held, at a worker, ahead at a worker, finishing, ended.
 
 The book, read in this order: states, options, task, ready, lifecycle, supervisor, front, scheduler, lane; errors beside
-them. The annex: submitting, calls, deciding, local, processes, starting, waiting, bounds, monitoring, dask.
+them. The annex: submitting, calls, deciding, local, processes, starting, waiting, bounds, monitoring, journal, dask.
 """
 
 from arion_lib.scheduler.errors import (
