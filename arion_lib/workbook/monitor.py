@@ -8,16 +8,14 @@ See         notebooks/1_streaming_pipeline.ipynb · tests/workbook/test_monitor.
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+import html
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from arion_lib.measure.live import Panel, Recorder, live_svg
-
-HOW = "Press start, or move a slider."
+from arion_lib.workbook.watching import Watching
 
 
 class Watched(Protocol):
@@ -43,12 +41,14 @@ class Knob:
     words: tuple[str, ...] = ()
 
 
-class Monitor:
+class Monitor(Watching):
     """Show `title` with a start and a stop button, a slider for each knob and a panel for each series.
 
     `open_watched()` gives a context manager; it is entered at start and left at stop, both in the monitor's thread.
     The run ends by itself `seconds` after the last touch of a knob. Figures are read and drawn every `every` seconds.
     """
+
+    how = "Press start, or move a slider."
 
     def __init__(
         self,
@@ -60,21 +60,13 @@ class Monitor:
         seconds: float = 60.0,
         every: float = 0.2,
     ) -> None:
-        if not (seconds > 0 and every > 0):
-            raise ValueError(f"seconds and every must be > 0, got {seconds} and {every}")
+        super().__init__(seconds, every)
         self.title, self.panels = title, tuple(panels)
-        self._open, self._seconds, self._every = open_watched, seconds, every
+        self._open = open_watched
         self._turned = {knob.name: float(knob.start) for knob in knobs}
-        self._touched = 0.0
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
         self._view = _View(self, knobs)
-        self._view.show(live_svg(self.panels, {}, title=title), HOW)
-
-    @property
-    def running(self) -> bool:
-        """Whether something is being watched now."""
-        return self._thread is not None and self._thread.is_alive()
+        self._view.show(live_svg(self.panels, {}, title=title))
+        self.say(self.how)
 
     def turn(self, name: str, value: float) -> None:
         """Set a knob, as moving its slider does; starts the run when nothing runs. Raises `KeyError` for no knob."""
@@ -83,46 +75,26 @@ class Monitor:
         self._turned[name] = float(value)
         self.start()
 
-    def start(self) -> None:
-        """Begin to watch, or go on for another `seconds`."""
-        self._touched = time.monotonic()
-        if not self.running:
-            self._stopping.clear()
-            self._thread = threading.Thread(target=self._run, name="live-monitor", daemon=True)
-            self._thread.start()
+    @contextmanager
+    def watched(self) -> Iterator[Callable[[], None]]:
+        """Open it; a look turns the knobs that were moved, reads, and draws."""
+        recorder, done = Recorder(seconds=30), dict[str, float]()
+        self._view.show(live_svg(self.panels, recorder, title=self.title))
+        with self._open() as watched:
 
-    def stop(self) -> None:
-        """End the run and wait until everything it opened is closed."""
-        self._stopping.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+            def look() -> None:
+                for name, value in list(self._turned.items()):
+                    if done.get(name) != value:
+                        watched.turn(name, value)
+                        done[name] = value
+                for name, value in watched.read().items():
+                    recorder.add(name, value)
+                self._view.show(live_svg(self.panels, recorder, title=self.title))
 
-    def _run(self) -> None:
-        recorder = Recorder(seconds=30)
-        self._view.show(live_svg(self.panels, recorder, title=self.title), "starting ...")
-        try:
-            with self._open() as watched:
-                self._watch(watched, recorder)
-                self._view.say("stopping ...")
-        except Exception as error:  # noqa: BLE001 - the thread's boundary: an error becomes the status line
-            self._view.say(f"ended by {type(error).__name__}: {error}")
-        else:
-            self._view.say(f"stopped. {HOW}")
+            yield look
 
-    def _watch(self, watched: Watched, recorder: Recorder) -> None:
-        done: dict[str, float] = {}
-        while not self._stopping.wait(self._every):
-            left = self._touched + self._seconds - time.monotonic()
-            if left <= 0:
-                return
-            for name, value in list(self._turned.items()):
-                if done.get(name) != value:
-                    watched.turn(name, value)
-                    done[name] = value
-            for name, value in watched.read().items():
-                recorder.add(name, value)
-            self._view.show(live_svg(self.panels, recorder, title=self.title), f"running, {left:.0f} s left")
+    def say(self, words: str) -> None:
+        self._view.say(words)
 
     def _repr_mimebundle_(self, **_: Any) -> Mapping[str, Any]:
         """What a notebook shows: the widget, and a sentence where widgets do not live (a stored notebook, say)."""
@@ -152,12 +124,11 @@ class _View:
         buttons = widgets.HBox([start, stop, self._status])
         self._box = widgets.VBox([buttons, *(_control(widgets, knob, monitor) for knob in knobs), self._picture])
 
-    def show(self, svg: str, status: str) -> None:
+    def show(self, svg: str) -> None:
         self._picture.value = svg
-        self.say(status)
 
     def say(self, status: str) -> None:
-        self._status.value = f"&nbsp;{status}"
+        self._status.value = f"&nbsp;{html.escape(status)}"
 
     def mimebundle(self) -> Mapping[str, Any]:
         return dict(self._box._repr_mimebundle_())

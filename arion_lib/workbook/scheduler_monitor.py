@@ -14,7 +14,6 @@ See         notebooks/5_task_scheduler.ipynb · tests/workbook/test_scheduler_mo
 from __future__ import annotations
 
 import html
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -26,13 +25,13 @@ from arion_lib.measure.lanes import Bar, LaneRecorder, lanes_svg
 from arion_lib.measure.live import Panel, Recorder, live_svg
 from arion_lib.units import progress_text
 from arion_lib.workbook.monitor import in_words
+from arion_lib.workbook.watching import Watching
 
 PANELS = (Panel("queue", "tasks"), Panel("throughput", "tasks/s"))
 SECONDS = 10.0
 """How far back the figures reach."""
 MOST_EVENTS = 20_000
 """Events between two drawings; of more, the oldest are not drawn."""
-HOW = "Press start."
 
 
 class Scheduling(Protocol):
@@ -54,7 +53,7 @@ class Scheduling(Protocol):
         """Cancel the task of this number that a worker runs; say whether there was one."""
 
 
-class SchedulerMonitor:
+class SchedulerMonitor(Watching):
     """Show a scheduler's queue, throughput and workers, with buttons to cancel, to kill and to scale.
 
     `submitting` adds a button for each entry ("200 naps": a function that submits them). The run ends by itself
@@ -70,37 +69,12 @@ class SchedulerMonitor:
         every: float = 0.2,
         most: int = 8,
     ) -> None:
-        if not (seconds > 0 and every > 0):
-            raise ValueError(f"seconds and every must be > 0, got {seconds} and {every}")
-        self._scheduler, self._seconds, self._every = scheduler, seconds, every
-        self._touched = 0.0
-        self._stopping, self._turn = threading.Event(), threading.Lock()
-        self._thread: threading.Thread | None = None
+        super().__init__(seconds, every)
+        self._scheduler = scheduler
         self._view = _View(self, most, submitting or {})
-        self._view.offer(scheduler.status())  # one look: the controls show what there is before the start, too
-        self._view.show(*_pictures(Recorder(SECONDS), {}, 0.0), HOW)
-
-    @property
-    def running(self) -> bool:
-        """Whether the scheduler is being watched now."""
-        return self._thread is not None and self._thread.is_alive()
-
-    def start(self) -> None:
-        """Begin to watch, or go on for another `seconds`."""
-        self._touched = time.monotonic()
-        with self._turn:
-            if not self.running:
-                self._stopping.clear()
-                self._thread = threading.Thread(target=self._run, name="scheduler-monitor", daemon=True)
-                self._thread.start()
-
-    def stop(self) -> None:
-        """End the watching and wait until nothing of it is left."""
-        self._stopping.set()
-        with self._turn:
-            if self._thread is not None:
-                self._thread.join()
-                self._thread = None
+        self._view.offer(scheduler.status())
+        self._view.show(*_pictures(Recorder(SECONDS), {}, 0.0))
+        self.say(self.how)
 
     def cancel(self, worker: int | None = None) -> None:
         """Cancel the task that a worker runs: of this number, or of the worker that is busy the longest."""
@@ -119,7 +93,7 @@ class SchedulerMonitor:
         self._do(lambda: _submitted(word, submit))
 
     def _do(self, act: Callable[[], str]) -> None:
-        self._touched = time.monotonic()
+        self.touch()
         try:
             self._view.answer(act())
         except Exception as error:  # noqa: BLE001  a button's boundary: an error becomes the answer beside it
@@ -150,37 +124,28 @@ class SchedulerMonitor:
             return next((worker for worker in workers if worker.number == number), None)
         return max(workers, key=lambda worker: worker.age or 0.0, default=None)
 
-    def _run(self) -> None:
-        try:
-            with self._events() as events:
-                self._watch(events)
-        except Exception as error:  # noqa: BLE001  the thread's boundary: an error becomes the status line
-            self._view.say(f"ended by {type(error).__name__}: {error}")
-        else:
-            self._view.say(f"stopped. {HOW}")
-
     @contextmanager
-    def _events(self) -> Iterator[deque[Any]]:
+    def watched(self) -> Iterator[Callable[[], None]]:
         """Collect events while the block runs: an append is all that an event costs the scheduler's thread."""
         events: deque[Any] = deque(maxlen=MOST_EVENTS)
-        unsubscribe = self._scheduler.subscribe(events.append)
-        try:
-            yield events
-        finally:
-            unsubscribe()
-
-    def _watch(self, events: deque[Any]) -> None:
         points, bars, pace = Recorder(SECONDS), LaneRecorder(SECONDS), Pace()
-        while not self._stopping.wait(self._every):
-            left = self._touched + self._seconds - time.monotonic()
-            if left <= 0:
-                return
+
+        def look() -> None:
             feed(bars, events)
             shown, now = self._scheduler.status(), time.monotonic()
             points.add("queue", shown.ready)
             points.add("throughput", pace.read(now, _ended(shown)))
             self._view.offer(shown)
-            self._view.show(*_pictures(points, lanes_of(shown, bars, now), now), f"running, {left:.0f} s left")
+            self._view.show(*_pictures(points, lanes_of(shown, bars, now), now))
+
+        unsubscribe = self._scheduler.subscribe(events.append)
+        try:
+            yield look
+        finally:
+            unsubscribe()
+
+    def say(self, words: str) -> None:
+        self._view.say(words)
 
     def _repr_mimebundle_(self, **_: Any) -> Mapping[str, Any]:
         """What a notebook shows: the widget, and a sentence where widgets do not live (a stored notebook, say)."""
@@ -298,9 +263,8 @@ class _View:
         self._size.max = max(self._size.max, size)
         self._size.value = self._shown_size
 
-    def show(self, panels: str, lanes: str, status: str) -> None:
+    def show(self, panels: str, lanes: str) -> None:
         self._panels.value, self._lanes.value = panels, lanes
-        self.say(status)
 
     def say(self, status: str) -> None:
         self._status.value = f"&nbsp;{html.escape(status)}"

@@ -164,6 +164,15 @@ def test_what_cannot_be_done_is_told_beside_the_buttons() -> None:
     assert fake.asked == []
 
 
+def test_the_slider_shows_the_size_before_anything_is_started() -> None:
+    fake = Fake()
+    fake.size = 5
+    monitor = SchedulerMonitor(fake)
+    assert monitor._view._size.value == 5
+    assert fake.asked == []  # and scales nothing by showing it
+    assert not monitor.running
+
+
 def test_the_slider_scales_and_follows_but_never_scales_by_following() -> None:
     fake = Fake()
     with watching(fake) as monitor:
@@ -218,7 +227,9 @@ def test_the_present_task_is_the_snapshots_even_when_its_start_was_not_seen() ->
 def test_what_comes_faster_than_it_is_drawn_is_bounded() -> None:
     fake = Fake()
     monitor = SchedulerMonitor(fake)
-    with monitor._events() as events:
+    with monitor.watched():
+        (collect,) = fake.callbacks
+        events: deque[Any] = collect.__self__  # type: ignore[attr-defined]
         for task in range(MOST_EVENTS):
             fake.callbacks[0](event(time.monotonic(), task, State.RUNNING))
             fake.callbacks[0](event(time.monotonic(), task, State.SUCCEEDED))

@@ -178,6 +178,8 @@ def _greet(port: int) -> None:
     lines = [
         f"the board            {here}",
         f"learners, before lab ARION_CLASS={here} python -m arion_lib lab",
+        f"on Windows           set ARION_CLASS={here}  (in PowerShell: $env:ARION_CLASS='{here}')",
+        "                     py -m arion_lib lab",
         f'or in a notebook     from arion_lib.workbook import join_class; join_class("{here}", "nickname")',
         "Ctrl-C ends it; nothing is kept without --keep FILE",
         *(f"here also            {url}" for url in others),

@@ -80,6 +80,10 @@ CUT = Exercise(
             {'*lines, rest = (rest + chunk).split(b"\\n")': 'lines = filter(None, chunk.split(b"\\n"))'},
         ),
         Wrong(
+            "a chunk is not a line: keep what stands behind its last newline, it begins the next line or is nothing",
+            {'*lines, rest = (rest + chunk).split(b"\\n")': 'lines = chunk.split(b"\\n")'},
+        ),
+        Wrong(
             "the last line may lack its newline: hand on what is left when the chunks end",
             {"    if rest:\n        yield rest\n": ""},
         ),

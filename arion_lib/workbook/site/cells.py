@@ -33,6 +33,22 @@ def markdown(text: str) -> str:
     return page.replace("<table>", '<div class="wide" tabindex="0"><table>').replace("</table>", "</table></div>")
 
 
+def with_contents(page: str) -> str:
+    """Put a folded list of its sections behind the title of a long page: on a phone a notebook is forty screens.
+
+    >>> with_contents("<h1>T</h1>" + "".join(f'<h2 id="s{n}">S{n}</h2>' for n in range(6)))[10:61]
+    '<details class="contents"><summary>On this page</su'
+    >>> with_contents('<h1>T</h1><h2 id="a">A</h2>')
+    '<h1>T</h1><h2 id="a">A</h2>'
+    """
+    sections = re.findall(r'<h2 id="([^"]+)">(.*?)</h2>', page, re.DOTALL)
+    if len(sections) < 6:
+        return page
+    links = "".join(f'<li><a href="#{place}">{re.sub("<[^>]*>", "", words)}</a></li>' for place, words in sections)
+    listed = f'<details class="contents"><summary>On this page</summary><ul>{links}</ul></details>'
+    return page.replace("</h1>", f"</h1>{listed}", 1)
+
+
 def code(source: str) -> str:
     """Return Python as coloured HTML that a keyboard can scroll."""
     from pygments import highlight

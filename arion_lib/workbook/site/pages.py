@@ -57,7 +57,7 @@ def build(folder: Path, source: str = "") -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for page in pages:
-        body = _links(page.body, {other.name for other in pages}, source)
+        body = cells.with_contents(_links(page.body, {other.name for other in pages}, source))
         text = frame.render(page=page, body=body, style=_style(), parts=_menu())
         (path := folder / page.name).write_text(text, "utf-8", newline="\n")
         written.append(path)
@@ -175,7 +175,7 @@ def _figures() -> str:
 
 
 def _menu() -> list[tuple[str, str]]:
-    books = [(f"{path.stem}.html", path.stem.partition("_")[2].replace("_", " ")) for path in notebooks.select([])]
+    books = [(f"{path.stem}.html", path.stem.replace("_", " ")) for path in notebooks.select([])]
     return [
         ("index.html", "start"),
         *books,
