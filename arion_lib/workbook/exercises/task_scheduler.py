@@ -12,6 +12,7 @@ from __future__ import annotations
 import bisect  # noqa: F401 - a wrong answer uses it
 import heapq
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from heapq import heapify
@@ -335,7 +336,7 @@ class _Process:
     def __init__(self, obeys: float | None) -> None:
         self.obeys, self.now = obeys, 0.0
         self.ends: float | None = None
-        self.signals, self.reaped = list[str](), False
+        self.signals, self.reaped, self.slept = list[str](), False, False
 
     @property
     def over(self) -> bool:
@@ -351,7 +352,8 @@ class _Process:
         self.ends = self.now if not self.over else self.ends
 
     def poll(self) -> int | None:
-        self.now += 0.0 if self.over else 0.01  # time goes on for an answer that looks again and again
+        self.now += 0.0 if self.over or self.slept else 0.01  # time goes on for an answer that looks again and again
+        self.slept = False
         self.reaped = self.reaped or self.over
         return 0 if self.over else None
 
@@ -386,16 +388,24 @@ def stop(process: Any, grace: float) -> str:
 
 def _process(words: str, obeys: float | None, grace: float) -> Case:
     def probe(answer: Answer) -> object:
-        process = _Process(obeys)
+        process, mine, really = _Process(obeys), threading.get_ident(), time.sleep
+
+        def sleep(seconds: float) -> None:
+            if threading.get_ident() != mine:
+                really(seconds)
+            else:
+                process.now, process.slept = process.now + seconds, True
+
         try:
-            said = answer(process, grace)
+            with mock.patch("time.sleep", sleep):
+                said = answer(process, grace)
         except _WaitsForEverError:
             said = "waits for ever"
         except TimeoutExpired:
             said = "raises TimeoutExpired"
         signals = list(dict.fromkeys(process.signals))
-        late = process.now > grace + 0.1
-        return {"returns": said, "signals": signals, "waited for": process.reaped, "longer than the grace": late}
+        late = process.now > min(grace, process.ends or 0.0) + 0.1
+        return {"returns": said, "signals": signals, "waited for": process.reaped, "takes longer than it must": late}
 
     return Case(f"a process that {words}; grace={grace:g}", probe)
 
@@ -439,6 +449,13 @@ STOP = Exercise(
         Wrong(
             "one look is not enough: `process.wait(timeout=grace)` returns as soon as the process has ended",
             {"timeout=grace": "timeout=0"},
+        ),
+        Wrong(
+            "`sleep` takes the whole grace though the process has ended: `wait(timeout=grace)` returns at its end",
+            {
+                "try:\n        process.wait(timeout=grace)": "time.sleep(grace)",
+                "except TimeoutExpired:": "if process.poll() is None:",
+            },
         ),
         Wrong("a process that ended when it was asked was not killed", {'"asked"': '"killed"'}),
         Wrong('return "asked" or "killed"', {'return "killed"': "return None", 'return "asked"': "return None"}),
