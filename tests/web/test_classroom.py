@@ -176,10 +176,11 @@ def test_the_word_says_how_to_join_and_leaves_no_trace(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "arion_lib", "class", "--port", "0", "--host", "127.0.0.1"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
-        said = [server.stdout.readline() for _ in range(4)]
+        said = [server.stdout.readline() for _ in range(6)]
         port = re.findall(r":(\d+)", said[0])[0]
         assert "The class" in get(f"http://127.0.0.1:{port}/")
-        assert "join_class(" in said[2]
+        assert re.search(rf"set ARION_CLASS=http://\S+:{port} ", said[2])
+        assert "join_class(" in said[4]
         assert list(tmp_path.iterdir())
         server.send_signal(signal.SIGINT)
         assert server.wait(60) == 0
