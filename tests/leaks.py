@@ -13,8 +13,8 @@ from pathlib import Path
 
 import psutil
 
-PATIENCE = 5.0
-"""Seconds in all that something already ending gets to end."""
+PATIENCE = 30.0
+"""Seconds in all that something already ending gets to end: a busy machine lets a thread wait for some."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Snapshot:
         deadline = time.monotonic() + PATIENCE
         threads = self._leaked_threads(deadline)
         children = self.leaked_children(deadline)
-        return threads + children + self._leaked_descriptors()
+        return threads + children + self._leaked_descriptors(deadline)
 
     def leaked_children(self, deadline: float | None = None) -> list[str]:
         """Describe the child processes (theirs too) that are there now and were not then."""
@@ -56,8 +56,14 @@ class Snapshot:
             thread.join(max(0.0, deadline - time.monotonic()))
         return [f"thread {thread.name!r}" for thread in new if thread.is_alive()]
 
-    def _leaked_descriptors(self) -> list[str]:
+    def _leaked_descriptors(self, deadline: float) -> list[str]:
         gc.collect()  # a file in a reference cycle is closed by the collector, not left open
+        while (new := self._new_descriptors()) and time.monotonic() < deadline:
+            time.sleep(0.05)  # a thread of the library that opened it may be about to close it
+            gc.collect()
+        return new
+
+    def _new_descriptors(self) -> list[str]:
         return [
             f"descriptor {fd}: {target}" for fd, target in _descriptors().items() if self.descriptors.get(fd) != target
         ]
