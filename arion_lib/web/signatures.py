@@ -169,7 +169,8 @@ class HmacVerifier:
         if encoding not in ("hex", "base64"):
             raise ValueError(f"encoding must be hex or base64, got {encoding!r:.40}")
         if not secrets or any(len(secret) < 8 for secret in secrets):
-            raise ValueError("a secret must be 8 characters or more, got none or fewer: make a new one")
+            got = f"{len(secrets)}, one of them shorter (blanks divide secrets)" if secrets[1:] else "none or fewer"
+            raise ValueError(f"a secret must be 8 characters or more, got {got}: make a new one")
         self._header, self._prefix, self._hex = header.lower().encode(), prefix.encode(), encoding == "hex"
         self._keyed = [hmac.new(secret.encode(), digestmod=hashlib.sha256) for secret in secrets]
         self.keys = frozenset(hashlib.sha256(secret.encode()).digest() for secret in secrets)
