@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from arion_lib.scheduler import Scheduler
+from arion_lib.scheduler.calls import context, values
 from arion_lib.scheduler.calls.context import context_of, place_of, portable, variable_at
+from arion_lib.scheduler.calls.values import decode, encode
 from tests.scheduler import jobs
 from tests.scheduler.gates import PATIENCE
 
@@ -85,3 +87,14 @@ def test_what_one_task_sets_is_unseen_by_the_next(no_leaks: None, lane: str) -> 
     with Scheduler(1, threads=1) as scheduler:
         submitter = scheduler.with_options(lane=lane)
         assert [submitter.submit(jobs.set_mark, "left").result(PATIENCE) for _ in range(3)] == ["unset"] * 3
+
+
+def test_variables_that_a_program_makes_anew_are_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(context, "MOST_VARIABLES", 20)
+    made = [ContextVar[int](f"made{number}") for number in range(100)]
+    for variable in made:
+        assert context.place_of(variable) is None
+        assert decode(encode([variable], "value"))[0] is variable
+    assert len(context._PLACES) <= 20
+    assert len(values._TOKENS) <= 21
+    assert len(values._VARIABLES) <= 21

@@ -17,6 +17,8 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
+MOST_VARIABLES = 10_000
+"""Variables that are known at once; a program has dozens."""
 STAY = ("ipykernel", "IPython", "asyncio", "jupyter_client", "decimal", "zmq", "anyio", "sniffio", "tornado")
 """Packages whose variables describe this process and its loop: of no use in another."""
 
@@ -37,9 +39,7 @@ def context_of(pairs: list[tuple[ContextVar[Any], Any]]) -> Context:
 
 def place_of(variable: ContextVar[Any]) -> str | None:
     """Return `module:name` of a variable that another process can import, else None."""
-    if variable not in _PLACES:
-        _PLACES[variable] = _search(variable)
-    place = _PLACES[variable]
+    place = _found(variable)
     return None if place is None or place.startswith("__main__:") else place
 
 
@@ -58,6 +58,15 @@ def variable_at(place: str) -> ContextVar[Any] | None:
 _PLACES: dict[ContextVar[Any], str | None] = {}
 
 
+def _found(variable: ContextVar[Any]) -> str | None:
+    """Return where a variable is; of so many that a program must be making them anew, the answers are forgotten."""
+    if variable not in _PLACES:
+        if len(_PLACES) >= MOST_VARIABLES:
+            _PLACES.clear()
+        _PLACES[variable] = _search(variable)
+    return _PLACES[variable]
+
+
 def _search(variable: ContextVar[Any]) -> str | None:
     for module_name, module in sys.modules.copy().items():  # a copy in one step: other threads import meanwhile
         for name, value in getattr(module, "__dict__", {}).copy().items():
@@ -71,6 +80,5 @@ def _stays(variable: ContextVar[Any]) -> bool:
 
     The latter are a library's own, kept in its objects (a kernel has several): a task could not even name them.
     """
-    place_of(variable)
-    place = _PLACES[variable]
+    place = _found(variable)
     return place is None or place.partition(":")[0].partition(".")[0] in STAY

@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 
 import cloudpickle
 
+from arion_lib.scheduler.calls import context
 from arion_lib.scheduler.calls.context import place_of, variable_at
 from arion_lib.scheduler.errors import NotTransferableError
 
@@ -132,6 +133,7 @@ _VARIABLES: dict[str, ContextVar[Any]] = {}
 def _token(variable: ContextVar[Any]) -> str:
     """Return the name under which every process finds its twin of a variable."""
     if variable not in _TOKENS:
+        _forget_if_too_many()
         _TOKENS[variable] = place_of(variable) or f"?{variable.name}-{id(variable)}"
         _VARIABLES[_TOKENS[variable]] = variable
     return _TOKENS[variable]
@@ -140,6 +142,14 @@ def _token(variable: ContextVar[Any]) -> str:
 def _variable(name: str, token: str) -> ContextVar[Any]:
     """Return the variable of that token: the imported one, or this process's twin of another's."""
     if token not in _VARIABLES:
+        _forget_if_too_many()
         found = variable_at(token) or ContextVar[Any](name)
         _VARIABLES[token], _TOKENS[found] = found, token
     return _VARIABLES[token]
+
+
+def _forget_if_too_many() -> None:
+    """Keep no variable alive for ever: what is forgotten is met anew, an importable one at its place."""
+    if len(_VARIABLES) >= context.MOST_VARIABLES:
+        _TOKENS.clear()
+        _VARIABLES.clear()
