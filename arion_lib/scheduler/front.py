@@ -70,7 +70,7 @@ class Front:
 
     def post(self, item: Task[Any] | Command) -> None:
         """Hand something to the supervisor."""
-        self.inbox.put(item, not isinstance(item, Task) or item.options.priority > 0)
+        self.inbox.put(item, type(item) is not Task or item.options.priority > 0)
         if self.supervisor.ended:
             self.supervisor.end_the_late()
 

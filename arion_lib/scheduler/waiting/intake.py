@@ -8,7 +8,6 @@ See         tests/scheduler/test_scheduler.py
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -29,13 +28,14 @@ class Intake:
     def admit(self, most: int) -> None:
         """Take in up to so many items, all for -1."""
         alike: list[Task[Any]] = []
+        now = time.monotonic()
         for item in self._inbox.take(most):
             if not isinstance(item, Task):
                 self._admit_alike(alike)
                 self._guard(item)
             elif item._more is not None or item.options.deadline is not None or self._life.telling.wanted:
                 self._admit_alike(alike)
-                self._guard(self._admit_or_reject, [item], functools.partial(self._life.admit, item, time.monotonic()))
+                self._admit_one(item, now)
             else:
                 if alike and (item._function is not alike[0]._function or item.options is not alike[0].options):
                     self._admit_alike(alike)
@@ -46,13 +46,22 @@ class Intake:
         if tasks:
             run = tasks.copy()
             tasks.clear()
-            self._admit_or_reject(run, lambda: self._life.admit_alike(run))
+            self._life.admitted += len(run)
+            try:
+                self._life.admit_alike(run)
+            except Exception as error:
+                self._reject(run, error)
+                raise
 
-    def _admit_or_reject(self, tasks: list[Task[Any]], admit: Callable[[], None]) -> None:
-        self._life.admitted += len(tasks)
+    def _admit_one(self, task: Task[Any], now: float) -> None:
+        self._life.admitted += 1
         try:
-            admit()
-        except Exception as error:  # a defect: it is these tasks', and no others'
-            for task in tasks:
-                self._life.reject(task, error, time.monotonic())
+            self._life.admit(task, now)
+        except Exception as error:
+            self._reject([task], error)
             raise
+
+    def _reject(self, tasks: list[Task[Any]], error: BaseException) -> None:
+        """End tasks that could not be admitted: the defect is theirs, and no others'. The next turn goes on."""
+        for task in tasks:
+            self._life.reject(task, error, time.monotonic())
