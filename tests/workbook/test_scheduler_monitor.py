@@ -164,15 +164,6 @@ def test_what_cannot_be_done_is_told_beside_the_buttons() -> None:
     assert fake.asked == []
 
 
-def test_the_slider_shows_the_size_before_anything_is_started() -> None:
-    fake = Fake()
-    fake.size = 5
-    monitor = SchedulerMonitor(fake)
-    assert monitor._view._size.value == 5
-    assert fake.asked == []  # and scales nothing by showing it
-    assert not monitor.running
-
-
 def test_the_slider_scales_and_follows_but_never_scales_by_following() -> None:
     fake = Fake()
     with watching(fake) as monitor:

@@ -166,15 +166,15 @@ def run(args: list[str]) -> int:
             file = options.keep or Path(stack.enter_context(tempfile.TemporaryDirectory())) / "class.db"
             store = stack.enter_context(open_store(file))
             sock = listening_socket(options.host, options.port)
-            serve_until_signal(Board(store), sock, lambda: _greet(sock.getsockname()[1]))
+            serve_until_signal(Board(store), sock, lambda: _greet(*sock.getsockname()[:2]))
     except (ServerFailed, StoreError, OSError) as error:
         sys.stderr.write(f"python -m arion_lib class: {error}\n")
         return 2
     return 0
 
 
-def _greet(port: int) -> None:
-    here, *others = addresses(port)
+def _greet(host: str, port: int) -> None:
+    here, *others = addresses(port) if host in ("0.0.0.0", "::") else [f"http://{host}:{port}"]  # noqa: S104
     lines = [
         f"the board            {here}",
         f"learners, before lab ARION_CLASS={here} python -m arion_lib lab",
