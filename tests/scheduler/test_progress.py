@@ -54,6 +54,7 @@ def test_of_an_unknown_total_only_what_is_done_is_told(gate: Gate) -> None:
 
 
 def forks() -> int:
+    assert hasattr(os, "fork")
     child = os.fork()
     if not child:
         report(1, 2)

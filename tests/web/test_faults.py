@@ -197,6 +197,8 @@ def start(nursery: Nursery, folder: Path, *options: str) -> tuple[Child, str]:
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets one process limit another's files")
 def test_a_disk_that_takes_no_more_loses_nothing_that_was_acknowledged(nursery: Nursery, tmp_path: Path) -> None:
     """The operating system itself refuses to let the server's files grow, and later allows it again."""
+    import resource
+
     child, url = start(nursery, tmp_path)
     process = psutil.Process(child.pid)
     acknowledged = []
@@ -208,10 +210,10 @@ def test_a_disk_that_takes_no_more_loses_nothing_that_was_acknowledged(nursery: 
         return status
 
     assert send(0) == 200
-    process.rlimit(psutil.RLIMIT_FSIZE, (400_000, psutil.RLIM_INFINITY))
+    process.rlimit(psutil.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))
     statuses = {send(n) for n in range(1, 30)}
     assert 503 in statuses <= {200, 503}
-    process.rlimit(psutil.RLIMIT_FSIZE, (psutil.RLIM_INFINITY, psutil.RLIM_INFINITY))
+    process.rlimit(psutil.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     assert send(30) == 200
     child.terminate()
     with SqliteStore(tmp_path / "arion.db") as store:

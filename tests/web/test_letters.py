@@ -27,15 +27,15 @@ def test_letters_are_taken_in_once_they_fit_and_the_others_stay(served: Served) 
     lines = {"content-type": "application/x-ndjson"}
     assert post(f"{served.orders}?dedupe=id", BAD, lines).json["dead"] == 4
     assert replay(served, recipe={"dedupe": "id"}) == {"accepted": 0, "duplicates": 0, "dead": 4, "after": None}
-    assert letters(served) == [(1, "[3]"), (2, "no json"), (3, '{"n": 1}'), (4, '{"n": 2}')]
-    assert replay(served, limit=1) == {"accepted": 0, "duplicates": 0, "dead": 1, "after": 1}
+    assert letters(served) == [(1, '{"n": 1}'), (2, '{"n": 2}'), (3, "[3]"), (4, "no json")]
+    assert replay(served, limit=1, after=2) == {"accepted": 0, "duplicates": 0, "dead": 1, "after": 3}
     assert replay(served, after=1, upto=3) == {"accepted": 1, "duplicates": 0, "dead": 1, "after": None}
     assert replay(served) == {"accepted": 1, "duplicates": 0, "dead": 2, "after": None}
-    assert [row.body for row in served.store.rows("orders")] == [b'{"id": "e1"}', b'{"n": 1}', b'{"n": 2}']
-    assert letters(served) == [(1, "[3]"), (2, "no json")]
+    assert [row.body for row in served.store.rows("orders")] == [b'{"id": "e1"}', b'{"n": 2}', b'{"n": 1}']
+    assert letters(served) == [(3, "[3]"), (4, "no json")]
     assert delete(f"{served.url}/dead-letters?stream=orders").status == 422, "which ones must be said"
-    assert delete(f"{served.url}/dead-letters?stream=orders&upto=1").json == {"deleted": 1}
-    assert letters(served) == [(2, "no json")]
+    assert delete(f"{served.url}/dead-letters?stream=orders&upto=3").json == {"deleted": 1}
+    assert letters(served) == [(4, "no json")]
     assert replay(served, recipe={"colour": "red"}) == 400
     assert replay(served, more=1) == 422
 

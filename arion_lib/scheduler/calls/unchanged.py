@@ -16,6 +16,7 @@ once, and then only for its identity: make a large constant one.
 from __future__ import annotations
 
 import copyreg
+import dataclasses
 import datetime
 import decimal
 import enum
@@ -50,6 +51,7 @@ FIXED = frozenset(
         datetime.timedelta,
         decimal.Decimal,
         re.Pattern,
+        type(dataclasses.MISSING),
     }
 )
 """Types beside the atoms whose values never change."""
