@@ -15,6 +15,7 @@ once, and then only for its identity: make a large constant one.
 
 from __future__ import annotations
 
+import builtins
 import copyreg
 import dataclasses
 import datetime
@@ -55,6 +56,8 @@ FIXED = frozenset(
     }
 )
 """Types beside the atoms whose values never change."""
+FROZEN_DICT: type | None = getattr(builtins, "frozendict", None)
+"""A dict that never changes, since Python 3.15."""
 OWN_WAY = ("__reduce__", "__reduce_ex__", "__getstate__", "__getnewargs__", "__getnewargs_ex__")
 """Methods by which a class says itself what is pickled."""
 
@@ -106,6 +109,8 @@ class _Watch:
             self._function(value)
         elif kind in (tuple, frozenset):
             self._each(value)
+        elif kind is FROZEN_DICT:
+            self._each([*value, *value.values()])
         elif self._only_fixed:
             raise _CannotTellError
         else:
