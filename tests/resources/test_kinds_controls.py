@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
+import os
+import sys
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -135,3 +138,52 @@ def test_a_limit_of_each_attempt_would_be_tried_again() -> None:
 
     asyncio.run(main())
     assert len(attempts) == 3
+
+
+def test_what_lives_in_another_loop_does_not_end_while_this_one_waits_for_it() -> None:
+    leave, ended = asyncio.Event(), asyncio.Event()
+
+    async def live() -> None:
+        await leave.wait()
+        ended.set()
+
+    async def release() -> None:
+        leave.set()
+        await asyncio.wait_for(ended.wait(), 0.01)
+
+    one, two = asyncio.new_event_loop(), asyncio.new_event_loop()
+    try:
+        task = one.create_task(live())
+        with pytest.raises(TimeoutError):
+            two.run_until_complete(release())
+        one.run_until_complete(task)
+    finally:
+        one.close()
+        two.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_child_of_a_fork_would_wait_for_threads_that_it_has_not() -> None:
+    release, released = threading.Event(), threading.Event()
+    thread = threading.Thread(target=lambda: release.wait() and released.set())
+    thread.start()
+    if (child := os.fork()) == 0:
+        release.set()
+        os._exit(released.wait(0.05))
+    assert os.waitpid(child, 0)[1] == 0, "released, in the child"
+    release.set()
+    assert released.wait(60)
+    thread.join()
+
+
+@pytest.mark.skipif(getattr(sys.flags, "thread_inherit_context", 0), reason="here threads inherit it")
+def test_a_bare_thread_loses_the_callers_context() -> None:
+    colour, seen = contextvars.ContextVar("colour", default="none"), []
+    colour.set("red")
+    bare = threading.Thread(target=lambda: seen.append(colour.get()))
+    carried = threading.Thread(target=contextvars.copy_context().run, args=(lambda: seen.append(colour.get()),))
+    for thread in (bare, carried):
+        thread.start()
+        thread.join()
+    assert seen == ["none", "red"]
