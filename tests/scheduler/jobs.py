@@ -259,16 +259,23 @@ def die_times(path: str, times: int, value: Any = "at last") -> Any:
 
 def hold(place: str, value: Any = None) -> Any:
     """Report the arrival at a gate, then wait until it lets one through (see gates.py)."""
-    with open(f"{place}.arrivals", "wb", buffering=0) as arrivals:  # noqa: PTH123
-        arrivals.write(os.getpid().to_bytes(8, "little"))
-    with open(f"{place}.passes", "rb", buffering=0) as passes:  # noqa: PTH123
-        passes.read(1)
+    arrive(place)
+    # A plain open would wait for ever where the gate is closed at this very moment: it waits for somebody who writes.
+    passes = os.open(f"{place}.passes", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        os.set_blocking(passes, True)
+        os.read(passes, 1)
+    finally:
+        os.close(passes)
     return value
 
 
 def arrive(place: str) -> None:
-    with open(f"{place}.arrivals", "wb", buffering=0) as arrivals:  # noqa: PTH123
-        arrivals.write(os.getpid().to_bytes(8, "little"))
+    arrivals = os.open(f"{place}.arrivals", os.O_RDWR)  # for writing alone, it would wait for somebody who reads
+    try:
+        os.write(arrivals, os.getpid().to_bytes(8, "little"))
+    finally:
+        os.close(arrivals)
 
 
 def pass_and_note(place: str, path: str, text: str, stop: int) -> None:

@@ -940,6 +940,7 @@ def test_the_control_cannot_cancel_what_runs(naive: ProcessPoolExecutor, gate: G
     gate.arrived()
     assert not future.cancel()
     gate.open()
+    assert future.result(PATIENCE) is None
     assert not future.cancelled()
 
 
