@@ -2,7 +2,7 @@
 
 Idea        While nothing has failed and nothing lives elsewhere, the last opened goes next, and there is no error.
 Invariant   The order, the accounts and the errors are those of `Unwinding.releases`: only its steps are left out.
-            They took a sixth of a `with` block that holds one resource (`bench resources`).
+            They took an eighth of the processor time of a `with` block that holds one resource.
 When wrong  The first error is kept by the unwinding, which decides about everything that is still open.
 See         arion_lib/resources/unwinding.py · tests/resources/test_fast_path.py
 """
