@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadFileScheduling
+from xdist.workermanage import WorkerController
 
 EXAMPLES = {"quick": 25, "usual": 100, "thorough": 400}
 """How many examples hypothesis tries, in a test that does not say so itself."""
@@ -159,6 +161,33 @@ def path_of(nodeid: str) -> str:
     'tests/test_setup.py'
     """
     return nodeid.split("::")[0]
+
+
+class WholeFiles(LoadFileScheduling):
+    """Shares whole files out as `--dist=loadfile` does, and goes on when a process dies in one.
+
+    pytest-xdist 3.8 gives all files of the dead one to its successor: the test that it died in, to die in once more,
+    and those that are done, one at a time, the next one when a test of it ends; of a file that is done none ever does.
+    """
+
+    def remove_node(self, node: WorkerController) -> str | None:
+        """Take a process out; return the test that it died in."""
+        given = self.assigned_work.pop(node)
+        left = [(file, test) for file, tests in given.items() for test, done in tests.items() if not done]
+        if not left:
+            return None
+        file, died = left[0]
+        given[file][died] = True
+        self.workqueue.update({name: tests for name, tests in given.items() if not all(tests.values())})
+        for other in self.assigned_work:
+            self._reschedule(other)
+        return died
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> WholeFiles | None:
+    """Return what shares the tests out over the processes."""
+    return WholeFiles(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 LEFT_OUT = pytest.StashKey[int]()

@@ -48,3 +48,42 @@ def test_processes_that_share_the_files_begin_with_the_longest() -> None:
     rank = {path: number for number, path in enumerate(selection.LONGEST)}
     taken = sorted(counts, key=lambda path: selection.place(path, rank, counts))
     assert taken == [*selection.LONGEST[:2], "tests/a.py", "tests/b.py"]
+
+
+DYING = """
+import os, time
+
+def test_a():
+    time.sleep(0.1)
+
+def test_b():
+    os._exit(1)
+
+def test_c():
+    pass
+"""
+
+
+@pytest.mark.parametrize("ours", [True, False], ids=["ours", "control"])
+def test_a_process_that_dies_in_the_last_file_ends_its_test_and_not_the_run(ours: bool, tmp_path: Path) -> None:
+    for number in range(8):
+        tests = [f"def test_{n}():\n    time.sleep(0.02)\n" for n in range(6)]
+        (tmp_path / f"test_{number}.py").write_text("import time\n\n" + "\n".join(tests))
+    (tmp_path / "test_last.py").write_text(DYING)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = alone\n")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n2", "--dist=loadfile"]
+    plugins = ["-p", "tests.selection"] if ours else []
+    with subprocess.Popen(
+        [*command, *plugins, "--no-loadscope-reorder"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as run:
+        try:
+            said, _ = run.communicate(timeout=300 if ours else 30)
+            assert "1 failed, 50 passed" in said
+        except subprocess.TimeoutExpired:
+            assert not ours
+            os.killpg(run.pid, signal.SIGKILL)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import faulthandler
 import itertools
 import os
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from _pytest.faulthandler import fault_handler_stderr_fd_key
 
-from tests.scheduler.gates import Gate
+from tests.scheduler.gates import PATIENCE, Gate
 
 LONGEST = 300.0
 """Seconds after which a test counts as hanging: every thread's stack is shown and the run ends."""
@@ -43,7 +44,17 @@ def make_gate(tmp_path: Path) -> Iterator[Callable[[], Gate]]:
         made.append(Gate(tmp_path / f"gate{next(numbers)}"))
         return made[-1]
 
+    def give_up() -> None:
+        for gate in made:
+            gate.open(64)
+
+    # A test that fails inside `with Scheduler(...)` waits there for whoever stands at its gate: for this long, no more.
+    late = threading.Timer(1.5 * PATIENCE, give_up)
+    late.daemon = True
+    late.start()
     yield make
+    late.cancel()
+    late.join()
     for gate in made:
         gate.close()
 

@@ -78,7 +78,7 @@ def test_a_thread_stuck_in_a_system_call_is_given_up_and_replaced(gate: Gate) ->
         threads = scheduler.with_options(lane="threads")
         stuck = threads.submit(jobs.hold, gate.place)
         gate.arrived()
-        until(lambda: any("passes.read" in line for line in current_lines()), "the system call")
+        until(lambda: any("os.read(passes" in line for line in current_lines()), "the system call")
         assert stuck.cancel()
         assert threads.submit(jobs.add, 1).result(PATIENCE) == 1
         assert [worker.number for worker in lane(scheduler).workers] == [1002]
