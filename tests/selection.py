@@ -67,6 +67,7 @@ SLOW = (
     "tests/pipeline/test_memory.py",
     "tests/pipeline/test_lost_servers.py",
     "tests/test_quality.py",
+    "tests/test_selection.py::test_a_process_that_dies",
     "tests/test_setup.py",
     "tests/web/test_load.py",
     "tests/web/test_top.py",

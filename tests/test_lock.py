@@ -83,3 +83,10 @@ def test_the_promised_pythons_are_named_alike_everywhere() -> None:
     assert project["requires-python"] == f">={PROMISED[0]}"
     assert f"python>={PROMISED[0]},<3.{int(PROMISED[-1].removeprefix('3.')) + 1}" in conda
     assert f"Python {', '.join(PROMISED[:-1])} or {PROMISED[-1]}" in readme
+
+
+def test_what_other_installers_write_beside_the_lock_is_no_part_of_the_project() -> None:
+    """`uv sync` writes `uv.lock`, which holds the addresses of one machine's index."""
+    ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+    assert {"uv.lock", ".venv/", "*.egg-info/", "wheels/"} <= set(ignored)
+    assert LOCK.name not in ignored

@@ -6,9 +6,12 @@ import os
 import signal
 import subprocess
 import sys
+from collections import OrderedDict
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from arion_lib.setup.environment import ROOT
 from tests import selection
@@ -40,7 +43,7 @@ def test_a_run_in_the_background_of_a_script_hears_ctrl_c(plugins: tuple[str, ..
 
 def test_what_is_said_of_a_file_is_said_of_one_that_exists() -> None:
     for path in (*selection.ALONE, *selection.LONGEST, *selection.SLOW):
-        assert (ROOT / path).exists(), path
+        assert (ROOT / selection.path_of(path)).exists(), path
 
 
 def test_processes_that_share_the_files_begin_with_the_longest() -> None:
@@ -64,26 +67,66 @@ def test_c():
 """
 
 
-@pytest.mark.parametrize("ours", [True, False], ids=["ours", "control"])
-def test_a_process_that_dies_in_the_last_file_ends_its_test_and_not_the_run(ours: bool, tmp_path: Path) -> None:
+def test_a_process_that_dies_in_the_last_file_ends_its_test_and_not_the_run(tmp_path: Path) -> None:
     for number in range(8):
         tests = [f"def test_{n}():\n    time.sleep(0.02)\n" for n in range(6)]
         (tmp_path / f"test_{number}.py").write_text("import time\n\n" + "\n".join(tests))
     (tmp_path / "test_last.py").write_text(DYING)
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = alone\n")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n2", "--dist=loadfile"]
-    plugins = ["-p", "tests.selection"] if ours else []
     with subprocess.Popen(
-        [*command, *plugins, "--no-loadscope-reorder"],
+        [*command, "-p", "tests.selection", "--no-loadscope-reorder"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         text=True,
-        start_new_session=True,
     ) as run:
         try:
-            said, _ = run.communicate(timeout=300 if ours else 30)
-            assert "1 failed, 50 passed" in said
+            said, _ = run.communicate(timeout=300)
         except subprocess.TimeoutExpired:
-            assert not ours
-            os.killpg(run.pid, signal.SIGKILL)
+            run.kill()
+            raise
+    assert "1 failed, 50 passed" in said
+
+
+@pytest.mark.parametrize(
+    ("sharing", "again"),
+    [
+        (selection.WholeFiles, {"b.py": ["b.py::3"], "c.py": ["c.py::1"]}),
+        (LoadFileScheduling, {"a.py": [], "b.py": ["b.py::2", "b.py::3"], "c.py": ["c.py::1"]}),
+    ],
+    ids=["ours", "control"],
+)
+def test_of_a_process_that_died_only_what_it_had_not_begun_is_run(
+    sharing: type[LoadFileScheduling], again: dict[str, list[str]]
+) -> None:
+    """A file without a test to run, or with the one that kills, is what keeps xdist's own sharing from its end."""
+    dead: Any = "the node"
+    shared = sharing.__new__(sharing)
+    shared.workqueue = OrderedDict()
+    files = {"a.py": {"a.py::1": True}, "b.py": {"b.py::1": True, "b.py::2": False, "b.py::3": False}}
+    shared.assigned_work = {dead: {**files, "c.py": {"c.py::1": False}}}
+    assert shared.remove_node(dead) == "b.py::2"
+    assert {file: [one for one, done in tests.items() if not done] for file, tests in shared.workqueue.items()} == again
+
+
+RECORDING = """
+def test_a_property_is_recorded(record_property):
+    record_property("books", "seven of them")
+"""
+
+
+def test_a_report_is_written_of_tests_that_record_properties(tmp_path: Path) -> None:
+    """pytest's newer form of a report has no place for them: it warns, and a warning is an error here."""
+    (tmp_path / "test_small.py").write_text(RECORDING)
+    report = tmp_path / "report.xml"
+    settings = ["-c", str(ROOT / "pyproject.toml"), "-p", "no:cacheprovider", f"--junitxml={report}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", *settings, "test_small.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "seven of them" in report.read_text(encoding="utf-8")

@@ -301,6 +301,17 @@ def spin_and_clean(place: str, path: str) -> NoReturn:
         note(path, "cleaned")
 
 
+def spin_and_clean_slowly(place: str, path: str) -> NoReturn:
+    """Arrive a second time, and stay, in the clean-up."""
+    try:
+        arrive(place)
+        while True:
+            pass
+    finally:
+        hold(place)
+        note(path, "cleaned")
+
+
 def swallow(place: str) -> NoReturn:
     """Never end, and let no exception end it."""
     arrive(place)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import psutil
 import pytest
 
 from arion_lib.scheduler import Scheduler
 from arion_lib.scheduler.starting import launch
-from arion_lib.scheduler.starting.forkserver import STARTED
-from arion_lib.scheduler.starting.launch import START_METHODS, ZygoteStarter, interpreter
+from arion_lib.scheduler.starting.forkserver import STARTED, kill_with_its_group
+from arion_lib.scheduler.starting.launch import START_METHODS, StartMethod, ZygoteStarter, interpreter
 from arion_lib.setup.environment import ROOT
 from tests.scheduler import jobs
-from tests.scheduler.gates import PATIENCE, until
+from tests.scheduler.gates import PATIENCE, Gate, until
 
 pytestmark = [
     pytest.mark.usefixtures("no_leaks"),
@@ -68,6 +73,59 @@ def test_descriptors_stay_open_until_the_worker_says_that_it_has_them(method: st
     assert not starter._on_their_way
     child.close()
     starter.close()
+
+
+def test_a_worker_on_windows_has_a_process_group_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand-in for its start there: in the program's group, Ctrl-C would end the workers at once, whatever they run."""
+    started: list[dict[str, Any]] = []
+    given: list[bytes] = []
+
+    class Started:
+        pid, stdin = 7, SimpleNamespace(write=given.append, close=lambda: None)
+
+        def __init__(self, command: list[str], **options: Any) -> None:
+            started.append(options)
+
+    ends = [SimpleNamespace(share=lambda pid: b"for %d" % pid)] * 2
+    monkeypatch.setattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0x200, raising=False)
+    monkeypatch.setattr(subprocess, "Popen", Started)
+    launch._spawn_on_windows([*ends, "the note"], "{}")
+    assert [options["creationflags"] for options in started] == [0x200]
+    assert json.loads(b"".join(given)) == [b"for 7".hex(), b"for 7".hex(), "the note"]
+
+
+@pytest.mark.parametrize("method", START_METHODS)
+def test_a_worker_whose_group_may_not_be_signalled_is_killed_all_the_same(
+    method: StartMethod, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stand-in: macOS answers EPERM for a group of which only zombies are left."""
+    refused: list[int] = []
+
+    def killpg(group: int, number: int) -> None:
+        refused.append(group)
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "killpg", killpg)
+    with Scheduler(1, start_method=method, preload=[jobs.__name__], grace=0.0) as scheduler:
+        task = scheduler.submit(jobs.swallow, gate.place)
+        (pid,) = gate.arrived()
+        assert task.cancel()
+        until(lambda: not psutil.pid_exists(pid), "the worker's end")
+    assert pid in refused
+
+
+def test_the_end_of_the_fork_server_is_not_held_up_by_a_group_of_zombies(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent: list[int] = []
+
+    def killpg(group: int, number: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "killpg", killpg)
+    monkeypatch.setattr(os, "kill", lambda pid, number: sent.append(pid))
+    kill_with_its_group(7, 9)
+    assert sent == [7]
 
 
 def test_what_a_worker_prints_past_our_streams_is_utf8(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import sys
 import threading
 import time
+from contextlib import suppress
 from types import ModuleType
 from typing import Any
 
@@ -13,6 +14,7 @@ import cloudpickle
 import pytest
 
 from arion_lib.scheduler import Scheduler, State
+from arion_lib.scheduler.local import loop
 from tests.scheduler import jobs
 from tests.scheduler.gates import PATIENCE
 
@@ -58,6 +60,40 @@ def test_the_end_of_the_loop_waits_for_no_coroutine_that_asks_the_scheduler_some
         task.cancel()
         scheduler.shutdown()
     assert said == ["scheduler"]
+
+
+def test_the_last_words_of_coroutines_are_not_cut_short_while_the_supervisor_asks_again_for_the_loops_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(loop, "LONGEST_END", PATIENCE)
+    began, said = threading.Event(), list[str]()
+    with Scheduler(0) as scheduler:
+        lane, asked = scheduler._lanes["loop"], 0
+        close = lane.close
+
+        def count_and_close(now: float) -> bool:
+            nonlocal asked
+            asked += 1
+            return close(now)
+
+        monkeypatch.setattr(lane, "close", count_and_close)
+
+        async def last_words() -> None:
+            try:
+                began.set()
+                await asyncio.sleep(NEVER)
+            finally:
+                while asked < 3:
+                    with suppress(asyncio.CancelledError):  # the task's cancellation, and the end of the loop
+                        await asyncio.sleep(0.001)
+                said.append("all of them")
+
+        task = scheduler.submit(last_words)
+        assert began.wait(PATIENCE)
+        scheduler._core.ask(lane.kill)
+        task.cancel()
+        scheduler.shutdown()
+    assert said == ["all of them"]
 
 
 def test_a_module_that_is_registered_to_travel_by_value_does() -> None:

@@ -67,6 +67,7 @@ class LoopLane:
         self._thread: threading.Thread | None = None
         self._left: list[tuple[asyncio.AbstractEventLoop, threading.Thread]] = []
         """Loops that a coroutine blocks."""
+        self._stopped: set[asyncio.AbstractEventLoop] = set()
         self._close_by = math.inf
         self._core: Core
 
@@ -209,11 +210,13 @@ class LoopLane:
         return now >= self._close_by or not any(thread.is_alive() for _, thread in self._left)
 
     def _stop_loops(self) -> None:
+        """Stop each loop, once: another stop would come while its last coroutines clean up, and cut them short."""
         if self._loop is not None and self._thread is not None:
             self._left.append((self._loop, self._thread))
             self._loop = self._thread = None
-        for loop, _ in self._left:
-            with suppress(RuntimeError):  # it is closed already
+        for loop in {loop for loop, _ in self._left} - self._stopped:
+            self._stopped.add(loop)
+            with suppress(RuntimeError):  # a coroutine has ended it already
                 loop.call_soon_threadsafe(loop.stop)
 
     def abandon(self) -> None:

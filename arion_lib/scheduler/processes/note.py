@@ -1,4 +1,4 @@
-"""What a worker and its supervisor tell each other without a message: eight numbers in memory that both see.
+"""What a worker and its supervisor tell each other without a message: nine numbers in memory that both see.
 
 Idea        The worker notes which attempt it starts, and when; the supervisor reads that at any time, even while the
             worker is stuck in C code or already dead. In the other direction it revokes what has not been started.
@@ -15,7 +15,7 @@ import os
 import sys
 import tempfile
 
-STARTED, SINCE, REVOKED_AFTER, REVOKED_TO, INTERRUPT, REPORTED, DONE, TOTAL = range(8)
+STARTED, SINCE, REVOKED_AFTER, REVOKED_TO, INTERRUPT, HEARD, REPORTED, DONE, TOTAL = range(9)
 SIZE = mmap.PAGESIZE
 
 
@@ -24,9 +24,9 @@ class Note:
 
     `STARTED`: the sequence number of the last call that the worker began. `SINCE`: when, in `times`, as seconds of
     `time.monotonic()`. Calls numbered above `REVOKED_AFTER` up to `REVOKED_TO` must not be begun.
-    `INTERRUPT`: the call that the next signal is meant for. `REPORTED`: the call that has last said how far it is;
-    `DONE` and `TOTAL`, in `times`: what it said, the latter 0 where it did not know. Each word is written by one
-    side only, in one store.
+    `INTERRUPT`: the call that the next signal is meant for. `HEARD`: the last call that such a signal has reached.
+    `REPORTED`: the call that has last said how far it is; `DONE` and `TOTAL`, in `times`: what it said, the latter 0
+    where it did not know. Each word is written by one side only, in one store.
     """
 
     def __init__(self, memory: mmap.mmap) -> None:

@@ -61,7 +61,7 @@ class Watching:
                     self._pool.recycle(worker)
                 soonest = kill_at
             else:
-                soonest = kill_at - LEAD
+                soonest = min(kill_at - LEAD, worker.insist(now))
         elif worker.outstanding:
             soonest = self._check_time(worker, now)
         elif worker.passing and not worker.choked:
@@ -98,7 +98,7 @@ class Watching:
                 if now >= due:
                     self._pool.core.life.overrun(task, now)
                     worker.interrupt(number, now + self._grace)
-                    return now + self._grace
+                    return min(now + self._grace, worker.insist(now))
                 soonest = due
             waiting = self._waiting(worker, task) if len(worker.outstanding) > 1 else None
             if waiting is not None:

@@ -39,7 +39,7 @@ from arion_lib.scheduler.processes.messages import (
     RETURNED_PACKED,
     SKIPPED,
 )
-from arion_lib.scheduler.processes.note import INTERRUPT, REVOKED_AFTER, REVOKED_TO, SINCE, STARTED, Note
+from arion_lib.scheduler.processes.note import HEARD, INTERRUPT, REVOKED_AFTER, REVOKED_TO, SINCE, STARTED, Note
 from arion_lib.scheduler.processes.outputs import forward_logging, forward_output
 from arion_lib.scheduler.processes.pipes import End, write_all
 from arion_lib.scheduler.processes.wire import buffers_of, lacks, opened
@@ -197,8 +197,10 @@ class Worker:
         self._forked, self._running = True, 0
 
     def _interrupt(self, _signal: int, _stack: Any) -> None:
-        """Raise into the call that the supervisor means; a signal that comes late or early means nothing."""
-        if self._running and self._running == self._words[INTERRUPT]:
+        """Raise into the call that the supervisor means, once; a signal that comes late or early means nothing."""
+        call = self._running
+        if call and call == self._words[INTERRUPT] != self._words[HEARD]:
+            self._words[HEARD] = call
             if self._writing:  # a frame cut in two would garble all that follow
                 self._struck = True
             else:

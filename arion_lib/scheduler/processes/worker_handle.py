@@ -8,13 +8,14 @@ See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_processes.p
 
 from __future__ import annotations
 
+import math
 import weakref
 from typing import Any, NamedTuple
 
 from arion_lib.scheduler.calls.functions import Function
 from arion_lib.scheduler.errors import MemoryLimitError
 from arion_lib.scheduler.processes.frames import Buffer, FrameParser, Message, frame
-from arion_lib.scheduler.processes.note import INTERRUPT, REVOKED_AFTER, REVOKED_TO, SINCE, STARTED
+from arion_lib.scheduler.processes.note import HEARD, INTERRUPT, REVOKED_AFTER, REVOKED_TO, SINCE, STARTED
 from arion_lib.scheduler.processes.pipes import rest_of
 from arion_lib.scheduler.processes.worker import INTERRUPTION
 from arion_lib.scheduler.starting.launch import Child
@@ -24,6 +25,9 @@ MOST_RECEIVED = 500
 """Answers taken in at once: something urgent may wait."""
 PER_CALL = 5e-6
 """Seconds that a call takes on top of its function: unpacking it, writing its answer."""
+AGAIN = 0.05
+"""Seconds after which an interruption is sent again that the worker has not heard: Python may miss a signal that comes
+in the moment in which it takes its lock back from a system call."""
 MOST_KNOWN = 1_000
 """Functions that a worker keeps; past that it is told to forget them all."""
 
@@ -70,6 +74,8 @@ class WorkerHandle:
         self.window = 0.0
         self.interrupting: tuple[int, float] | None = None
         """The call that is being interrupted, and when the worker is killed if that did not stop it."""
+        self._again_at = math.inf
+        """When the interruption is sent again."""
         self.revoking: tuple[int, float] | None = None
         """The last call that is being taken back, and when the note may be trusted."""
         self.closing_since: float | None = None
@@ -204,12 +210,22 @@ class WorkerHandle:
 
     def interrupt(self, number: int, kill_at: float) -> None:
         """Interrupt a running call; the worker is to be killed at `kill_at` if it is still at it."""
-        self.interrupting = number, kill_at
+        self.interrupting, self._again_at = (number, kill_at), math.inf
         self.child.note.words[INTERRUPT] = number
         if INTERRUPTION is None:  # no signal reaches a call on this system: the process is the only handle on it
             self.child.kill()
         else:
             self.child.signal(INTERRUPTION)
+
+    def insist(self, now: float) -> float:
+        """Send the interruption again if it is time and the worker has not heard it; return when to look again."""
+        if INTERRUPTION is None or self.interrupting is None or self.child.note.words[HEARD] == self.interrupting[0]:
+            return math.inf
+        if now >= self._again_at and self.child.pid is not None:
+            self.child.signal(INTERRUPTION)
+        if not now < self._again_at < math.inf:
+            self._again_at = now + AGAIN
+        return self._again_at
 
     def kill(self) -> None:
         """End the process at once."""
