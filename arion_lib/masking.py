@@ -1,7 +1,8 @@
 """Text that may be shown: the secrets of URLs and connection strings are replaced by `***`.
 
 Idea        A password stands before the last `@` of an address, any other secret behind a name that says what it is.
-Invariant   No part of a password is left, whatever it is made of; too much is hidden rather than too little.
+Invariant   No part of a password is left, whatever it is made of (but for one of digits before a blank, which no URL
+            may hold and which reads like a port); too much is hidden rather than too little.
 When wrong  A secret without a telling name and outside of an address is not recognised: do not put it into messages.
 See         tests/ground/test_masking.py
 """

@@ -8,14 +8,14 @@ See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_store.py
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 from arion_lib.pipeline.batch import Batch
 from arion_lib.pipeline.deliveries import Delivery
+from arion_lib.pipeline.queues.closing import Closing
 from arion_lib.pipeline.stores.plan import Outcomes, Plan, admit, by_stream, check_all
 
 
@@ -39,7 +39,7 @@ class Writing(Protocol):
         ...
 
 
-class GroupCommit(ABC):
+class GroupCommit(Closing):
     """What stores have in common; one of them says how a transaction begins, and how everything is closed."""
 
     def __init__(self) -> None:
@@ -48,10 +48,6 @@ class GroupCommit(ABC):
     @abstractmethod
     def _begin(self, streams: Sequence[str]) -> AbstractContextManager[Writing]:
         """Begin a transaction that is alone in these streams, and commit it at the end of the block."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Let go of connections and files; a second call does nothing."""
 
     def commit(self, batch: Batch) -> int:
         """Make all of `batch` durable, or raise and leave nothing of it (see `Store.commit`)."""
@@ -79,11 +75,3 @@ class GroupCommit(ABC):
         """Call `committed` after each commit of this object that left messages; the returned function ends that."""
         self._listeners.append(committed)
         return lambda: self._listeners.remove(committed)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

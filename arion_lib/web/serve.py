@@ -24,7 +24,7 @@ from arion_lib.masking import masked
 from arion_lib.pipeline.broker import check_broker_url, open_broker
 from arion_lib.pipeline.ingest import Cut
 from arion_lib.pipeline.outbox import Relay
-from arion_lib.pipeline.queues.durable import make_folder
+from arion_lib.pipeline.queues.durable import make_folder, nobody_elses
 from arion_lib.pipeline.store import Store, StoreError, open_store
 from arion_lib.pipeline.stores.addresses import checked_stream, local_url
 from arion_lib.pipeline.stores.retention import Retention
@@ -45,14 +45,12 @@ def run(args: list[str]) -> int:
         _say(example().rstrip())
         return 0
     logging.basicConfig(stream=sys.stderr, level=chosen.log.upper(), format="%(levelname)s %(name)s: %(message)s")
-    before = os.umask(0o077)  # what is stored is for nobody else on this machine
     try:
-        return _serve(args, chosen)
+        with nobody_elses():
+            return _serve(args, chosen)
     except (StoreError, ValueError, OSError, RuntimeError) as error:
         sys.stderr.write(f"python -m arion_lib serve: {error}\n")
         return 2
-    finally:
-        os.umask(before)
 
 
 class _Judged(NamedTuple):

@@ -51,13 +51,42 @@ def test_a_file_that_is_taken_into_a_store_twice_counts_once(
         assert [row.body for row in store.rows("s")] == [b'{"id": 1}', b'{"id": 2}']
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_windows_and_figures_are_kept_in_a_store_as_they_are_printed(
+    no_leaks: None, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes], workers: str
+) -> None:
+    path, url = tmp_path / "e.ndjson", local_url("sqlite", tmp_path / "s.db")
+    events = [{"t": f"t{n % 3}", "at": 1772352000 + 600 * n, "n": n} for n in range(50)]
+    path.write_text("".join(json.dumps(event) + "\n" for event in events))
+    asked = ["--group-by", "t", "--sum-field", "n", "--window", "at:3600", "--figures", "min,max,mean"]
+    assert run([str(path), *asked]) == 0
+    printed = [json.loads(line) for line in capsysbinary.readouterr().out.splitlines()]
+    assert run([str(path), *asked, "--store", url, "--stream", "s", "--workers", workers]) == 0
+    with SqliteStore(tmp_path / "s.db") as store:
+        kept = [
+            {
+                "group": dict(zip(("t", "at"), one.key, strict=True)),
+                "count": one.count,
+                "sum": one.sum,
+                "min": one.min,
+                "max": one.max,
+                "mean": one.mean,
+            }
+            for one in store.results("s")
+        ]
+    assert kept == printed
+    assert len(kept) == 26
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [
         (["missing.ndjson", "--group-by", "t"], "missing.ndjson"),
-        (["x.ndjson"], "--group-by or --sum-field"),
+        (["x.ndjson"], "--group-by, --window or --sum-field"),
         (["x.ndjson", "--group-by", "a,a"], "must name each field once"),
-        (["x.ndjson", "--store", "sqlite:///x.db", "--figures", "min"], "must be left out with --store"),
+        (["x.ndjson", "--group-by", "t", "--figures", "mean"], "--figures must be of a --sum-field, got mean alone"),
+        (["x.ndjson", "--store", "sqlite:///x.db", "--figures", "min"], "--figures must be of a --sum-field"),
+        (["x.ndjson", "--window", "t:60", "--group-by", "t"], "window must be of a field that is not in group_by"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence_and_exit_code_2(

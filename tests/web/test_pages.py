@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 
 import pytest
 
 from arion_lib.web.requests import Limits
-from tests.web.client import Wire, post, until
+from tests.web.client import Wire, get, post, until
 from tests.web.conftest import Serve, Served
 
 
@@ -46,9 +47,29 @@ def test_head_is_get_without_the_body_and_pages_are_hardened(shared: Served) -> 
     connection.close()
 
 
-def test_allow_names_every_method_of_a_path(shared: Served) -> None:
-    answer = post(f"{shared.url}/rows?stream=s", b"{}")
-    assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
+def test_head_of_a_page_that_streams_for_ever_ends(shared: Served) -> None:
+    with Wire(shared.url) as wire:
+        wire.send(b"HEAD /events HTTP/1.1\r\nhost: localhost\r\n\r\nGET /health HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        read = b""
+        while b'"status":"ok"' not in read:
+            read += (piece := wire.socket.recv(65_536))
+            assert piece, "closed before the second answer"
+    assert read.count(b"HTTP/1.1 200") == 2
+
+
+def test_allow_names_every_method_of_every_path(shared: Served) -> None:
+    connection = http.client.HTTPConnection(shared.url.removeprefix("http://"), timeout=20)
+    paths = get(f"{shared.url}/openapi.json").json["paths"]
+    assert len(paths) > 20
+    for path, operations in paths.items():
+        methods = {method.upper() for method in operations}
+        for method in ("PATCH", "OPTIONS", "TRACE"):
+            connection.request(method, re.sub(r"\{[^}]*\}", "x", path))
+            answer = connection.getresponse()
+            answer.read()
+            allowed = set((answer.headers["allow"] or "").split(", "))
+            assert (answer.status, allowed) == (405, methods | ({"HEAD"} if "GET" in methods else set())), path
+    connection.close()
 
 
 def test_a_sender_that_is_slow_gives_its_place_to_one_that_is_not(serve: Serve) -> None:

@@ -258,3 +258,17 @@ def test_rows_that_are_no_numbers_for_a_browser_keep_their_digits(served: Served
         json.loads(get(f"{served.url}/rows?stream=orders").body)["items"][0]["record"]["id"]
         == 123456789012345678901234567890
     )
+
+
+def test_a_body_that_broke_off_is_stored_again_without_an_id_and_the_docs_say_so(shared: Served) -> None:
+    """So are a name with a slash behind it and one without two streams."""
+    torn = b'{"id": 1}\n{"id": 2'
+    for stream, headers, stored in (("torn", {}, 2), ("torn/", {"webhook-id": "msg_1"}, 1)):
+        for _ in range(2):
+            post(f"{shared.url}/webhook/{stream}", torn, {"content-type": "application/x-ndjson", **headers})
+        assert len(shared.store.rows(stream)) == len(shared.store.dead_letters(stream)) == stored
+    said = get(f"{shared.url}/openapi.json").json["paths"]["/webhook/{stream}"]["post"]["description"]
+    said = " ".join(said.split())
+    assert "without one a retry is a new body, so what was whole of one that broke off is stored again" in said
+    assert "its dead letters too" in said
+    assert "`orders/` is another than `orders`" in said

@@ -25,6 +25,7 @@ from arion_lib.pipeline.files.ingest_ranges import ingest_file
 from arion_lib.pipeline.files.ranges import RANGE, Answer, aggregate_range, merge_answers, ranges
 from arion_lib.pipeline.groups import Figure, Part
 from arion_lib.pipeline.numbers.windows import Window
+from arion_lib.pipeline.queues.durable import nobody_elses
 from arion_lib.pipeline.recipe import Recipe, read_recipe
 from arion_lib.pipeline.store import StoreError, open_store
 
@@ -67,14 +68,13 @@ def aggregate_files(
 def _sum(chosen: argparse.Namespace) -> int:
     wishes = _wishes(chosen)
     if not wishes.groups:
-        raise ValueError("without --store there must be --group-by or --sum-field, got neither: what is to be printed?")
-    parts: list[Part] = list(wishes.group_by)
-    if chosen.window:
-        parts.append(chosen.window)
+        must = "--group-by, --window or --sum-field"
+        raise ValueError(f"without --store there must be {must}, got none: what is to be printed?")
+    parts: list[Part] = list(wishes.parts())
     answer = aggregate_files(
         chosen.files, parts, wishes.sum_field, figures=tuple(chosen.figures), workers=chosen.workers
     )
-    names = [part if isinstance(part, str) else part.field for part in parts]
+    names = [*wishes.group_by, *wishes.times]
     for key in sorted(answer.groups, key=repr):
         cell = answer.groups[key]
         figures: dict[str, Any] = {name: getattr(cell, name) for name in ("sum", *chosen.figures)}
@@ -90,10 +90,8 @@ def _sum(chosen: argparse.Namespace) -> int:
 
 
 def _store(chosen: argparse.Namespace) -> int:
-    if chosen.window or chosen.figures:
-        raise ValueError("--window and --figures must be left out with --store: they are of what is printed")
     recipe = _wishes(chosen)
-    with open_store(chosen.store) as store, _pool(chosen.workers) as pool:
+    with nobody_elses(), open_store(chosen.store) as store, _pool(chosen.workers) as pool:
         for path in chosen.files:
             name = str(path.resolve())[-500:]
             receipt = ingest_file(path, store, chosen.stream, recipe, name, pool=pool, workers=chosen.workers)
@@ -109,7 +107,10 @@ def _pool(workers: int) -> AbstractContextManager[Executor | None]:
 
 
 def _wishes(chosen: argparse.Namespace) -> Recipe:
-    named = {name: getattr(chosen, name) for name in ("fields", "group_by", "sum_field", "path", "dedupe")}
+    named = {name: getattr(chosen, name) for name in ("fields", "group_by", "sum_field", "path", "dedupe", "window")}
+    if chosen.figures and chosen.sum_field is None:
+        raise ValueError(f"--figures must be of a --sum-field, got {','.join(chosen.figures)} alone")
+    named["figures"] = [name for name in chosen.figures if name != "mean"] or None  # a sum always has its mean
     return read_recipe({name: wish for name, wish in named.items() if wish is not None})
 
 
@@ -136,11 +137,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _window(text: str) -> Window:
+def _window(text: str) -> str:
     try:
-        return Window.of(text)
+        Window.of(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+    return text
 
 
 def _figures(text: str) -> tuple[Figure, ...]:

@@ -1,6 +1,6 @@
-"""What every queue does at the end of a `with` block: it closes.
+"""What every queue and every store does at the end of a `with` block: it closes.
 
-Idea        One place for the two methods that a block calls; a queue says only what closing is.
+Idea        One place for the two methods that a block calls; a queue or a store says only what closing is.
 Invariant   `close` is called once the block is over, whatever ended it; the block's error goes on.
 When wrong  What `close` raises comes out of the block.
 See         arion_lib/pipeline/broker.py · tests/pipeline/test_broker.py
@@ -14,11 +14,11 @@ from typing import Self
 
 
 class Closing(ABC):
-    """A queue that is closed by `with`."""
+    """What is closed by `with`."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of connections and files."""
+        """Let go of connections and files; a second call does nothing."""
 
     def __enter__(self) -> Self:
         return self

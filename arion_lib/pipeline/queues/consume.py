@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from arion_lib.pipeline.broker import Broker, BrokerError, Claim, open_broker
+from arion_lib.pipeline.queues.durable import nobody_elses
 from arion_lib.pipeline.stores.addresses import local_url
 
 TOGETHER = 1_000
@@ -29,7 +30,7 @@ def run(args: list[str]) -> int:
     chosen = _parser().parse_args(args)
     url = chosen.broker or local_url("file", chosen.data / "queue")
     try:
-        with open_broker(url, claim_timeout=chosen.claim_timeout) as broker:
+        with nobody_elses(), open_broker(url, claim_timeout=chosen.claim_timeout) as broker:
             consume(broker, sys.stdout.buffer, wait=chosen.wait, most=chosen.max, ids=chosen.ids)
     except BrokenPipeError:
         # Python flushes its output once more at its end: let that have a place to go to.

@@ -24,6 +24,16 @@ _NO_ROOM = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG") if ha
 _NO_FULL_SYNC = {getattr(errno, name) for name in ("ENOTSUP", "EOPNOTSUPP", "ENOTTY", "EINVAL") if hasattr(errno, name)}
 
 
+@contextlib.contextmanager
+def nobody_elses() -> Iterator[None]:
+    """Make what this process makes meanwhile, files and folders, readable by its own user alone: stored rows are."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
 def make_folder(path: Path) -> None:
     """Make the folder and those above it, each one's name on the disk: else a power cut takes all that is in them."""
     if not path.is_dir():

@@ -22,6 +22,7 @@ from arion_lib.pipeline.batch import Batch
 from arion_lib.pipeline.decoder import MAX_RECORD, Decoder
 from arion_lib.pipeline.formats.documents import ObjectDecoder
 from arion_lib.pipeline.ingest import Cut, Intake, Receipt, batches_of
+from arion_lib.pipeline.queues.durable import nobody_elses
 from arion_lib.pipeline.recipe import Recipe, read_recipe
 from arion_lib.pipeline.store import Store, StoredLetter, StoreError, open_store
 from arion_lib.pipeline.stores.addresses import local_url
@@ -89,7 +90,7 @@ def run(args: list[str]) -> int:
     """List, replay or delete; return the exit code."""
     chosen = _parser().parse_args(args)
     try:
-        with open_store(chosen.store or local_url("sqlite", chosen.data / "arion.db")) as store:
+        with nobody_elses(), open_store(chosen.store or local_url("sqlite", chosen.data / "arion.db")) as store:
             _act(chosen, store)
     except (StoreError, ValueError, OSError) as error:
         sys.stderr.write(f"python -m arion_lib letters: {error}\n")

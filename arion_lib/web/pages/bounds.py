@@ -9,6 +9,7 @@ See         tests/web/test_pages.py
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from arion_lib.web.edge.answers import refuse
@@ -50,8 +51,11 @@ class Pages:
                 message = {**message, "headers": [*message.get("headers", ()), *more]}
             await send(message)
 
-        if scope["method"] in ("GET", "HEAD"):
-            await self._api({**scope, "method": "GET"}, receive, hardened)
+        if scope["method"] == "GET":
+            await self._api(scope, receive, hardened)
+            return
+        if scope["method"] == "HEAD":
+            await _head(self._api, {**scope, "method": "GET"}, hardened)
             return
         waiter = self._patience.begin(receive)
         try:
@@ -62,6 +66,23 @@ class Pages:
             await refuse(hardened, receive, as_problem(error), unread=True)
             return
         await self._api(scope, _replayed(body, receive), hardened)
+
+
+async def _head(api: Any, scope: Any, send: Any) -> None:
+    """Answer with the head of what GET would answer; a page that streams for ever hears that nobody listens."""
+    answered = asyncio.Event()
+
+    async def nobody_listens() -> Any:
+        await answered.wait()
+        return {"type": "http.disconnect"}
+
+    async def head_alone(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            await send(message)
+            answered.set()
+
+    await api(scope, nobody_listens, head_alone)
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def _read(waiter: Waiter) -> bytes:

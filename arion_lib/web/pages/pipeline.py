@@ -98,7 +98,8 @@ def _webhook(router: APIRouter, service: PipelineService) -> None:
         it under an id of its own. Only a body that was refused because it broke off may be mended under its id.
 
         Give each delivery a `webhook-id`, the same at every retry: without one a retry is a new body, so what was whole
-        of one that broke off is stored again. A name is a stream as it is written: `orders/` is another than `orders`.
+        of one that broke off is stored again, its dead letters too. A name is a stream as it is written: `orders/` is
+        another than `orders`.
         """
         return _Handover(service.webhook)
 
