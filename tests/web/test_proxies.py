@@ -1,12 +1,14 @@
-"""The page on standing behind nginx, followed: its configuration is read from there and run."""
+"""The page on standing behind nginx or Caddy, followed: its configurations are read from there and run."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ from tests.web.conftest import Served, serving
 from tests.web.test_webhook import LINES, SECRET, events, lines, rows, signed
 
 NGINX = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
+CADDY = shutil.which("caddy")
 PAGE = Path(__file__).parents[2] / ".github" / "SERVE.md"
 WRAPPED = """
 daemon off; master_process off; pid nginx.pid; error_log stderr;
@@ -32,50 +35,73 @@ http {{
 }}
 """
 
-pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed here")
 
-
-def configuration(service: str, port: int) -> str:
-    """Return the page's configuration, without TLS and with these addresses."""
+def nginx(folder: Path, service: str, port: int) -> AbstractContextManager[None]:
+    """Run nginx by the page's configuration, without TLS and with these addresses."""
     page = PAGE.read_text(encoding="utf-8").split("```nginx\n")[1].split("```")[0]
     page = re.sub(r"listen 443 ssl;", f"listen 127.0.0.1:{port};", page)
     page = re.sub(r"ssl_certificate.*;", "", page)
+    file = folder / "nginx.conf"
+    file.write_text(WRAPPED.format(page=in_front_of(service, page)), encoding="utf-8")
+    return running([str(NGINX), "-p", str(folder), "-c", str(file), "-e", "stderr"], folder, port)
+
+
+def caddy(folder: Path, service: str, port: int) -> AbstractContextManager[None]:
+    """Run Caddy likewise."""
+    page = PAGE.read_text(encoding="utf-8").split("## Behind Caddy\n\n```\n")[1].split("```")[0]
+    assert page.startswith("hooks.example.org {")
+    names = ", ".join(
+        f"http://{name}:{port}" for name in ("127.0.0.1", "hooks.example.org", "elsewhere.example", "localhost")
+    )
+    page = page.replace("hooks.example.org {", names + " {", 1)
+    file = folder / "Caddyfile"
+    file.write_text("{\n    admin off\n    auto_https off\n}\n" + in_front_of(service, page), encoding="utf-8")
+    return running([str(CADDY), "run", "--config", str(file), "--adapter", "caddyfile"], folder, port)
+
+
+def in_front_of(service: str, page: str) -> str:
     assert "127.0.0.1:8000" in page
-    return WRAPPED.format(page=page.replace("127.0.0.1:8000", service.removeprefix("http://")))
+    return page.replace("127.0.0.1:8000", service.removeprefix("http://"))
 
 
 @contextlib.contextmanager
-def nginx(folder: Path, configured: str, url: str) -> Iterator[None]:
-    assert NGINX is not None
-    (folder / "nginx.conf").write_text(configured, encoding="utf-8")
-    command = [NGINX, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", "stderr"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+def running(command: list[str], folder: Path, port: int) -> Iterator[None]:
+    home = dict.fromkeys(("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"), str(folder))
+    log = folder / "proxy.log"
+    with log.open("wb") as file, subprocess.Popen(command, stderr=file, env={**os.environ, **home}) as process:
         try:
-            until(lambda: process.poll() is not None or accepts(url))
-            assert process.poll() is None, process.communicate()[1]
+            until(lambda: process.poll() is not None or accepts(f"http://127.0.0.1:{port}"))
+            assert process.poll() is None, log.read_text()
             yield
         finally:
             process.terminate()
 
 
-@pytest.fixture
-def behind(no_leaks: None, tmp_path: Path) -> Iterator[tuple[Served, str]]:
-    """A service and nginx's URL in front of it."""
+Proxy = Callable[[Path, str, int], AbstractContextManager[None]]
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(nginx, marks=pytest.mark.skipif(NGINX is None, reason="nginx is not installed here")),
+        pytest.param(caddy, marks=pytest.mark.skipif(CADDY is None, reason="caddy is not installed here")),
+    ]
+)
+def behind(no_leaks: None, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Served, str]]:
+    """A service and the URL of the proxy in front of it."""
+    proxy: Proxy = request.param
     with listening_socket("127.0.0.1", 0) as free:
         port = free.getsockname()[1]
     streams = Streams({"signed": Rules(verifier=Verifier([SECRET]))})
     doors = Doors(Gate(["hooks.example.org", "localhost"]))
-    with serving(tmp_path, streams=streams, cut=Cut(rows=100), doors=doors) as served:
-        url = f"http://127.0.0.1:{port}"
-        with nginx(tmp_path, configuration(served.url, port), url):
-            yield served, url
+    with (
+        serving(tmp_path, streams=streams, cut=Cut(rows=100), doors=doors) as served,
+        proxy(tmp_path, served.url, port),
+    ):
+        yield served, f"http://127.0.0.1:{port}"
 
 
 def test_posts_pass_unchanged_and_refusals_are_ours(behind: tuple[Served, str]) -> None:
-    posts_pass(*behind)
-
-
-def posts_pass(served: Served, url: str) -> None:
+    served, url = behind
     name = {"host": "hooks.example.org"}
     assert post(f"{url}/webhook/orders", b'{"id": "e1"}', name).json["accepted"] == 1
     body = lines(events(30_000))
@@ -89,10 +115,7 @@ def posts_pass(served: Served, url: str) -> None:
 
 
 def test_a_long_body_counts_while_it_comes(behind: tuple[Served, str]) -> None:
-    a_long_body_counts_while_it_comes(*behind)
-
-
-def a_long_body_counts_while_it_comes(served: Served, url: str) -> None:
+    served, url = behind
     with Wire(url) as wire:
         wire.head("/webhook/orders", transfer_encoding="chunked", content_type="application/x-ndjson")
         half = lines(events(20_000))
@@ -102,9 +125,5 @@ def a_long_body_counts_while_it_comes(served: Served, url: str) -> None:
 
 
 def test_nothing_else_is_to_be_had_from_outside(behind: tuple[Served, str]) -> None:
-    nothing_else_is_to_be_had(*behind)
-
-
-def nothing_else_is_to_be_had(_: Served, url: str) -> None:
     for page in ("/", "/rows?stream=orders", "/docs", "/metrics", "/status", "/openapi.json", "/events"):
-        assert get(url + page).status == 404
+        assert get(behind[1] + page).status == 404
