@@ -8,14 +8,17 @@ See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_dask.py
 
 ::
 
-    submit ─> handle ─> life (a coroutine each, in the link's thread) ─> Client.map(run_calls, bundles)
-                          needs met? another attempt? ended?                     │
-                                                                         dask's scheduler
-    teller (a thread) <─ the end <─ gather, or "it stays there"                  │
-      waiters, callbacks, events                        run_calls on a dask worker ─> plugin ─> Scheduler ─> process
+    submit ─> handle ─> life (a coroutine each, in the link's thread)
+                          needs met? another attempt? ended?
+                             │
+                          attempts ─> Client.map(run_calls, bundles) ─> dask's scheduler
+                                                                             │
+    teller (a thread) <─ the end <─ results: gather, or "it stays there"     │
+      waiters, callbacks, events                    run_calls on a dask worker ─> plugin ─> Scheduler ─> process
 
-Read: scheduler (what people call), handle, ledger (who is told), life (what follows from what), link (the connection),
-plugin (there), wire (what travels).
+Read: scheduler (what people call), submission, handle, ledger (who is told), life (what follows from what), attempts
+(calls become dask tasks), results, view (what is known of the cluster), link (the connection), plugin (there), wire
+(what travels).
 """
 
 from arion_lib.scheduler.dask.scheduler import DaskScheduler

@@ -56,6 +56,7 @@ class Link:
         self.client: Client
         self._opened: Future[None] = Future()
         self._adaptive: Any = None
+        self._beside: set[asyncio.Task[Any]] = set()
         self.thread = threading.Thread(target=self._live, name=f"{self.name}-link", daemon=True)
 
     # --- any thread ---
@@ -138,6 +139,13 @@ class Link:
 
     # --- the link's thread ---
 
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Have something done beside the rest; the link does not close before it is done."""
+        task = asyncio.ensure_future(work)
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
+        return task
+
     def _live(self) -> None:
         try:
             asyncio.run(self._main())
@@ -156,6 +164,8 @@ class Link:
             stack.push_async_callback(self._leave)
             self._opened.set_result(None)
             await self._work()
+            while self._beside:
+                await asyncio.wait([*self._beside])
 
     async def _connect(self, stack: AsyncExitStack) -> Client:
         from distributed import Client, LocalCluster

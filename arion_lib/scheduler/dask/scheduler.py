@@ -10,26 +10,22 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
-from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
-from arion_lib.scheduler.bounds.checks import check_count, cores
-from arion_lib.scheduler.calls.arguments import arguments
-from arion_lib.scheduler.calls.functions import Functions
-from arion_lib.scheduler.calls.values import ATOMS
+from arion_lib.scheduler.bounds.checks import check_count, check_settings, cores
+from arion_lib.scheduler.dask.attempts import Attempts
 from arion_lib.scheduler.dask.handle import DaskTask
-from arion_lib.scheduler.dask.ledger import Ledger, LocalLane
+from arion_lib.scheduler.dask.ledger import Ledger
 from arion_lib.scheduler.dask.life import Lives
 from arion_lib.scheduler.dask.link import Link
-from arion_lib.scheduler.dask.wire import seal
-from arion_lib.scheduler.errors import NotTransferableError, ShutDownError
+from arion_lib.scheduler.dask.submission import Submission
+from arion_lib.scheduler.dask.view import View
+from arion_lib.scheduler.errors import ShutDownError
 from arion_lib.scheduler.monitoring.snapshot import Snapshot
 from arion_lib.scheduler.monitoring.stream import EventStream
-from arion_lib.scheduler.options import LANES
 from arion_lib.scheduler.states import Event, State
 from arion_lib.scheduler.submitting.submitter import Submitter
 
@@ -100,24 +96,15 @@ class DaskScheduler(Executor):
             "recycle_after": recycle_after,
             "memory_limit": memory_limit,
         }
-        for word, value in (
-            ("workers", workers),
-            ("max_pending", max_pending),
-            ("poison_after", poison_after),
-            ("keep", keep),
-            *((word, inside[word]) for word in ("threads", "recycle_after", "memory_limit")),
-        ):
-            check_count(word, value, 1)
-        if not grace >= 0:
-            raise ValueError(f"grace must be seconds >= 0, got {grace!r}")
-        if when_full not in ("wait", "refuse"):
-            raise ValueError(f"when_full must be 'wait' or 'refuse', got {when_full!r}")
-        self.name, self._functions = name, Functions()
-        self._inbox: deque[Sequence[DaskTask[Any]]] = deque()
-        self._called = False
+        counts = {"workers": workers, "threads": threads, "max_pending": max_pending, "poison_after": poison_after}
+        others = {"keep": keep, "recycle_after": recycle_after, "memory_limit": memory_limit}
+        check_settings({**counts, **others}, grace, when_full)
+        self.name = name
         self._ledger = Ledger(name, keep, max_pending, when_full == "refuse")
         self._link = Link(cluster, cores() if workers is None else workers, inside, self._work, self._hear)
-        self._lives = Lives(self._link, self._ledger, poison_after)
+        self._view = View(self._link, self._ledger)
+        self._lives = Lives(self._ledger, Attempts(self._link, self._view), poison_after)
+        self._submission = Submission(self, self._ledger, self._link, self._lives)
         self._link.open()
         self._ledger.teller.start()
 
@@ -129,7 +116,7 @@ class DaskScheduler(Executor):
 
     def with_options(self, **options: Any) -> Submitter:
         """Return something whose `submit` and `map` run tasks with these `Options`."""
-        return Submitter(self, options)  # type: ignore[arg-type]
+        return Submitter(self._submission, options)  # type: ignore[arg-type]
 
     def map(
         self,
@@ -141,66 +128,6 @@ class DaskScheduler(Executor):
     ) -> Iterator[T]:
         """Yield `fn` of each of the iterables' items, in order; `chunksize` calls make one dask task."""
         return self.with_options().map(fn, *iterables, timeout=timeout, chunksize=chunksize, progress=progress)
-
-    def _submit(self, fn: Callable[..., Any], args: Any, kwargs: dict[str, Any], chosen: Any) -> DaskTask[Any]:
-        task = self._made(fn, args, kwargs, chosen)
-        self._post([task])
-        return task
-
-    def _submit_many(
-        self, fn: Callable[..., Any], calls: Iterable[tuple[Any, ...]], chosen: Any, chunksize: int
-    ) -> list[DaskTask[Any]]:
-        tasks: list[DaskTask[Any]] = []
-        together: list[DaskTask[Any]] = []
-        for args in calls:
-            if not together:
-                bundle = object()
-            task = self._made(fn, args, {}, chosen)
-            task.bundle = bundle
-            together.append(task)
-            tasks.append(task)
-            if len(together) >= chunksize:
-                self._post(together)
-                together = []
-        self._post(together)
-        return tasks
-
-    def _made(self, fn: Callable[..., Any], args: Any, kwargs: dict[str, Any], chosen: Any) -> DaskTask[Any]:
-        function = self._functions.find(fn)
-        options = chosen.of(function)
-        needs: Sequence[Any] = ()
-        refusal: NotTransferableError | None = None
-        call: Any = args
-        try:
-            if function.data is None:
-                self._functions.pickled(function)
-            if kwargs or not all(type(arg) in ATOMS for arg in args):
-                packed, needs = arguments(args, kwargs, options.name or function.name)
-                call = seal(packed)
-        except NotTransferableError as error:  # what could not travel concerns nobody else
-            refusal = error
-        for needed in (*needs, *options.after):
-            if getattr(needed, "_owner", None) is not self:
-                raise ValueError(f"a task can need tasks of its own scheduler only, got {needed!r}")
-        task = self._ledger.admit(lambda number: DaskTask(self, number, function, options, call, needs))
-        if refusal is not None:
-            self._lives.end(task, State.FAILED, refusal)
-        return task
-
-    def _post(self, tasks: Sequence[DaskTask[Any]]) -> None:
-        self._inbox.append(tasks)
-        if not self._called:
-            self._called = True
-            self._link.call(self._take_in)
-
-    def _take_in(self) -> None:
-        self._called = False
-        while self._inbox:
-            self._lives.begin(self._inbox.popleft())
-
-    def _cancel_many(self, tasks: Iterable[DaskTask[Any]]) -> None:
-        for task in tasks:
-            task.cancel()
 
     # --- how many workers ---
 
@@ -223,12 +150,7 @@ class DaskScheduler(Executor):
 
     def kill_worker(self, number: int) -> None:
         """End a worker process at once, as `kill -9` does. Raises `ValueError` when there is no such worker."""
-        known = {worker.number for worker in self.status().workers if worker.lane == "processes"}
-        for (address, there), found in list(self._lives.numbers.items()):
-            if found == number and number in known:
-                self._link.do(self._link.ask("kill", there, at=address))
-                return
-        raise ValueError(f"number must be that of a worker process ({sorted(known)}), got {number!r}")
+        self._view.kill_worker(number)
 
     def cancel(self, number: int) -> bool:
         """Cancel the task of this number; False when it has ended, or never was."""
@@ -239,25 +161,7 @@ class DaskScheduler(Executor):
 
     def status(self) -> Snapshot:
         """Return what the scheduler looks like now, its workers included. Costs a round trip to each dask worker."""
-        seen = self._look()
-        return self._ledger.snapshot({name: self._lane(name, seen) for name in LANES})
-
-    def _look(self) -> dict[str, Snapshot]:
-        """Ask each dask worker; note which calls run."""
-        found: dict[str, Any] = self._link.do(self._link.ask("look")) or {}
-        for address, (_, started) in found.items():
-            self._lives.hear({"started": started, "at": address})
-        return {address: seen for address, (seen, _) in found.items()}
-
-    def _lane(self, name: str, seen: dict[str, Snapshot]) -> LocalLane:
-        there = [(address, lane) for address, one in seen.items() for lane in one.lanes if lane.name == name]
-        workers = []
-        for address, lane in there:
-            for worker in lane.workers:
-                task = self._lives.task_of(worker.task_number)
-                number = self._lives.number(address, worker.number)
-                workers.append(replace(worker, number=number, task_number=None if task is None else task.number))
-        return sum(lane.size for _, lane in there), workers, sum(lane.restarts for _, lane in there)
+        return self._view.snapshot()
 
     def recent(self) -> tuple[Event, ...]:
         """Return the last tasks' ends, as far back as `keep` reaches, the oldest first."""
@@ -279,7 +183,7 @@ class DaskScheduler(Executor):
 
     def look_whether_it_runs(self) -> None:
         """Have the handles of calls that have begun know that."""
-        self._look()
+        self._view.look()
 
     def note_change(self, event: Event) -> None:
         """Tell of a change."""
@@ -300,11 +204,11 @@ class DaskScheduler(Executor):
         self._done = asyncio.Event()
         self._look_whether_done()
         await self._done.wait()
-        self._take_in()
+        self._submission.take_in()
         await self._lives.settle()
 
     def _hear(self, news: dict[str, Any]) -> None:
-        self._lives.hear(news)
+        self._view.hear(news)
 
     def _look_whether_done(self) -> None:
         if self._ledger.closing and not self._ledger.alive():
@@ -325,7 +229,8 @@ class DaskScheduler(Executor):
             self._ledger.teller.join()
 
     def _cancel_all(self) -> None:
-        self._cancel_many(self._ledger.alive())
+        for task in self._ledger.alive():
+            task.cancel()
 
     def _finish(self) -> None:
         """Tell the last of what is to be told, when the link has ended."""
