@@ -46,6 +46,7 @@ HOMES = {
     "opentelemetry": {"resources/monitoring/exporters.py"},
     "beartype": {"contracts/checks/predicates.py"},
     "ijson": {"pipeline/formats/documents.py"},
+    "cronsim": {"scheduler/submitting/times.py"},
     "distributed": {"scheduler/dask/link.py", "scheduler/dask/plugin.py"},
 }
 """The files that may import a heavy library."""

@@ -49,6 +49,7 @@ from arion_lib.scheduler.monitoring.snapshot import Snapshot
 from arion_lib.scheduler.options import Options
 from arion_lib.scheduler.scheduler import Scheduler
 from arion_lib.scheduler.states import Event, State
+from arion_lib.scheduler.submitting.times import cron
 from arion_lib.scheduler.task import Task
 
 # isort: split
@@ -71,6 +72,7 @@ __all__ = [
     "Task",
     "TaskTimeoutError",
     "WorkerDiedError",
+    "cron",
     "report",
     "task",
 ]

@@ -174,9 +174,10 @@ class Scheduler(Executor):
         return Submitter(self._submission, options)
 
     def every(
-        self, when: float | Iterable[datetime], fn: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs
+        self, when: float | str | Iterable[datetime], fn: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs
     ) -> Periodic:
-        """Run a call every `when` seconds, or at the times that an iterable of datetimes with time zones names.
+        """Run a call every `when` seconds, by a cron expression in UTC (`"*/5 * * * *"`; `cron(text, zone)` for another
+        zone), or at the times that an iterable of datetimes with time zones names.
 
         One run at a time: times that pass meanwhile are skipped and counted. `pause`, `resume` and `cancel` are the
         handle's; `with_options(name=..., timeout=...).every(...)` says how a run is to be run. Ends with the scheduler.
@@ -186,7 +187,7 @@ class Scheduler(Executor):
     @property
     def periodic(self) -> tuple[Periodic, ...]:
         """The periodic calls that are not over."""
-        return tuple(one for one in self._submission.periodic if one.state != "over")
+        return self._submission.periodic.alive()
 
     def map(
         self,

@@ -192,6 +192,32 @@ def test_a_delayed_task_waits_in_no_worker_until_its_time(scheduler: DaskSchedul
     assert ready.time - submitted.time >= 0.3
 
 
+def test_a_periodic_call_runs_on_the_cluster_one_run_at_a_time_until_it_is_cancelled(
+    fresh: DaskScheduler, tmp_path: Path
+) -> None:
+    every = fresh.with_options(name="tidy").every(0.001, note, tmp_path / "log", "ran")
+    until(lambda: every.runs >= 3)
+    assert fresh.periodic == (every,)
+    assert (every.name, every.failed) == ("tidy", 0)
+    every.cancel()
+    until(lambda: every.state == "over" and fresh.wait_idle(PATIENCE))
+    assert fresh.periodic == ()
+    assert (tmp_path / "log").read_text().split() == ["ran"] * every.runs
+
+
+def test_a_periodic_call_that_waits_is_no_dask_task_and_ends_with_the_scheduler(
+    cluster: LocalCluster, client: Client
+) -> None:
+    with DaskScheduler(cluster) as scheduler:
+        every = scheduler.with_options(name="waits").every("0 0 1 1 *", square, 1)
+        assert scheduler.submit(square, 3).result() == 9
+        assert states_in_dask(client, "waits") == []
+        assert every.state == "waiting"
+    assert (every.state, every.runs) == ("over", 0)
+    with pytest.raises(ShutDownError):
+        scheduler.every(1, square, 1)
+
+
 # --- cancelling ---
 
 

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 
 from arion_lib.scheduler import Scheduler, ShutDownError
-from arion_lib.scheduler.submitting.periodic import EqualDistances, NamedTimes
 from tests.scheduler import jobs
 from tests.scheduler.gates import PATIENCE, until
 
@@ -110,22 +106,6 @@ def test_named_times_are_kept_and_a_list_that_ends_ends_it() -> None:
         assert one.missed + runs.count == 3
 
 
-def daily(hour: int, zone: str) -> Iterator[datetime]:
-    """What a library for cron expressions does: the same hour on the wall each day."""
-    day = datetime(2026, 3, 28, hour, tzinfo=ZoneInfo(zone))
-    while True:
-        yield day
-        day += timedelta(days=1)
-
-
-def test_the_same_hour_on_the_wall_is_an_hour_earlier_after_the_clocks_change() -> None:
-    moment = datetime(2026, 3, 28, 0, tzinfo=UTC).timestamp()
-    clock = iter([moment, moment + 9 * 3_600]).__next__
-    times = NamedTimes(daily(9, "Europe/Berlin"), clock)
-    assert times.following() == (8 * 3_600, 0)
-    assert times.following() == (22 * 3_600, 0), "23 hours lie between the two"
-
-
 def test_what_is_no_time_is_refused_where_it_is_written() -> None:
     with Scheduler(0) as scheduler:
         for wrong in (0, -1, float("inf")):
@@ -136,6 +116,12 @@ def test_what_is_no_time_is_refused_where_it_is_written() -> None:
         assert scheduler.periodic == ()
 
 
-def test_missed_times_are_reckoned_not_counted_one_by_one() -> None:
-    clock: Any = iter([0.0, 1e9]).__next__
-    assert EqualDistances(0.001, clock).following()[1] == pytest.approx(1e12, rel=1e-6)
+def test_a_cron_expression_is_refused_where_it_is_written_and_runs_at_its_times() -> None:
+    runs = Runs()
+    with Scheduler(0) as scheduler:
+        with pytest.raises(ValueError, match="a cron expression of five fields"):
+            scheduler.every("every minute", runs.run)
+        one = scheduler.with_options(lane="threads").every("* * * * * *", runs.run)
+        until(lambda: runs.count >= 1, "a run")
+        one.cancel()
+    assert one.state == "over"

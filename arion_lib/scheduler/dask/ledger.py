@@ -57,7 +57,7 @@ class Ledger:
             if self._most is not None:
                 self._make_room(self._most)
             if self.closing:
-                raise ShutDownError("the scheduler is shut down; open a new one")
+                raise self.refusal()
             self._number += 1
             task = make(self._number)
             self._alive.add(task)
@@ -83,6 +83,10 @@ class Ledger:
         """Return the tasks that have not ended."""
         with self._changed:
             return list(self._alive)
+
+    def refusal(self) -> ShutDownError:
+        """Return why no task is taken any more."""
+        return ShutDownError("the scheduler is shut down; open a new one")
 
     def close(self) -> bool:
         """Admit no more; False when that was so already."""

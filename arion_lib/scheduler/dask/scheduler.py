@@ -12,6 +12,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
+from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
@@ -27,6 +28,7 @@ from arion_lib.scheduler.errors import ShutDownError
 from arion_lib.scheduler.monitoring.snapshot import Snapshot
 from arion_lib.scheduler.monitoring.stream import EventStream
 from arion_lib.scheduler.states import Event, State
+from arion_lib.scheduler.submitting.periodic import Periodic
 from arion_lib.scheduler.submitting.submitter import Submitter
 
 if TYPE_CHECKING:
@@ -129,6 +131,17 @@ class DaskScheduler(Executor):
         """Yield `fn` of each of the iterables' items, in order; `chunksize` calls make one dask task."""
         return self.with_options().map(fn, *iterables, timeout=timeout, chunksize=chunksize, progress=progress)
 
+    def every(
+        self, when: float | str | Iterable[datetime], fn: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Periodic:
+        """Run a call on the cluster again and again; see `Scheduler.every`. A run that waits is no dask task yet."""
+        return self.with_options().every(when, fn, *args, **kwargs)
+
+    @property
+    def periodic(self) -> tuple[Periodic, ...]:
+        """The periodic calls that are not over."""
+        return self._submission.periodic.alive()
+
     # --- how many workers ---
 
     def scale(self, workers: int, lane: str = "processes") -> None:
@@ -217,6 +230,7 @@ class DaskScheduler(Executor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False, deadline: float | None = None) -> None:
         """Take no more tasks; end when the submitted ones have ended. See `Scheduler.shutdown`."""
         if self._ledger.close():
+            self._submission.periodic.end()
             threading.Thread(target=self._finish, name=f"{self._link.name}-end", daemon=True).start()
         for task in self._ledger.alive() if cancel_futures else ():
             if task.status() is not State.RUNNING:

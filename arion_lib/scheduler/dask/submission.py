@@ -20,12 +20,14 @@ from arion_lib.scheduler.dask.handle import DaskTask, Owner
 from arion_lib.scheduler.dask.wire import seal
 from arion_lib.scheduler.errors import NotTransferableError
 from arion_lib.scheduler.states import State
+from arion_lib.scheduler.submitting.periodic import Periodic, PeriodicCalls
+from arion_lib.scheduler.submitting.submitter import Chosen
+from arion_lib.scheduler.submitting.times import Times
 
 if TYPE_CHECKING:
     from arion_lib.scheduler.dask.ledger import Ledger
     from arion_lib.scheduler.dask.life import Lives
     from arion_lib.scheduler.dask.link import Link
-    from arion_lib.scheduler.submitting.submitter import Chosen
 
 
 class Submission:
@@ -36,6 +38,7 @@ class Submission:
         self._functions = Functions()
         self._inbox: deque[Sequence[DaskTask[Any]]] = deque()
         self._called = False
+        self.periodic = PeriodicCalls(lambda task: task.cancel(), lambda: ledger.closing)
 
     def _submit(
         self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], chosen: Chosen
@@ -65,6 +68,17 @@ class Submission:
     def _cancel_many(self, tasks: Iterable[DaskTask[Any]]) -> None:
         for task in tasks:
             task.cancel()
+
+    def _every(
+        self, times: Times, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], chosen: Chosen
+    ) -> Periodic:
+        if self._ledger.closing:
+            raise self._ledger.refusal()
+
+        def submit_in(seconds: float) -> Any:
+            return self._submit(fn, args, kwargs, Chosen({**chosen.changes, "delay": seconds}))
+
+        return self.periodic.begin(submit_in, times, chosen.plain.name or self._functions.find(fn).name)
 
     def _made(
         self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], chosen: Chosen

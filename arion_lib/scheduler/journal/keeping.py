@@ -29,8 +29,9 @@ from arion_lib.scheduler.submitting.submitter import Chosen
 from arion_lib.scheduler.task import Task
 
 if TYPE_CHECKING:
-    from arion_lib.scheduler.submitting.periodic import Periodic, Times
+    from arion_lib.scheduler.submitting.periodic import Periodic, PeriodicCalls
     from arion_lib.scheduler.submitting.submission import Submission
+    from arion_lib.scheduler.submitting.times import Times
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +118,7 @@ class Keeping:
         return self._submission._every(times, fn, args, kwargs, chosen)
 
     @property
-    def periodic(self) -> list[Periodic]:
+    def periodic(self) -> PeriodicCalls:
         """Periodic calls are not kept: the program that sets them up does so at its next start, too."""
         return self._submission.periodic
 

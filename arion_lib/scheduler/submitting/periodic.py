@@ -1,4 +1,4 @@
-"""Periodic tasks: a call that is submitted again and again, at equal distances or at times that somebody names.
+"""Periodic tasks: a call that is submitted again and again, at the times that times.py tells.
 
 Idea        One delayed task at a time: when it has ended, the next one is submitted for the first time that is still to
             come. So waiting costs no worker and no timer of its own.
@@ -7,23 +7,18 @@ Invariant   Missed runs are not made up for: while one runs, or the machine slee
 When wrong  A run that fails is logged and counted, and the next one comes at its time. The scheduler's end cancels the
             run that waits.
 See         tests/scheduler/test_periodic.py
-
-Equal distances are counted by a clock that nobody sets. Times (`every(times, ...)`) are `datetime`s with a time zone,
-in order; what a change of the clocks means, at night in March, is decided by what makes them. So any library for cron
-expressions will do: `every(CronSim("0 9 * * 1-5", datetime.now(ZoneInfo("Europe/Berlin"))), fn)`.
 """
 
 from __future__ import annotations
 
 import logging
-import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import Future
-from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from arion_lib.scheduler.errors import ShutDownError
+from arion_lib.scheduler.submitting.times import Times
 from arion_lib.scheduler.task import Task
 
 log = logging.getLogger(__name__)
@@ -33,7 +28,7 @@ class Periodic:
     """One periodic call. `runs`, `failed` and `missed` count; `due` is when it is due next, by `time.time()`."""
 
     def __init__(
-        self, submit_in: Callable[[float], Task[Any]], cancel: Callable[[Task[Any]], None], times: Times, name: str
+        self, submit_in: Callable[[float], Task[Any]], cancel: Callable[[Task[Any]], object], times: Times, name: str
     ) -> None:
         self._submit_in, self._cancel, self._times, self.name = submit_in, cancel, times, name
         self.runs = self.failed = self.missed = 0
@@ -113,53 +108,27 @@ class Periodic:
         return f"<Periodic {self.name}: {self.state}, {self.runs} runs, {self.failed} failed, {self.missed} missed>"
 
 
-class Times(Protocol):
-    """When a call is due."""
+class PeriodicCalls:
+    """The periodic calls of one scheduler. `cancel` has a task cancelled, without waiting for that."""
 
-    def following(self) -> tuple[float | None, int]:
-        """Return in how many seconds it is due next, None for never, and how many times have passed unused."""
+    def __init__(self, cancel: Callable[[Task[Any]], object], closing: Callable[[], bool]) -> None:
+        self._cancel, self._closing = cancel, closing
+        self._all: list[Periodic] = []
 
+    def begin(self, submit_in: Callable[[float], Task[Any]], times: Times, name: str) -> Periodic:
+        """Begin one: `submit_in` submits a run that is to begin in so many seconds."""
+        one = Periodic(submit_in, self._cancel, times, name)
+        self._all = [*self.alive(), one]
+        one.go_on()
+        if self._closing():  # said while the first run was being submitted
+            one.end()
+        return one
 
-class EqualDistances:
-    """Every so many seconds, counted from the making by a clock that nobody sets.
+    def alive(self) -> tuple[Periodic, ...]:
+        """Return those that are not over."""
+        return tuple(one for one in self._all if one.state != "over")
 
-    >>> times = EqualDistances(10.0, clock=iter([0.0, 1.0, 35.0]).__next__)
-    >>> times.following(), times.following()
-    ((9.0, 0), (5.0, 2))
-    """
-
-    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        if not 0 < seconds < math.inf:
-            raise ValueError(f"seconds must be > 0, got {seconds!r}")
-        self._seconds, self._clock = seconds, clock
-        self._begin, self._number = clock(), 0
-
-    def following(self) -> tuple[float | None, int]:
-        passed = self._clock() - self._begin
-        number = max(self._number, math.floor(passed / self._seconds)) + 1
-        missed, self._number = number - self._number - 1, number
-        return number * self._seconds - passed, missed
-
-
-class NamedTimes:
-    """The times that an iterable names, in order.
-
-    >>> from datetime import timezone
-    >>> moments = [datetime.fromtimestamp(second, timezone.utc) for second in (10, 20, 30)]
-    >>> times = NamedTimes(moments, clock=iter([1.0, 25.0, 40.0]).__next__)
-    >>> times.following(), times.following(), times.following()
-    ((9.0, 0), (5.0, 1), (None, 0))
-    """
-
-    def __init__(self, times: Iterable[datetime], clock: Callable[[], float] = time.time) -> None:
-        self._times, self._clock = iter(times), clock
-
-    def following(self) -> tuple[float | None, int]:
-        now, missed = self._clock(), 0
-        for when in self._times:
-            if not (isinstance(when, datetime) and when.tzinfo is not None):
-                raise TypeError(f"times must be datetimes with a time zone, got {when!r}")
-            if (seconds := when.timestamp() - now) >= 0:
-                return seconds, missed
-            missed += 1
-        return None, missed
+    def end(self) -> None:
+        """Let no further run begin, ever."""
+        for one in self._all:
+            one.end()

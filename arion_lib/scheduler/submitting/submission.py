@@ -19,8 +19,9 @@ from arion_lib.scheduler.calls.values import ATOMS
 from arion_lib.scheduler.errors import NotTransferableError, QueueFullError
 from arion_lib.scheduler.front import Front
 from arion_lib.scheduler.options import Options
-from arion_lib.scheduler.submitting.periodic import Periodic, Times
+from arion_lib.scheduler.submitting.periodic import Periodic, PeriodicCalls
 from arion_lib.scheduler.submitting.submitter import Chosen
+from arion_lib.scheduler.submitting.times import Times
 from arion_lib.scheduler.task import More, Task
 
 MOST_AT_ONCE = 200
@@ -33,8 +34,8 @@ class Submission:
     def __init__(self, core: Front, max_pending: int | None, when_full: Literal["wait", "refuse"]) -> None:
         self._core, self._max_pending, self._when_full = core, max_pending, when_full
         self._functions = Functions()
-        self.periodic: list[Periodic] = []
-        core.on_closing = self._end_periodic
+        self.periodic = PeriodicCalls(core.cancel_later, lambda: core.closing)
+        core.on_closing = self.periodic.end
 
     def submit(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Task[Any]:
         """Submit a call without options. What most are, a known function and plain arguments, is dealt with here."""
@@ -134,17 +135,7 @@ class Submission:
         def submit_in(seconds: float) -> Task[Any]:
             return self._submit(fn, args, kwargs, Chosen({**chosen.changes, "delay": seconds}))
 
-        name = chosen.plain.name or self._functions.find(fn).name
-        one = Periodic(submit_in, core.cancel_later, times, name)
-        self.periodic = [other for other in self.periodic if other.state != "over"] + [one]
-        one.go_on()
-        if self._core.closing:  # said while the first run was being submitted
-            one.end()
-        return one
-
-    def _end_periodic(self) -> None:
-        for one in self.periodic:
-            one.end()
+        return self.periodic.begin(submit_in, times, chosen.plain.name or self._functions.find(fn).name)
 
     def _post(self, function: Function, call: Any, needs: Sequence[Task[Any]], options: Options) -> Task[Any]:
         core, more = self._core, None

@@ -15,8 +15,9 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 
 from arion_lib.scheduler.calls.functions import Function
 from arion_lib.scheduler.options import PLAIN, Options
-from arion_lib.scheduler.submitting.periodic import EqualDistances, NamedTimes, Periodic, Times
+from arion_lib.scheduler.submitting.periodic import Periodic
 from arion_lib.scheduler.submitting.results import results_of
+from arion_lib.scheduler.submitting.times import Times, times_of
 from arion_lib.scheduler.task import Task
 
 P = ParamSpec("P")
@@ -66,11 +67,10 @@ class Submitter:
         return self._scheduler._submit(fn, args, kwargs, self._chosen)
 
     def every(
-        self, when: float | Iterable[datetime], fn: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs
+        self, when: float | str | Iterable[datetime], fn: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs
     ) -> Periodic:
         """Run a call again and again with the options; see `Scheduler.every`."""
-        times = EqualDistances(when) if isinstance(when, (int, float)) else NamedTimes(when)
-        return self._scheduler._every(times, fn, args, kwargs, self._chosen)
+        return self._scheduler._every(times_of(when), fn, args, kwargs, self._chosen)
 
     def map(
         self,
