@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import ast
+import gc
 import json
+import sqlite3
+import sys
+import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from arion_lib.workbook import catalogue
 from arion_lib.workbook.checks import Mark, judge
 from arion_lib.workbook.exercise import Exercise, Wrong
+from arion_lib.workbook.exercises import streaming_pipeline
 from arion_lib.workbook.learner import BEGIN, view
+from arion_lib.workbook.outcome import OutOfTime
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 EXERCISES = catalogue.every()
@@ -60,6 +66,24 @@ def test_a_wrong_answer_is_rejected_with_its_own_misconception(exercise: Exercis
 def test_a_report_is_the_same_twice(exercise: Exercise) -> None:
     wrong = exercise.answer_of(exercise.wrong[0])
     assert str(judge(exercise, wrong)) == str(judge(exercise, wrong))
+
+
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="says nothing of a database that is left open")
+def test_a_check_whose_time_is_up_as_a_database_is_opened_leaves_none_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    def time_is_up(db: sqlite3.Connection) -> NoReturn:
+        raise OutOfTime
+
+    with pytest.warns(ResourceWarning, match="unclosed database"):  # noqa: PT031  (the control: it is dropped at once)
+        sqlite3.connect(":memory:")
+        gc.collect()
+    monkeypatch.setattr(streaming_pipeline, "closing", time_is_up)
+    exercise = catalogue.find("1.3")
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        with pytest.raises(OutOfTime):
+            exercise.cases[0].probe(exercise.solution)
+        gc.collect()
+    assert said == []
 
 
 @pytest.mark.parametrize("number", FOUND)

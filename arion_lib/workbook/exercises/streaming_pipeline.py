@@ -314,6 +314,13 @@ def _unknown(db: sqlite3.Connection, batch: Iterable[str]) -> list[str]:
     return [value for value in batch if value not in known]
 
 
+class _Database(sqlite3.Connection):
+    """Closes itself when nothing refers to it: a check's time may be up between its opening and the block it is for."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
 class _PowerCut:
     """An SQLite authorizer that lets `commits` transactions through and refuses everything after them."""
 
@@ -336,7 +343,7 @@ def _delivered(*deliveries: str, cut: int | None = None, breaks: int | None = No
     """The case that delivers each of `deliveries` ("id:records") in turn; the first attempt may end early."""
 
     def probe(answer: Answer) -> object:
-        with closing(sqlite3.connect(":memory:")) as db:
+        with closing(sqlite3.connect(":memory:", factory=_Database)) as db:
             db.executescript(SCHEMA)
             return deliver_all(db, answer)
 
