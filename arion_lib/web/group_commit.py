@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ log = logging.getLogger(__name__)
 
 AWAY = (StoreBusy, StoreFull, StoreDown, StoreBroken)
 """Errors that say nothing of the batches: the store cannot write now, so trying each alone would not help."""
+
+FULL_FOR = 10.0
+"""Seconds after a transaction found no room until one is tried before `full` says so again."""
 
 Waiting = tuple[Batch | Event, Waiter]
 
@@ -69,6 +73,7 @@ class GroupCommit:
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._closed = False
         self._died: BaseException | None = None
+        self._full_since: float | None = None  # when the last transaction found no room; None: it did not
         self._held: list[Waiting] = []  # what the thread has taken out of the queue and not yet settled
         self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
         self._thread.start()
@@ -114,6 +119,12 @@ class GroupCommit:
     def failure(self) -> BaseException | None:
         """Return what ended the thread before its time, None while all is well; `/health` asks."""
         return self._died
+
+    @property
+    def full(self) -> bool:
+        """Whether the last transaction found no room, and that a moment ago: a ping may fit where a batch does not."""
+        since = self._full_since
+        return since is not None and time.monotonic() - since < FULL_FOR
 
     def _run(self) -> None:
         try:
@@ -177,7 +188,13 @@ class GroupCommit:
         return own
 
     def _write(self, batches: Sequence[Batch]) -> Fates:
-        return dict(self._store.commit_all(batches))
+        try:
+            fates = dict(self._store.commit_all(batches))
+        except StoreFull:
+            self._full_since = time.monotonic()
+            raise
+        self._full_since = None
+        return fates
 
     def _count(self, batches: int, failures: int) -> None:
         self.figures.commits += failures < batches

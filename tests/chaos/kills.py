@@ -111,15 +111,23 @@ def noted(claim: Claim) -> bytes:
     >>> noted(Claim("1", "s", [b'{"id": "e1"}', b'{"group": {"type": "a"}}'], 1, ["f-1.1", "f-1.2"]))
     b'[["e1", "f-1.1"]]\\n'
     """
+    return json.dumps(events_of(claim)).encode() + b"\n"
+
+
+def events_of(claim: Claim) -> list[tuple[str, str]]:
+    """Return of each event of a claim its id and that of its message; sums left out."""
     events = zip(map(json.loads, claim.messages), claim.ids, strict=True)
-    return json.dumps([(event["id"], name) for event, name in events if "id" in event]).encode() + b"\n"
+    return [(event["id"], name) for event, name in events if "id" in event]
 
 
 class Yard:
     """The data folder, and one process of each role on it and on the store."""
 
-    def __init__(self, nursery: Nursery, folder: Path, store: str, server: Role = serve.run) -> None:
+    def __init__(
+        self, nursery: Nursery, folder: Path, store: str, server: Role = serve.run, broker: str | None = None
+    ) -> None:
         self._nursery, self._folder, self._store, self._server = nursery, folder, store, server
+        self._broker = ["--broker", broker] if broker else []
         self._lives = 0
         self.children: dict[str, Child] = {}
         (folder / "secret").write_text(SECRET, encoding="utf-8")
@@ -129,7 +137,7 @@ class Yard:
     def start(self, role: str, *, relay: str = "none") -> Child:
         """Start one process; `relay` is where a server has its relay."""
         self._lives += 1
-        data = ["--data", str(self._folder), "--store", self._store]
+        data = ["--data", str(self._folder), "--store", self._store, *self._broker]
         serving = ["--port", "0", "--batch", BATCH, "--config", str(self._folder / "arion.toml"), "--relay", relay]
         starts: dict[str, tuple[Role, list[str]]] = {
             "relay": (serve.run, ["--relay", "only", *data]),
@@ -185,7 +193,8 @@ def kill_rounds(
         ledger = senders.finish()
         for role in roles:
             yard.children[role].kill()
-    return _compare(url, folder, ledger, kills, list(yard.consumed()), started)
+        delivered = list(yard.consumed()) + _left(url, folder)
+    return compare(url, ledger, kills, delivered, time.perf_counter() - started)
 
 
 def url_of(server: Child) -> str:
@@ -193,12 +202,18 @@ def url_of(server: Child) -> str:
     return server.said.split()[0]
 
 
-def _compare(
-    url: str, folder: Path, ledger: Ledger, kills: Counter[str], consumed: list[tuple[str, str]], started: float
-) -> Books:
+def _left(url: str, folder: Path) -> list[tuple[str, str]]:
+    """Publish what is left and take it out of the queue."""
     with open_store(url) as store, FileBroker(folder / "queue") as broker:
         _drain(Relay(store, broker))
-        delivered = consumed + list(_queued(broker))
+        return list(_queued(broker))
+
+
+def compare(
+    url: str, ledger: Ledger, kills: Counter[str], delivered: list[tuple[str, str]], seconds: float = 0.0
+) -> Books:
+    """Compare what senders were told with what is in the store and what came through the queue."""
+    with open_store(url) as store:
         rows = Counter(_stored(store))
         sums = {one.key[0]: (one.count, one.sum) for one in store.results("sums", limit=1_000)}
     messages, pairs = Counter(event for event, _ in delivered), set(delivered)
@@ -215,7 +230,7 @@ def _compare(
         repeated_messages=sum(1 for count in messages.values() if count > 1),
         wrong_ids=2 * len(pairs) - len({event for event, _ in pairs}) - len({name for _, name in pairs}),
         wrong_sums=sum(1 for key in sums.keys() | wanted.keys() if sums.get(key) != wanted.get(key)),
-        seconds=time.perf_counter() - started,
+        seconds=seconds,
     )
 
 

@@ -5,13 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import shutil
-import socket
-import subprocess
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -31,6 +27,7 @@ from tests.pipeline.children import running
 from tests.pipeline.naive_queue import NaiveQueue
 from tests.pipeline.queue_child import messages_of
 from tests.pipeline.queues import Queue, queue
+from tests.services.private import private_redis
 
 __all__ = ["queue"]  # the fixture
 PATIENCE = 30.0  # seconds that a claim waits for what must come
@@ -319,44 +316,25 @@ def test_a_message_that_rabbitmq_finds_too_large_is_told_from_a_server_that_is_a
             connection.channel().queue_delete(queue)
 
 
-@pytest.fixture
-def own_redis(tmp_path: Path) -> Iterator[str]:
-    """A Redis server of our own, whose settings nobody else minds."""
-    program = shutil.which("redis-server")
-    if program is None:
-        pytest.skip("redis-server is not installed")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    arguments = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
-    with subprocess.Popen(arguments, stdout=subprocess.DEVNULL) as server:
-        try:
-            yield f"redis://127.0.0.1:{port}/0"
-        finally:
-            server.terminate()
-
-
-def until_it_answers(broker: Broker) -> None:
-    for _ in range(600):
-        try:
-            return broker.ping()
-        except BrokerDown:
-            threading.Event().wait(0.05)
-    pytest.fail("the server does not answer")
-
-
-def test_a_redis_that_evicts_or_cannot_be_written_is_refused_and_named_by_a_ping(own_redis: str) -> None:
+def test_a_redis_that_evicts_or_cannot_be_written_is_refused_and_named_by_a_ping(tmp_path: Path) -> None:
     import redis
 
-    with contextlib.closing(redis.Redis.from_url(own_redis)) as client, open_broker(own_redis) as broker:
-        until_it_answers(broker)
+    with (
+        private_redis(tmp_path) as url,
+        contextlib.closing(redis.Redis.from_url(url)) as client,
+        open_broker(url) as broker,
+        open_broker(url) as settled,
+    ):
+        settled.publish("s", [b"1"])
         client.config_set("maxmemory-policy", "allkeys-lru")
         broker.ping()  # nothing is evicted without a limit
         client.config_set("maxmemory", "100mb")
         with pytest.raises(BrokerError, match="maxmemory-policy noeviction"):
             broker.ping()
-        with open_broker(own_redis) as another, pytest.raises(BrokerError, match="must keep what is published"):
-            another.publish("s", [b"1"])
+        with open_broker(url) as another:
+            for one in (another, settled):  # also the one that published before the setting was changed
+                with pytest.raises(BrokerError, match="must keep what is published"):
+                    one.publish("s", [b"1"])
         client.config_set("maxmemory-policy", "noeviction")
         client.config_set("maxmemory", "1mb")
         with pytest.raises(BrokerFull):

@@ -52,6 +52,7 @@ class RedisBroker(Closing):
 
     How durable a publish is, Redis decides: only `appendonly yes` with `appendfsync always` survives a power cut as
     the other queues do; the usual `everysec` may lose the last second, and a fail-over what was not yet replicated.
+    One that is set to evict gets nothing more; what it holds by then it may drop.
 
     Parameters
     ----------
@@ -102,6 +103,7 @@ class RedisBroker(Closing):
         if messages:
             with self._explained():
                 self._make()
+                self._must_keep()
                 self._client.xadd(self._key, fields)
 
     def claim(self, limit: int = 1, timeout: float | None = 0.0) -> Claim | None:
@@ -145,6 +147,7 @@ class RedisBroker(Closing):
         with self._explained():
             self._made = False
             self._make()
+            self._must_keep()
             self._client.xlen(self._key), self._client.xlen(self._dead)
             self._client.set(f"{self._key}:ping", b"1", px=1_000)
 
@@ -159,6 +162,15 @@ class RedisBroker(Closing):
         """Make stream and group once; whoever comes first wins, everybody else finds them made."""
         if self._made:
             return
+        try:
+            self._client.xgroup_create(self._key, _GROUP, id="0", mkstream=True)
+        except _redis().ResponseError as error:
+            if not str(error).startswith("BUSYGROUP"):  # it is there
+                raise
+        self._made = True
+
+    def _must_keep(self) -> None:
+        """Refuse to publish into a Redis that evicts; asked each time, for that is a setting of the running server."""
         memory = self._client.info("memory")
         policy = str(memory.get("maxmemory_policy", ""))
         if policy.startswith("allkeys") and int(memory.get("maxmemory", 0)):
@@ -166,12 +178,6 @@ class RedisBroker(Closing):
                 f"{self!r} must keep what is published, but evicts keys when its memory is full ({policy}): "
                 "CONFIG SET maxmemory-policy noeviction"
             )
-        try:
-            self._client.xgroup_create(self._key, _GROUP, id="0", mkstream=True)
-        except _redis().ResponseError as error:
-            if not str(error).startswith("BUSYGROUP"):  # it is there
-                raise
-        self._made = True
 
     def _time_to_look(self) -> bool:
         with self._looking:

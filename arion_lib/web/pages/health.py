@@ -1,6 +1,7 @@
-"""Whether events can be taken and sent on: tried, not remembered.
+"""Whether events can be taken and sent on: tried, and hardly remembered.
 
-Idea        A load balancer asks; store, queue, relay and the committing thread are each tried once.
+Idea        A load balancer asks; store, queue, relay and the committing thread are each tried once. A ping may find
+            room where a batch does not: for a few seconds the last transaction's word counts, too.
 Invariant   `down` (503) means that events cannot be taken; what only delays their sending on is `degraded` (200).
 When wrong  A check says which kind of error it met, without the server's addresses, paths or SQL.
 See         tests/web/test_pipeline_pages.py
@@ -48,8 +49,11 @@ class Health(BaseModel):
 def health_of(service: PipelineService) -> Health:
     """Try the store, the queue and the relay, now."""
     store, broker, relay = _check(service.store.ping), _broker(service), _relay(service)
-    if store.ok and (commits := service.webhook.commits) and commits.failure():
+    commits = service.webhook.commits
+    if store.ok and commits and commits.failure():
         store = Check(ok=False, detail="the thread that commits has ended: start the server again")
+    elif store.ok and commits and commits.full:
+        store = Check(ok=False, detail="the last transaction found no room: make some")
     state: Literal["ok", "degraded"] = "ok" if broker.ok and relay.ok else "degraded"
     return Health(status=state if store.ok else "down", store=store, broker=broker, relay=relay)
 

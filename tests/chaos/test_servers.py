@@ -1,0 +1,258 @@
+"""The servers behind the service: read-only, full, killed, evicting, impatient. What was acknowledged is there, once.
+
+Senders send and repeat while a server fails and comes back, a few times over; in the end the books are compared, as
+after kills of our own processes: each acknowledged event is in the database exactly once, and in the queue at least
+once, under one id.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from arion_lib.pipeline.broker import Broker, BrokerError, open_broker
+from arion_lib.pipeline.stores.addresses import local_url
+from arion_lib.web import serve
+from arion_lib.web.startup.late_broker import LateBroker
+from tests.chaos.kills import LATE, SECRET, Books, Yard, compare, events_of, url_of
+from tests.chaos.nursery import Nursery, Role
+from tests.chaos.senders import Senders
+from tests.chaos.test_kills import hasty
+from tests.services.private import PrivatePostgres, private_postgres, private_redis, resize, small_disk
+from tests.services.servers import unique_name
+from tests.web.client import get, until
+
+pytestmark = [pytest.mark.usefixtures("no_leaks"), pytest.mark.posix("Windows has no such servers")]
+
+ROUNDS, ACKS = 1, 15
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Where the service's servers are, how they fail, how the service shows it, and how they are mended."""
+
+    store: str
+    broker: str
+    breaks: Callable[[], None]
+    shows: Callable[[str], bool]
+    mends: Callable[[], None]
+
+
+def is_down(url: str) -> bool:
+    return get(f"{url}/health").status == 503
+
+
+def cannot_publish(url: str) -> bool:
+    return bool(get(f"{url}/status").json["relay"]["failures"])
+
+
+def survives(fault: Fault, folder: Path, server: Role = serve.run) -> Books:
+    """Let the servers fail and come back while senders send; compare the books in the end."""
+    taken: list[tuple[str, str]] = []
+    with Nursery(*LATE) as nursery, open_broker(fault.broker) as broker:
+        child = Yard(nursery, folder, fault.store, server, fault.broker).start("server", relay="inside")
+        url = url_of(child)
+        with Senders([url], 5, secret=SECRET) as senders:
+            for _ in range(ROUNDS):
+                senders.wait_for_acks(ACKS)
+                fault.breaks()
+                if server is careless:
+                    senders.wait_for_acks(3 * ACKS)
+                else:
+                    until(lambda: fault.shows(url))
+                fault.mends()
+                taken += take(broker)
+            ledger = senders.finish()
+        while get(f"{url}/status").json["store"]["outbox_entries"]:
+            taken += take(broker)
+        child.terminate()
+        taken += take(broker)
+    return compare(fault.store, ledger, Counter(), taken)
+
+
+def take(broker: Broker) -> list[tuple[str, str]]:
+    """Take all that is in the queue: events' ids with those of their messages."""
+    taken: list[tuple[str, str]] = []
+    while (claim := broker.claim(1_000)) is not None:
+        taken += events_of(claim)
+        assert broker.ack(claim)
+    return taken
+
+
+# -- the database
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[PrivatePostgres]:
+    with private_postgres() as cluster:
+        yield cluster
+
+
+def read_only(cluster: PrivatePostgres, queue: str) -> Iterator[Fault]:
+    def switch(how: str) -> None:
+        cluster.admin(f"ALTER SYSTEM SET default_transaction_read_only = {how}", "SELECT pg_reload_conf()")
+
+    store = cluster.schema(unique_name())
+    try:
+        yield Fault(store, queue, lambda: switch("on"), is_down, lambda: switch("off"))
+    finally:
+        switch("off")
+
+
+def full(cluster: PrivatePostgres, queue: str) -> Iterator[Fault]:
+    name = unique_name()
+    with small_disk(cluster.folder) as disk:
+        cluster.admin(f"CREATE TABLESPACE {name} LOCATION '{disk}'")
+        store = cluster.schema(name, default_tablespace=name)
+        try:
+            yield Fault(store, queue, lambda: resize(disk, None), is_down, lambda: resize(disk, 256 << 20))
+        finally:
+            cluster.admin(f"DROP SCHEMA {name} CASCADE", f"DROP TABLESPACE {name}")
+
+
+def killed(_: PrivatePostgres, queue: str) -> Iterator[Fault]:
+    with private_postgres() as cluster:
+        yield Fault(cluster.schema(unique_name()), queue, cluster.kill, is_down, cluster.start)
+
+
+@pytest.fixture(params=[read_only, full, killed], ids=lambda one: one.__name__)
+def failing_database(request: pytest.FixtureRequest, postgres: PrivatePostgres, tmp_path: Path) -> Iterator[Fault]:
+    (tmp_path / "data").mkdir()
+    yield from request.param(postgres, local_url("file", tmp_path / "queue"))
+
+
+def test_a_database_server_that_fails_loses_and_doubles_nothing(failing_database: Fault, tmp_path: Path) -> None:
+    books = survives(failing_database, tmp_path / "data")
+    assert books.posts > ACKS * ROUNDS
+    assert books.repeated > 0
+    assert books.mistakes == {}
+
+
+@pytest.mark.thorough
+def test_the_same_faults_find_out_a_server_that_answers_before_it_commits(
+    failing_database: Fault, tmp_path: Path
+) -> None:
+    assert survives(failing_database, tmp_path / "data", hasty).lost_rows > 0
+
+
+# -- the queue
+
+
+def out_of_memory(redis_url: str, store: str) -> Iterator[Fault]:
+    with redis_settings(redis_url) as set_to:
+        yield Fault(store, redis_url, lambda: set_to(maxmemory="1mb"), cannot_publish, lambda: set_to(maxmemory="0"))
+
+
+def evicting(redis_url: str, store: str) -> Iterator[Fault]:
+    with redis_settings(redis_url) as set_to:
+        set_to(maxmemory="100mb")
+        yield Fault(
+            store,
+            redis_url,
+            lambda: set_to(**{"maxmemory-policy": "allkeys-lru"}),
+            cannot_publish,
+            lambda: set_to(**{"maxmemory-policy": "noeviction"}),
+        )
+
+
+@contextlib.contextmanager
+def redis_settings(url: str) -> Iterator[Callable[..., None]]:
+    import redis
+
+    with contextlib.closing(redis.Redis.from_url(url)) as client:
+
+        def set_to(**settings: str) -> None:
+            for name, value in settings.items():
+                client.config_set(name, value)
+
+        yield set_to
+
+
+def no_room(rabbit_url: str, store: str) -> Iterator[Fault]:
+    """A queue that takes a few blocks and refuses the next; only a consumer makes room again."""
+    with rabbit_queue(rabbit_url, **{"x-max-length": 3}) as url:
+        yield Fault(store, url, lambda: None, cannot_publish, lambda: None)
+
+
+@contextlib.contextmanager
+def rabbit_queue(url: str, **arguments: object) -> Iterator[str]:
+    """Make a queue as ours is, with further arguments, as its owner may set them or a policy."""
+    import pika
+
+    name = unique_name()
+    aside = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": f"{name}.dead"}
+    ours = {"x-queue-type": "quorum", "x-overflow": "reject-publish", **aside, **arguments}
+    with contextlib.closing(pika.BlockingConnection(pika.URLParameters(url))) as connection:
+        connection.channel().queue_declare(name, durable=True, arguments=ours)
+    yield f"{url}#{name}"
+    with contextlib.closing(pika.BlockingConnection(pika.URLParameters(url))) as connection:
+        for queue in (name, f"{name}.dead", f"{name}.dead.dead"):
+            connection.channel().queue_delete(queue)
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(out_of_memory, id="Redis out of memory"),
+        pytest.param(evicting, id="Redis that evicts"),
+        pytest.param(no_room, marks=pytest.mark.rabbitmq, id="RabbitMQ without room"),
+    ]
+)
+def failing_queue(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Fault]:
+    (tmp_path / "data").mkdir()
+    store = local_url("sqlite", tmp_path / "store.db")
+    if request.param is no_room:
+        yield from no_room(request.getfixturevalue("rabbitmq_url"), store)
+    else:
+        with private_redis(tmp_path) as url:
+            yield from request.param(url, store)
+
+
+def test_a_queue_that_fails_gets_every_message_when_it_is_mended(failing_queue: Fault, tmp_path: Path) -> None:
+    books = survives(failing_queue, tmp_path / "data")
+    assert books.posts > ACKS * ROUNDS
+    assert books.mistakes == {}
+
+
+def careless(args: list[str]) -> int:
+    """A server whose relay takes what the queue refused for published."""
+    publish = LateBroker.publish
+
+    def publish_or_not(*args: object, **more: object) -> None:
+        with contextlib.suppress(BrokerError):
+            publish(*args, **more)  # type: ignore[arg-type]
+
+    LateBroker.publish = publish_or_not  # type: ignore[method-assign,assignment]
+    return serve.run(args)
+
+
+@pytest.mark.thorough
+def test_the_same_faults_find_out_a_relay_that_does_not_look_at_refusals(failing_queue: Fault, tmp_path: Path) -> None:
+    books = survives(failing_queue, tmp_path / "data", careless)
+    assert books.lost_messages > 0
+
+
+@pytest.mark.rabbitmq
+def test_what_a_delivery_limit_puts_aside_is_there_with_its_ids(rabbitmq_url: str, tmp_path: Path) -> None:
+    """A consumer gives everything back, more often than the queue's owner allows: nothing is gone."""
+    (tmp_path / "data").mkdir()
+    store = local_url("sqlite", tmp_path / "store.db")
+    with rabbit_queue(rabbitmq_url, **{"x-delivery-limit": 2}) as queue:
+        with Nursery(*LATE) as nursery:
+            child = Yard(nursery, tmp_path / "data", store, serve.run, queue).start("server", relay="inside")
+            with Senders([url_of(child)], 5, secret=SECRET) as senders:
+                senders.wait_for_acks(ACKS)
+                ledger = senders.finish()
+            child.terminate()
+        with open_broker(queue) as broker, open_broker(f"{queue}.dead") as aside:
+            while (claim := broker.claim()) is not None:
+                assert broker.nack(claim)
+            until(lambda: broker.status().ready == 0)
+            taken = take(broker)
+            assert taken == []
+            taken += take(aside)
+    assert compare(store, ledger, Counter(), taken).mistakes == {}
