@@ -78,10 +78,34 @@ def rate_text(rate: float, unit: str) -> str:
 def amount_text(amount: float, unit: str) -> str:
     """Write an amount of whatever is counted: bytes as bytes, all else as a count and its name.
 
-    >>> amount_text(1e8, "B"), amount_text(1e6, "records"), amount_text(3, "")
-    ('100 MB', '1.00 M records', '3')
+    >>> amount_text(1e8, "B"), amount_text(1e6, "records"), amount_text(1, "records"), amount_text(3, "")
+    ('100 MB', '1.00 M records', '1 record', '3')
     """
-    return bytes_text(amount) if unit == "B" else f"{count_text(amount)} {unit}".rstrip()
+    return bytes_text(amount) if unit == "B" else f"{count_text(amount)} {one_or_many(amount, unit)}".rstrip()
+
+
+def how_many(count: int, things: str) -> str:
+    """Write a whole number of things, `things` being their plural.
+
+    >>> how_many(1, "tries"), how_many(0, "lines"), how_many(1200, "lines")
+    ('1 try', '0 lines', '1,200 lines')
+    """
+    return f"{count:,} {one_or_many(count, things)}"
+
+
+def one_or_many(count: float, plural: str) -> str:
+    """Return the plural, or for exactly one its singular; what is no plural, such as a unit, stays.
+
+    >>> [one_or_many(1, word) for word in ("batches", "tasks/s", "classes", "us", "MB", "")], one_or_many(2, "batches")
+    (['batch', 'task/s', 'class', 'us', 'MB', ''], 'batches')
+    """
+    word, slash, rate = plural.partition("/")
+    if count != 1 or len(word) < 3 or not word.endswith("s"):
+        return plural
+    for ending, single in (("ies", "y"), ("ches", "ch"), ("shes", "sh"), ("sses", "ss"), ("xes", "x"), ("s", "")):
+        if word.endswith(ending):
+            return word.removesuffix(ending) + single + slash + rate
+    return plural
 
 
 def read_seconds(text: str) -> float:

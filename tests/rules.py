@@ -66,9 +66,10 @@ LABELS = ("Idea", "Invariant", "When wrong", "See")
 MOST_LINES = 15
 MOST_SET_UP_LINES = 6
 MOST_BYTES = 400_000
-SHORT, MOST_LONGER, MOST_CELLS, MOST_MINUTES, FIRST_CHECK = 8, 4, 60, 55, 20
-"""The rhythm of a notebook: lines of a code cell, how many may have more, and so on."""
+SHORT, MOST_LONGER, MOST_CELLS, MOST_MINUTES, FIRST_CHECK = 8, 1, 60, 55, 20
+"""The rhythm of a notebook: lines of a code cell, how many may have more (the one that is its heart), and so on."""
 QUESTION = r"^(\d)\. .+\?\n +<details><summary>Answer</summary>.+</details>$"
+BARE_VERDICT = re.compile(r"\b(?:True|False)[]})]*$")
 QUANTITY = r"(?<![\w.,])(\d[\d,]*(?:\.\d+)?)\s?(?:[KMG]i?B|kB|ms|µs|us|ns|seconds|minutes|s|x|times|%)(?!\w)"
 FOLDERS = (
     "home",
@@ -177,7 +178,7 @@ def rhythm_complaints(notebook: dict[str, Any], minutes: float) -> list[str]:
     wide = [line for text in code for line in text.splitlines() if len(line) > 100]
     found = [f"a line of code over 100 columns: {line}" for line in wide]
     if len(longer) > MOST_LONGER:
-        found.append(f"at most {MOST_LONGER} code cells over {SHORT} lines, got {len(longer)}: {longer}")
+        found.append(f"at most {MOST_LONGER} code cell over {SHORT} lines, got {len(longer)}: {longer}")
     if first > FIRST_CHECK:
         found.append(f"the first check must stand within the first {FIRST_CHECK} cells, it is number {first}")
     if more > MOST_CELLS:
@@ -235,8 +236,27 @@ def cell_complaints(cell: dict[str, Any]) -> Iterator[str]:
         yield "a trailing `;` hides nothing from nbval: end the cell with a call that returns None"
     if _lines(cell) > MOST_LINES:
         yield f"at most {MOST_LINES} lines, got {_lines(cell)}"
+    yield from constant_titles(source)
     for output in cell["outputs"]:
         yield from output_complaints(output)
+
+
+def constant_titles(source: str) -> Iterator[str]:
+    """Check that a figure's title is computed: a finding that is written down stays when the data change."""
+    for call in (node for node in ast.walk(_tree(source)) if isinstance(node, ast.Call)):
+        drawn = isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value) == "plots"
+        if isinstance(call.func, ast.Attribute) and drawn and call.func.attr != "text_bars":
+            place = {"ratio_bars": 2, "peak_by_input_and_output": 2}.get(call.func.attr, 1)
+            titles = [*call.args[place : place + 1], *(word.value for word in call.keywords if word.arg == "title")]
+            said = [title.value for title in titles if isinstance(title, ast.Constant)]
+            yield from (f"a figure's title must be computed from its data: {title}" for title in said)
+
+
+def _tree(source: str) -> ast.AST:
+    try:
+        return ast.parse(source)
+    except SyntaxError:  # a magic
+        return ast.Module([], [])
 
 
 def output_complaints(output: dict[str, Any]) -> Iterator[str]:
@@ -250,6 +270,9 @@ def output_complaints(output: dict[str, Any]) -> Iterator[str]:
         yield "an <img> without alt text"
     if re.search(r"<svg(?![^>]*\baria-label=[\"'][^\"']{5,})", html) and "<title" not in html:
         yield "an <svg> without a label"
+    if output.get("output_type") == "stream":
+        lines = text_of(output["text"]).splitlines()
+        yield from (f"a verdict without its number: {line}" for line in lines if BARE_VERDICT.search(line))
     readable = [text_of(value) for mime, value in data.items() if mime.startswith("text/")]
     readable += [text_of(output.get("text", "")), text_of(output.get("evalue", "")), *output.get("traceback", [])]
     for text in readable:

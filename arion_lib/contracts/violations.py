@@ -15,6 +15,7 @@ from enum import StrEnum
 
 from arion_lib.contracts.messages.places import Place
 from arion_lib.contracts.messages.written import shown
+from arion_lib.units import how_many
 
 
 class Code(StrEnum):
@@ -207,7 +208,7 @@ class ContractError(TypeError):
 
 def _message(cls: str, violations: Sequence[Violation], outcome: str) -> str:
     contracts = " and ".join(dict.fromkeys(v.contract for v in violations))
-    places = "1 place" if len(violations) == 1 else f"{len(violations)} places"
+    places = how_many(len(violations), "places")
     head = f"class {cls} breaks {contracts} in {places}; {outcome}"
     return "\n".join([head, *(f"{number}. {v}" for number, v in enumerate(violations, 1))])
 

@@ -157,7 +157,7 @@ def ratio_bars(
 
 
 def lines(
-    series: Mapping[str, Sequence[Point]],
+    series: Mapping[str, Sequence[Point] | Sequence[float]],
     title: str,
     *,
     x: str,
@@ -167,15 +167,30 @@ def lines(
     caption: str = "",
     to: Path | None = None,
 ) -> None:
-    """Draw any series of points; `x` and `y` name the axes with their units, as in "time (s)"."""
-    figure = new_figure(title, series)
+    """Draw any series of points; `x` and `y` name the axes with their units, as in "time (s)".
+
+    Of a series of plain numbers, the first stands at 0, the next at 1, and so on.
+    """
+    points = {name: _numbered(row) for name, row in series.items()}
+    figure = new_figure(title, points)
     (axes,) = figure.axes
-    draw_lines(axes, series, marked=max(map(len, series.values())) <= 20)
+    draw_lines(axes, points, marked=max(map(len, points.values())) <= 20)
     draw_prediction(axes, prediction, "{:g}".format)
     y_axis(axes, y, None)
     x_axis(axes, x, None)
-    words = lines_text(title, x, y, series, "{:g}".format, "{:.3g}".format) + _guess(prediction, "{:g}".format)
+    words = lines_text(title, x, y, points, "{:g}".format, "{:.3g}".format) + _guess(prediction, "{:g}".format)
     publish(figure, alt or words, caption or f"{y} against {x}.", to)
+
+
+def text_bars(values: Mapping[str, float], unit: str, each: float) -> str:
+    """Return a line for each value with a bar of blocks, one for each `each`: for a figure that follows a slider.
+
+    >>> print(text_bars({"behind maps": 40, "behind a filter": 100}, "pulled", 20))
+    behind maps         40 pulled  ██
+    behind a filter    100 pulled  █████
+    """
+    width = max(map(len, values))
+    return "\n".join(f"{name:{width}} {n:6g} {unit}  {'█' * round(n / each)}" for name, n in values.items())
 
 
 def timeline(
@@ -240,6 +255,14 @@ def _peaks(
     y_axis(axes, "peak memory over the baseline", BYTES, log)
     words = lines_text(title, "input size", "peak memory", series, lambda x: amount_text(x, unit), bytes_text)
     publish(figure, alt or words + _guess(prediction, bytes_text), caption, to)
+
+
+def _numbered(row: Sequence[Point] | Sequence[float]) -> list[Point]:
+    """
+    >>> _numbered([5, 7]), _numbered([(2, 5)])
+    ([(0, 5), (1, 7)], [(2, 5)])
+    """
+    return [value if isinstance(value, tuple) else (at, value) for at, value in enumerate(row)]
 
 
 def _memory_points(measured: Measurement) -> list[Point]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from arion_lib.units import amount_text, bytes_text, rate_text, seconds_text
+from arion_lib.units import amount_text, bytes_text, how_many, rate_text, seconds_text
 
 Sample = tuple[float, int]
 """(seconds since the start, bytes over the baseline) or (seconds since the start, things counted)."""
@@ -53,7 +53,7 @@ class Memory:
 
     def __repr__(self) -> str:
         over = f"peak +{bytes_text(self.peak)} over {bytes_text(self.baseline)}"
-        return f"Memory({over}, {seconds_text(self.seconds)}, {len(self.samples)} samples)"
+        return f"Memory({over}, {seconds_text(self.seconds)}, {how_many(len(self.samples), 'samples')})"
 
 
 @dataclass(frozen=True, slots=True, repr=False)

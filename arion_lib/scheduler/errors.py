@@ -12,6 +12,8 @@ import pickle
 import signal
 from concurrent.futures import BrokenExecutor
 
+from arion_lib.units import how_many
+
 
 class SchedulerError(Exception):
     """Base of what the scheduler raises on its own behalf."""
@@ -108,6 +110,6 @@ class QuarantinedError(SchedulerError):
 
     def __str__(self) -> str:
         return (
-            f"task {self.task!r} is quarantined: {self.deaths} workers died while they ran it; "
+            f"task {self.task!r} is quarantined: {how_many(self.deaths, 'workers')} died while running it; "
             "task.history() tells when and how; raise poison_after only when the deaths are not its doing"
         )

@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast
 
 from arion_lib.scheduler.bounds.adapt import Adaptation
-from arion_lib.scheduler.bounds.checks import check_count, check_settings, cores, one_of
+from arion_lib.scheduler.bounds.checks import check_count, check_settings, check_workers, cores, one_of
 from arion_lib.scheduler.bounds.limits import Limits
 from arion_lib.scheduler.calls.values import by_value
 from arion_lib.scheduler.front import Front
@@ -40,6 +40,7 @@ from arion_lib.scheduler.submitting.periodic import Periodic
 from arion_lib.scheduler.submitting.submission import Submission
 from arion_lib.scheduler.submitting.submitter import Submitter
 from arion_lib.scheduler.task import Task
+from arion_lib.units import how_many
 
 if TYPE_CHECKING:
     from arion_lib.scheduler.journal.book import Journal
@@ -105,7 +106,7 @@ class Scheduler(Executor):
         asked = None if mp_context is None else cast(StartMethod, mp_context.get_start_method())
         method: StartMethod = one_of(start_method=start_method, mp_context=asked) or launch.START_METHODS[0]
         size = cores() if workers is None else workers
-        check_count("workers", size, 0)
+        check_workers(size)
         counts = {"threads": threads, "max_pending": max_pending, "poison_after": poison_after, "keep": keep}
         check_settings({**counts, "recycle_after": recycle_after, "memory_limit": memory_limit}, grace, when_full)
         if initializer is not None and not callable(initializer):
@@ -207,10 +208,15 @@ class Scheduler(Executor):
     # --- how many workers ---
 
     def scale(self, workers: int, lane: str = "processes") -> None:
-        """Change how many workers a lane has while it runs: more at once, fewer as their running tasks end."""
-        check_count("workers", workers, 0)
+        """Change how many workers a lane has while it runs: more at once, fewer as their running tasks end.
+
+        Raises `ValueError` for more processes than this one's descriptors allow.
+        """
         if lane not in LANES:
             raise ValueError(f"lane must be one of {', '.join(LANES)}, got {lane!r}")
+        check_count("workers", workers, 0)
+        if lane == "processes":
+            check_workers(workers)
         self._adaptation = None
         self._command(lambda: self._lanes[lane].scale(workers))
 
@@ -220,6 +226,7 @@ class Scheduler(Executor):
         Looked at four times a second; more workers come at once, fewer after two seconds in which they were not needed.
         `scale` ends it. Raises `ValueError` for bounds that are none.
         """
+        check_workers(maximum)
         self._adaptation = adaptation = Adaptation(self._processes, minimum, maximum, target)
 
         def look() -> None:
@@ -307,4 +314,5 @@ class Scheduler(Executor):
         self.shutdown(wait=True)
 
     def __repr__(self) -> str:
-        return f"<Scheduler {self.name}: {self._processes.size} workers, {self._core.unfinished()} unfinished tasks>"
+        workers, tasks = how_many(self._processes.size, "workers"), how_many(self._core.unfinished(), "tasks")
+        return f"<Scheduler {self.name}: {workers}, {tasks} unfinished>"

@@ -6,9 +6,13 @@ When wrong  A wrong answer is shown the smallest input it fails on and the likel
 See         every notebook · tests/workbook
 """
 
+from arion_lib.workbook import interrupted
 from arion_lib.workbook.checks import check
 from arion_lib.workbook.classroom import join_class
 from arion_lib.workbook.outcome import counted
 from arion_lib.workbook.predictions import compare, predict, prediction, recap
+from arion_lib.workbook.verdicts import verdict
 
-__all__ = ["check", "compare", "counted", "join_class", "predict", "prediction", "recap"]
+__all__ = ["check", "compare", "counted", "join_class", "predict", "prediction", "recap", "verdict"]
+
+interrupted.watch()

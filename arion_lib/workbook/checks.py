@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from arion_lib.short_repr import short_repr
+from arion_lib.units import how_many
 from arion_lib.workbook import catalogue, last_cell, progress
 from arion_lib.workbook.exercise import Answer, Case, Exercise
 from arion_lib.workbook.outcome import Kind, Outcome, run
@@ -61,7 +62,7 @@ class Verdict:
         if self.mark is Mark.TODO:
             return f"{self.mark.value} {self.exercise}: write your answer in the cell above, then run this cell again"
         if self.mark is Mark.OK:
-            return f"{self.mark.value} {self.exercise}: {self.cases} of {self.cases} cases"
+            return f"{self.mark.value} {self.exercise}: {self.cases} of {how_many(self.cases, 'cases')}"
         rows = {
             "smallest failing input": self.case,
             "expected": self.expected,
@@ -168,7 +169,7 @@ def _certain(exercise: Exercise, answer: Answer, got: Outcome) -> str:
     if got.kind is not Kind.RAISED:
         return ""
     if got.value == "TypeError" and (names := _arguments_not_taken(exercise.solution, answer)):
-        return f"it must take {len(names)} argument{'s' * (len(names) != 1)}: {', '.join(names)}"
+        return f"it must take {how_many(len(names), 'arguments')}: {', '.join(names)}"
     if got.value in ("TypeError", "AttributeError") and "'NoneType' object" in got.text and not got.line:
         return "it returns None: did you forget `yield` or `return`?"  # not the answer's own line tripped over it
     return ""

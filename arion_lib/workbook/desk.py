@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from arion_lib.units import how_many
 from arion_lib.workbook import copies, notebooks, progress
 
 START = "START.md"
@@ -40,11 +41,11 @@ def status(folder: Path) -> str:
     for notebook in notebooks.select([]):
         ids = exercises_in(notebook)
         right = [name for name in ids if done.checks.get(name, progress.NOTHING).right]
-        predictions = f", {n} predictions made" if (n := done.predictions(notebook.name)) else ""
-        lines.append(f"{notebook.stem}: {len(right)} of {len(ids)} exercises{predictions}")
+        predictions = f", {how_many(n, 'predictions')} made" if (n := done.predictions(notebook.name)) else ""
+        lines.append(f"{notebook.stem}: {len(right)} of {how_many(len(ids), 'exercises')}{predictions}")
         for name in ids:
             if (found := done.checks.get(name)) is not None:
-                tries = f"{found.tries} {'try' if found.tries == 1 else 'tries'}"
+                tries = f"{how_many(found.tries, 'tries')}"
                 lines.append(f"  {'[ ok ]' if found.right else '[ no ]'} {name}  {tries}")
     return "\n".join(lines)
 

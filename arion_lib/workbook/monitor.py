@@ -17,6 +17,8 @@ from typing import Any, Protocol
 from arion_lib.measure.live import Panel, Recorder, live_svg
 from arion_lib.workbook.watching import Watching
 
+__all__ = ["Knob", "Monitor", "Panel", "Watched", "in_words"]
+
 
 class Watched(Protocol):
     """What a monitor opens: knobs to turn and figures to read. Both are called by the monitor's thread alone."""

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from arion_lib.setup.environment import NOTEBOOKS, ROOT
+from arion_lib.units import how_many
 
 if TYPE_CHECKING:
     import pytest
@@ -220,6 +221,6 @@ def _finish(path: Path, recorder: Recorder, options: argparse.Namespace) -> None
         to_html(recorder.notebooks[path], page := options.out / f"{path.stem}.html")
         print(page)
     elif failures:
-        print(f"{path}: not stored, {len(failures)} cells fail", file=sys.stderr)
+        print(f"{path}: not stored, failing: {how_many(len(failures), 'cells')}", file=sys.stderr)
     else:
         print(f"{path}: {'stored' if store(recorder.notebooks[path], path) else 'unchanged'}")

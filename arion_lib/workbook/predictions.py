@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import EllipsisType
 
 from arion_lib.nearest import did_you_mean, nearest
-from arion_lib.units import BYTES, SECONDS
+from arion_lib.units import BYTES, SECONDS, one_or_many
 from arion_lib.workbook import progress
 
 _FACTORS = {**BYTES, **SECONDS}
@@ -48,7 +48,7 @@ class Prediction:
         >>> str(Prediction("peak", 120, "MB"))
         'peak: 120 MB'
         """
-        return f"{self.name}: {_number(self.value)} {self.unit}".rstrip()
+        return f"{self.name}: {_amount(self.value, self.unit)}"
 
     @property
     def factor(self) -> float:
@@ -87,7 +87,7 @@ def predict(name: str, value: float | EllipsisType | None, unit: str = "") -> No
         raise ValueError(f"value must be a number >= 0, got {value!r}; what do you expect to be measured?")
     _made[name] = Prediction(name, value, unit)
     print(f"you predict  {_made[name]}")
-    progress.note("prediction", name, said=f"{_number(value)} {unit}".rstrip(), value=value, unit=unit)
+    progress.note("prediction", name, said=_amount(value, unit), value=value, unit=unit)
 
 
 def _check_order(name: object, value: object, unit: object) -> None:
@@ -166,13 +166,13 @@ def _compared(name: str, measured: float, unit: str) -> str:
     made = _made.get(name)
     unit = (made.unit if made else "") or unit or _asked.get(name, "")
     _measured[name] = (measured, unit)
-    got = f"{_number(measured / _factor(unit))} {unit}".rstrip()
+    got = _amount(measured / _factor(unit), unit)
     progress.note("measured", name, got=got, value=measured / _factor(unit), unit=unit)
     if made is None:
         near = nearest(name, _made)
         hint = f"; did you mean {name!r} by {near!r}?" if near and near not in _measured else ""
         return f"{name}: measured {got} (you made no prediction{hint})"
-    said = f"{_number(made.value)} {made.unit}".rstrip()
+    said = _amount(made.value, made.unit)
     if made.unit != unit:
         again = f'predict("{name}", {_number(made.value)}, "{unit}")'
         return f"{name}: you said {said} of what? measured {got}; write {again}"
@@ -182,6 +182,14 @@ def _compared(name: str, measured: float, unit: str) -> str:
 
 def _factor(unit: str) -> float:
     return _FACTORS.get(unit.removesuffix("/s"), 1.0)
+
+
+def _amount(value: float, unit: str) -> str:
+    """
+    >>> _amount(1, "lines"), _amount(2, "lines"), _amount(1, "MB")
+    ('1 line', '2 lines', '1 MB')
+    """
+    return f"{_number(value)} {one_or_many(value, unit)}".rstrip()
 
 
 def _number(value: float) -> str:

@@ -115,7 +115,7 @@ class SchedulerMonitor(Watching):
 
     def _scale(self, workers: int) -> str:
         self._scheduler.scale(workers)
-        return f"{workers} worker processes wanted"
+        return f"worker processes wanted: {workers}"
 
     def _chosen(self, number: int | None) -> Any:
         """The worker process of that number, or the one busy the longest; None when there is none."""

@@ -12,6 +12,8 @@ import inspect
 from html import escape
 from types import ModuleType
 
+from arion_lib.units import how_many
+
 
 class Source:
     """A module's text; a notebook shows it folded, with its first line as the title."""
@@ -21,7 +23,7 @@ class Source:
         self.text = inspect.getsource(module)
 
     def __repr__(self) -> str:
-        return f"{self.path}: {len(self.text.splitlines())} lines"
+        return f"{self.path}: {how_many(len(self.text.splitlines()), 'lines')}"
 
     def _repr_html_(self) -> str:
         from pygments import highlight

@@ -35,7 +35,7 @@ def test_groups_are_printed_with_exact_sums_windows_and_figures(
     assert run([str(path), *asked]) == 0
     out, err = capsysbinary.readouterr()
     assert out == (b'{"group":{"t":"a","at":"2026-03-01T10:00:00Z"},"count":10,"sum":1.00,"min":0.10,"mean":0.10}\n')
-    assert b"1 of 11 records are bad" in err
+    assert b"bad, and counted nowhere: 1 of 11 records" in err
     assert b"record at byte 470: " in err
 
 

@@ -65,6 +65,17 @@ def test_an_error_of_scale_goes_to_its_caller_and_running_tasks_go_on(gate: Gate
         until(lambda: not trouble(scheduler), "the end of the trouble")
 
 
+def test_more_workers_than_there_can_be_descriptors_are_refused_before_one_is_started() -> None:
+    with few_descriptors(200), Scheduler(1) as scheduler:
+        for ask in (lambda: scheduler.scale(100_000), lambda: scheduler.adapt(1, 100_000), lambda: Scheduler(100_000)):
+            with pytest.raises(ValueError, match=r"workers must be <= \d+, got 100000: .*ulimit -n"):
+                ask()
+        assert scheduler.submit(jobs.add, 1, 2).result(PATIENCE) == 3
+        assert len(scheduler.status().workers) == 1
+        scheduler.scale(100_000, lane="threads")  # the control: threads take no descriptors
+        scheduler.scale(1, lane="threads")
+
+
 def test_a_worker_that_dies_while_no_descriptor_is_free_is_replaced_later(gate: Gate) -> None:
     with Scheduler(2) as scheduler:
         running = scheduler.submit(jobs.hold, gate.place)

@@ -364,7 +364,7 @@ def test_looking_at_a_scheduler_that_nobody_used_opens_none(no_leaks: None) -> N
         assert not opened
         desk.result(desk.number("add", {"left": 1}))
         assert opened == [1]
-        assert desk.get("health").json["detail"].endswith("0 tasks wait, 0 run")
+        assert desk.get("health").json["detail"].endswith("tasks waiting: 0, running: 0")
 
 
 def test_a_scheduler_that_is_closed_is_503(desk: Desk) -> None:

@@ -20,6 +20,7 @@ from importlib import metadata
 
 from arion_lib.contracts.plugins.report import Loaded, Report, Skipped
 from arion_lib.contracts.registry import Plugin, Registry
+from arion_lib.units import how_many
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +98,7 @@ def _load(candidate: Candidate, registry: Registry) -> Loaded | Skipped:
 def _first_line(error: BaseException) -> str:
     """Return the first line of an error's message, and how many more there are."""
     lines = str(error).splitlines() or [""]
-    return lines[0] + (f" (+{len(lines) - 1} lines)" if len(lines) > 1 else "")
+    return lines[0] + (f" (+{how_many(len(lines) - 1, 'lines')})" if len(lines) > 1 else "")
 
 
 def _holds_plugins(thing: object, plugins: Iterable[Plugin]) -> bool:

@@ -16,6 +16,7 @@ from itertools import islice
 from typing import Generic, TypeVar
 
 from arion_lib.lazy.source import SpentError, Windowed, waits
+from arion_lib.units import how_many
 
 T = TypeVar("T")
 
@@ -110,7 +111,7 @@ class Replay(Windowed[T], Generic[T]):
                 raise
             raise RuntimeError(
                 f"a cache must have a source that can be read again after an error, got a one-shot one that ended "
-                f"after {len(self._kept)} elements with {self._failed}; call .cache() on a new one"
+                f"after {how_many(len(self._kept), 'elements')} with {self._failed}; call .cache() on a new one"
             ) from error
         except BaseException as error:  # Ctrl-C too: the upstream generator is dead, which must not look like its end
             self._failed, self._iterator = f"{type(error).__name__}: {error}", None

@@ -28,6 +28,7 @@ from arion_lib.pipeline.numbers.windows import Window
 from arion_lib.pipeline.queues.durable import nobody_elses
 from arion_lib.pipeline.recipe import Recipe, read_recipe
 from arion_lib.pipeline.store import StoreError, open_store
+from arion_lib.units import how_many
 
 TOLD = 5
 """Bad lines that are named."""
@@ -85,7 +86,7 @@ def _sum(chosen: argparse.Namespace) -> int:
     for letter in answer.dead[:TOLD]:
         sys.stderr.write(f"record at byte {letter.offset}: {letter.reason}\n")
     if answer.malformed:
-        sys.stderr.write(f"{answer.malformed} of {answer.records} records are bad and count nowhere\n")
+        sys.stderr.write(f"bad, and counted nowhere: {answer.malformed} of {how_many(answer.records, 'records')}\n")
     return 0
 
 

@@ -17,6 +17,7 @@ from arion_lib.pipeline.batch import Batch, DeadLetter
 from arion_lib.pipeline.broker import Broker, MessageTooLarge
 from arion_lib.pipeline.queues.messages import numbered
 from arion_lib.pipeline.store import OutboxEntry
+from arion_lib.units import how_many
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,9 @@ class Sender:
         stream = entries[0].stream
         for entry in entries:
             if entry.gone:
-                self._put_aside(stream, b"", f"{entry.gone} messages of outbox entry {entry.id} are gone or damaged")
+                self._put_aside(
+                    stream, b"", f"gone or damaged: {how_many(entry.gone, 'messages')} of outbox entry {entry.id}"
+                )
         named = [one for entry in entries for one in _named(entry)]
         for block in _blocks(named):
             self._send(stream, block)

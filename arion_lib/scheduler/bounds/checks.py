@@ -14,6 +14,11 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+DESCRIPTORS = 3
+"""Of this process, for each worker at least: its two pipes, and its status page or what tells of its end."""
+MOST_WORKERS = 10_000
+"""Where the system names no limit: more than any machine of today has cores."""
+
 
 def one_of(**words: T | None) -> T | None:
     """Return the value given under one of two words for the same thing."""
@@ -33,6 +38,26 @@ def cores() -> int:
 def check_count(name: str, value: int | None, least: int) -> None:
     if value is not None and (type(value) is not int or value < least):
         raise ValueError(f"{name} must be an int >= {least}, got {value!r}")
+
+
+def check_workers(value: int, least: int = 0) -> None:
+    """Raise `ValueError` for what is no number of worker processes, and for more than this process can hold open."""
+    check_count("workers", value, least)
+    if value > (most := most_workers()):
+        raise ValueError(
+            f"workers must be <= {most}, got {value}: each takes {DESCRIPTORS} at least of the files that this process "
+            "may have open (`ulimit -n`)"
+        )
+
+
+def most_workers() -> int:
+    """Return how many worker processes this process can hold open at the very most."""
+    try:
+        import resource
+    except ImportError:  # Windows has no limit of this kind
+        return MOST_WORKERS
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MOST_WORKERS if soft == resource.RLIM_INFINITY else min(MOST_WORKERS, soft // DESCRIPTORS)
 
 
 def check_settings(counts: Mapping[str, int | None], grace: float, when_full: str) -> None:

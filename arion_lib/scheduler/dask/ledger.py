@@ -66,7 +66,7 @@ class Ledger:
 
     def _make_room(self, most: int) -> None:
         if len(self._alive) >= most and self._refuse:
-            raise QueueFullError(f"{most} tasks wait or run, as many as max_pending allows; submit later, or wait")
+            raise QueueFullError(f"as many tasks wait or run as max_pending={most} allows; submit later, or wait")
         if threading.current_thread() is not self.teller:  # a callback that submits would wait for itself
             self._changed.wait_for(lambda: self.closing or len(self._alive) < most)
 

@@ -20,6 +20,7 @@ from typing import Any
 from arion_lib.scheduler.errors import ShutDownError
 from arion_lib.scheduler.submitting.times import Times
 from arion_lib.scheduler.task import Task
+from arion_lib.units import how_many
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +106,8 @@ class Periodic:
             self.go_on()
 
     def __repr__(self) -> str:
-        return f"<Periodic {self.name}: {self.state}, {self.runs} runs, {self.failed} failed, {self.missed} missed>"
+        runs = how_many(self.runs, "runs")
+        return f"<Periodic {self.name}: {self.state}, {runs}, {self.failed} failed, {self.missed} missed>"
 
 
 class PeriodicCalls:

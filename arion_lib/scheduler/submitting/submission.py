@@ -163,7 +163,7 @@ class Submission:
         if core.unfinished() < most:
             return
         if self._when_full == "refuse":
-            raise QueueFullError(f"{most} tasks wait or run, as many as max_pending allows; submit later, or wait")
+            raise QueueFullError(f"as many tasks wait or run as max_pending={most} allows; submit later, or wait")
         if not core.is_own_thread():  # a callback that submits must not wait: others, behind it, may be waited for
             core.wait_for(lambda: core.unfinished() < most)
 

@@ -24,6 +24,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse, StreamingResponse
 
 from arion_lib.contracts.contract import registry
+from arion_lib.units import how_many
 from arion_lib.web.pages.health import health_of
 from arion_lib.web.pages.resource_runs import ResourceRuns
 from arion_lib.web.problems import RETRY_AFTER, Problem, inside
@@ -168,7 +169,7 @@ class Board:
         names = ("running", "ready", "pending", "succeeded", "failed", "timed_out", "cancelled", "quarantined")
         rows: list[Row] = [(name.replace("_", " "), found[name]) for name in names if name in found]
         workers = sum(len(lane["workers"]) for lane in found.get("lanes", ()))
-        return Section("scheduler", "Scheduler", ("tasks", "count"), rows, f"{workers} workers")
+        return Section("scheduler", "Scheduler", ("tasks", "count"), rows, how_many(workers, "workers"))
 
     def _resources(self) -> Section:
         rows = [

@@ -16,6 +16,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from arion_lib.pipeline.store import StoreError
+from arion_lib.units import how_many
 from arion_lib.web.problems import inside
 from arion_lib.web.service import PipelineService
 
@@ -78,5 +79,5 @@ def _relay(service: PipelineService) -> Check:
         status = service.relay.status()
     except StoreError as error:
         return Check(ok=False, detail=inside(error))
-    detail = f"{status.waiting_messages} messages wait, the oldest for {status.waiting_seconds:.1f} s"
+    detail = f"{how_many(status.waiting_messages, 'messages')} waiting, the oldest for {status.waiting_seconds:.1f} s"
     return Check(ok=status.running and status.waiting_seconds < LAG, detail=detail)

@@ -206,7 +206,9 @@ def _health(tasks: ScheduledTasks) -> Health:
     stuck = [lane.name for lane in shown.lanes if lane.queued and lane.size and not lane.workers]
     if stuck:
         return Health(status="degraded", detail=f"tasks wait and no worker is there: {', '.join(stuck)}")
-    return Health(status="ok", detail=f"{len(shown.workers)} workers, {shown.ready} tasks wait, {shown.running} run")
+    return Health(
+        status="ok", detail=f"workers: {len(shown.workers)}; tasks waiting: {shown.ready}, running: {shown.running}"
+    )
 
 
 def _found(tasks: ScheduledTasks, number: int) -> Record:

@@ -17,6 +17,7 @@ from typing import Any
 from arion_lib.resources import Resources, Retry, resource
 from arion_lib.resources.monitoring.events import Step
 from arion_lib.resources.settle import error_text
+from arion_lib.units import how_many
 from arion_lib.workbook.exercise import Answer, Case, Exercise, Wrong
 
 Work = Callable[[], object]
@@ -451,7 +452,11 @@ def _shopping(failing: str = "", times: int = 3, hangs: bool = False) -> Case:
         }
 
     fault = (
-        f"{failing} fails {times} times" if failing else "the API hangs when it is closed" if hangs else "all goes well"
+        f"{failing} fails {how_many(times, 'times')}"
+        if failing
+        else "the API hangs when it is closed"
+        if hangs
+        else "all goes well"
     )
     return Case(f"with shop(db, cache, api), {fault}", probe)
 

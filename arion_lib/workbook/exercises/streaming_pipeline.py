@@ -18,6 +18,7 @@ from itertools import count, islice
 from typing import Any
 
 from arion_lib.short_repr import short_repr
+from arion_lib.units import how_many
 from arion_lib.workbook.exercise import Answer, Case, Exercise, Wrong
 from arion_lib.workbook.outcome import Counted, first, peak_of
 
@@ -362,8 +363,8 @@ def _delivered(*deliveries: str, cut: int | None = None, breaks: int | None = No
             db.rollback()  # what a dead process leaves to the next one: only what was committed
         return " ".join(str(value) for (value,) in db.execute("SELECT value FROM events ORDER BY rowid"))
 
-    how = f", the first killed after {cut} commits" if cut is not None else ""
-    how += f", the first broken off after {breaks} records" if breaks is not None else ""
+    how = f", the first killed after {how_many(cut, 'commits')}" if cut is not None else ""
+    how += f", the first broken off after {how_many(breaks, 'records')}" if breaks is not None else ""
     listed = ", ".join(f"night-{d.split(':')[0]} of {[r + r for r in d.split(':')[1]]}" for d in deliveries)
     return Case(f"deliveries {listed}{how}   -> all events", probe, why)
 

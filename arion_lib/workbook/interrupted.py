@@ -1,0 +1,43 @@
+"""A cell that the reader interrupts says where it was in one screen, not in ten.
+
+Idea        Who presses stop knows why the cell ends. IPython shows the lines of the cells; the library's are left out.
+Invariant   Only an interrupt is shortened; every other error keeps its whole traceback.
+When wrong  Outside IPython nothing changes.
+See         tests/workbook/test_interrupted.py
+"""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Any
+
+_seen: list[object] = []
+
+
+def show(shell: Any, kind: type[BaseException], error: BaseException, trace: Any, tb_offset: Any = None) -> list[str]:
+    """Show an interrupt by the frames of the cells alone; return the lines, as IPython wants it."""
+    _cut(trace, shell.user_ns)
+    error.__suppress_context__ = True
+    lines: list[str] = shell.InteractiveTB.structured_traceback(kind, error, trace, tb_offset=tb_offset)
+    shell._showtraceback(kind, error, lines)
+    return lines
+
+
+def _cut(trace: TracebackType | None, cells: dict[str, Any]) -> None:
+    """End the traceback behind its first run of frames of cells."""
+    while trace is not None:
+        below = trace.tb_next
+        mine = trace.tb_frame.f_globals is cells
+        if mine and below is not None and below.tb_frame.f_globals is not cells:
+            trace.tb_next = None
+        trace = below
+
+
+def watch() -> None:
+    """Do so in the IPython shell of this process where there is one; once."""
+    module = sys.modules.get("IPython")
+    shell = module.get_ipython() if module is not None else None
+    if shell is not None and shell not in _seen:
+        _seen.append(shell)
+        shell.set_custom_exc((KeyboardInterrupt,), show)
