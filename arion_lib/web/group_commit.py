@@ -189,7 +189,7 @@ class GroupCommit:
 
     def _write(self, batches: Sequence[Batch]) -> Fates:
         try:
-            fates = dict(self._store.commit_all(batches))
+            fates: Fates = dict(self._store.commit_all(batches))
         except StoreFull:
             self._full_since = time.monotonic()
             raise

@@ -28,7 +28,15 @@ def test_the_server_draws_every_part(served: Served) -> None:
         assert f'<section id="{name}" aria-labelledby="{name}-title">' in page
     assert '<th scope="row">orders</th><td>1</td>' in page
     assert "Health: ok" in page
+    assert "refused" not in page
     assert not re.findall(r"""(?:src|href)=["']https?://""", page), "nothing from another machine"
+
+
+def test_posts_that_were_refused_are_counted_by_their_status(served: Served) -> None:
+    """A wrong secret, say, would otherwise be seen by the sender alone."""
+    for body, name in ((b"{", "a"), (b"{", "b"), (b"{}", "x" * 81)):
+        assert post(f"{served.url}/webhook/{name}", body).status in (400, 422)
+    assert "; refused: 1 posts 400, 2 posts 422" in get(served.url + "/").body.decode()
 
 
 def test_what_senders_name_is_text_and_scripts_are_the_pages_own(served: Served) -> None:

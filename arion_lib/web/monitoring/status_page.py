@@ -150,6 +150,8 @@ class Board:
             for name, count in most
         ]
         note = f"since the start: {figures.accepted:,} taken, {figures.dead:,} dead, {figures.duplicates:,} sent again"
+        refused = [f"{count:,} posts {status}" for status, count in sorted(figures.answers.items()) if status >= 400]
+        note += f"; refused: {', '.join(refused)}" if refused else ""
         return Section("streams", "Streams", ("stream", "records", "per s", "stored", "dead"), rows, note)
 
     def _queue(self) -> Section:
