@@ -24,6 +24,16 @@ from xdist.workermanage import WorkerController
 EXAMPLES = {"quick": 25, "usual": 100, "thorough": 400}
 """How many examples hypothesis tries, in a test that does not say so itself."""
 
+
+def examples(number: int) -> int:
+    """Return how many examples a test tries that takes `number` in the default run: fewer in `--quick`, else more.
+
+    >>> examples(300) >= 75
+    True
+    """
+    return max(1, number * settings.default.max_examples // EXAMPLES["usual"])
+
+
 ALONE = ("tests/measure/", "tests/scheduler/test_released.py")
 """Folders and files whose tests are all `alone`."""
 
@@ -64,12 +74,16 @@ SLOW = (
     "tests/scheduler/test_dask.py",
     "tests/scheduler/test_endings.py",
     "tests/pipeline/test_ranges_on_dask.py",
+    "tests/pipeline/test_broker.py::test_kill_9",
     "tests/pipeline/test_memory.py",
     "tests/pipeline/test_lost_servers.py",
+    "tests/pipeline/test_store.py::test_kill_9",
     "tests/test_quality.py",
     "tests/test_selection.py::test_a_process_that_dies",
     "tests/test_setup.py",
+    "tests/test_wheel.py",
     "tests/web/test_load.py",
+    "tests/web/test_serve.py",
     "tests/web/test_top.py",
     "tests/workbook/test_crash.py",
     "tests/workbook/test_exercises.py",
@@ -112,6 +126,34 @@ def left_out(path: str, marks: set[str], *, quick: bool, thorough: bool) -> bool
     if thorough:
         return False
     return "thorough" in marks or (quick and path.startswith(SLOW))
+
+
+def unasked(path: Path, name: str, *, quick: bool, marks: str) -> bool:
+    """Whether nothing of a file or folder (`name`: relative to the project) is run by `--quick` or `-m marks`.
+
+    >>> unasked(Path(), "tests/bench/", quick=True, marks=""), unasked(Path(), "tests/measure/", quick=False, marks="")
+    (True, False)
+    >>> unasked(Path(), "tests/measure/test_rss.py", quick=False, marks="not alone")
+    True
+    >>> unasked(Path(), "notebooks/1.ipynb", quick=False, marks="alone")
+    True
+    """
+    if quick and name.startswith(SLOW):
+        return True
+    if marks == "not alone":
+        return name.startswith(ALONE)
+    if marks != "alone" or name.endswith("/") or name.startswith(ALONE):
+        return False
+    return not name.startswith("tests/") or "mark.alone" not in path.read_text(encoding="utf-8")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import what nothing is asked of: to collect all of the suite takes ten seconds, in each process."""
+    path = collection_path
+    if not path.is_relative_to(config.rootpath) or path.suffix not in ("", ".py", ".ipynb"):
+        return None
+    name = path.relative_to(config.rootpath).as_posix() + "/" * path.is_dir()
+    return True if unasked(path, name, quick=config.option.quick, marks=config.option.markexpr) else None
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -197,7 +239,8 @@ LEFT_OUT = pytest.StashKey[int]()
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
     """Say how much is left out."""
     number = config.stash.get(LEFT_OUT, 0)
-    return [f"{number} tests are left out: python -m arion_lib test --thorough runs them"] if number else []
+    files = ", files and folders not counted" if config.option.quick else ""
+    return [f"{number} tests are left out{files}: python -m arion_lib test --thorough runs them"] if number else []
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from xdist.scheduler import LoadFileScheduling
 
 from arion_lib.setup.environment import ROOT
@@ -51,6 +52,25 @@ def test_processes_that_share_the_files_begin_with_the_longest() -> None:
     rank = {path: number for number, path in enumerate(selection.LONGEST)}
     taken = sorted(counts, key=lambda path: selection.place(path, rank, counts))
     assert taken == [*selection.LONGEST[:2], "tests/a.py", "tests/b.py"]
+
+
+@pytest.mark.parametrize(("profile", "tried"), [("quick", 75), ("usual", 300), ("thorough", 1_200)])
+def test_a_test_that_says_how_many_examples_it_takes_takes_fewer_in_a_quick_run(profile: str, tried: int) -> None:
+    before = settings.get_current_profile_name()
+    settings.load_profile(profile)
+    try:
+        assert selection.examples(300) == tried
+    finally:
+        settings.load_profile(before)
+
+
+@pytest.mark.parametrize("marks", ["alone", "not alone"])
+def test_of_the_two_runs_one_imports_what_measures_and_the_other_the_rest(marks: str) -> None:
+    files = [path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("test_*.py")]
+    taken = {name for name in files if not selection.unasked(ROOT / name, name, quick=False, marks=marks)}
+    assert (marks == "alone") is all(name in taken for name in files if name.startswith(selection.ALONE))
+    assert "tests/test_portability.py" in taken  # some of its tests are alone, some are not
+    assert (marks == "alone") is ("tests/test_lock.py" not in taken)
 
 
 DYING = """
@@ -120,9 +140,9 @@ def test_a_report_is_written_of_tests_that_record_properties(tmp_path: Path) -> 
     """pytest's newer form of a report has no place for them: it warns, and a warning is an error here."""
     (tmp_path / "test_small.py").write_text(RECORDING)
     report = tmp_path / "report.xml"
-    settings = ["-c", str(ROOT / "pyproject.toml"), "-p", "no:cacheprovider", f"--junitxml={report}"]
+    options = ["-c", str(ROOT / "pyproject.toml"), "-p", "no:cacheprovider", f"--junitxml={report}"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", *settings, "test_small.py"],
+        [sys.executable, "-m", "pytest", "-q", *options, "test_small.py"],
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from arion_lib.contracts.checks.levels import Level
 from arion_lib.contracts.checks.predicates import fits
 from tests.contracts.test_subtypes import hints, values
+from tests.selection import examples
 
 UserId = NewType("UserId", int)
 Ts = TypeVarTuple("Ts")
@@ -99,7 +100,7 @@ def test_off_checks_nothing() -> None:
     assert fits(int, Level.OFF)("x")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.data())
 def test_values_made_for_a_hint_fit_it_and_beartype_agrees_on_others(data: st.DataObject) -> None:
     hint, other = data.draw(hints()), data.draw(hints())

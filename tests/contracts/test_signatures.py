@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from arion_lib.contracts.checks.glance import same_signature
 from arion_lib.contracts.signatures import is_required, mismatches, routes
+from tests.selection import examples
 
 NAMES = ("a", "b", "c")
 ONLY_POSITION, BOTH, ONLY_KEYWORD = Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY
@@ -78,7 +79,7 @@ def compatible(promised: Signature, offered: Signature) -> bool:
     return all(arrives(promised, asked(*a, **k), given, a, k) for a, k in allowed_calls(asked))
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=examples(1500), deadline=None)
 @given(signatures(), signatures())
 def test_no_mismatch_is_reported_exactly_when_every_allowed_call_binds_as_meant(
     promised: Signature, offered: Signature
@@ -86,13 +87,13 @@ def test_no_mismatch_is_reported_exactly_when_every_allowed_call_binds_as_meant(
     assert (not mismatches(promised, offered)) == compatible(promised, offered)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(signatures())
 def test_a_signature_keeps_its_own_promise(signature: Signature) -> None:
     assert mismatches(signature, signature) == []
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(signatures())
 def test_stars_take_every_call(signature: Signature) -> None:
     def everything(*args: object, **kwargs: object) -> None: ...
@@ -100,7 +101,7 @@ def test_stars_take_every_call(signature: Signature) -> None:
     assert mismatches(signature, inspect.signature(everything)) == []
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(signatures(), signatures())
 def test_routes_cover_every_parameter_that_an_allowed_call_fills(promised: Signature, offered: Signature) -> None:
     if mismatches(promised, offered):
@@ -120,7 +121,7 @@ def _holds(found: object, value: object) -> bool:
     return found == value or value in inside
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(signatures(), signatures())
 def test_the_quick_comparison_says_same_only_for_signatures_without_mismatch(
     promised: Signature, offered: Signature

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from arion_lib.contracts.checks.predicates import fits
 from arion_lib.contracts.subtypes import is_subtype
+from tests.selection import examples
 
 T = TypeVar("T")
 K_contra = TypeVar("K_contra", contravariant=True)
@@ -160,7 +161,7 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
     return many.map(tuple) if origin is tuple else many
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 @given(st.data())
 def test_what_fits_the_narrower_fits_the_wider(data: st.DataObject) -> None:
     narrow, wide = data.draw(hints()), data.draw(hints())
@@ -170,7 +171,7 @@ def test_what_fits_the_narrower_fits_the_wider(data: st.DataObject) -> None:
         assert fits(wide)(value), (narrow, wide, value)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(hints(), hints(), hints())
 def test_the_relation_is_reflexive_and_transitive(a: Any, b: Any, c: Any) -> None:
     assert is_subtype(a, a)

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arion_lib.lazy import LazyCollection, lazy
+from tests.selection import examples
 
 RATE = 3
 x = 100  # a global with the name that the generated loop uses
@@ -62,7 +63,7 @@ def test_pasted_expressions_compute_what_the_lambda_computes(collection: LazyCol
     both(collection)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(st.integers(-50, 50)), st.integers(-3, 3))
 def test_pasted_pipelines_are_the_called_ones(elements: list[int], k: int) -> None:
     described = (

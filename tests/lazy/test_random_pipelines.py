@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arion_lib.lazy import LazyCollection, lazy
+from tests.selection import examples
 
 Elements = list[Any]
 
@@ -184,14 +185,14 @@ def eagerly(size: int, path: Iterable[Step]) -> Elements:
 pipelines = st.tuples(sources, st.integers(0, 40), st.lists(steps, max_size=7))
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(250), deadline=None)
 @given(pipelines)
 def test_any_pipeline_gives_what_lists_give(pipeline: tuple[str, int, list[Step]]) -> None:
     kind, size, path = pipeline
     assert lazily(kind, size, path).to_list() == eagerly(size, path)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(pipelines)
 def test_iterating_twice_gives_the_same_twice_for_every_source_but_a_one_shot(
     pipeline: tuple[str, int, list[Step]],
@@ -202,7 +203,7 @@ def test_iterating_twice_gives_the_same_twice_for_every_source_but_a_one_shot(
     assert list(zip(first, second, strict=True)) == [(x, x) for x in eagerly(size, path)]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(pipelines, sizes)
 def test_any_terminal_operation_gives_what_lists_give(pipeline: tuple[str, int, list[Step]], n: int) -> None:
     kind, size, path = pipeline
@@ -251,7 +252,7 @@ def test_any_terminal_operation_gives_what_lists_give(pipeline: tuple[str, int, 
     assert passed == xs
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(pipelines, st.lists(counts, max_size=5))
 def test_readers_of_one_cache_see_the_same_whatever_they_read_in_which_order(
     pipeline: tuple[str, int, list[Step]], reads: list[int]
@@ -265,7 +266,7 @@ def test_readers_of_one_cache_see_the_same_whatever_they_read_in_which_order(
     assert cached.to_list() == xs
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(pipelines, st.integers(1, 4))
 def test_a_map_in_threads_is_a_map(pipeline: tuple[str, int, list[Step]], threads: int) -> None:
     kind, size, path = pipeline

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from arion_lib.pipeline.formats.arrays import ArrayDecoder
 from arion_lib.pipeline.projection import projection
 from tests.pipeline.bodies import BAD_TEXTS, array_bodies, cuts, decode, read_whole, records, single_bytes
+from tests.selection import examples
 
 CLOSED_BAD_TEXTS = [
     text
@@ -26,7 +27,7 @@ CLOSED_BAD_TEXTS = [
 
 
 @given(array_bodies(), st.lists(st.integers(0, 10_000), max_size=8))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_any_cutting_gives_the_records_and_dead_letters_of_the_whole_body(body: bytes, points: list[int]) -> None:
     whole = decode(ArrayDecoder(), [body])
     assert decode(ArrayDecoder(), cuts(body, points)) == whole
@@ -34,7 +35,7 @@ def test_any_cutting_gives_the_records_and_dead_letters_of_the_whole_body(body: 
 
 
 @given(array_bodies(), st.lists(st.integers(0, 10_000), max_size=8))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_any_cutting_gives_the_same_when_elements_are_too_long(body: bytes, points: list[int]) -> None:
     whole = decode(ArrayDecoder(max_record=64), [body])
     assert decode(ArrayDecoder(max_record=64), cuts(body, points)) == whole
@@ -42,7 +43,7 @@ def test_any_cutting_gives_the_same_when_elements_are_too_long(body: bytes, poin
 
 
 @given(st.lists(records), st.sampled_from([(",", ":"), (", ", ": "), (",\n ", ": ")]), st.booleans())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_records_are_those_of_json_loads_and_of_ijson(
     written: list[dict[str, Any]], separators: tuple[str, str], ascii_only: bool
 ) -> None:
@@ -191,7 +192,7 @@ def test_a_closed_decoder_says_so() -> None:
 
 
 @given(array_bodies(), st.lists(st.integers(0, 10_000), max_size=8))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_elements_are_kept_as_their_own_bytes_for_any_cutting(body: bytes, points: list[int]) -> None:
     whole = decode(ArrayDecoder(bytes), [body])
     assert decode(ArrayDecoder(bytes), cuts(body, points)) == whole

@@ -16,6 +16,7 @@ from arion_lib.pipeline.decoder import block_parser, encode, parse, parser
 from arion_lib.pipeline.ndjson import NdjsonDecoder
 from arion_lib.pipeline.projection import projection
 from tests.pipeline.bodies import BAD_TEXTS, cuts, decode, line_bodies, read_lines_whole, read_whole, records, texts
+from tests.selection import examples
 
 UNREAD = [text for text in BAD_TEXTS if b"e400" in text or len(text) > 4_300 or b"\xff" in text or b"\xc3" in text]
 """What is only refused where it is read: numbers that Python has no value for, and bytes that are no UTF-8."""
@@ -43,7 +44,7 @@ def test_a_bad_record_is_refused_even_where_nobody_reads_the_bad_field(text: byt
 
 
 @given(texts, st.binary(max_size=1), st.integers(0, 10_000))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_a_damaged_record_gets_the_same_verdict_with_and_without_a_projection(
     text: bytes, byte: bytes, place: int
 ) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from arion_lib.pipeline.formats.documents import MAX_DEPTH, ObjectDecoder, PathDecoder, PathFinder, slow_backend
 from tests.pipeline.bodies import cuts, decode, read_whole, records, single_bytes
+from tests.selection import examples
 
 _around = st.dictionaries(st.sampled_from(["a", "b", "events", "ev[ents", "ü", 'q"']), st.none() | records, max_size=3)
 
@@ -32,7 +33,7 @@ def documents(draw: st.DrawFn) -> bytes:
 @given(
     documents(), st.sampled_from(["events.item", "events.events.item"]), st.lists(st.integers(0, 10_000), max_size=6)
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_any_cutting_gives_the_records_and_dead_letters_of_the_whole_body(
     body: bytes, path: str, points: list[int]
 ) -> None:
@@ -46,7 +47,7 @@ def test_any_cutting_gives_the_records_and_dead_letters_of_the_whole_body(
 
 
 @given(documents(), st.sampled_from(["events.item", "events.events.item"]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_records_are_those_of_ijson(body: bytes, path: str) -> None:
     found, dead, count, broken = decode(PathDecoder(path), [body])
     if body and broken is None and not dead:
@@ -149,7 +150,7 @@ _long = st.sampled_from(["x", "é", "😀", '"', "\\", "\n", "[", "\u0001"]).map
 
 
 @given(_long, _long, st.booleans(), st.lists(st.integers(0, 60_000), max_size=6))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_a_long_string_around_the_records_changes_nothing_however_it_is_cut(
     before: str, behind: str, ascii_only: bool, points: list[int]
 ) -> None:

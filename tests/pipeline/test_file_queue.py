@@ -24,6 +24,7 @@ from arion_lib.pipeline.broker import BrokerError, BrokerFull, BrokerStatus, Cla
 from arion_lib.pipeline.queues import durable, frames
 from arion_lib.pipeline.queues import file_queue as broker_module
 from arion_lib.pipeline.queues.file_queue import FileBroker
+from tests.selection import examples
 
 
 @dataclass
@@ -447,7 +448,7 @@ class Interleavings(RuleBasedStateMachine):
 
 
 TestInterleavings = Interleavings.TestCase
-TestInterleavings.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestInterleavings.settings = settings(max_examples=examples(60), stateful_step_count=30, deadline=None)
 
 
 class ClaimsByReading(FileBroker):

@@ -24,6 +24,7 @@ from arion_lib.pipeline.numbers.means import mean
 from arion_lib.pipeline.numbers.windows import Window
 from arion_lib.pipeline.projection import projection
 from tests.pipeline.bodies import decode
+from tests.selection import examples
 
 ALL = ("sum", "min", "max")
 
@@ -52,7 +53,7 @@ def by_text(groups: dict[Key, Aggregate]) -> dict[str, tuple[int, Fraction, Any,
 
 
 @given(_events, st.sampled_from([["type"], ["type", "flag"], []]), st.integers(1, 10), st.integers(1, 20))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_aggregates_are_exact_and_do_not_depend_on_the_blocks(
     events: list[dict[str, Any]], fields: list[str], size: int, fold: int
 ) -> None:

@@ -19,6 +19,7 @@ from arion_lib.pipeline.recipe import Recipe
 from arion_lib.pipeline.stores.addresses import local_url
 from arion_lib.pipeline.stores.sqlite import SqliteStore
 from tests.pipeline.bodies import line_bodies
+from tests.selection import examples
 
 RECIPES = [
     Recipe(),
@@ -44,7 +45,9 @@ def pool() -> Any:
 @pytest.mark.parametrize("recipe", RECIPES, ids=["rows", "fields", "dedupe", "groups"])
 @given(body=line_bodies(), size=st.integers(1, 200))
 @settings(
-    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    deadline=None,
+    max_examples=examples(25),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_ranges_of_any_size_leave_what_one_process_leaves(
     tmp_path_factory: pytest.TempPathFactory, pool: Executor, recipe: Recipe, body: bytes, size: int

@@ -23,12 +23,13 @@ from tests.pipeline.bodies import (
     records,
     single_bytes,
 )
+from tests.selection import examples
 
 BOM = b"\xef\xbb\xbf"
 
 
 @given(line_bodies(), st.lists(st.integers(0, 10_000), max_size=8))
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(250), deadline=None)
 def test_any_cutting_gives_the_records_and_dead_letters_of_the_whole_body(body: bytes, points: list[int]) -> None:
     whole = decode(NdjsonDecoder(), [body])
     assert decode(NdjsonDecoder(), cuts(body, points)) == whole
@@ -36,7 +37,7 @@ def test_any_cutting_gives_the_records_and_dead_letters_of_the_whole_body(body: 
 
 
 @given(line_bodies(), st.lists(st.integers(0, 10_000), max_size=8))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_any_cutting_gives_the_same_when_lines_are_too_long(body: bytes, points: list[int]) -> None:
     whole = decode(NdjsonDecoder(max_record=64), [body])
     assert decode(NdjsonDecoder(max_record=64), cuts(body, points)) == whole
@@ -44,7 +45,7 @@ def test_any_cutting_gives_the_same_when_lines_are_too_long(body: bytes, points:
 
 
 @given(line_bodies())
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(250), deadline=None)
 def test_records_and_places_are_those_of_json_loads_line_by_line(body: bytes) -> None:
     found, dead, count, broken = decode(NdjsonDecoder(), [body])
     good, bad = read_lines_whole(body)
@@ -261,7 +262,7 @@ def test_only_a_record_over_the_limit_is_not_kept_whole_and_it_is_counted() -> N
 
 
 @given(line_bodies(), st.lists(st.integers(0, 10_000), max_size=8))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_the_bytes_that_are_kept_are_the_records_own_and_the_verdict_is_the_same(
     body: bytes, points: list[int]
 ) -> None:

@@ -13,10 +13,11 @@ from arion_lib.pipeline.formats.documents import ObjectDecoder, PathDecoder
 from arion_lib.pipeline.formats.records import SniffingDecoder, open_decoder, sniff
 from arion_lib.pipeline.ndjson import NdjsonDecoder
 from tests.pipeline.bodies import array_bodies, cuts, decode, line_bodies, records, single_bytes
+from tests.selection import examples
 
 
 @given(line_bodies() | array_bodies(), st.lists(st.integers(0, 10_000), max_size=4))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @example(body=b'{"a": 1\n}\n{"a": null, "": null, "b": -1.3407807929860961e+154, "c": 12}\n', points=[])
 def test_any_cutting_gives_the_records_and_dead_letters_of_the_whole_body(body: bytes, points: list[int]) -> None:
     for options in ({}, {"max_record": 64}):

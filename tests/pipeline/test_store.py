@@ -28,6 +28,7 @@ from arion_lib.pipeline.stores.plan import LETTER_LIMIT
 from arion_lib.pipeline.stores.sqlite import SqliteStore
 from tests.pipeline.children import running
 from tests.pipeline.databases import Database, database
+from tests.selection import examples
 
 __all__ = ["database"]  # the fixture
 PATIENCE = 120.0
@@ -309,7 +310,7 @@ def put(known: dict[Any, Aggregate], name: Any, part: Aggregate) -> None:
     known[name] = merge(known[name], part) if name in known else part
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(groups=st.lists(st.lists(batches, max_size=3), max_size=4))
 @example(groups=[[total(27371)], [total(9007199254713622.0), total(Decimal("0.0000"))]])
 def test_any_batches_in_any_groups_equal_the_same_in_dicts(database: Database, groups: list[list[Batch]]) -> None:

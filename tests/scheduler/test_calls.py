@@ -19,6 +19,7 @@ from arion_lib.scheduler.calls.functions import MOST_FUNCTIONS, Functions
 from arion_lib.scheduler.errors import NotTransferableError
 from tests.scheduler import jobs
 from tests.scheduler.gates import PATIENCE
+from tests.selection import examples
 
 
 def cell(text: str, space: dict[str, Any]) -> dict[str, Any]:
@@ -170,7 +171,7 @@ def test_more_functions_than_a_worker_keeps_still_run(no_leaks: None) -> None:
         assert [task.result(PATIENCE) for task in tasks] == list(range(1_500))
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.lists(st.integers()), st.dictionaries(st.text(), st.integers()))
 def test_arguments_without_tasks_need_nothing(args: list[int], kwargs: dict[str, int]) -> None:
     packed, needs = arguments(tuple(args), kwargs, "f")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from arion_lib.scheduler.calls.failures import TaskInterrupted, describe, pack_failure
 from arion_lib.scheduler.errors import NotTransferableError, WorkerDiedError
 from tests.scheduler import jobs
+from tests.selection import examples
 
 
 def fail_with(error: BaseException, cause: BaseException | None) -> NoReturn:
@@ -42,7 +43,7 @@ errors = st.one_of(
 )
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(errors)
 def test_an_exception_comes_back_as_itself(error: BaseException) -> None:
     back = journey(raised(error))
@@ -51,7 +52,7 @@ def test_an_exception_comes_back_as_itself(error: BaseException) -> None:
     assert str(back) == str(error)
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.lists(errors, min_size=1, max_size=5))
 def test_its_causes_come_along(chain: list[BaseException]) -> None:
     link: BaseException | None = None

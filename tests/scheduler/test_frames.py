@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from arion_lib.scheduler.processes import frames
 from arion_lib.scheduler.processes.frames import FrameParser, frame
+from tests.selection import examples
 
 atoms = st.one_of(
     st.none(),
@@ -45,7 +46,7 @@ def test_any_cuts_give_the_same_messages(sent: list[Any], cuts: list[int]) -> No
     assert [one for piece in cut(stream_of(sent), cuts) for one in parser.feed(piece)] == expected(sent)
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(traffic)
 def test_byte_by_byte_gives_the_same_messages(sent: list[Any]) -> None:
     parser = FrameParser()

@@ -12,9 +12,10 @@ from arion_lib.scheduler.lifecycle import Lifecycle
 from arion_lib.scheduler.states import WAITING, Ended
 from arion_lib.scheduler.task import Task
 from tests.scheduler.histories import play
+from tests.selection import examples
 
 
-@settings(max_examples=700, deadline=None)
+@settings(max_examples=examples(700), deadline=None)
 @given(seed=st.integers(0, 2**32), length=st.integers(1, 60))
 def test_every_history_leads_each_task_where_the_oracle_says(seed: int, length: int) -> None:
     play(seed, length)

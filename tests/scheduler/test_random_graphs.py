@@ -24,6 +24,7 @@ from arion_lib.scheduler import (
 from tests.leaks import Snapshot
 from tests.scheduler import jobs
 from tests.scheduler.gates import until
+from tests.selection import examples
 
 LIMIT = 0.05
 """Seconds of the time limit that the endless ones exceed."""
@@ -119,7 +120,7 @@ def scheduler() -> Iterator[Scheduler]:
 
 
 @settings(
-    max_examples=150,
+    max_examples=examples(150),
     deadline=None,
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

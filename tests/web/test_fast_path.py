@@ -24,6 +24,7 @@ from arion_lib.web.fast_path import FastPath, FastProtocol
 from arion_lib.web.requests import Limits
 from arion_lib.web.signatures import HmacVerifier, Verifier, sign
 from arion_lib.web.streams import IdIn, Rules, Streams
+from tests.selection import examples
 from tests.web.client import Answer, Wire, accepts, until
 from tests.web.conftest import Serve, Served, only, serving
 
@@ -218,7 +219,7 @@ names = itertools.count()
     scheme=st.sampled_from(["any", "any", *SCHEMES]),
     wrong=st.sampled_from(["", "", "", "late", "body", "secret", "id", "stamp", "missing"]),
 )
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 def test_whatever_is_sent_both_ways_answer_and_store_the_same(
     both: tuple[Served, Served],
     body: bytes,
