@@ -45,7 +45,7 @@ def open_dask() -> Any:
 def open_as_on_windows() -> Iterator[Scheduler]:
     """Open a scheduler with what Windows has: fresh interpreters, sockets, and no signal that interrupts a call."""
     with (
-        patch("arion_lib.scheduler.starting.launch.one_way", tcp_pair),
+        patch("arion_lib.scheduler.starting.child.one_way", tcp_pair),
         patch("arion_lib.scheduler.processes.worker_handle.INTERRUPTION", None),
         Scheduler(WORKERS, start_method="spawn", preload=["tests.scheduler.jobs"]) as scheduler,
     ):

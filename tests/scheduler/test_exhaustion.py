@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from arion_lib.scheduler import Scheduler
-from arion_lib.scheduler.starting import launch as launching
+from arion_lib.scheduler.starting import zygote
 from tests.scheduler import jobs
 from tests.scheduler.gates import KILL, PATIENCE, Gate, until
 from tests.scheduler.script_runs import alive, run, wait_until_gone
@@ -129,7 +129,7 @@ def test_a_fork_server_that_is_busy_is_not_taken_for_dead(monkeypatch: pytest.Mo
 
     with Scheduler(1) as scheduler:
         first = scheduler.submit(jobs.pid).result(PATIENCE)
-        monkeypatch.setattr(launching.socket, "send_fds", sometimes)
+        monkeypatch.setattr(zygote.socket, "send_fds", sometimes)
         scheduler.scale(3)
         until(lambda: workers(scheduler) == 3, "the workers")
         assert first in {one.pid for one in scheduler.status().workers}

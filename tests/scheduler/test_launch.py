@@ -15,9 +15,10 @@ import psutil
 import pytest
 
 from arion_lib.scheduler import Scheduler
-from arion_lib.scheduler.starting import launch
+from arion_lib.scheduler.starting import interpreter, spawner
 from arion_lib.scheduler.starting.forkserver import STARTED, kill_with_its_group
-from arion_lib.scheduler.starting.launch import START_METHODS, StartMethod, ZygoteStarter, interpreter
+from arion_lib.scheduler.starting.launch import START_METHODS, StartMethod
+from arion_lib.scheduler.starting.zygote import ZygoteStarter
 from arion_lib.setup.environment import ROOT
 from tests.scheduler import jobs
 from tests.scheduler.gates import PATIENCE, Gate, until
@@ -48,14 +49,14 @@ def told_and_true_pid() -> tuple[int | None, int]:
 def test_the_process_that_is_started_is_the_worker_and_not_a_launcher_of_it(
     launcher: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launch, "LAUNCHERS", True)
+    monkeypatch.setattr(interpreter, "LAUNCHERS", True)
     told, true = told_and_true_pid()
     assert told == true
-    assert interpreter()[1]["__PYVENV_LAUNCHER__"] == launcher
+    assert interpreter.interpreter()[1]["__PYVENV_LAUNCHER__"] == launcher
 
 
 def test_the_control_a_launcher_hides_the_worker(launcher: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launch, "LAUNCHERS", False)
+    monkeypatch.setattr(interpreter, "LAUNCHERS", False)
     told, true = told_and_true_pid()
     assert told != true
 
@@ -89,7 +90,7 @@ def test_a_worker_on_windows_has_a_process_group_of_its_own(monkeypatch: pytest.
     ends = [SimpleNamespace(share=lambda pid: b"for %d" % pid)] * 2
     monkeypatch.setattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0x200, raising=False)
     monkeypatch.setattr(subprocess, "Popen", Started)
-    launch._spawn_on_windows([*ends, "the note"], "{}")
+    spawner.spawn_on_windows([*ends, "the note"], "{}")
     assert [options["creationflags"] for options in started] == [0x200]
     assert json.loads(b"".join(given)) == [b"for 7".hex(), b"for 7".hex(), "the note"]
 

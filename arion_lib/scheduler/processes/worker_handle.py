@@ -18,7 +18,7 @@ from arion_lib.scheduler.processes.frames import Buffer, FrameParser, Message, f
 from arion_lib.scheduler.processes.note import HEARD, INTERRUPT, REVOKED_AFTER, REVOKED_TO, SINCE, STARTED
 from arion_lib.scheduler.processes.pipes import rest_of
 from arion_lib.scheduler.processes.worker import INTERRUPTION
-from arion_lib.scheduler.starting.launch import Child
+from arion_lib.scheduler.starting.child import Child
 from arion_lib.scheduler.task import Task
 
 MOST_RECEIVED = 500
