@@ -31,7 +31,6 @@ from arion_lib.scheduler.states import (
     At,
     Ended,
     Finishing,
-    Queued,
     State,
     Waiting,
     Worker,
@@ -255,7 +254,7 @@ class Lifecycle:
     def _end_where_it_is(self, task: Task[Any], state: State, error: BaseException | None, now: float) -> None:
         place = task._place
         self._end(task, ended_from(task._place, state, now), error)
-        if isinstance(place, Queued):
+        if place is QUEUED:
             self.out.append(Withdraw(task))
         elif isinstance(place, At):
             self.out.append(Stop(task, place))

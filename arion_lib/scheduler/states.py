@@ -71,11 +71,12 @@ class Waiting:
 
 
 @dataclass(slots=True, eq=False)
-class Queued:
-    """In the ready queue of its lane."""
+class Ready:
+    """Needs nothing more: in the ready queue of its lane, or held until what it needs is packed for another process."""
 
     final: ClassVar[bool] = False
     state: ClassVar[State] = State.READY
+    queued: bool
 
 
 @dataclass(slots=True, eq=False)
@@ -101,14 +102,6 @@ class Ahead(At):
 
 
 @dataclass(slots=True, eq=False)
-class Held:
-    """Ready, but not queued: what it needs is being packed for another process."""
-
-    final: ClassVar[bool] = False
-    state: ClassVar[State] = State.READY
-
-
-@dataclass(slots=True, eq=False)
 class Finishing:
     """Back from its worker; what it has printed is being written."""
 
@@ -129,9 +122,9 @@ class Ended:
     ended: float
 
 
-Place = Waiting | Queued | Held | At | Finishing | Ended
+Place = Waiting | Ready | At | Finishing | Ended
 
-WAITING, QUEUED, HELD = Waiting(), Queued(), Held()
+WAITING, QUEUED, HELD = Waiting(), Ready(queued=True), Ready(queued=False)
 
 
 def ended_from(place: Place, state: State, now: float) -> Ended:

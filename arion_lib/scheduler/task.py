@@ -12,17 +12,17 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
-from types import MappingProxyType
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from arion_lib.scheduler.calls.arguments import placeholder
-from arion_lib.scheduler.calls.failures import Failure, Raised
+from arion_lib.scheduler.calls.failures import brought_here
 from arion_lib.scheduler.calls.functions import Function
-from arion_lib.scheduler.calls.values import Packed, decode
+from arion_lib.scheduler.calls.values import Packed
+from arion_lib.scheduler.deciding.more import More, error_of
 from arion_lib.scheduler.errors import NotTransferableError, ShutDownError
 from arion_lib.scheduler.options import Options
 from arion_lib.scheduler.states import WAITING, Event, Place, State
@@ -56,34 +56,6 @@ class Core(Protocol):
     def wake_waiting(self, task: Task[Any], /) -> None: ...
 
 
-class More:
-    """What few tasks need, made when it is first needed; what is not set is as the class says."""
-
-    attempts = 0
-    """How many attempts came before the present one."""
-    deaths = 0
-    blocked = 0
-    """How many tasks this one still waits for."""
-    needs: Sequence[Task[Any]] = ()
-    """The tasks whose results are among the arguments, in the order of their places."""
-    dependents: Sequence[Task[Any]] = ()
-    carried: Mapping[int, Any] = MappingProxyType({})
-    """Results that it needs, by their tasks' numbers, as far as they had to be packed for another process."""
-    has_places = False
-    """Whether it counts against the limits of its tags."""
-    past: Sequence[Event] = ()
-    """Events of attempts before the last one."""
-    error: BaseException | Failure | Raised | None = None
-    cause: Task[Any] | None = None
-    """The task whose end is this one's error's cause; None once that is set, by the first thread that asks."""
-    callbacks: Sequence[Callable[[Future[Any]], object]] = ()
-    waiters: list[Any] | None = None
-    not_before = 0.0
-    """When it may become ready, by the monotonic clock; 0 for at once."""
-    ready_at = 0.0
-    """When it became ready; 0 for at its submission."""
-
-
 class Task(Future, Generic[T]):  # type: ignore[type-arg]
     """A submitted call. Everything of `concurrent.futures.Future` holds; `cancel()` stops running tasks, too.
 
@@ -103,7 +75,7 @@ class Task(Future, Generic[T]):  # type: ignore[type-arg]
     )
 
     def __init__(  # Future's own __init__ would make a lock and two lists for each task
-        self, core: Core, number: int, function: Function, call: Any, options: Options, more: More | None
+        self, core: Core, number: int, function: Function, call: Any, options: Options, more: More[Task[Any]] | None
     ) -> None:
         self._core, self.number, self._function, self._call, self.options = core, number, function, call, options
         self._submitted = time.monotonic()
@@ -185,7 +157,7 @@ class Task(Future, Generic[T]):  # type: ignore[type-arg]
             raise CancelledError
         if self._outcome() is State.SUCCEEDED:
             return self._unpack() if type(self._value) is Packed else None
-        return self._its_error()
+        return error_of(self)
 
     def add_done_callback(self, fn: Callable[[Future[Any]], object]) -> None:
         """Call `fn(task)` when the task has ended, in a thread of the scheduler's for such calls;
@@ -242,46 +214,21 @@ class Task(Future, Generic[T]):  # type: ignore[type-arg]
         place = self._place
         return place.state if place.final else None
 
-    def more(self) -> More:
+    def more(self) -> More[Task[Any]]:
         """Return the part that few tasks have; the scheduler's lock must be held."""
         if self._more is None:
             self._more = More()
         return self._more
-
-    def _its_error(self) -> BaseException | None:
-        """Unpickle the error of a task that failed, and those that led to it: users' code, here where it is asked for.
-
-        A loop, from the first cause on: a chain of a thousand links would be as many calls deep.
-        """
-        chain: list[Task[Any]] = [self]
-        while (cause := chain[-1].more().cause) is not None:
-            chain.append(cause)
-        led_to: BaseException | None = None
-        for task in reversed(chain):
-            more = task.more()
-            cause, error = more.cause, more.error
-            if isinstance(error, (Failure, Raised)):
-                more.error = error = error.exception()
-            if cause is not None and error is not None:
-                error.__cause__ = CancelledError() if cause.cancelled() else led_to
-                more.cause = None
-            led_to = error
-        return led_to
 
     def _unpack(self) -> BaseException | None:
         """Unpickle the value where it stands; return the error that this ends in, made once."""
         if self._more is not None and isinstance(self._more.error, NotTransferableError):
             return self._more.error
         try:
-            self._value = decode(self._value)
-        except Exception as error:  # noqa: BLE001 - unpickling runs users' code, which raises what it likes
-            told = NotTransferableError(
-                f"the result of task {self.name!r} came back but could not be unpickled here: "
-                f"{type(error).__name__}: {error}"
-            )
-            told.__cause__ = error
-            self.more().error = told
-            return told
+            self._value = brought_here(self.name, self._value.unpack)
+        except NotTransferableError as error:
+            self.more().error = error
+            return error
         return None
 
     def _wait(self, timeout: float | None) -> bool:

@@ -17,12 +17,13 @@ from arion_lib.scheduler import DependencyFailedError, QuarantinedError, TaskTim
 from arion_lib.scheduler.bounds.limits import Limits
 from arion_lib.scheduler.calls.failures import Raised
 from arion_lib.scheduler.deciding.instructions import Over, Queue, QueueFirst, Stop, Tell, Withdraw
+from arion_lib.scheduler.deciding.more import More
 from arion_lib.scheduler.lifecycle import Lifecycle
 from arion_lib.scheduler.monitoring.history import history
 from arion_lib.scheduler.options import Options
 from arion_lib.scheduler.ready import ReadyQueue
-from arion_lib.scheduler.states import Ahead, At, Event, Finishing, Held, Queued, State, Waiting
-from arion_lib.scheduler.task import More, Task
+from arion_lib.scheduler.states import HELD, QUEUED, Ahead, At, Event, Finishing, Ready, State, Waiting
+from arion_lib.scheduler.task import Task
 
 MOST = {"db": 1, "net": 2}
 POISON = 2
@@ -358,13 +359,17 @@ class World:
         for fact in facts:
             self.compare_one(fact, fact.task in queued)
         assert dict(self.over) == {fact.task: 1 for fact in facts if fact.end is not None}
-        held = [fact for fact in facts if isinstance(fact.task._place, (Queued, At, Finishing, Held))]
+        held = [fact for fact in facts if isinstance(fact.task._place, (Ready, At, Finishing))]
         count = Counter(tag for fact in held for tag in self.oracle.limited(fact))
         assert all(count[tag] <= most for tag, most in MOST.items()), f"over the limit: {count}"
         for fact in facts:
             if self.oracle.may_run(fact) and isinstance(fact.task._place, Waiting):
                 assert any(count[tag] == MOST[tag] for tag in self.oracle.limited(fact)), "waits for nothing"
-        waiting = {fact.task for fact in facts if isinstance(fact.task._place, (Waiting, Ahead, Finishing, Held))}
+        waiting = {
+            fact.task
+            for fact in facts
+            if isinstance(fact.task._place, (Waiting, Ahead, Finishing)) or fact.task._place is HELD
+        }
         assert self.life.waiting == waiting
         assert self.life.finished == sum(fact.end is not None for fact in facts)
         times = [fact.submitted + fact.options.deadline for fact in facts if fact.options.deadline and not fact.end]
@@ -382,9 +387,9 @@ class World:
         else:
             assert isinstance(place, At) == fact.given, (place, fact)
             assert isinstance(place, Finishing) == fact.finishing
-            assert isinstance(place, Queued) == queued
-            assert isinstance(place, Held) == fact.held
-            if isinstance(place, (Queued, At)) and not isinstance(place, Ahead):
+            assert (place is QUEUED) == queued
+            assert (place is HELD) == fact.held
+            if place is QUEUED or (isinstance(place, At) and not isinstance(place, Ahead)):
                 assert self.oracle.may_run(fact), "it runs too early"
             if not (fact.given or fact.finishing or fact.held or self.oracle.limited(fact)):
                 assert queued == self.oracle.may_run(fact), (place, fact)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from arion_lib.scheduler import DependencyFailedError, Scheduler, WorkerDiedError
-from arion_lib.scheduler.processes import chains, pipes, worker
+from arion_lib.scheduler.processes import chains, pipes, wire
 from tests.scheduler import jobs
 from tests.scheduler.gates import PATIENCE, Gate
 
@@ -26,7 +26,7 @@ def link(kind: str, number: int, value: Any) -> Any:
         jobs.die(3)
     size = value if isinstance(value, int) else len(value)
     if kind == "grow":
-        return b"x" * (worker.SMALL + size % 7)
+        return b"x" * (wire.SMALL + size % 7)
     if kind == "many":
         return [number] * (size % 1_000)
     return size + number if kind == "add" else size

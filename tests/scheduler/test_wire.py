@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arion_lib.scheduler.calls.arguments import needed as place_of_needed
-from arion_lib.scheduler.calls.values import encode, pack
+from arion_lib.scheduler.calls.values import Packed, encode, pack
 from arion_lib.scheduler.processes import wire
-from arion_lib.scheduler.processes.frames import MARSHAL
+from arion_lib.scheduler.processes.frames import MARSHAL, FrameParser, frame, small_frame
 
 VALUES = st.one_of(st.integers(), st.text(), st.none(), st.lists(st.integers()), st.builds(np.arange, st.just(3_000)))
 ATOMS = st.one_of(st.integers(), st.text(), st.none(), st.floats(allow_nan=False))
@@ -88,3 +88,23 @@ def test_the_control_a_named_value_cannot_be_marshalled() -> None:
     """Why a call travels as a plain tuple."""
     with pytest.raises(ValueError, match="unmarshallable"):
         marshal.dumps(wire.Call(-7, (), (), ()))
+
+
+@given(st.integers(1, 2**40), st.sampled_from([wire.RETURNED, wire.FAILED, wire.INTERRUPTED]), VALUES)
+def test_an_answer_is_read_as_it_was_written(number: int, kind: int, value: Any) -> None:
+    packed = encode(value, "result")
+    buffers = packed.buffers if type(packed) is Packed else ()
+    data = packed.data if type(packed) is Packed else packed
+    pieces = frame((number, kind, data, 1.5, 2.5), tuple(buffers))
+    (message,) = FrameParser().feed(b"".join(bytes(piece) for piece in pieces))
+    answer = wire.Answer(*message)
+    assert (answer.number, answer.kind, answer.started, answer.ended) == (number, kind, 1.5, 2.5)
+    assert same(answer.value, data)
+    assert [bytes(one) for one in answer.buffers] == [bytes(one) for one in buffers]
+
+
+@given(st.integers(1, 2**40), st.integers(0, 100))
+def test_calls_that_were_passed_over_are_named_by_the_first_and_the_last(first: int, more: int) -> None:
+    (message,) = FrameParser().feed(small_frame(wire.skipped(first, first + more)))
+    assert wire.Answer(*message).kind == wire.SKIPPED
+    assert wire.passed_over(message) == range(first, first + more + 1)

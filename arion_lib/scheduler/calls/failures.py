@@ -11,11 +11,14 @@ from __future__ import annotations
 import itertools
 import pickle
 import traceback
+from collections.abc import Callable
 from io import BytesIO
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from arion_lib.scheduler.calls.values import ValuePickler
 from arion_lib.scheduler.errors import NotTransferableError
+
+T = TypeVar("T")
 
 
 class TaskInterrupted(BaseException):
@@ -92,6 +95,16 @@ def describe(error: BaseException) -> str:
         return f"{type(error).__name__}: {error}"
     except Exception:  # noqa: BLE001  (an exception's __str__ may raise anything)
         return type(error).__name__
+
+
+def brought_here(name: str, unpack: Callable[[], T]) -> T:
+    """Return a result, unpickled. Raises `NotTransferableError` whatever that raises: it is users' code."""
+    try:
+        return unpack()
+    except Exception as error:
+        raise NotTransferableError(
+            f"the result of task {name!r} came back but could not be unpickled here: {describe(error)}"
+        ) from error
 
 
 def pack_failure(error: BaseException, pid: int) -> Failure:

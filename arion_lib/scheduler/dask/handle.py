@@ -16,7 +16,7 @@ from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from arion_lib.scheduler.calls.arguments import placeholder
-from arion_lib.scheduler.calls.failures import Failure, describe
+from arion_lib.scheduler.calls.failures import Failure, brought_here
 from arion_lib.scheduler.dask.wire import opened
 from arion_lib.scheduler.errors import NotTransferableError
 from arion_lib.scheduler.states import Event, State
@@ -155,12 +155,11 @@ class DaskTask(Future, Generic[T]):  # type: ignore[type-arg]
             self._error = answer
         else:
             try:
-                self._open = opened(answer.fetch() if hasattr(answer, "fetch") else answer, copy=True)
-            except Exception as error:  # noqa: BLE001  (unpickling runs users' code, which raises what it likes)
-                self._error = NotTransferableError(
-                    f"the result of task {self.name!r} came back but could not be unpickled here: {describe(error)}"
+                self._open = brought_here(
+                    self.name, lambda: opened(answer.fetch() if hasattr(answer, "fetch") else answer, copy=True)
                 )
-                self._error.__cause__ = error
+            except NotTransferableError as error:
+                self._error = error
 
     def _get_snapshot(self) -> tuple[bool, bool, Any, BaseException | None]:
         """Return done, cancelled, result and exception: what asyncio asks for since Python 3.14."""

@@ -1,10 +1,10 @@
-"""A call as a supervisor writes it and as a worker reads it: both ends on one page.
+"""What travels between a supervisor and a worker: a call there, an answer for it back. Both ends on one page.
 
-Idea        marshal knows tuples and no classes, so a call is a tuple; the functions here make the four kinds of it, and
-            `Call` and `Need` name their parts for whoever reads.
-Invariant   What one of the functions writes, `opened` reads as the same arguments (test_wire.py). Buffers are in the
-            order in which the worker wants them: those of what a call needs, then its own.
-When wrong  A call that needs the result of one that failed is skipped, not run: `lacks` tells.
+Idea        marshal knows tuples and no classes, so each is a tuple; the functions here make their kinds, and `Call`,
+            `Need` and `Answer` name their parts for whoever reads.
+Invariant   What one of the functions writes, the other end reads as the same (test_wire.py). Buffers are in the order
+            in which the worker wants them: those of what a call needs, then its own.
+When wrong  A call that needs the result of one that failed is skipped, not run: `lacks` tells, and `skipped` says so.
 See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_wire.py
 
 ::
@@ -14,6 +14,10 @@ See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_wire.py
     (-function, arguments, places, needs)       some arguments are other tasks' results
     (-function, pickle, buffers, needs)         the arguments are pickled; so many buffers beside the message
 
+    (number, kind, value, started, ended)       an answer, one for each call that was begun, in order
+    (first, SKIPPED, last, 0, 0)                these calls were not begun: recalled, or what they need has failed
+    (0, kind, ...)                              what belongs to no call's end: the worker is there, a call has printed
+
 The number of a function is positive, and negative where a call is more than its atoms. Of the results that a call
 needs, one is an atom, one a pickle with its buffers, and one the result of a call to the same worker: an earlier one of
 the message, or the last one before it.
@@ -22,12 +26,15 @@ the message, or the last one before it.
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeAlias
 
 from arion_lib.scheduler.calls.arguments import NEEDED
 from arion_lib.scheduler.calls.values import Encoded, Packed, decode
 
+SMALL = 1 << 16
+"""Bytes from which the last result is not kept until the next message."""
 ATOM, PICKLE, CALL = range(3)
 """What a needed result is."""
 Written: TypeAlias = tuple[Any, ...]
@@ -51,7 +58,26 @@ class Need(NamedTuple):
     buffers: int = 0
 
 
-# --- the supervisor's end ---
+RETURNED, RETURNED_PACKED, FAILED, INTERRUPTED, SKIPPED = range(5)
+"""How a call ended: its value is an atom, a pickle, a `Failure`'s parts, nothing; or it was not begun."""
+NO_CALL = 0
+"""In place of a call's number."""
+PRINTED, LOGGED, BEGUN = range(3)
+"""What belongs to no call's end."""
+
+
+class Answer(NamedTuple):
+    """How a call ended. Times are seconds of `time.monotonic()`, a clock that all processes of a machine share."""
+
+    number: int
+    kind: int
+    value: Any
+    started: float
+    ended: float
+    buffers: tuple[Any, ...] | list[Any] = ()
+
+
+# --- the supervisor's end: calls ---
 
 
 def link(function: int, arguments: tuple[Any, ...], place: int, call: int) -> Written:
@@ -103,7 +129,49 @@ def buffers_of(call: Written) -> int:
     return own + sum(int(need[2]) for need in needs if need[0] == PICKLE)
 
 
-# --- the worker's end ---
+# --- the worker's end: answers ---
+
+
+def skipped(first: int, last: int) -> Written:
+    """Write that calls have not been begun and will not be.
+
+    >>> passed_over(skipped(3, 5))
+    range(3, 6)
+    """
+    return first, SKIPPED, last, 0, 0
+
+
+def begun() -> Written:
+    """Write that the worker is there."""
+    return NO_CALL, BEGUN
+
+
+def printed(stream: str, text: str) -> Written:
+    """Write what the call that runs has printed."""
+    return NO_CALL, PRINTED, stream, text
+
+
+def logged(record: bytes) -> Written:
+    """Write what the call that runs has logged."""
+    return NO_CALL, LOGGED, record
+
+
+def may_be_kept(kind: int, value: Any) -> bool:
+    """Whether a call has a result, and one so small that it may wait for the next message's first call."""
+    if kind == RETURNED:
+        return sys.getsizeof(value) < SMALL
+    return kind == RETURNED_PACKED and len(value.data) < SMALL and not value.buffers
+
+
+# --- the supervisor's end: answers ---
+
+
+def passed_over(message: Written) -> range:
+    """Return the numbers of the calls that a worker has skipped."""
+    return range(message[0], message[2] + 1)
+
+
+# --- the worker's end: calls ---
 
 
 def lacks(call: Written, results: dict[int, Encoded]) -> bool:

@@ -9,43 +9,27 @@ See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_conformance
 
 from __future__ import annotations
 
-import functools
-import inspect
 import os
-import pickle
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import Context
-from traceback import walk_tb
 from typing import Any, NoReturn, cast
 
-from arion_lib.scheduler.calls.context import context_of
 from arion_lib.scheduler.calls.failures import TaskInterrupted, pack_failure
 from arion_lib.scheduler.calls.values import ATOMS, Encoded, encode
 from arion_lib.scheduler.errors import NotTransferableError
 from arion_lib.scheduler.monitoring.progress import PROCESS
+from arion_lib.scheduler.processes import wire
 from arion_lib.scheduler.processes.frames import INITIALIZER, FrameParser, Message, frame, small_frame
-from arion_lib.scheduler.processes.messages import (
-    BEGUN,
-    FAILED,
-    INTERRUPTED,
-    LOGGED,
-    NO_CALL,
-    PRINTED,
-    RETURNED,
-    RETURNED_PACKED,
-    SKIPPED,
-)
+from arion_lib.scheduler.processes.loading import Unloaded, prepared, result_of, was_importing
 from arion_lib.scheduler.processes.note import HEARD, INTERRUPT, REVOKED_AFTER, REVOKED_TO, SINCE, STARTED, Note
 from arion_lib.scheduler.processes.outputs import forward_logging, forward_output
 from arion_lib.scheduler.processes.pipes import End, write_all
-from arion_lib.scheduler.processes.wire import buffers_of, lacks, opened
+from arion_lib.scheduler.processes.wire import FAILED, INTERRUPTED, RETURNED, RETURNED_PACKED, SKIPPED
 
-SMALL = 1 << 16
-"""Bytes from which the last result is not kept until the next message."""
 INTERRUPTION = getattr(signal, "SIGUSR1", None)
 """The signal that interrupts a call; Windows has none, there the worker is ended at once."""
 
@@ -77,16 +61,16 @@ class Worker:
         PROCESS.sink = self._report
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._forget_supervisor)
-        self._answer((NO_CALL, BEGUN))
+        self._answer(wire.begun())
         for message in self._messages():
             first, forget, linked, functions, calls, *rest = message
             for number in forget:
                 self._functions.pop(number, None)
             for number, function, context in functions:
                 if number == INITIALIZER:
-                    _prepare(function, context)()  # what it raises ends this worker, with its traceback
+                    prepared(function, context)()  # what it raises ends this worker, with its traceback
                     continue
-                self._functions[number] = _Unloaded(self._functions, number, function, context)
+                self._functions[number] = Unloaded(self._functions, number, function, context)
             if calls:
                 self._run_all(first, calls, rest[0] if rest else (), self._last if linked else None)
             if self._suspect:
@@ -120,35 +104,37 @@ class Worker:
         kind, value = SKIPPED, cast(Any, None)
         for number, call in enumerate(calls, first):
             if buffers and call[0] < 0:
-                own = buffers[used : used + buffers_of(call)]
+                own = buffers[used : used + wire.buffers_of(call)]
                 used += len(own)
             started = ended
             if number <= words[REVOKED_TO] and number > words[REVOKED_AFTER]:
                 skipped = skipped or number
                 continue
-            if results is not None and call[0] < 0 and lacks(call, results):  # not noted as begun: it never will be
+            if (
+                results is not None and call[0] < 0 and wire.lacks(call, results)
+            ):  # not noted as begun: it never will be
                 skipped = skipped or number
                 continue
             if skipped:
-                self._answer((skipped, SKIPPED, number - 1, 0, 0))
+                self._answer(wire.skipped(skipped, number - 1))
                 skipped = 0
             try:
                 self._running = number  # first: an interruption may come as soon as the note says that it runs
                 times[SINCE] = started
                 words[STARTED] = number
                 if number <= words[REVOKED_TO] and number > words[REVOKED_AFTER]:
-                    kind, value = SKIPPED, None  # revoked meanwhile: the supervisor may have read that it had begun
+                    kind, value = SKIPPED, number  # revoked meanwhile: the supervisor may have read that it had begun
                 elif call[0] > 0:
                     function = functions[call[0]]
                     value = Context().run(function, *call[1:])  # what it sets is not the next one's
                     self._running, kind = 0, RETURNED
                     if type(value) not in ATOMS:
-                        kind, value = RETURNED_PACKED, encode(value, _result_of(functions[call[0]]))
+                        kind, value = RETURNED_PACKED, encode(value, result_of(functions[call[0]]))
                 else:
                     kind, value = self._run_more(call, own, results or {})
             except TaskInterrupted as error:
                 kind, value = INTERRUPTED, None
-                self._suspect = _was_importing(error)
+                self._suspect = was_importing(error)
             except BaseException as error:  # noqa: BLE001  (a worker's boundary: any exception becomes the result)
                 kind, value = self._failure(error)
             self._running, self._struck = 0, False
@@ -169,12 +155,12 @@ class Worker:
             if self._suspect:
                 return  # an import was interrupted half-way: what it left must not be another call's module
         if skipped:
-            self._answer((skipped, SKIPPED, number, 0, 0))
-        self._last = {number: value} if not skipped and _is_small(kind, value) else {}
+            self._answer(wire.skipped(skipped, number))
+        self._last = {number: value} if not skipped and wire.may_be_kept(kind, value) else {}
 
     def _run_more(self, call: tuple[Any, ...], buffers: Sequence[Any], results: dict[int, Encoded]) -> tuple[int, Any]:
         """Run a call whose arguments are more than atoms."""
-        args, kwargs = opened(call, iter(buffers), results)
+        args, kwargs = wire.opened(call, iter(buffers), results)
         value = Context().run(self._functions[-call[0]], *args, **kwargs)
         return self._returned(value, call)
 
@@ -182,7 +168,7 @@ class Worker:
         self._running = 0
         if type(value) in ATOMS:
             return RETURNED, value
-        return RETURNED_PACKED, encode(value, _result_of(self._functions[-call[0]]))
+        return RETURNED_PACKED, encode(value, result_of(self._functions[-call[0]]))
 
     def _failure(self, error: BaseException) -> tuple[int, Any]:
         """Turn what a call raised into its answer."""
@@ -235,85 +221,10 @@ class Worker:
             self._note.report(self._running, done, total)
 
     def _print(self, stream: str, text: str) -> None:
-        self._tell((NO_CALL, PRINTED, stream, text))
+        self._tell(wire.printed(stream, text))
 
     def _log(self, record: bytes) -> None:
-        self._tell((NO_CALL, LOGGED, record))
-
-
-def _prepare(function: bytes, context: bytes | None) -> Callable[..., Any]:
-    """Return the function as it is to be called; one that cannot be had here fails each call of it."""
-    try:
-        loaded: Callable[..., Any] = pickle.loads(function)
-        if inspect.iscoroutinefunction(loaded):
-            loaded = functools.partial(_run_coroutine, loaded)
-        return loaded if context is None else _InContext(loaded, context_of(pickle.loads(context)))
-    except Exception as error:  # noqa: BLE001  (an import may raise anything: it is the result of every call)
-        return functools.partial(_fail, error)
-
-
-def _was_importing(error: BaseException) -> bool:
-    """Whether an error passed through an import: then a module may be there in part.
-
-    Python takes the import system's own frames out of a traceback where they only called a module's code; that code's
-    frame stays, and its globals know that a module is made.
-    """
-    frames = (frame for frame, _ in walk_tb(error.__traceback__))
-    return any(
-        "importlib._bootstrap" in frame.f_code.co_filename
-        or (frame.f_code.co_name == "<module>" and frame.f_globals.get("__spec__") is not None)
-        for frame in frames
-    )
-
-
-def _run_coroutine(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    import asyncio  # most workers never need it, and it takes long to import
-
-    return asyncio.run(function(*args, **kwargs))
-
-
-class _Unloaded:
-    """A function that the first call of it loads: loading runs imports, which may hang, and belongs to that call."""
-
-    __slots__ = ("_functions", "_number", "_pickles")
-
-    def __init__(
-        self, functions: dict[int, Callable[..., Any]], number: int, function: bytes, context: bytes | None
-    ) -> None:
-        self._functions, self._number, self._pickles = functions, number, (function, context)
-
-    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        loaded = self._functions[self._number] = _prepare(*self._pickles)
-        return loaded(*args, **kwargs)
-
-
-class _InContext:
-    """A function that sees the submitter's context variables; each call in a copy of its own."""
-
-    def __init__(self, function: Callable[..., Any], context: Context) -> None:
-        self._function, self._context = function, context
-        self.__qualname__ = getattr(function, "__qualname__", repr(function))
-
-    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        return self._context.copy().run(self._function, *args, **kwargs)
-
-
-def _fail(error: Exception, *_args: Any, **_kwargs: Any) -> NoReturn:
-    raise NotTransferableError(
-        f"the function could not be loaded in the worker: {type(error).__name__}: {error}; the module that defines it "
-        "must be importable there (the worker has this process's sys.path)"
-    ) from error
-
-
-def _result_of(function: Callable[..., Any]) -> str:
-    return f"result of {getattr(function, '__qualname__', function)}"
-
-
-def _is_small(kind: int, value: Any) -> bool:
-    """Whether a call has a result, and one that may be kept."""
-    if kind == RETURNED:
-        return sys.getsizeof(value) < SMALL
-    return kind == RETURNED_PACKED and len(value.data) < SMALL and not value.buffers
+        self._tell(wire.logged(record))
 
 
 def work(inbox: End, outbox: End, note: Note) -> NoReturn:

@@ -16,13 +16,14 @@ from arion_lib.scheduler.calls.arguments import arguments, linked
 from arion_lib.scheduler.calls.functions import WRAPPED, Function, Functions, unwrapped
 from arion_lib.scheduler.calls.substitute import tasks_in
 from arion_lib.scheduler.calls.values import ATOMS
+from arion_lib.scheduler.deciding.more import More
 from arion_lib.scheduler.errors import NotTransferableError, QueueFullError
 from arion_lib.scheduler.front import Front
 from arion_lib.scheduler.options import Options
 from arion_lib.scheduler.submitting.periodic import Periodic, PeriodicCalls
 from arion_lib.scheduler.submitting.submitter import Chosen
 from arion_lib.scheduler.submitting.times import Times
-from arion_lib.scheduler.task import More, Task
+from arion_lib.scheduler.task import Task
 
 MOST_AT_ONCE = 200
 """Tasks of a `map` that are handed over together: the first of them run while the others are made."""
