@@ -129,12 +129,12 @@ class Front:
         """Cancel tasks, by one question; return whether all are cancelled now."""
         tasks = list(tasks)
         if not all(task._place.final for task in tasks):
-            self.ask(functools.partial(self.supervisor.cancel_each, tasks))
+            self.ask(functools.partial(self.supervisor.cancelling.each, tasks))
         return all(task.cancelled() for task in tasks)
 
     def cancel_later(self, task: Task[Any]) -> None:
         """Have a task cancelled, without waiting for that."""
-        self.post(functools.partial(self.supervisor.cancel_each, [task]))
+        self.post(functools.partial(self.supervisor.cancelling.each, [task]))
 
     @property
     def signals(self) -> dict[Task[Any], list[Signal]]:
@@ -151,7 +151,7 @@ class Front:
 
     def cancel_unstarted(self) -> None:
         """Cancel every task whose code has not begun."""
-        self.post(self.supervisor.cancel_unstarted)
+        self.post(self.supervisor.cancelling.unstarted)
 
     def wake_waiting(self, task: Task[Any]) -> None:
         self.audience.wake(task)
@@ -205,7 +205,7 @@ class Front:
 
     def cancel_all(self) -> None:
         """Cancel everything that has not ended."""
-        self.post(self.supervisor.cancel_all)
+        self.post(self.supervisor.cancelling.all)
 
     def abandon(self) -> None:
         """Let go, in a process that was forked from the scheduler's: its workers' pipes are not this process's."""

@@ -2,37 +2,34 @@
 
 Idea        Other threads put tasks and questions into the inbox and wait, where they want to know, for a signal. All
             that changes a task happens in the one thread.
-Invariant   One way in (inbox.py) and one way to sleep (`_sleep`): in `select`, until something is in the inbox, a pipe
-            is readable or a time has come. No user's code runs in it (test_users_code.py).
+Invariant   One way in (inbox.py) and one way to sleep (sleep.py): until something is in the inbox, a pipe is readable
+            or a time has come. No user's code runs in it (test_users_code.py).
 When wrong  An error in a step is logged and the next step is made; the task or question that it was about gets it.
 See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_fault_injection.py
 """
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import logging
 import math
-import selectors
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Any, TypeVar
 
-from arion_lib.scheduler.deciding.instructions import Instruction, Over, Queue, QueueFirst, Stop, Tell, Withdraw
+from arion_lib.scheduler.deciding.cancelling import Cancelling
+from arion_lib.scheduler.deciding.carrying import Carrying
 from arion_lib.scheduler.errors import ShutDownError
 from arion_lib.scheduler.lane import Lane
 from arion_lib.scheduler.lifecycle import Lifecycle
 from arion_lib.scheduler.monitoring.figures import Figures
-from arion_lib.scheduler.states import State
 from arion_lib.scheduler.task import Task
 from arion_lib.scheduler.waiting.aside import Aside
 from arion_lib.scheduler.waiting.audience import Audience
 from arion_lib.scheduler.waiting.inbox import Inbox
 from arion_lib.scheduler.waiting.intake import Intake
 from arion_lib.scheduler.waiting.signals import Question, Signal
+from arion_lib.scheduler.waiting.sleep import LONGEST, Sleep
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -40,14 +37,11 @@ Command = Callable[[], object]
 
 LOOK = 0.02
 """Seconds between two looks at what has begun, while somebody subscribes to events."""
-LONGEST_SLEEP = 5.0
-"""Seconds that the supervisor sleeps at most."""
 MOST_ADMITTED = 1_000
 """Tasks admitted in one go: a millisecond's worth."""
-PAUSE = 0.05
-"""Seconds of rest after an error of the supervisor's own: what fails at once again must not take a whole core."""
 MOST_ERRORS = 100
-"""Turns in a row that may fail before the supervisor gives up."""
+"""Turns in a row that may fail before the supervisor gives up, when they have lasted for `PATIENCE` seconds."""
+PATIENCE = 5.0
 
 
 class Supervisor:
@@ -62,23 +56,23 @@ class Supervisor:
         self.figures = Figures(keep)
         self.aside = Aside(name, life, self.post)
         self._intake = Intake(self.inbox, life, self._guard)
+        self.settle = Carrying(life, lanes, self.audience, self.figures, self.report).settle
+        self.cancelling = Cancelling(life, lanes, self._intake.admit, self.settle)
         self.closing = False
         self.ended = False
         self.abandoned = False
         """Whether this process is a fork of the one that the scheduler is in: it has no supervisor, and no workers."""
         self.failure: BaseException | None = None
-        self._alarms: list[tuple[float, int, Command]] = []
-        self._alarm_numbers = itertools.count()
         self._next_check = 0.0
         self._again = False
         self.at_end: dict[Command, None] = {}
-        self._selector = selectors.DefaultSelector()
+        self._sleep = Sleep(self.inbox, self.audience.waits_for_calls)
+        self.watch, self.unwatch, self.at = self._sleep.watch, self._sleep.unwatch, self._sleep.at
         self.opened = threading.Event()
         self.finished = Signal()
         self._errors = 0
-        """Turns in a row that failed."""
-        self._pause = 0.0
-        self.watch(self.inbox.bell, self.inbox.hear)
+        """Turns in a row that failed, and since when."""
+        self._failing_since = 0.0
         self.thread = threading.Thread(target=self._live, name=f"arion-{name}", daemon=True)
 
     # --- questions: the supervisor's thread ---
@@ -87,35 +81,6 @@ class Supervisor:
         """End a task that cannot be run at all, instead of admitting it."""
         self.life.admitted += 1
         self.life.reject(task, error, time.monotonic())
-
-    def cancel_unstarted(self) -> None:
-        """Cancel every task whose code has not begun."""
-        self._intake.admit(-1)
-        self.settle()
-        self.cancel_each([task for task in self._alive() if task._place.state is not State.RUNNING])
-
-    def cancel_all(self) -> None:
-        self._intake.admit(-1)
-        self.settle()
-        self.cancel_each(self._alive())
-
-    def cancel_each(self, tasks: list[Task[Any]]) -> None:
-        now = time.monotonic()
-        for task in tasks:
-            self.life.cancel(task, now)
-        self.settle()
-
-    def _alive(self) -> list[Task[Any]]:
-        """Return the admitted tasks that have not ended, by looking at every place where one may be."""
-        self.settle()
-        alive = list(self.life.waiting)
-        for lane in self.lanes.values():
-            alive += [*lane.ready, *lane.assigned()]
-        return [task for task in alive if not task._place.final]
-
-    def at(self, when: float, command: Command) -> None:
-        """Do something at a time of the monotonic clock."""
-        heapq.heappush(self._alarms, (when, next(self._alarm_numbers), command))
 
     def refusal(self) -> ShutDownError:
         """Return why no task is taken any more."""
@@ -138,7 +103,7 @@ class Supervisor:
                     self.reject(item, error)
                 elif isinstance(item, Question):
                     self._guard(item)
-            for task in self._alive():
+            for task in self.cancelling.alive():
                 self.life.reject(task, error, time.monotonic())
             self.settle()
         self.audience.call_all()
@@ -152,8 +117,7 @@ class Supervisor:
         for lane in self.lanes.values():
             lane.abandon()
         self.inbox.close()
-        with suppress(OSError):
-            self._selector.close()
+        self._sleep.close()
 
     def threads(self) -> tuple[threading.Thread | None, ...]:
         """Return the threads that end with this one."""
@@ -167,13 +131,6 @@ class Supervisor:
         if self.ended:
             self.end_the_late()
 
-    def watch(self, what: Any, heard: Callable[[], None], events: int = selectors.EVENT_READ) -> None:
-        self._selector.register(what, events, heard)
-
-    def unwatch(self, what: Any) -> None:
-        with suppress(KeyError, ValueError):
-            self._selector.unregister(what)
-
     def again(self) -> None:
         self._again = True
 
@@ -182,7 +139,7 @@ class Supervisor:
 
     def report(self, error: BaseException) -> None:
         """Log an error of the supervisor's own, and go slowly for a moment."""
-        self._pause, self._again = PAUSE, True  # what could not be done is tried again
+        self._sleep.pausing, self._again = True, True  # what could not be done is tried again
         self.later(log.error, "the supervisor goes on after an error: %r", error, exc_info=error)
 
     def for_task(self, task: Task[Any], step: Callable[..., object], *arguments: Any) -> None:
@@ -191,36 +148,6 @@ class Supervisor:
         except Exception as error:  # noqa: BLE001  (any defect: without this, nobody would ever come to the task)
             self.report(error)
             self.life.reject(task, error, time.monotonic())
-
-    def settle(self) -> None:
-        """Carry out what the lifecycle wants done."""
-        out = self.life.out
-        while out:
-            todo = out.copy()
-            out.clear()
-            for instruction in todo:
-                try:
-                    self._carry_out(instruction)
-                except Exception as error:  # noqa: BLE001  (any defect: the other instructions are about other tasks)
-                    self.report(error)
-                    for task in _queued_by(instruction):  # it may be nowhere now: nobody would ever come to it
-                        self.life.reject(task, error, time.monotonic())
-
-    def _carry_out(self, instruction: Instruction) -> None:
-        match instruction:
-            case Over(tasks):
-                self.audience.over(tasks)
-                self.figures.ended(tasks)
-            case Queue(tasks):
-                self.lanes[tasks[0].lane].ready.extend(tasks, tasks[0].options.priority)
-            case QueueFirst(task):
-                self.lanes[task.lane].ready.push_front(task, task.options.priority)
-            case Withdraw(task):
-                self.lanes[task.lane].ready.discard(task, task.options.priority)
-            case Stop(task, at):
-                self.lanes[task.lane].stop(at)
-            case Tell(event):
-                self.audience.tell(event)
 
     # --- the supervisor's life ---
 
@@ -248,8 +175,9 @@ class Supervisor:
         try:
             done = self._turn()
         except BaseException as error:
-            self._errors += 1
-            if self._errors >= MOST_ERRORS:
+            now = time.monotonic()
+            self._errors, self._failing_since = self._errors + 1, self._failing_since if self._errors else now
+            if self._errors >= MOST_ERRORS and now >= self._failing_since + PATIENCE:
                 raise
             self.report(error)
             return False
@@ -258,14 +186,12 @@ class Supervisor:
 
     def _turn(self) -> bool:
         """Wait for something, handle all of it, give out work; True when everything has ended."""
-        heard = self._sleep()
+        heard = self._sleep.until(min(self._next_check, self.life.next_due()))
         with self.lock:
-            for key, _ in heard:
-                self._guard(key.data)
+            for step in heard:
+                self._guard(step)
             now = time.monotonic()
             self._guard(self._intake.admit, MOST_ADMITTED)
-            while self._alarms and self._alarms[0][0] <= now:
-                self._guard(heapq.heappop(self._alarms)[2])
             self._guard(self.life.advance, now)
             for lane in self.lanes.values():
                 if lane.ready or self.life.extended:
@@ -301,26 +227,11 @@ class Supervisor:
             self.report(error)
         self.settle()
 
-    def _sleep(self) -> list[Any]:
-        """Wait until there is something to do; return what was heard."""
-        if self._pause:
-            time.sleep(self._pause)
-            self._pause = 0.0
-        due = min(self._next_check, self.life.next_due(), self._alarms[0][0] if self._alarms else math.inf)
-        timeout = min(max(0.0, due - time.monotonic()), LONGEST_SLEEP)
-        self.inbox.asleep = True
-        if self.inbox or self.audience.waits_for_calls():
-            timeout = 0.0
-        try:
-            return self._selector.select(timeout)
-        finally:
-            self.inbox.asleep = False
-
     def _closed(self, now: float) -> bool:
         if self.life.close_by is not None and now >= self.life.close_by:
-            self.cancel_all()
+            self.cancelling.all()
         if self.life.admitted > self.life.finished or self.inbox:
-            self._next_check = min(self._next_check, self.life.close_by or now + LONGEST_SLEEP)
+            self._next_check = min(self._next_check, self.life.close_by or now + LONGEST)
             return False
         closed = [lane.close(now) for lane in self.lanes.values()]
         if not all(closed):
@@ -339,12 +250,5 @@ class Supervisor:
         self.audience.look(ended=True)
         self.aside.close()
         self.audience.thread.close(None)
-        self._selector.close()
+        self._sleep.close()
         self.inbox.close()
-
-
-def _queued_by(instruction: Instruction) -> list[Task[Any]]:
-    """Return the tasks that an instruction would have queued."""
-    if isinstance(instruction, Queue):
-        return instruction.tasks
-    return [instruction.task] if isinstance(instruction, QueueFirst) else []

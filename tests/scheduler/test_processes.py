@@ -211,7 +211,7 @@ def test_a_follower_that_has_begun_is_stopped_when_its_dependency_is_cancelled(m
         def cancel_late() -> None:  # in the supervisor's thread, which hears of no result meanwhile
             first.open()
             then.arrived()
-            scheduler._core.supervisor.cancel_each([needed])
+            scheduler._core.supervisor.cancelling.each([needed])
 
         scheduler._core.ask(cancel_late)
         assert needed.cancelled()

@@ -6,7 +6,10 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from arion_lib.scheduler import Scheduler
+from arion_lib.scheduler.waiting.inbox import Inbox
 from arion_lib.scheduler.waiting.signals import Signal
 from tests.scheduler import jobs
 from tests.scheduler.gates import PATIENCE, Gate
@@ -41,3 +44,34 @@ def test_a_task_that_ends_while_a_thread_begins_to_wait_for_it_is_not_waited_for
         thread.start()
         thread.join(PATIENCE)
         assert found == [5]
+
+
+def test_a_supervisor_that_rests_after_an_error_wakes_for_what_is_put_into_its_inbox(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The rest is an hour here: without the inbox, the task would be taken in then."""
+    monkeypatch.setattr("arion_lib.scheduler.waiting.sleep.PAUSE", 3_600.0)
+    resting = threading.Event()
+    wait = Inbox.wait
+
+    def fail() -> None:
+        raise ValueError("a step of the supervisor")
+
+    def noted(inbox: Inbox[Any], seconds: float) -> None:
+        resting.set()
+        wait(inbox, seconds)
+
+    monkeypatch.setattr(Inbox, "wait", noted)
+    with Scheduler(0, threads=1) as scheduler:
+        scheduler._core.post(fail)
+        assert resting.wait(PATIENCE)
+        assert scheduler.with_options(lane="threads").submit(jobs.add, 1, 2).result(PATIENCE) == 3
+
+
+def test_a_rest_is_none_when_something_is_in_the_inbox_already() -> None:
+    inbox: Inbox[int] = Inbox()
+    inbox.put(1)
+    inbox.wait(3_600.0)
+    assert list(inbox.take(-1)) == [1]
+    inbox.wait(0.0)
+    inbox.close()

@@ -65,8 +65,18 @@ class Inbox(Generic[T]):
 
     def hear(self) -> None:
         """Read the bytes that woke the sleeper."""
-        with suppress(BlockingIOError):
+        with suppress(BlockingIOError, TimeoutError):
             self.bell.recv(4096)
+
+    def wait(self, seconds: float) -> None:
+        """Sleep until something is put in, so many seconds at most, and hear nothing else meanwhile."""
+        if self:
+            return
+        self.bell.settimeout(seconds)
+        try:
+            self.hear()
+        finally:
+            self.bell.setblocking(False)
 
     def clear(self) -> None:
         self._items.clear()
