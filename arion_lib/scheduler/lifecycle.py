@@ -10,17 +10,17 @@ See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_lifecycle_f
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
 from arion_lib.scheduler.bounds.limits import Limits
-from arion_lib.scheduler.calls.failures import Failure, Raised, is_one_of
-from arion_lib.scheduler.deciding.instructions import Instruction, Over, Queue, QueueFirst, Stop, Tell, Withdraw
-from arion_lib.scheduler.deciding.needs import acceptable, count_needs, let_go
+from arion_lib.scheduler.calls.failures import is_one_of
+from arion_lib.scheduler.deciding.ends import Ends, Error
+from arion_lib.scheduler.deciding.instructions import Instruction, Queue, QueueFirst, Tell
+from arion_lib.scheduler.deciding.needs import count_needs
 from arion_lib.scheduler.deciding.timers import Timers
 from arion_lib.scheduler.deciding.turns import Turns
-from arion_lib.scheduler.errors import DependencyFailedError, QuarantinedError, TaskTimeoutError, WorkerDiedError
+from arion_lib.scheduler.errors import QuarantinedError, TaskTimeoutError, WorkerDiedError
 from arion_lib.scheduler.monitoring.history import NOT_YET, attempt, change, ready_at
 from arion_lib.scheduler.monitoring.telling import Telling
 from arion_lib.scheduler.states import (
@@ -39,7 +39,6 @@ from arion_lib.scheduler.states import (
 from arion_lib.scheduler.task import Task
 
 PENDING, READY, SUCCEEDED, FAILED = State.PENDING, State.READY, State.SUCCEEDED, State.FAILED
-Error = BaseException | Failure | Raised
 
 
 class Lifecycle:
@@ -50,7 +49,7 @@ class Lifecycle:
         self.out: list[Instruction] = []
         """What is to be done now, in this order; to be emptied by who does it."""
         self.telling = Telling(lambda event: self.out.append(Tell(event)))
-        self.admitted = self.finished = self.retries = 0
+        self.admitted = self.retries = 0
         self.waiting: set[Task[Any]] = set()
         """Tasks that are neither queued nor at a worker."""
         self.close_by: float | None = None
@@ -58,7 +57,12 @@ class Lifecycle:
         self.extended = False
         """Whether a task has come that needs one which is at a worker: it may follow it there."""
         self.timers = Timers()
-        self._doomed: deque[tuple[Task[Any], Task[Any]]] = deque()
+        self._ends = Ends(self.out, self.telling, self.waiting, self._unblock, self._hand_on)
+
+    @property
+    def finished(self) -> int:
+        """How many tasks have ended."""
+        return self._ends.count
 
     # --- submission ---
 
@@ -81,11 +85,11 @@ class Lifecycle:
             task._more.ready_at = NOT_YET
             at_worker, bad = count_needs(task)
             self.extended = self.extended or at_worker
-            self._doomed.extend((task, needed) for needed in bad)
+            self._ends.doomed.extend((task, needed) for needed in bad)
         if task._more is not None and task._more.not_before and not task._place.final:
             self._wait_until(task, PENDING, task._more.not_before)
-        if self._doomed:
-            self._end_the_doomed(now)
+        if self._ends.doomed:
+            self._ends.end_the_doomed(now)
         elif task._more is None or not task._more.blocked:
             self._make_ready(task, now)
         else:
@@ -94,7 +98,7 @@ class Lifecycle:
     def reject(self, task: Task[Any], error: BaseException, now: float) -> None:
         """End a task that cannot be run at all, admitted or not; there is no other attempt."""
         if not task._place.final:
-            self._end(task, Ended(FAILED, None, None, now), error)
+            self._ends.end(task, Ended(FAILED, None, None, now), error)
 
     def _wait_until(self, task: Task[Any], state: State, until: float) -> None:
         """Let a task wait for a time: it counts as one more thing that it needs."""
@@ -163,9 +167,9 @@ class Lifecycle:
         if task._place.final:
             return
         task._value = value
-        self._end_one(task, Ended(SUCCEEDED, worker, began, ended), None)
-        if self._doomed:
-            self._end_the_doomed(ended)
+        self._ends.one(task, Ended(SUCCEEDED, worker, began, ended), None)
+        if self._ends.doomed:
+            self._ends.end_the_doomed(ended)
 
     def fail(self, task: Task[Any], error: Error, worker: int, began: float, ended: float) -> None:
         """A task's code raised: it is tried again if the options say so."""
@@ -188,7 +192,7 @@ class Lifecycle:
             self._remember(task, end, died)
             error = QuarantinedError(task.name, more.deaths)
             error.__cause__ = died
-            self._end(task, Ended(State.QUARANTINED, None, None, ended), error)
+            self._ends.end(task, Ended(State.QUARANTINED, None, None, ended), error)
         else:
             self._end_attempt(task, end, died, True)
 
@@ -196,7 +200,7 @@ class Lifecycle:
         """An attempt has had its time, and is being stopped. With no other attempt left the task has ended here."""
         if not task._place.final and task.more().attempts >= task.options.retries:
             error = TaskTimeoutError(task.name, task.options.timeout or 0.0)
-            self._end(task, ended_from(task._place, State.TIMED_OUT, now), error)
+            self._ends.end(task, ended_from(task._place, State.TIMED_OUT, now), error)
 
     def _end_attempt(self, task: Task[Any], end: Ended, error: Error, worth: bool) -> None:
         more, now = task.more(), end.ended
@@ -204,7 +208,7 @@ class Lifecycle:
         if task._place.final:
             return
         if not worth or more.attempts >= task.options.retries or late:
-            self._end(task, end, error)
+            self._ends.end(task, end, error)
             return
         self._remember(task, end, error)
         self._hand_on(task, now)
@@ -239,7 +243,7 @@ class Lifecycle:
             place, options = task._place, task.options
             if options.deadline is not None and when >= task._submitted + options.deadline:
                 error = TaskTimeoutError(task.name, options.deadline, "submission")
-                self._end_where_it_is(task, State.TIMED_OUT, error, now)
+                self._ends.where_it_is(task, State.TIMED_OUT, error, now)
             elif isinstance(place, Waiting) and place.until == when:
                 task._place = Waiting(place.state)
                 self._unblock(task, now)
@@ -249,63 +253,7 @@ class Lifecycle:
     def cancel(self, task: Task[Any], now: float) -> None:
         """Somebody wants a task to stop, wherever it is."""
         if not task._place.final:
-            self._end_where_it_is(task, State.CANCELLED, None, now)
-
-    def _end_where_it_is(self, task: Task[Any], state: State, error: BaseException | None, now: float) -> None:
-        place = task._place
-        self._end(task, ended_from(task._place, state, now), error)
-        if place is QUEUED:
-            self.out.append(Withdraw(task))
-        elif isinstance(place, At):
-            self.out.append(Stop(task, place))
-
-    def _end(self, task: Task[Any], end: Ended, error: Error | None) -> None:
-        self._end_one(task, end, error)
-        self._end_the_doomed(end.ended)
-
-    def _end_the_doomed(self, now: float) -> None:
-        """End what needs something that has not ended well. A loop: a thousand links would be a thousand calls deep."""
-        while self._doomed:
-            task, needed = self._doomed.popleft()
-            place = task._place
-            if place.final:
-                continue
-            self._end_one(
-                task, ended_from(task._place, FAILED, now), DependencyFailedError(task.name, needed.name), needed
-            )
-            if isinstance(place, At):  # it followed the other one to its worker, and may have begun there
-                self.out.append(Stop(task, place))
-
-    def _end_one(self, task: Task[Any], end: Ended, error: Error | None, cause: Task[Any] | None = None) -> None:
-        more = task._more
-        if error is not None:
-            more = task.more()
-            more.error, more.cause = error, cause
-        if self.telling.wanted:
-            self.telling.ended(task, end, error)
-        if type(task._place) is Finishing:
-            self.waiting.discard(task)
-        task._place, task._call = end, None
-        self.finished += 1
-        last = self.out[-1] if self.out else None
-        if type(last) is Over:
-            last.tasks.append(task)
-        else:
-            self.out.append(Over([task]))
-        if more is None:
-            return
-        self.waiting.discard(task)
-        self._hand_on(task, end.ended)
-        for dependent in let_go(task):
-            if not dependent._place.final:
-                self._meet(dependent, task, end.ended)
-
-    def _meet(self, dependent: Task[Any], needed: Task[Any], now: float) -> None:
-        """Let a task go on, if it can, that waited for one that has ended."""
-        if acceptable(dependent, needed):
-            self._unblock(dependent, now)
-        else:
-            self._doomed.append((dependent, needed))
+            self._ends.where_it_is(task, State.CANCELLED, None, now)
 
     def _unblock(self, task: Task[Any], now: float) -> None:
         more, place = task.more(), task._place

@@ -139,7 +139,8 @@ class Submission:
         return self.periodic.begin(submit_in, times, chosen.plain.name or self._functions.find(fn).name)
 
     def _post(self, function: Function, call: Any, needs: Sequence[Task[Any]], options: Options) -> Task[Any]:
-        core, more = self._core, None
+        core = self._core
+        more: More[Task[Any]] | None = None
         if options.key is not None:
             raise ValueError("key must be given where there is a journal: open Scheduler(journal=path)")
         if needs or not options.plain:
