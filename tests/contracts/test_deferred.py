@@ -3,6 +3,7 @@
 # No `from __future__ import annotations` here: it would turn what is tried into strings.
 import inspect
 from abc import abstractmethod
+from pathlib import Path
 from typing import Protocol
 
 import pytest
@@ -58,3 +59,10 @@ def test_annotations_that_raise_when_they_are_evaluated_do_not_end_a_class_state
     exec(text, space)  # noqa: S102
     hopeless = hint in ("1 / 0", "[][1]")  # no form of annotations gives these
     assert set(own_annotations(space["Late"])) == (set() if hopeless else {"value", "other"})  # type: ignore[arg-type]
+
+
+def test_each_other_module_runs_a_second_time_with_its_annotations_evaluated(request: pytest.FixtureRequest) -> None:
+    folder = request.node.getparent(pytest.Module).parent
+    for path in set(Path(__file__).parent.glob("test_*.py")) - {Path(__file__)}:
+        collected = request.session.gethookproxy(path).pytest_collect_file(file_path=path, parent=folder)
+        assert {one.name for one in collected} == {path.name, f"{path.name}[evaluated]"}
