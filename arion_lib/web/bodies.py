@@ -25,8 +25,6 @@ BLOCK = 1 << 18
 FLUSH = 1.0
 """Seconds after which a block goes on though it is not full."""
 
-_BREATH = 16  # pieces of inflated body between two looks of the event loop at everything else
-
 
 class Disconnected(Exception):
     """The sender hung up before the body's end."""
@@ -97,16 +95,16 @@ class Body:
 
 
 async def inflated(blocks: AsyncIterator[bytes], limits: Limits) -> AsyncIterator[bytes]:
-    """Yield what gzip blocks inflate to, in small pieces. Raises `Problem` 400 and 413."""
+    """Yield what gzip blocks inflate to, in small pieces. Raises `Problem` 400 and 413.
+
+    Behind each piece the event loop looks at everything else: a kilobyte may inflate to a megabyte, and others wait.
+    """
     body = GzipBody(limits.max_inflated)
-    pieces = 0
     try:
         async for block in blocks:
             for piece in body.feed(block):
                 yield piece
-                pieces += 1
-                if pieces % _BREATH == 0:
-                    await asyncio.sleep(0)
+                await asyncio.sleep(0)
         body.close()
     except BadGzip as error:
         do = "compress it again, or send it plain"

@@ -236,6 +236,23 @@ def test_a_run_of_blank_lines_costs_one_exception_not_one_each() -> None:
     assert len(parsed) == 4, "the three records, and the first of the blank lines"
 
 
+def test_blank_lines_between_records_cost_an_exception_a_block_not_one_each() -> None:
+    decoder = NdjsonDecoder()
+    parse, parsed = decoder._parse, []
+
+    def counted(line: bytes) -> Any:
+        parsed.append(line)
+        return parse(line)
+
+    decoder._parse = counted
+    body = b'{"a": 1}\n\n \r\n' * 10_000 + b"1\n"
+    found, dead, count, _ = decode(decoder, [body])
+    assert (len(found), count) == (10_000, 10_001)
+    assert (dead[0].record, dead[0].offset, dead[0].raw) == (10_001, len(body) - 2, b"1")
+    blank = [line for line in parsed if not line.strip()]
+    assert len(blank) <= (len(body) >> 15) + 2
+
+
 @pytest.mark.parametrize("chunk", [1_000, 65_536, 10**6])
 def test_a_body_of_bad_records_is_given_up_and_costs_no_more(chunk: int) -> None:
     body = b'{"a": 1}\n' * 50 + b"1\n" * (MAX_BAD + 5_000)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gzip
 import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from arion_lib.pipeline.ingest import Cut
 from arion_lib.pipeline.store import Outcome
 from arion_lib.pipeline.stores.sqlite import SqliteStore
 from arion_lib.web import webhook
+from arion_lib.web.bodies import inflated
 from arion_lib.web.requests import Limits
 from arion_lib.web.signatures import sign
 from tests.web.client import Wire, get, post, until
@@ -564,3 +566,27 @@ def test_two_names_that_are_not_utf_8_do_not_become_one_stream(served: Served) -
     for name in ("%ff", "%fe"):
         assert post(f"{served.url}/webhook/{name}", b"{}").status == 400
     assert post(f"{served.url}/webhook/%EF%BF%BD", b"{}").status == 200
+
+
+def test_others_get_their_turn_behind_each_piece_of_what_a_small_body_inflates_to() -> None:
+    """64 KiB of gzip may be 64 MiB of lines: the loop must look up between two pieces, not between two blocks."""
+    turns: list[int] = []
+
+    async def others() -> None:
+        while True:
+            turns.append(len(pieces))
+            await asyncio.sleep(0)
+
+    async def sent() -> AsyncIterator[bytes]:
+        yield gzip.compress(b"\n" * (2 << 20))
+
+    async def taken() -> None:
+        other = asyncio.create_task(others())
+        async for piece in inflated(sent(), Limits()):
+            pieces.append(len(piece))  # noqa: PERF401  the others look at it meanwhile
+        other.cancel()
+
+    pieces: list[int] = []
+    asyncio.run(taken())
+    assert sum(pieces) == 2 << 20
+    assert set(range(1, len(pieces))) <= set(turns)
