@@ -221,7 +221,7 @@ def test_it_draws_the_scheduler_of_a_real_service(served: Served, capsys: pytest
     assert top.run([served.url, "--once"]) == 0
     assert "none runs yet" in capsys.readouterr().out
     body = {"function": "count_primes", "arguments": {"below": 100}, "options": {"name": "primes"}}
-    number = post(f"{served.url}/scheduler/tasks", json.dumps(body).encode()).json["number"]
+    number = post(f"{served.url}/scheduler/tasks", json.dumps(body).encode()).json["id"]
     assert get(f"{served.url}/scheduler/tasks/{number}/result?wait=10").json["value"] == 25
     assert top.run([served.url, "--once"]) == 0
     said = capsys.readouterr().out
