@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import Any
 
 import pytest
 
 from arion_lib.scheduler import MemoryLimitError, Scheduler, SchedulerError, report
+from arion_lib.scheduler.processes.pool import Pool
+from arion_lib.scheduler.processes.worker_handle import WorkerHandle
 from tests.scheduler import jobs
 from tests.scheduler.gates import PATIENCE, Gate, until
 
@@ -108,6 +111,20 @@ def test_a_task_that_holds_more_than_its_worker_may_is_ended_by_an_error_that_te
         assert "memory_limit=" in str(error)
         assert innocent.result(PATIENCE) == 3
         assert scheduler.status().failed == 1
+
+
+def test_the_reason_of_an_end_outlives_a_look_at_the_dying_worker(monkeypatch: pytest.MonkeyPatch, gate: Gate) -> None:
+    """What is dying holds nothing any more: that is no reason to forget why it dies."""
+    replace = Pool.replace
+
+    def replace_and_look_again(pool: Pool, worker: WorkerHandle) -> None:
+        replace(pool, worker)
+        monkeypatch.setattr(pool.usage, "rss", lambda _pid: None)
+        pool.check_memory(time.monotonic() + 10.0)
+
+    monkeypatch.setattr(Pool, "replace", replace_and_look_again)
+    with Scheduler(1, memory_limit=1) as scheduler:
+        assert isinstance(scheduler.submit(jobs.hold, gate.place).exception(PATIENCE), MemoryLimitError)
 
 
 def test_without_a_limit_it_runs_on(gate: Gate) -> None:

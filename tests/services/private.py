@@ -115,7 +115,7 @@ class PrivatePostgres:
 
 
 def _is_root() -> bool:
-    return os.geteuid() == 0
+    return hasattr(os, "geteuid") and os.geteuid() == 0
 
 
 def _programs() -> Path | None:

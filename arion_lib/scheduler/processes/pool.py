@@ -314,6 +314,8 @@ class Pool:
         if now >= self._memory_check:
             self._memory_check, limit = now + MEMORY_LOOK, self.memory_limit or 0
             for worker in list(self.workers.values()):
+                if worker.too_large is not None and worker.too_large.error is not None:
+                    continue  # it is dying of that
                 rss, task = self.usage.rss(worker.child.pid), worker.current()
                 if rss is None or rss <= limit:
                     worker.too_large = None
