@@ -16,14 +16,14 @@ from typing import Protocol
 from arion_lib.pipeline.batch import Batch
 from arion_lib.pipeline.deliveries import Delivery
 from arion_lib.pipeline.queues.closing import Closing
-from arion_lib.pipeline.stores.plan import Outcomes, Plan, admit, by_stream, check_all
+from arion_lib.pipeline.stores.plan import Outcomes, Plan, admit, by_stream, check_all, delivery_ids
 
 
 class Writing(Protocol):
     """A transaction that has begun: what it reads nobody else can change before it ends."""
 
-    def done(self, stream: str, delivery_id: str) -> Delivery | None:
-        """Return how far a delivery has come."""
+    def deliveries(self, stream: str, ids: Sequence[str]) -> dict[str, Delivery]:
+        """Return how far those of the deliveries have come of which the stream has any records, by their ids."""
         ...
 
     def seen(self, stream: str, ids: Sequence[str]) -> set[str]:
@@ -63,7 +63,10 @@ class GroupCommit(Closing):
         plans: dict[str, Plan] = {}
         if checked:
             with self._begin(sorted({one.batch.stream for one in checked.values()})) as writing:
-                plans = by_stream(admit(checked, writing.done, writing.letters, outcomes), writing.seen, outcomes)
+                # Read all at once: a question for each would cost a post as much as its row does.
+                known = {stream: writing.deliveries(stream, ids) for stream, ids in delivery_ids(checked).items()}
+                admitted = admit(checked, lambda stream, name: known[stream].get(name), writing.letters, outcomes)
+                plans = by_stream(admitted, writing.seen, outcomes)
                 for stream, plan in plans.items():
                     writing.write(stream, plan)
         if any(plan.messages for plan in plans.values()):

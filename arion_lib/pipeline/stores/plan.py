@@ -123,6 +123,15 @@ def check(batch: Batch) -> Checked:
     return Checked(batch, _check_groups(batch.groups))
 
 
+def delivery_ids(checked: Mapping[int, Checked]) -> dict[str, list[str]]:
+    """Return the ids of the deliveries that batches advance, by stream."""
+    found: dict[str, list[str]] = {}
+    for one in checked.values():
+        if one.batch.deliveries:
+            found.setdefault(one.batch.stream, []).extend(delivery.id for delivery in one.batch.deliveries)
+    return found
+
+
 def admit(
     checked: Mapping[int, Checked],
     known: Callable[[str, str], Delivery | None],

@@ -26,6 +26,9 @@ _DONE = """
 SELECT done, complete, length, crc FROM deliveries
 WHERE stream = (SELECT number FROM streams WHERE name = ?) AND id = ?
 """
+_KNOWN = """
+SELECT id, done, complete, length, crc FROM deliveries WHERE stream = ? AND id IN (SELECT value FROM {})
+"""
 _COUNTED = "UPDATE streams SET rows = ?, dead = ? WHERE number = ?"
 _OUTBOX = "INSERT INTO outbox (stream, at, first, count, block, metas) VALUES (?, ?, ?, ?, ?, ?)"
 _MARK = """
@@ -43,8 +46,12 @@ def done(db: Database, stream: str, delivery_id: str) -> Delivery | None:
     found = db.execute(_DONE, (stream, delivery_id)).fetchone()
     if found is None:
         return None
-    records, complete, length, crc = found
-    return Delivery(delivery_id, records, bool(complete), fingerprint=None if crc is None else Fingerprint(length, crc))
+    return _delivery(delivery_id, *found)
+
+
+def _delivery(name: str, done: int, complete: int, length: int | None, crc: int | None) -> Delivery:
+    known = None if crc is None or length is None else Fingerprint(length, crc)
+    return Delivery(name, done, bool(complete), fingerprint=known)
 
 
 def mark(db: Database, now: float, stream: int | None = None) -> None:
@@ -64,9 +71,10 @@ class Writing:
         self._numbers = {name: number for name, number, _, _ in found}
         self._counts = {name: (rows, dead) for name, _, rows, dead in found}
 
-    def done(self, stream: str, delivery_id: str) -> Delivery | None:
-        """Return how far a delivery has come."""
-        return done(self._db, stream, delivery_id)
+    def deliveries(self, stream: str, ids: Sequence[str]) -> dict[str, Delivery]:
+        """Return how far those of the deliveries have come of which the stream has any records, by their ids."""
+        found = self._db.execute(_KNOWN.format(self._dialect.texts), (self._numbers[stream], self._dialect.many(ids)))
+        return {name: _delivery(name, *progress) for name, *progress in found}
 
     def seen(self, stream: str, ids: Sequence[str]) -> set[str]:
         """Return those of the event ids that the stream has had."""
