@@ -1,8 +1,8 @@
-"""Seconds, bytes and rates as a person reads them, and back.
+"""Seconds, bytes and rates as a person reads them.
 
 Idea        Three significant digits and the unit that keeps the figure between 1 and 1,000.
 Invariant   A printed figure reads back to within half a per cent, and a larger value never prints smaller.
-When wrong  A text without a number or with an unknown unit is a `ValueError` that lists the units.
+When wrong  What is no finite number is written as Python does.
 See         tests/ground/test_units.py
 
 Units are decimal, as disks and networks count: 1 MB is 1,000,000 bytes.
@@ -11,14 +11,11 @@ Units are decimal, as disks and networks count: 1 MB is 1,000,000 bytes.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 
 SECONDS: Mapping[str, float] = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
 BYTES: Mapping[str, float] = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
 COUNTS: Mapping[str, float] = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
-
-_FIGURE = re.compile(r"\s*(-?[\d,]*\.?\d+(?:e[+-]?\d+)?)\s*([A-Za-z]*)\s*")
 
 
 def seconds_text(seconds: float | None) -> str:
@@ -108,33 +105,6 @@ def one_or_many(count: float, plural: str) -> str:
     return plural
 
 
-def read_seconds(text: str) -> float:
-    """Read what `seconds_text` wrote, or a person typed.
-
-    >>> read_seconds("84 us"), read_seconds("1,230 s")
-    (8.4e-05, 1230.0)
-    """
-    return _read(text, SECONDS)
-
-
-def read_bytes(text: str) -> float:
-    """Read what `bytes_text` wrote, or a person typed.
-
-    >>> read_bytes("24 MB"), read_bytes("512 B")
-    (24000000.0, 512.0)
-    """
-    return _read(text, BYTES)
-
-
-def read_count(text: str) -> float:
-    """Read what `count_text` wrote.
-
-    >>> read_count("40 k"), read_count("7")
-    (40000.0, 7.0)
-    """
-    return _read(text, COUNTS)
-
-
 def _scaled(value: float, units: Mapping[str, float], zero: str) -> str:
     # Rounded before the unit is chosen: 999.6 kB must become 1.00 MB, never 1000 kB.
     rounded = float(f"{abs(value):.3g}")
@@ -146,13 +116,6 @@ def _scaled(value: float, units: Mapping[str, float], zero: str) -> str:
     figure = rounded / factor
     text = f"{figure:,.0f}" if figure >= 1000 else f"{figure:#.3g}".rstrip(".")
     return f"{'-' if value < 0 else ''}{text} {unit}"
-
-
-def _read(text: str, units: Mapping[str, float]) -> float:
-    match = _FIGURE.fullmatch(text)
-    if match is None or match[2] not in units:
-        raise ValueError(f"text must be a number and one of {', '.join(u or 'no unit' for u in units)}, got {text!r}")
-    return float(match[1].replace(",", "")) * units[match[2]]
 
 
 def progress_text(progress: Sequence[float | None] | None) -> str:

@@ -1,13 +1,14 @@
 """Who did what, when, as text: a lane for each worker, a bar for each task of the last seconds, drawn as SVG.
 
-Idea        Bars are begun and ended by whoever sees the events; drawing reads them and is a pure function.
-Invariant   Bars, lanes and the drawing are bounded: what is narrower than a pixel is drawn by the pixel, worst first.
-When wrong  A bar whose end nobody saw is closed as "unseen" when its lane begins another: never drawn as a success.
+Idea        A recorder has the bars; drawing them is a pure function.
+Invariant   The drawing is bounded: what is narrower than a pixel is drawn by the pixel, worst first.
+When wrong  A kind that is none of ours is drawn as "unseen"; of too many lanes, the rest is counted.
 See         tests/measure/test_lanes.py · notebooks/5_task_scheduler.ipynb
 
-    from arion_lib.measure.lanes import LaneRecorder, lanes_svg
+    from arion_lib.measure.lanes import lanes_svg
+    from arion_lib.measure.recorder import Recorder
 
-    recorder = LaneRecorder(seconds=10)
+    recorder = Recorder(seconds=10)
     recorder.begin("worker 1", task=7, name="resize", at=time.monotonic())
     recorder.end("worker 1", task=7, kind="succeeded", at=time.monotonic())
     now = time.monotonic()
@@ -17,15 +18,15 @@ See         tests/measure/test_lanes.py · notebooks/5_task_scheduler.ipynb
 from __future__ import annotations
 
 import html
-import threading
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from arion_lib.measure.recorder import Bar
 
 LEFT, RIGHT, TOP = 92, 12, 26  # pixels around the lanes; as in `live`, so that the time axes stand below each other
 HEIGHT = 20  # of a lane
 MOST_LANES = 24
-MOST_BARS = 2_000  # that are kept of a lane
 LETTER = 7  # pixels that a letter of a bar's name takes
 
 KINDS = {  # from the one that may be hidden behind others to the one that must be seen
@@ -42,65 +43,6 @@ KINDS = {  # from the one that may be hidden behind others to the one that must 
 
 _DARK = {"running", "succeeded", "failed", "quarantined"}  # a name on them is written in white
 _WORST = {kind: place for place, kind in enumerate(KINDS)}
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """What a lane did from `start` to `end`, seconds of one clock; `end` None: it still does."""
-
-    task: int
-    name: str
-    start: float
-    end: float | None = None
-    kind: str = "running"
-
-
-class LaneRecorder:
-    """The bars of the last `seconds`, for each lane one at a time. Any thread may add."""
-
-    def __init__(self, seconds: float) -> None:
-        if not seconds > 0:
-            raise ValueError(f"seconds must be > 0, got {seconds}")
-        self.seconds = seconds
-        self._lock = threading.Lock()
-        self._bars: dict[str, deque[Bar]] = {}
-        self._open: dict[str, Bar] = {}
-
-    def begin(self, lane: str, task: int, name: str, at: float) -> None:
-        """Open a bar; one of this lane that is still open is closed as "unseen"."""
-        with self._lock:
-            if (left := self._open.get(lane)) is not None:
-                self._close(lane, left, "unseen", at)
-            self._open[lane] = Bar(task, name, at)
-
-    def end(self, lane: str, task: int, kind: str, at: float) -> None:
-        """Close the lane's bar if it is this task's."""
-        with self._lock:
-            left = self._open.get(lane)
-            if left is not None and left.task == task:
-                del self._open[lane]
-                self._close(lane, left, kind, at)
-
-    def _close(self, lane: str, bar: Bar, kind: str, at: float) -> None:
-        bars = self._bars.setdefault(lane, deque(maxlen=MOST_BARS))
-        bars.append(replace(bar, end=max(at, bar.start), kind=kind))
-
-    def lanes(self, now: float, also: Iterable[str] = ()) -> dict[str, list[Bar]]:
-        """Give the bars of each lane, oldest first; what ended `seconds` before `now` is forgotten.
-
-        Lanes come in the order of `also`, which names those that may have no bar, then in that of their first bar.
-        """
-        with self._lock:
-            for lane, bars in list(self._bars.items()):
-                while bars and (bars[0].end or 0.0) < now - self.seconds:
-                    bars.popleft()
-                if not bars:
-                    del self._bars[lane]
-            names = dict.fromkeys([*also, *self._bars, *self._open])
-            return {lane: [*self._bars.get(lane, ()), *self._opened(lane)] for lane in names}
-
-    def _opened(self, lane: str) -> list[Bar]:
-        return [self._open[lane]] if lane in self._open else []
 
 
 def lanes_svg(

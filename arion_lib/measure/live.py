@@ -5,7 +5,8 @@ Invariant   A pure function of the points: the newest is at the right edge, olde
 When wrong  A panel without points is an empty panel that says so; the axes never divide by zero.
 See         tests/measure/test_live.py · notebooks/1_streaming_pipeline.ipynb · notebooks/5_task_scheduler.ipynb
 
-    from arion_lib.measure.live import Panel, Recorder, live_svg
+    from arion_lib.measure.live import Panel, live_svg
+    from arion_lib.measure.recorder import Recorder
 
     recorder = Recorder(seconds=30)                       # keeps the last 30 s of each series; any thread may add
     recorder.add("queue depth", 12); recorder.add("memory", rss)
@@ -18,13 +19,11 @@ from __future__ import annotations
 
 import html
 import math
-import threading
-import time
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from arion_lib.measure.describe import Point
+from arion_lib.measure.recorder import Recorder
 from arion_lib.units import amount_text, bytes_text, rate_text
 
 _LEFT, _RIGHT, _TOP, _GAP = 92, 12, 26, 26  # pixels around the panels
@@ -39,34 +38,6 @@ class Panel:
     name: str
     unit: str = ""
     limit: float | None = None  # drawn as a dashed line
-
-
-class Recorder:
-    """The last `seconds` of any number of series, at most 10,000 points of each. Any thread may add."""
-
-    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        if not seconds > 0:
-            raise ValueError(f"seconds must be > 0, got {seconds}")
-        self.seconds = seconds
-        self._clock = clock
-        self._start = clock()
-        self._lock = threading.Lock()
-        self._series: dict[str, deque[Point]] = {}
-
-    def add(self, name: str, value: float) -> None:
-        """Add a point now."""
-        at = self._clock() - self._start
-        with self._lock:
-            points = self._series.setdefault(name, deque(maxlen=10_000))
-            points.append((at, value))
-            while points[0][0] < at - self.seconds:
-                points.popleft()
-
-    def points(self, name: str) -> list[Point]:
-        """Give (seconds before now as a negative number, value), oldest first."""
-        now = self._clock() - self._start
-        with self._lock:
-            return [(at - now, value) for at, value in self._series.get(name, ()) if at >= now - self.seconds]
 
 
 def live_svg(

@@ -28,11 +28,10 @@ _REFRESH = 0.1
 class Tree:
     """A process and its descendants, read again and again."""
 
-    def __init__(self, pid: int, without: int | None = None, clock: Clock = time.monotonic) -> None:
+    def __init__(self, pid: int, clock: Clock = time.monotonic) -> None:
         import psutil
 
         self._root = psutil.Process(pid)
-        self._without = without  # a descendant that does not count: the process that watches
         self._children: dict[int, psutil.Process] = {}
         self._clock = clock
         self._looked = float("-inf")
@@ -71,13 +70,11 @@ class Tree:
         import psutil
 
         if not self._patience:
-            pids = list(_descendants(self._root.pid))
-        else:
-            try:
-                pids = [child.pid for child in self._root.children(recursive=True)]
-            except psutil.NoSuchProcess:
-                pids = []
-        return [pid for pid in pids if pid != self._without]
+            return list(_descendants(self._root.pid))
+        try:
+            return [child.pid for child in self._root.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
 
 
 def alive(pid: int) -> bool:
@@ -100,14 +97,14 @@ def reset_high_water_mark() -> int | None:
     return _status("VmRSS")
 
 
-def high_water_mark() -> int | None:
-    """Return the most resident bytes this process had since the last reset; `None` where the system does not tell."""
-    return _status("VmHWM")
+def high_water_mark(pid: int | None = None) -> int | None:
+    """Return the most resident bytes a process (this one) had since its last reset; `None` where nobody tells."""
+    return _status("VmHWM", pid)
 
 
-def _status(field: str) -> int | None:
+def _status(field: str, pid: int | None = None) -> int | None:
     try:
-        text = Path("/proc/self/status").read_text()
+        text = Path(f"/proc/{pid or 'self'}/status").read_text()
     except OSError:
         return None
     return next((int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith(f"{field}:")), None)

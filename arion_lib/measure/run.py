@@ -15,7 +15,6 @@ See         notebooks/1_streaming_pipeline.ipynb · tests/measure/test_run.py
     speed = measure_throughput(naive, path, unit="B")       # Throughput(60.1 MB/s: 100 MB in 1.66 s)
     both = measure(naive, path, unit="B", limit=2e9)        # two runs; stops a run at 2 GB of growth
     memory.peak, memory.samples, speed.rate, both.value     # bytes, (seconds, bytes), per second, what naive returned
-    measure_memory("import json; data = json.load(open('big.json'))")   # a block of source text
 """
 
 from __future__ import annotations
@@ -26,8 +25,8 @@ from arion_lib.measure.fresh import Run, run
 from arion_lib.measure.limits import Bounds
 from arion_lib.measure.results import Measurement, Memory, Throughput
 
-Measured = Callable[..., object] | str
-"""What can be measured: a callable, or a block of source text that runs in an empty namespace."""
+Measured = Callable[..., object]
+"""What can be measured."""
 
 
 def measure_memory(
@@ -87,19 +86,6 @@ def _memory(seen: Run) -> Memory:
 
 
 def _function(fn: Measured) -> Callable[..., object]:
-    if isinstance(fn, str):
-        return _Block(fn)
     if not callable(fn):
-        raise TypeError(f"fn must be callable or source text, got {type(fn).__name__}")
+        raise TypeError(f"fn must be callable, got {type(fn).__name__}")
     return fn
-
-
-class _Block:
-    """A block of source text, compiled here so that its mistakes are told before a process starts."""
-
-    def __init__(self, source: str) -> None:
-        compile(source, "<measured block>", "exec")
-        self.source = source
-
-    def __call__(self) -> None:
-        exec(compile(self.source, "<measured block>", "exec"), {"__name__": "__measured__"})  # noqa: S102

@@ -14,7 +14,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from arion_lib.measure.live import Panel, Recorder, live_svg
+from arion_lib.measure.live import Panel, live_svg
+from arion_lib.measure.recorder import Recorder
 from arion_lib.workbook.watching import Watching
 
 __all__ = ["Knob", "Monitor", "Panel", "Watched", "in_words"]

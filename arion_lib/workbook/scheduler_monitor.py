@@ -21,8 +21,9 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, Protocol
 
-from arion_lib.measure.lanes import Bar, LaneRecorder, lanes_svg
-from arion_lib.measure.live import Panel, Recorder, live_svg
+from arion_lib.measure.lanes import lanes_svg
+from arion_lib.measure.live import Panel, live_svg
+from arion_lib.measure.recorder import Bar, Recorder
 from arion_lib.units import progress_text
 from arion_lib.workbook.monitor import in_words
 from arion_lib.workbook.watching import Watching
@@ -128,15 +129,15 @@ class SchedulerMonitor(Watching):
     def watched(self) -> Iterator[Callable[[], None]]:
         """Collect events while the block runs: an append is all that an event costs the scheduler's thread."""
         events: deque[Any] = deque(maxlen=MOST_EVENTS)
-        points, bars, pace = Recorder(SECONDS), LaneRecorder(SECONDS), Pace()
+        seen, pace = Recorder(SECONDS), Pace()
 
         def look() -> None:
-            feed(bars, events)
+            feed(seen, events)
             shown, now = self._scheduler.status(), time.monotonic()
-            points.add("queue", shown.ready)
-            points.add("throughput", pace.read(now, _ended(shown)))
+            seen.add("queue", shown.ready)
+            seen.add("throughput", pace.read(now, _ended(shown)))
             self._view.offer(shown)
-            self._view.show(*_pictures(points, lanes_of(shown, bars, now), now))
+            self._view.show(*_pictures(seen, lanes_of(shown, seen, now), now))
 
         unsubscribe = self._scheduler.subscribe(events.append)
         try:
@@ -177,7 +178,7 @@ def _ended(shown: Any) -> int:
     return sum((shown.succeeded, shown.failed, shown.cancelled, shown.timed_out, shown.quarantined))
 
 
-def feed(bars: LaneRecorder, events: deque[Any]) -> None:
+def feed(bars: Recorder, events: deque[Any]) -> None:
     """Turn the events collected so far into bars, while more may be coming in."""
     while events:
         event = events.popleft()
@@ -190,7 +191,7 @@ def feed(bars: LaneRecorder, events: deque[Any]) -> None:
             bars.end(lane, event.task, state, event.time)
 
 
-def lanes_of(shown: Any, bars: LaneRecorder, now: float) -> dict[str, list[Bar]]:
+def lanes_of(shown: Any, bars: Recorder, now: float) -> dict[str, list[Bar]]:
     """Give each worker process its lane, and each thread that did something; present tasks are the snapshot's."""
     lanes = bars.lanes(now, [_label(worker) for worker in shown.workers if worker.lane == "processes"])
     for worker in shown.workers:

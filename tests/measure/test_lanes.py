@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arion_lib.measure.lanes import KINDS, LEFT, MOST_BARS, MOST_LANES, RIGHT, Bar, LaneRecorder, lanes_svg
+from arion_lib.measure.lanes import KINDS, LEFT, MOST_LANES, RIGHT, lanes_svg
+from arion_lib.measure.recorder import Bar
 
 SVG = "{http://www.w3.org/2000/svg}"
 WIDTH = 640
@@ -89,61 +89,3 @@ def test_more_lanes_than_fit_are_counted() -> None:
     assert len(rects(svg)) == MOST_LANES
     assert "and 5 more" in svg
     assert "more" not in lanes_svg({"worker 1": []}, now=NOW, title="Workers")
-
-
-def test_a_recorder_gives_what_each_lane_did_and_does() -> None:
-    recorder = LaneRecorder(10)
-    recorder.begin("worker 1", 7, "a", 95.0)
-    recorder.end("worker 1", 7, "failed", 96.0)
-    recorder.begin("worker 1", 8, "b", 96.5)
-    assert recorder.lanes(NOW, ["worker 2", "worker 1"]) == {
-        "worker 2": [],
-        "worker 1": [Bar(7, "a", 95.0, 96.0, "failed"), Bar(8, "b", 96.5)],
-    }
-
-
-def test_an_end_that_was_not_seen_is_never_drawn_as_a_success() -> None:
-    recorder = LaneRecorder(10)
-    recorder.begin("worker 1", 7, "a", 95.0)
-    recorder.end("worker 1", 6, "succeeded", 95.5)  # another's: its bar is not open here
-    recorder.begin("worker 1", 8, "b", 96.0)
-    assert [bar.kind for bar in recorder.lanes(NOW)["worker 1"]] == ["unseen", "running"]
-
-
-def test_a_recorder_forgets_what_ended_before_its_window_and_the_lanes_of_workers_that_are_gone() -> None:
-    recorder = LaneRecorder(10)
-    for worker, end in ((1, 89.0), (2, 91.0)):
-        recorder.begin(f"worker {worker}", worker, "a", 80.0)
-        recorder.end(f"worker {worker}", worker, "succeeded", end)
-    assert list(recorder.lanes(NOW)) == ["worker 2"]
-
-
-def test_a_recorder_is_bounded_when_tasks_are_faster_than_time() -> None:
-    recorder = LaneRecorder(10)
-    for task in range(MOST_BARS + 500):
-        recorder.begin("worker 1", task, "a", NOW)
-        recorder.end("worker 1", task, "succeeded", NOW)
-    assert len(recorder.lanes(NOW)["worker 1"]) == MOST_BARS
-
-
-def test_threads_may_add_while_another_draws() -> None:
-    recorder = LaneRecorder(10)
-
-    def add(lane: str) -> None:
-        for task in range(1_000):
-            recorder.begin(lane, task, "a", NOW)
-            recorder.end(lane, task, "succeeded", NOW)
-
-    threads = [threading.Thread(target=add, args=(f"worker {n}",)) for n in range(3)]
-    for thread in threads:
-        thread.start()
-    for _ in range(20):
-        lanes_svg(recorder.lanes(NOW), now=NOW, title="Workers")
-    for thread in threads:
-        thread.join()
-    assert [len(found) for found in recorder.lanes(NOW).values()] == [1_000] * 3
-
-
-def test_a_window_must_have_a_length() -> None:
-    with pytest.raises(ValueError, match="seconds must be > 0, got 0"):
-        LaneRecorder(0)

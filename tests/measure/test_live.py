@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import threading
 from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arion_lib.measure.live import Panel, Recorder, _ceiling, live_svg
+from arion_lib.measure.live import Panel, _ceiling, live_svg
+from arion_lib.measure.recorder import Recorder
 
 SVG = "{http://www.w3.org/2000/svg}"
 values = st.floats(0, 1e12) | st.sampled_from([float("nan"), float("inf"), -1.0])
@@ -77,47 +77,6 @@ def test_the_axis_ends_at_or_above_the_value_and_wastes_at_most_three_fifths(val
     ceiling = _ceiling([value])
     assert ceiling >= value
     assert ceiling == 1.0 or ceiling <= value * 2.5 * 1.000_001
-
-
-def test_a_recorder_forgets_what_is_older_than_its_window():
-    now = [0.0]
-    recorder = Recorder(10, clock=lambda: now[0])
-    for second in range(30):
-        now[0] = float(second)
-        recorder.add("a", second)
-    assert recorder.points("a") == [(float(age), 29 + age) for age in range(-10, 1)]
-    now[0] = 35.0
-    assert [value for _, value in recorder.points("a")] == [25, 26, 27, 28, 29]
-    assert recorder.points("never added") == []
-
-
-def test_a_recorder_is_bounded_when_points_come_faster_than_time():
-    recorder = Recorder(10, clock=lambda: 0.0)
-    for i in range(20_000):
-        recorder.add("a", i)
-    assert len(recorder.points("a")) == 10_000
-
-
-def test_threads_may_add_while_another_draws():
-    recorder = Recorder(10)
-
-    def add():
-        for i in range(2_000):
-            recorder.add("a", i)
-
-    threads = [threading.Thread(target=add) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for _ in range(20):
-        ElementTree.fromstring(live_svg([Panel("a")], recorder, title="T"))
-    for thread in threads:
-        thread.join()
-    assert len(recorder.points("a")) == 6_000
-
-
-def test_a_window_must_have_a_length():
-    with pytest.raises(ValueError, match="seconds must be > 0, got 0"):
-        Recorder(0)
 
 
 def test_it_needs_neither_widgets_nor_matplotlib():

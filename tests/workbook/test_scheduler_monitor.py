@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from arion_lib.measure.lanes import LaneRecorder
+from arion_lib.measure.recorder import Recorder
 from arion_lib.scheduler import Scheduler, WorkerDiedError
 from arion_lib.scheduler.monitoring.snapshot import LaneStatus, Snapshot, Spread, WorkerStatus
 from arion_lib.scheduler.states import Event, State
@@ -194,7 +194,7 @@ def event(at: float, task: int, state: State, worker: int | None = 1) -> Event:
 
 
 def test_events_become_bars_coloured_by_how_the_task_ended() -> None:
-    bars = LaneRecorder(10)
+    bars = Recorder(10)
     ends = [State.SUCCEEDED, State.FAILED, State.TIMED_OUT, State.CANCELLED]
     events = deque(
         one
@@ -209,7 +209,7 @@ def test_events_become_bars_coloured_by_how_the_task_ended() -> None:
 
 
 def test_the_present_task_is_the_snapshots_even_when_its_start_was_not_seen() -> None:
-    bars = LaneRecorder(10)
+    bars = Recorder(10)
     feed(bars, deque([event(1.0, 5, State.RUNNING)]))  # its end was not seen, and another task runs now
     lanes = lanes_of(Fake().status(), bars, now=10.0)
     assert [(bar.name, bar.start, bar.end) for bar in lanes["worker 1"]] == [("resize", 7.0, None)]
@@ -273,7 +273,7 @@ def watching_real(scheduler: Scheduler) -> Iterator[SchedulerMonitor]:
 
 
 def test_tasks_of_one_event_loop_overlap_and_get_no_lane() -> None:
-    fake, bars = Fake(), LaneRecorder(10)
+    fake, bars = Fake(), Recorder(10)
     fake.workers = (WorkerStatus(1, "processes", "idle"), WorkerStatus(2_000, "loop", "running"))
     events = [event(1.0, 5, State.RUNNING, 2_000), event(1.0, 6, State.RUNNING, 2_000)]
     feed(bars, deque([*events, event(2.0, 5, State.SUCCEEDED, 2_000)]))
