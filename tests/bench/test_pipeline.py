@@ -47,8 +47,3 @@ def test_the_command_writes_its_figures(tmp_path: Path, capsys: pytest.CaptureFi
 def test_a_size_that_makes_no_sense_is_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="size must be"):
         size_in_bytes(text)
-
-
-def test_groups_are_counted_as_partial_aggregates() -> None:
-    assert peers.many_groups(10, 1_000) == 10
-    assert peers.many_groups(1_000, 20_000) == 1_000

@@ -68,7 +68,6 @@ def test_a_row_of_ratios_can_say_yes_no_and_nothing_to_compare_with(row: str) ->
         ("poison", (3, 0, 0, 1.0, "QuarantinedError"), (3, 1, 0, 1.0, "QuarantinedError")),
         ("poison", (3, 0, 0, 1.0, "QuarantinedError"), (3, 0, 1, 1.0, "QuarantinedError")),
         ("poison", (3, 0, 0, 1.0, "QuarantinedError"), (4, 0, 0, 1.0, "QuarantinedError")),
-        ("urgent", [0.002], [0.004]),
     ],
 )
 def test_a_row_of_limits_can_say_yes_and_no(row: str, good: Any, bad: Any) -> None:

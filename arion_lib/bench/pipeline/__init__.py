@@ -62,7 +62,6 @@ def _results(chosen: argparse.Namespace) -> Iterator[Result]:
             yield parse_array(folder, chosen.size, chosen.rounds)
         if chosen.only in (None, "memory"):
             yield memory(folder, chosen.size)
-            yield memory_of_groups()
     if chosen.only in (None, "store"):
         yield from store.results(chosen.rounds)
     if chosen.only in (None, "http"):
@@ -112,8 +111,6 @@ def parse_array(folder: Path, size: int, rounds: int) -> Comparison:
     }
     if size <= 200 * _MB:
         contenders["json whole" + _CLEAN] = partial(readers.json_whole, clean)
-        contenders["orjson whole" + _CLEAN] = partial(readers.orjson_whole, clean)
-        contenders["msgspec whole" + _CLEAN] = partial(readers.msgspec_whole, clean)
     result = compare(
         contenders,
         baseline="ijson" + _CLEAN,
@@ -151,12 +148,3 @@ def memory(folder: Path, size: int) -> Table:
         f"ours, {size // _MB} MB array": [at_most(24e6, "B"), at_most(4e6, "B", of="ours, 10 MB array")],
     }
     return compare_memory(contenders, targets=targets, title="Peak memory over the baseline")
-
-
-def memory_of_groups() -> Table:
-    """Compare peaks of few and of very many groups."""
-    return compare_memory(
-        {"10 groups": partial(readers.many_groups, 10), "1,000,000 groups": partial(readers.many_groups, 1_000_000)},
-        targets={"1,000,000 groups": [at_most(24e6, "B"), at_most(8e6, "B", of="10 groups")]},
-        title="Peak memory of 2,000,000 records in groups",
-    )

@@ -32,6 +32,7 @@ from arion_lib.bench.memory import peaks_table
 from arion_lib.bench.pipeline import readers, servers
 from arion_lib.bench.ratios import Result
 from arion_lib.bench.verdicts import Table, Verdict
+from arion_lib.measure.rss import high_water_mark
 from arion_lib.pipeline.files.sample import write_sample
 from arion_lib.web import serve
 from arion_lib.web.playing.load import Headers, post_events
@@ -87,13 +88,9 @@ def long_body(folder: Path, size: int, rounds: int) -> Comparison:
     body = folder / "body.ndjson"
     write_sample(body, size)
     streams = itertools.count()
-    with (
-        serving(serve.run, ["--port", "0", "--data", str(folder / "long")]) as (_, ours),
-        serving(servers.decode_only, []) as (_, decode),
-    ):
+    with serving(serve.run, ["--port", "0", "--data", str(folder / "long")]) as (_, ours):
         contenders: dict[str, Callable[[], object]] = {
             "ingest from a file, no store": partial(readers.ours, body),
-            "raw ASGI, decode and sum only": lambda: json.loads(post_file(f"{decode}/webhook/x", body)),
             "ours: deduplicated, SQLite, outbox": lambda: take_in(ours, f"s{next(streams)}", body),
         }
         result = compare(
@@ -159,19 +156,9 @@ def _peak_of_server(folder: Path, size: int) -> tuple[list[int], float]:
         idle, started = psutil.Process(pid).memory_info().rss, time.perf_counter()
         take_in(url, "s", body)
         seconds = time.perf_counter() - started
-        peak = peak_rss(pid) - idle
+        peak = (high_water_mark(pid) or psutil.Process(pid).memory_info().rss) - idle
     body.unlink()
     return [max(0, peak)], seconds
-
-
-def peak_rss(pid: int) -> int:
-    """Return the most bytes that a process has held so far; where the system does not remember, what it holds now."""
-    status = Path(f"/proc/{pid}/status")
-    if status.exists():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024
-    memory = psutil.Process(pid).memory_info()
-    return int(getattr(memory, "peak_wset", memory.rss))
 
 
 # -- one event a post
@@ -185,9 +172,7 @@ def single_events(folder: Path, rounds: int, posts: int = 10_000) -> Table:
     """Compare servers that are sent one event a post over 64 connections, each sending when it has been answered."""
     contenders: dict[str, tuple[Role, list[str], Headers | None]] = {
         NOTHING: (servers.nothing, [], None),
-        "FastAPI, nothing": (servers.fastapi_nothing, [], None),
         OURS: (serve.run, ["--port", "0", "--data", str(folder / "posts")], None),
-        "ours, each with a webhook-id": (serve.run, ["--port", "0", "--data", str(folder / "named")], with_id),
         SIGNED: (serve.run, ["--port", "0", "--data", str(folder / "signed"), *ONE_STREAM], signed),
         EACH: (servers.commit_each, [str(folder)], None),
     }
@@ -248,11 +233,6 @@ def _held(name: str, rates: Mapping[str, list[float]], p99s: Mapping[str, list[f
 def _of(rates: Mapping[str, list[float]], name: str, other: str) -> float:
     """The median over rounds of one's rate over another's in the same round."""
     return statistics.median(a / b for a, b in zip(rates[name], rates[other], strict=True))
-
-
-def with_id(n: int, body: bytes) -> Mapping[str, str]:  # noqa: ARG001  as `Headers`
-    """Name the n-th delivery of this run."""
-    return {"webhook-id": f"m{time.monotonic_ns()}-{n}"}
 
 
 def signed(n: int, body: bytes) -> Mapping[str, str]:

@@ -9,8 +9,7 @@ See         arion_lib/bench/pipeline/__init__.py · tests/bench/test_pipeline.py
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -166,31 +165,3 @@ def whole(path: Path, loads: Callable[[bytes], Any]) -> Totals:
 def json_whole(path: Path) -> Totals:
     """Use the standard library on the whole array."""
     return whole(path, json.loads)
-
-
-def orjson_whole(path: Path) -> Totals:
-    """Use orjson on the whole array."""
-    import orjson
-
-    return whole(path, orjson.loads)
-
-
-def msgspec_whole(path: Path) -> Totals:
-    """Use msgspec on the whole array: the bytes and all its Structs in memory."""
-    totals: Totals = {}
-    for event in msgspec.json.decode(path.read_bytes(), type=list[_Event]):
-        totals[event.type] = totals.get(event.type, 0) + event.amount
-    return totals
-
-
-def many_groups(groups: int, records: int = 2_000_000) -> int:
-    """Sum records that fall into so many groups, as partial aggregates that are handed on; give their number."""
-    lines = (b'{"key":"%07d","n":%d}\n' % (number * 7919 % groups, number) for number in range(records))
-    chunks = (b"".join(block) for block in _blocks(lines, 1_000))
-    partials = group_by(parse(chunks, NdjsonDecoder(projection(keys=["key"], numbers=["n"]))), ["key"], "n")
-    return sum(map(len, partials))
-
-
-def _blocks(lines: Iterator[bytes], size: int) -> Iterator[list[bytes]]:
-    while block := list(islice(lines, size)):
-        yield block

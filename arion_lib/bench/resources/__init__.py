@@ -9,7 +9,6 @@ See         arion_lib/bench/resources/workloads.py (the contenders) · tests/ben
 from __future__ import annotations
 
 import asyncio
-import statistics
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -94,11 +93,9 @@ def many(rounds: int) -> Iterator[Result]:
 
     overhead = min(asyncio.run(main()) for _ in range(3 * rounds))
     growth = _growth(20_000)
-    error = _percentile_error()
     figures = {
         "1,000 in parallel, tasks (processor time)": (overhead, at_most(OVERHEAD, "s")),
         "memory per 20,000 acquisitions": (growth, at_most(GROWTH, "B")),
-        "worst error of p50, p95, p99": (error * 100, at_most(5, "%")),
     }
     verdicts = [bound.judge(name, value) for name, (value, bound) in figures.items()]
     lines = [(name, verdict.measured) for name, verdict in zip(figures, verdicts, strict=True)]
@@ -122,17 +119,6 @@ def _growth(acquisitions: int) -> int:
     after = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     return after - before
-
-
-def _percentile_error() -> float:
-    """The worst error of the percentiles of durations that a known function gives."""
-    from arion_lib.histogram import Histogram
-
-    seconds = [1e-6 * 1.0007**n for n in range(20_000)]
-    histogram = Histogram()
-    histogram.extend(seconds)
-    exact = statistics.quantiles(seconds, n=100, method="inclusive")
-    return max(abs((histogram.percentile(p / 100) or 0.0) / exact[p - 1] - 1) for p in (50, 95, 99))
 
 
 SECTIONS: dict[str, Callable[[int], Iterator[Result]]] = {"trivial": trivial, "beside": beside, "many": many}

@@ -7,7 +7,7 @@ When wrong  A peer that hangs, fails or is not installed is shown as that; a mis
 See         arion_lib/bench/lab.py (how it is measured) · tests/bench/test_scheduler.py
 
     speed.py    rates, latency, efficiency, task graphs, arrays, bytes; callables.py: forms of calls, what is left
-    stopping.py  killed workers, endless tasks; innocents.py: poison, orphans, urgency; chaos.py: all of it for minutes
+    stopping.py  killed workers, endless tasks; innocents.py: poison, orphans; chaos.py: all of it for minutes
     pools.py    the contenders · tasks.py: what they are given to do
 
 On a busy machine more rounds help: ratios are taken within a round. `--quick` takes a minute or two and is a glance;
@@ -50,7 +50,6 @@ FAULTS: dict[str, Measure] = {
     "timeout": stopping.timeout,
     "poison": innocents.poison,
     "orphans": innocents.orphans,
-    "urgent": innocents.urgent,
 }
 CHAOS: dict[str, Measure] = {"chaos": chaos}
 ROWS = {**SPEED, **FAULTS, **CHAOS}

@@ -1,4 +1,4 @@
-"""Those who are not to blame: innocents beside a poison task, processes without a parent, an urgent task in a queue.
+"""Those who are not to blame: innocents beside a poison task, processes without a parent.
 
 Idea        The same misfortune for everyone, in a process of its own; what then happens is counted and judged.
 Invariant   Every innocent task's result is compared; no answer of a peer stands in the code.
@@ -20,8 +20,8 @@ import psutil
 from arion_lib.bench.child import Child, ChildFailedError, Hangs, alive, end
 from arion_lib.bench.lab import Lab
 from arion_lib.bench.scheduler.pools import PATIENCE, PATIENCES, POOLS, Ours, fate_of, opened
-from arion_lib.bench.scheduler.tasks import block, die, loops_for, nap, noted, nothing, now, spin, work_until
-from arion_lib.bench.verdicts import Table, Verdict, at_most, median, spread
+from arion_lib.bench.scheduler.tasks import block, die, nap, noted, nothing, spin
+from arion_lib.bench.verdicts import Table, Verdict, at_most
 
 DEATHS = 3
 """Workers that a poison task may kill."""
@@ -119,32 +119,3 @@ def orphans(lab: Lab) -> Iterator[Table]:
     verdict = at_most(0, "").judge("ours", ours if isinstance(ours, str) else ours[1])
     title = "orphans: kill -9 of the parent, both workers busy for ever"
     yield Table(title, ("name", "processes left after 3 s"), lines, [verdict])
-
-
-def urgent_job(name: str, queued: int, count: int, loops: int) -> list[float]:
-    """Submit an urgent task behind a long queue, `count` times; seconds until its result."""
-    seconds = []
-    with opened(name) as pool:
-        pool.results([pool.submit(work_until, loops) for _ in range(20)])
-        queue = [pool.submit(work_until, loops) for _ in range(queued)]
-        first = pool.scheduler.with_options(priority=10).submit if isinstance(pool, Ours) else pool.submit_first
-        pool.result(queue[10], PATIENCE * 5)
-        for _ in range(count):
-            time.sleep(0.02)
-            asked = time.monotonic()
-            pool.result(first(now), PATIENCE * 5)
-            seconds.append(time.monotonic() - asked)
-        if all(handle.done() for handle in queue):
-            raise ValueError("the queue ran empty")
-    return seconds
-
-
-def urgent(lab: Lab) -> Iterator[Table]:
-    """Submit urgent tasks behind a long queue."""
-    queued = {"ours": lab.tasks(100_000, 1_000), "dask": max(1_000, lab.tasks(2_000))}
-    rest = lab.tasks(60, 10), loops_for(0.001)
-    found = {name: lab.once(urgent_job, name, queued[name], *rest) for name in lab.present("dask")}
-    lines = [(name, f"{queued[name]:,}", spread(seconds)) for name, seconds in found.items()]
-    verdict = at_most(0.003, "s").judge("ours, p50", median(found["ours"]))
-    title = "urgent: an urgent task behind a long queue; nobody else has priorities"
-    yield Table(title, ("name", "1 ms tasks queued", "submit to result"), lines, [verdict])

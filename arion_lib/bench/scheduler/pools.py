@@ -184,10 +184,6 @@ class Dask(Pool):
     def submit(self, fn: Call, *args: Any) -> Any:
         return self.client.submit(fn, *args, pure=False)
 
-    def submit_first(self, fn: Call, *args: Any) -> Any:
-        """Hand in a call that goes ahead of the others."""
-        return self.client.submit(fn, *args, pure=False, priority=10)
-
     def results(self, handles: Iterable[Any]) -> list[Any]:
         return list(self.client.gather(list(handles)))
 

@@ -22,58 +22,34 @@ PATIENCE = 20.0
 
 
 def nothing(number: int) -> int:
-    """Return the argument.
-
-    >>> nothing(3)
-    3
-    """
+    """Return the argument."""
     return number
 
 
 def add(a: int, b: int) -> int:
-    """Return the sum.
-
-    >>> add(1, 2)
-    3
-    """
+    """Return the sum."""
     return a + b
 
 
 def successor(number: int) -> int:
-    """Return the next number.
-
-    >>> successor(1)
-    2
-    """
+    """Return the next number."""
     return number + 1
 
 
 def total(numbers: list[int]) -> int:
-    """Return the sum of a list.
-
-    >>> total([1, 2])
-    3
-    """
+    """Return the sum of a list."""
     return sum(numbers)
 
 
 def work(number: int, loops: int) -> int:
-    """Be busy for a number of loops; return the square of the first argument.
-
-    >>> work(3, 10)
-    9
-    """
+    """Be busy for a number of loops; return the square of the first argument."""
     for _ in range(loops):
         pass
     return number * number
 
 
 def share(first: int, count: int, loops: int) -> int:
-    """Do many pieces of work, one after the other, in one call; return how many.
-
-    >>> share(0, 5, 10)
-    5
-    """
+    """Do many pieces of work, one after the other, in one call; return how many."""
     for number in range(first, first + count):
         work(number, loops)
     return count
