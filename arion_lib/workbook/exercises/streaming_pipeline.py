@@ -37,6 +37,19 @@ def cut(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield rest
 
 
+def _byte_by_byte(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    line = b""
+    for chunk in chunks:
+        for byte in chunk:
+            if byte == b"\n":  # type: ignore[comparison-overlap]
+                yield line
+                line = b""
+            else:
+                line += bytes([byte])
+    if line:
+        yield line
+
+
 def _cutting(*chunks: bytes) -> Case:
     return Case(f"cut({list(chunks)})", lambda answer: first(answer(iter(chunks))))
 
@@ -113,6 +126,7 @@ CUT = Exercise(
             "hand the line on as it came: `strip` takes off more than the newline",
             {"yield from lines": "yield from (line.strip() for line in lines)"},
         ),
+        Wrong('a byte of a bytes object is a number: `for byte in chunk` never meets b"\\n"', answer=_byte_by_byte),
         Wrong(
             "hand the line on without its newline",
             {"yield from lines": 'yield from (line + b"\\n" for line in lines)'},
@@ -387,6 +401,13 @@ STORE_ONCE = Exercise(
         _delivered("x:abcdef", breaks=5, why="commit every two records, no sooner and no later"),
     ],
     wrong=[
+        Wrong(
+            "parameters are a list: `[delivery]`; a text in its place is taken for a list of its letters",
+            {
+                "done = _done(db, delivery)": 'row = db.execute("SELECT done FROM deliveries WHERE id = ?", delivery)'
+                ".fetchone()\n    done = row[0] if row else 0"
+            },
+        ),
         Wrong(
             "a delivery that comes again counts again: look up how far it got and skip that much",
             {"done = _done(db, delivery)": "done = 0"},

@@ -435,7 +435,7 @@ STOP = Exercise(
         ),
         Wrong("a killed process stays as a zombie until somebody waits for it", {"        process.wait()\n": ""}),
         Wrong(
-            "`wait` raises subprocess.TimeoutExpired, which is no TimeoutError",
+            "when the time is up `wait` raises subprocess.TimeoutExpired (no TimeoutError): catch that, then kill",
             {"except TimeoutExpired": "except TimeoutError"},
         ),
         Wrong(
