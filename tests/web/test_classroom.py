@@ -58,6 +58,14 @@ def test_the_exercise_where_most_are_stuck_comes_first_with_its_reasons() -> Non
     assert (second.exercise, second.through, second.stuck) == ("1.1", 5, 0)
 
 
+def test_learners_stand_by_name_whoever_came_first() -> None:
+    room = Room()
+    for name in ("ada-10", "Bob", "ada-9"):
+        room.add(check_of(name, "1.1", "ok"))
+    page = render("inner", room)
+    assert page.index("ada-9") < page.index("ada-10") < page.index("Bob")
+
+
 @given(st.lists(st.dictionaries(KEYS, VALUES)))
 def test_no_event_breaks_the_board(events: list[dict[str, object]]) -> None:
     room = Room()
