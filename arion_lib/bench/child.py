@@ -10,12 +10,14 @@ See         arion_lib/bench/lab.py · tests/bench/test_child.py
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import multiprocessing
 import os
+import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any, Self
 
@@ -71,6 +73,19 @@ class Child:
         if reason:
             raise ChildFailedError(reason, absent)
         return answer
+
+    @contextlib.contextmanager
+    def serving(self, role: Callable[[list[str]], object], args: list[str], limit: float) -> Iterator[str]:
+        """Run `role(args)` while the block runs, and give the first word it prints: where it serves.
+
+        It is asked to end (SIGTERM) and waited for. Raises `ChildFailedError` for a role that ends without a word.
+        """
+        said = self._ask(_announced, (role, args), limit)
+        if not isinstance(said, str):
+            raise ChildFailedError(f"a server must say its URL, got its end ({said!r})")
+        yield said
+        os.kill(self.pid, signal.SIGTERM)
+        self._line.poll(limit)
 
     def descendants(self) -> list[psutil.Process]:
         """Return the processes that it has started and that are alive, theirs included."""
@@ -130,8 +145,30 @@ def _of_session(leader: int) -> list[psutil.Process]:
     return found
 
 
+class _Announcement(io.TextIOBase):
+    """A standard output whose first word goes to the other side as an answer."""
+
+    def __init__(self, line: Connection) -> None:
+        self._line: Connection | None = line
+
+    def write(self, text: str) -> int:
+        if self._line is not None and text.strip():
+            self._line.send((text.split()[0], False, ""))
+            self._line = None
+        return len(text)
+
+
+_lines: list[Connection] = []
+
+
+def _announced(role: Callable[[list[str]], object], args: list[str]) -> object:
+    sys.stdout = _Announcement(_lines[0])  # type: ignore[assignment]
+    return role(args)
+
+
 def _serve(line: Connection) -> None:
     """Call what is asked for until the other side hangs up, then end without waiting for anybody."""
+    _lines.append(line)
     if sys.platform != "win32":
         os.setsid()  # whatever is started from here on can be found again
     nowhere = os.open(os.devnull, os.O_WRONLY)

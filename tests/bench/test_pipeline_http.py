@@ -11,6 +11,7 @@ from arion_lib.bench.pipeline.http import (
     EACH,
     NOTHING,
     OURS,
+    Role,
     long_body,
     posts_table,
     server_memory,
@@ -63,6 +64,11 @@ def fails(args: list[str]) -> int:
     raise SystemExit(3)
 
 
-def test_a_server_that_ends_before_it_is_ready_is_an_error() -> None:
-    with pytest.raises(RuntimeError, match="must say its URL"), serving(fails, []):
+def says_nothing(args: list[str]) -> int:
+    return 0
+
+
+@pytest.mark.parametrize(("role", "why"), [(fails, "SystemExit: 3"), (says_nothing, "must say its URL")])
+def test_a_server_that_ends_before_it_is_ready_is_an_error(role: Role, why: str) -> None:
+    with pytest.raises(RuntimeError, match=why), serving(role, []):
         pytest.fail("there is no server")

@@ -13,8 +13,6 @@ import itertools
 import json
 import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -47,7 +45,7 @@ OURS, SIGNED, EACH, NOTHING = "ours, durable", "ours, signed", "a commit per pos
 SECRET = "whsec_" + "QUFB" * 8
 ONE_STREAM = ["--stream", "signed", "--secret", SECRET]
 READY = 60.0
-"""Seconds that a server may take to end."""
+"""Seconds that a server may take to start, and to end."""
 LONGEST = 300.0
 """Seconds that sending some posts may take."""
 
@@ -66,18 +64,9 @@ def results(rounds: int, size: int) -> Iterator[Result]:
 
 @contextmanager
 def serving(role: Role, args: list[str]) -> Iterator[tuple[int, str]]:
-    """Run a server in a process of its own; give its process id and URL. It is asked to end, then made to."""
-    program = f"import sys; from {role.__module__} import {role.__name__} as role; sys.exit(role(sys.argv[1:]))"
-    with subprocess.Popen([sys.executable, "-c", program, *args], stdout=subprocess.PIPE, text=True) as process:
-        try:
-            said = process.stdout.readline().split() if process.stdout else []
-            if not said:
-                raise RuntimeError(f"a server must say its URL, got the end of {role.__module__} {args}")
-            yield process.pid, said[0]
-            process.terminate()
-            process.wait(READY)
-        finally:
-            process.kill()
+    """Run a server in a process of its own; give its process id and URL."""
+    with Child() as child, child.serving(role, args, READY) as url:
+        yield child.pid, url
 
 
 # -- one long body

@@ -37,11 +37,11 @@ def cut(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield rest
 
 
-def _byte_by_byte(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def _byte_by_byte(chunks: Iterable[Any]) -> Iterator[bytes]:
     line = b""
     for chunk in chunks:
         for byte in chunk:
-            if byte == b"\n":  # type: ignore[comparison-overlap]
+            if byte == b"\n":
                 yield line
                 line = b""
             else:
