@@ -162,7 +162,7 @@ _lines: list[Connection] = []
 
 
 def _announced(role: Callable[[list[str]], object], args: list[str]) -> object:
-    sys.stdout = _Announcement(_lines[0])  # type: ignore[assignment]
+    sys.stdout = _Announcement(_lines[0])
     return role(args)
 
 
