@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import gc
 import inspect
+import itertools
+import linecache
 import textwrap
 import threading
 import warnings
@@ -16,6 +18,8 @@ from types import FunctionType
 from typing import Any
 
 import pytest
+
+_numbers = itertools.count(1)
 
 
 @contextlib.contextmanager
@@ -28,7 +32,10 @@ def fault(function: Any, right: str, wrong: str) -> Iterator[None]:
     lines = source.replace(right, wrong).splitlines()
     while lines[0].startswith("@"):
         del lines[0]
-    code = compile("\n".join(["from __future__ import annotations", *lines]), "<fault>", "exec")
+    text = "\n".join(["from __future__ import annotations", *lines])
+    file = f"<fault {next(_numbers)}>"
+    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)  # another fault may be put on top
+    code = compile(text, file, "exec")
     made: dict[str, Any] = {}
     exec(code, function.__globals__, made)  # noqa: S102 - the library's own text
     before, function.__code__ = function.__code__, made[function.__name__].__code__
@@ -36,6 +43,7 @@ def fault(function: Any, right: str, wrong: str) -> Iterator[None]:
         yield
     finally:
         function.__code__ = before
+        linecache.cache.pop(file, None)
 
 
 def fails_with(faults: list[tuple[Any, str, str]], test: Callable[[], object]) -> None:

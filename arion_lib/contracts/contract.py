@@ -21,6 +21,7 @@ from __future__ import annotations
 from abc import ABCMeta
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
+from arion_lib.contracts.checks.adoption import adopt
 from arion_lib.contracts.checks.installation import guard_all, reason_for, refuse_instances, restored, spec_for
 from arion_lib.contracts.checks.levels import Level
 from arion_lib.contracts.checks.patches import assign, delete, unlocked
@@ -87,8 +88,16 @@ class ContractMeta(_ProtocolMeta):
 
     def register(cls, subclass: type) -> NoReturn:
         """Refuse what abstract base classes allow: a virtual subclass would not have been checked."""
-        word = f"a virtual subclass {subclass.__name__}: nothing would check it"
+        name = getattr(subclass, "__name__", repr(subclass))
+        word = f"a virtual subclass {name}, which nothing would check; {cls.__name__}.adopt({name}) does"
         raise TypeError(f"{cls.__name__} must be inherited from, got {word}")
+
+    def adopt(cls, other: type, **words: Any) -> type:
+        """Judge a class that derives from no contract by this one, register it, and return it unchanged.
+
+        `words` are `name`, `version`, `tags` and `replace`, as in a class statement. Raises `ContractError`.
+        """
+        return adopt(cls, other, **words)
 
 
 class Contract(metaclass=ContractMeta):

@@ -187,7 +187,7 @@ class LazyCollection(Selection[T_co]):
         >>> lazy("abc").batch(2).to_list()
         [['a', 'b'], ['c']]
         """
-        return self._into(Batch(checks.at_least("size", 1, size)))
+        return self._into(Batch(checks.size("size", size)))
 
     def chunk_by(self, key: Callable[[T_co], object]) -> LazyCollection[list[T_co]]:
         """Give lists of consecutive elements whose keys are equal. Holds one list.
@@ -204,7 +204,7 @@ class LazyCollection(Selection[T_co]):
         >>> lazy("abc").window(2).to_list()
         [('a', 'b'), ('b', 'c')]
         """
-        return self._into(stages.Window(checks.at_least("size", 1, size)))
+        return self._into(stages.Window(checks.size("size", size)))
 
     @overload
     def sort(self: LazyCollection[O], *, reverse: bool = False) -> LazyCollection[O]: ...

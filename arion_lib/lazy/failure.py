@@ -15,6 +15,7 @@ from types import FrameType, TracebackType
 
 from arion_lib.lazy.pushdown import Pipeline
 from arion_lib.lazy.refusals.stop import refuse_stop
+from arion_lib.lazy.sinks import Each
 from arion_lib.lazy.stages import Stage
 from arion_lib.lazy.template import END, SOURCE, Place
 from arion_lib.short_repr import short_repr
@@ -30,7 +31,8 @@ def fail(error: BaseException, plan: Pipeline, offset: int, sink: Stage, places:
     if place is not None and not (place.stage == SOURCE and offset):  # there, the loop before has said it all
         element = frame.f_locals.get(place.element, END)
         number = SOURCE if place.stage == SOURCE else plan.written(offset + place.stage)
-        note(error, plan, number, sink, element)
+        if number < len(plan.stages) or type(sink) is not Each:  # to hand an element out does not fail: thrown in
+            note(error, plan, number, sink, element)
     refuse_stop(error)
 
 

@@ -239,7 +239,7 @@ class Terminal(Pipeline, Generic[T_co]):
         >>> list(lazy("abc").pages(2))
         [['a', 'b'], ['c']]
         """
-        return batches(self, checks.at_least("size", 1, size))
+        return batches(self, checks.size("size", size))
 
 
 def _found(result: Any, name: str, argument: str = "default=") -> Any:

@@ -67,7 +67,9 @@ class Resources(Accounts):
 
     def _start(self, parallel: bool, label: str, targets: dict[str, Any]) -> None:
         for name in targets:
-            if name.startswith("_") or hasattr(Resources, name):
+            if name.startswith("_"):
+                raise ValueError(f"a resource's name must not begin with an underscore, got {name!r}")
+            if hasattr(Resources, name):
                 raise ValueError(f"a resource must not be called {name!r}: a method of the manager is")
         self._label, self._entries = label, itertools.count(1)
         self._entry: ThreadEntry | TaskEntry | None = None

@@ -12,7 +12,7 @@ import contextlib
 import enum
 import inspect
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar, overload
@@ -136,7 +136,7 @@ def resource(target: Any, /, **options: Any) -> Recipe[Any]:
     copy of the caller's context variables; those that it sets (a `decimal.localcontext`, a trace's span) are its own:
     the body does not see them. In `async with` a synchronous resource cannot have a time limit.
 
-    Raises TypeError for what is not a resource, ValueError for an option out of range.
+    Raises TypeError for what is not a resource and for an option of the wrong type, ValueError for one out of range.
     """
     if isinstance(target, Recipe):
         raise TypeError(f"target must be a resource, not a recipe of one: pass {target.label} itself")
@@ -144,9 +144,7 @@ def resource(target: Any, /, **options: Any) -> Recipe[Any]:
     _refuse_bad_options(options)
     if options.get("timeout") == math.inf:
         options["timeout"] = None
-    if isinstance(options.get("after"), str):
-        options["after"] = (options["after"],)
-    options["after"] = tuple(options.get("after", ()))
+    options["after"] = _names(options.get("after", ()))
     return Recipe(**_opener(target), label=_label(target), **options)
 
 
@@ -161,20 +159,38 @@ def _declared(target: Any) -> dict[str, Any]:
     return dict(declared() if callable(declared) else declared)
 
 
+def _names(after: object) -> tuple[str, ...]:
+    names = (after,) if isinstance(after, str) or not isinstance(after, Iterable) else tuple(after)
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError(f"after must be a name or a list of names, got {after!r}")
+    return names
+
+
 def _refuse_bad_options(options: dict[str, Any]) -> None:
     for name in options:
         if name not in OPTIONS:
             raise TypeError(f"option must be one of {', '.join(OPTIONS)}, got {name!r}")
+    _refuse_bad_limits(options)
+    for name in ("optional", "lazy", "thread_bound"):
+        if not isinstance(options.get(name, False), bool):
+            raise TypeError(f"{name} must be True or False, got {options[name]!r}")
+    if options.get("check") is not None and not callable(options["check"]):
+        raise TypeError(f"check must be a function of the open resource, got {options['check']!r}")
+    if options.get("retry") is not None and not isinstance(options["retry"], Retry):
+        raise TypeError(f"retry must be a Retry, got {options['retry']!r}: write Retry(attempts=3)")
+
+
+def _refuse_bad_limits(options: dict[str, Any]) -> None:
     for name in ("timeout", "release_timeout"):
         seconds = options.get(name)
+        if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, int | float)):
+            raise TypeError(f"{name} must be a number of seconds, got {seconds!r}")
         if seconds is not None and not seconds > 0:
             raise ValueError(f"{name} must be > 0 seconds (or math.inf for no limit), got {seconds!r}")
         if seconds is not None and seconds != math.inf and options.get("thread_bound"):
             raise ValueError(
                 f"{name} must be None for a thread_bound resource: the caller's thread cannot be left behind"
             )
-    if options.get("retry") is not None and not isinstance(options["retry"], Retry):
-        raise TypeError(f"retry must be a Retry, got {options['retry']!r}: write Retry(attempts=3)")
 
 
 def _opener(target: Any) -> dict[str, Any]:

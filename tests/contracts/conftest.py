@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import sys
-from abc import abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
@@ -17,8 +16,8 @@ from typing import Any
 import pytest
 from _pytest.assertion.rewrite import rewrite_asserts
 
-from arion_lib.contracts.contract import Contract
 from arion_lib.contracts.registry import Registry
+from tests.contracts.shop import a_shelf
 
 FUTURE = "from __future__ import annotations"
 
@@ -51,10 +50,4 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Mod
 
 @pytest.fixture
 def shelf() -> tuple[Registry, Any]:
-    found = Registry()
-
-    class Source(Contract, kind="sources", registry=found, metrics=True):
-        @abstractmethod
-        def read(self, n: int) -> int: ...
-
-    return found, Source
+    return a_shelf()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import linecache
 import textwrap
+from abc import abstractmethod
 from typing import Any
 
 import pytest
 
+from arion_lib.contracts.contract import Contract
 from arion_lib.contracts.registry import Registry
 from arion_lib.contracts.violations import ContractError
 
@@ -35,3 +37,14 @@ def refused(source: str) -> ContractError:
 
 def codes(source: str) -> list[str]:
     return [violation.code.value for violation in refused(source).violations]
+
+
+def a_shelf() -> tuple[Registry, Any]:
+    """Return a registry of its own with one contract to derive from."""
+    found = Registry()
+
+    class Source(Contract, kind="sources", registry=found, metrics=True):
+        @abstractmethod
+        def read(self, n: int) -> int: ...
+
+    return found, Source

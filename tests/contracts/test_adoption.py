@@ -31,6 +31,11 @@ def test_a_class_of_others_is_judged_registered_and_left_as_it_is(shelf: tuple[R
     assert (plugin.name, plugin.version, plugin.tags, plugin.cls) == ("foreign", "1.2", {"theirs"}, Foreign)
     assert dict(vars(Foreign)) == before
     assert registry.create("sources", "foreign").read(3) == 3  # type: ignore[attr-defined]
+    with pytest.raises(
+        TypeError, match=r"virtual subclass Foreign, which nothing would check; Source\.adopt\(Foreign\) does"
+    ):
+        source.register(Foreign)
+    assert source.adopt(Foreign, name="the same") is registry.get(source, "the same") is Foreign
 
     class Other:
         read = Foreign.read
@@ -51,6 +56,8 @@ def test_a_class_of_others_that_breaks_the_contract_is_refused(shelf: tuple[Regi
         adopt(source, Wrong)
     with pytest.raises(TypeError, match="direct subclasses of Contract"):
         adopt(Foreign, Wrong)
+    with pytest.raises(TypeError, match="cls must be a class, got "):
+        source.adopt(Foreign())
     with pytest.raises(TypeError, match="name must be"):
         adopt(source, Foreign, name="")
     assert registry.plugins() == []

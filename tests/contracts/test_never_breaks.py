@@ -508,20 +508,20 @@ def test_every_element_of_a_recursive_type_is_looked_at_at_level_all() -> None:
             Made().save(bad)
 
 
+ALIASES = [
+    (
+        "type Rows = list[Later]\nclass A(base):\n    def f(self, a: Rows) -> Rows: return a\nclass B(A):\n"
+        "    def f(self, a: Rows) -> Rows: return a"
+    ),
+    (
+        "class A[T: Later](base):\n    def f(self, a: T) -> T: return a\nclass B[T: Later](A[T]):\n"
+        "    def f(self, a: T) -> T: return a"
+    ),
+]
+
+
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="the syntax is Python 3.12's")
-@pytest.mark.parametrize(
-    "text",
-    [
-        (
-            "type Rows = list[Later]\nclass A(base):\n    def f(self, a: Rows) -> Rows: return a\nclass B(A):\n"
-            "    def f(self, a: Rows) -> Rows: return a"
-        ),
-        (
-            "class A[T: Later](base):\n    def f(self, a: T) -> T: return a\nclass B[T: Later](A[T]):\n"
-            "    def f(self, a: T) -> T: return a"
-        ),
-    ],
-)
+@pytest.mark.parametrize("text", ALIASES)
 @BASES
 def test_a_name_for_type_checkers_only_may_stand_in_an_alias_or_a_bound(base: Any, text: str) -> None:
     space: dict[str, Any] = {"base": base, "__name__": __name__}

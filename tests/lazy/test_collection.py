@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sized
 from functools import partial
 from typing import Any
@@ -68,6 +69,20 @@ C = lazy(range(10))
 def test_misuse_is_refused_when_the_call_is_written(call: Callable[[], object], message: str) -> None:
     with pytest.raises((TypeError, ValueError), match=message):
         call()
+
+
+@pytest.mark.parametrize("make", [list, iter, lambda xs: lazy(xs).map(abs)])
+def test_a_number_that_no_list_can_hold_is_as_good_as_the_largest(make: Callable[[Any], Any]) -> None:
+    def fresh() -> Any:
+        return lazy(make([1, 2]))
+
+    most = 10**30
+    assert fresh().batch(most).to_list() == list(fresh().pages(most)) == [[1, 2]]
+    assert fresh().window(most).to_list() == fresh().skip(most).to_list() == fresh().page(most, most).to_list() == []
+    assert fresh().take(most).to_list() == fresh().page(1, most).to_list() == [1, 2]
+    assert fresh()[0:most:most].to_list() == [1]
+    with pytest.raises(OverflowError):  # the control
+        deque(maxlen=most)
 
 
 def test_a_bare_map_accepts_what_it_cannot_call_until_it_runs() -> None:

@@ -285,7 +285,12 @@ def test_the_consumers_own_errors_get_no_note() -> None:
         for _ in lazy(range(3)).map(str):
             raise ValueError("mine")
 
-    assert notes(consume) == []
+    def throw_in() -> None:
+        elements: Any = iter(lazy(range(3)).map(str))
+        next(elements)
+        elements.throw(ValueError("mine"))  # as a generator that says `yield from` hands it on
+
+    assert notes(consume) == notes(throw_in) == []
 
 
 def test_nothing_is_recorded_while_all_goes_well() -> None:

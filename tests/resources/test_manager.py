@@ -209,6 +209,7 @@ def test_a_generator_that_yields_twice_is_an_error_that_says_so() -> None:
         (lambda log: {"a": 3}, TypeError, "a resource must be a context manager"),
         (lambda log: {"open_": log.probe("a"), "parallel": 1}, TypeError, "parallel must be True or False"),
         (lambda log: {"release": log.probe("a")}, ValueError, "must not be called 'release'"),
+        (lambda log: {"_a": log.probe("a")}, ValueError, "must not begin with an underscore, got '_a'"),
         (
             lambda log: dict.fromkeys("ab", log.probe("a")),
             ValueError,

@@ -75,6 +75,14 @@ def test_a_recipe_of_a_recipe_is_refused() -> None:
         ({"release_timeout": -1}, ValueError, "release_timeout must be > 0 seconds"),
         ({"timeout": 1, "thread_bound": True}, ValueError, "cannot be left behind"),
         ({"retry": 3}, TypeError, "retry must be a Retry, got 3"),
+        ({"timeout": "3"}, TypeError, "timeout must be a number of seconds, got '3'"),
+        ({"release_timeout": True}, TypeError, "release_timeout must be a number of seconds, got True"),
+        ({"lazy": "no"}, TypeError, "lazy must be True or False, got 'no'"),
+        ({"optional": 1}, TypeError, "optional must be True or False, got 1"),
+        ({"thread_bound": None}, TypeError, "thread_bound must be True or False, got None"),
+        ({"check": 3}, TypeError, "check must be a function of the open resource, got 3"),
+        ({"after": 3}, TypeError, "after must be a name or a list of names, got 3"),
+        ({"after": [generator]}, TypeError, "after must be a name or a list of names, got "),
     ],
 )
 def test_a_wrong_option_is_refused(options: dict[str, Any], kind: type[Exception], message: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,6 +32,21 @@ def test_jitter_keeps_two_clients_apart() -> None:
 def test_a_wrong_schedule_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"must be"):
         Retry(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"attempts": "3"}, "attempts must be a whole number, got '3'"),
+        ({"attempts": 2.5}, "attempts must be a whole number, got 2.5"),
+        ({"backoff": "1"}, "backoff must be a number of seconds, got '1'"),
+        ({"longest": None}, "longest must be a number of seconds, got None"),
+        ({"on": OSError}, r"on must be a tuple of Exception classes, got .*; write on=\(OSError,\)"),
+    ],
+)
+def test_a_schedule_of_the_wrong_type_is_refused(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        Retry(**wrong)
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -12,12 +12,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from arion_lib.contracts.checks.levels import Level
-from arion_lib.contracts.contract import registry as common
 from arion_lib.contracts.messages.explanation import check
 from arion_lib.contracts.messages.places import class_place
 from arion_lib.contracts.messages.warned import warn
 from arion_lib.contracts.options import inherited, kind_of, options_of, snake_case, version_of
 from arion_lib.contracts.registry import Plugin
+from arion_lib.contracts.registry import registry as common
 from arion_lib.contracts.violations import ContractError
 
 
@@ -39,12 +39,14 @@ def adopt(
     >>> class Foreign:
     ...     severity = "error"
     ...     def validate(self, row): return []
-    >>> adopt(Validator, Foreign, name="foreign") is Foreign, common.get(Validator, "foreign") is Foreign
+    >>> Validator.adopt(Foreign, name="foreign") is Foreign, common.get(Validator, "foreign") is Foreign
     (True, True)
     >>> common.remove(Validator, "foreign")
     """  # fmt: skip
     given: dict[str, Any] = {"name": name, "version": version, "tags": list(tags), "replace": replace}
     options = options_of({word: value for word, value in given.items() if value is not None})
+    if not isinstance(cls, type):
+        raise TypeError(f"cls must be a class, got {cls!r}; adopt the class, not an instance of it")
     violations = check(cls, contract)
     if violations:
         error = ContractError(cls.__name__, violations)

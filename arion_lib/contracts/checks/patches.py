@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from types import FunctionType
 from typing import Any
 
 from arion_lib.contracts.checks.attributes import MISSING
@@ -66,7 +67,10 @@ def _remember(cls: type, spec: Spec, name: str) -> None:
 
 
 def _is_mock(value: object) -> bool:
-    return any(base.__module__ == "unittest.mock" for base in type(value).__mro__)
+    """Tell whether a mock stands behind `value`; `autospec=True` makes a function in front of one."""
+    value = getattr(value, "__func__", value)  # of a class or static method
+    made = value.__dict__.get("mock") if type(value) is FunctionType else value
+    return any(base.__module__ == "unittest.mock" for base in type(made).__mro__)
 
 
 def _locked(cls: type, promise: Promise, advice: str) -> LockedMember:

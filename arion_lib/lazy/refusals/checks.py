@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 import operator
+import sys
 from collections.abc import Iterable
 from functools import partial
 from math import inf
@@ -73,6 +74,15 @@ def at_least(name: str, lowest: int, value: SupportsIndex) -> int:
     if number < lowest:
         raise ValueError(f"{name} must be >= {lowest}, got {number}")
     return number
+
+
+def size(name: str, value: SupportsIndex) -> int:
+    """Require how many elements go together: at least 1; more than a list can hold counts as the most it can.
+
+    >>> size("size", 20), size("size", 10**30) == sys.maxsize
+    (20, True)
+    """
+    return min(at_least(name, 1, value), sys.maxsize)
 
 
 def whole(name: str, value: SupportsIndex) -> int:

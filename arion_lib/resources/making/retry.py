@@ -28,10 +28,18 @@ class Retry:
     draw: Callable[[], float] = random.random
 
     def __post_init__(self) -> None:
+        if isinstance(self.attempts, bool) or not isinstance(self.attempts, int):
+            raise TypeError(f"attempts must be a whole number, got {self.attempts!r}")
         if self.attempts < 1:
             raise ValueError(f"attempts must be >= 1, got {self.attempts}")
-        if self.backoff < 0 or self.longest < self.backoff:
+        for name in ("backoff", "longest"):
+            seconds = getattr(self, name)
+            if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+                raise TypeError(f"{name} must be a number of seconds, got {seconds!r}")
+        if not 0 <= self.backoff <= self.longest:
             raise ValueError(f"backoff must be 0 to longest, got backoff={self.backoff}, longest={self.longest}")
+        if not isinstance(self.on, tuple):
+            raise TypeError(f"on must be a tuple of Exception classes, got {self.on!r}; write on=(OSError,)")
         for kind in self.on:
             if not (isinstance(kind, type) and issubclass(kind, Exception)):
                 raise TypeError(
