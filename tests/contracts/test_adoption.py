@@ -58,6 +58,8 @@ def test_a_class_of_others_that_breaks_the_contract_is_refused(shelf: tuple[Regi
         adopt(Foreign, Wrong)
     with pytest.raises(TypeError, match="cls must be a class, got "):
         source.adopt(Foreign())
+    with pytest.raises(TypeError, match="tags must be a list of texts, got 'theirs'"):
+        source.adopt(Foreign, tags="theirs")
     with pytest.raises(TypeError, match="name must be"):
         adopt(source, Foreign, name="")
     assert registry.plugins() == []

@@ -212,6 +212,36 @@ def test_a_class_chooses_its_level() -> None:
             strict().sell([1, "x"])
 
 
+def test_a_class_that_switches_checks_off_inherits_no_guard() -> None:
+    class Loud(Contract, registry=Registry()):
+        def go(self, n: int) -> int:
+            return n
+
+        @classmethod
+        def make(cls, n: int) -> int:
+            return n
+
+        @staticmethod
+        def twice(n: int) -> int:
+            return n
+
+    class Outside:
+        @staticmethod
+        def twice(n: int) -> int:
+            return n
+
+    class Own(Outside, Loud):
+        def go(self, n: int) -> int:
+            return n
+
+    class Quiet(Own, checks="off"): ...
+
+    for name in ("go", "make", "twice"):
+        assert getattr(Quiet(), name)("x") == "x"
+        with refused("'n'"):  # the control
+            getattr(Own(), name)("x")
+
+
 def test_an_unknown_level_is_refused_where_it_is_written() -> None:
     with pytest.raises(ValueError, match="level must be one of off, fast, all, define, warn, got 'some'"):
         level("some")
@@ -383,6 +413,31 @@ def test_type_variables_are_substituted_at_run_time() -> None:
     assert Anything().read(1) == "three"
     with refused("return value must be int"):
         Numbers().read(1)
+
+
+def test_what_a_generic_class_implements_is_checked_by_the_types_of_the_class_below() -> None:
+    class Store(Contract, Generic[T], registry=Registry()):
+        @abstractmethod
+        def put(self, value: T, more: list[T]) -> T: ...
+
+    class Memory(Store[T]):
+        def put(self, value: T, more: list[T]) -> T:
+            return value
+
+    class Words(Memory[str]): ...
+
+    class Same(Words): ...
+
+    open_to_all: Any = Memory()
+    assert open_to_all.put(1, [2]) == 1  # the control: there, nothing is known
+    for cls in (Words, Same):
+        assert cls().put("a", ["b"]) == "a"
+        with refused("'value'"):
+            cls().put(1, ["b"])  # type: ignore[arg-type]
+        with refused("'more'"):
+            cls().put("a", [1])  # type: ignore[list-item]
+    assert "put" in vars(Words)
+    assert "put" not in vars(Same)
 
 
 def test_decorated_methods_keep_what_their_decorators_gave_them() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from abc import abstractmethod
-from typing import Any
+from abc import ABC, abstractmethod
+from typing import Any, Generic, TypeVar
 from unittest import mock
 
 import pytest
@@ -13,6 +13,8 @@ import pytest
 from arion_lib.contracts.contract import Contract, check, unlocked
 from arion_lib.contracts.registry import Registry
 from arion_lib.contracts.violations import ContractCallError, ContractError, LockedMember
+
+T = TypeVar("T")
 
 
 class Source(Contract, registry=Registry()):
@@ -157,3 +159,45 @@ def test_an_instance_is_patched_and_restored() -> None:
     with mock.patch.object(made, "version", "9"), mock.patch.object(made, "go", return_value=4):
         assert (made.version, made.go(1)) == ("9", 4)
     assert vars(made) == {}
+
+
+@pytest.mark.parametrize("base", [ABC, Contract], ids=["plain", "contract"])
+@pytest.mark.parametrize("name", ["go", "make", "twice"])
+def test_a_patch_of_a_class_above_is_seen_below_whatever_guard_stands_between(base: Any, name: str) -> None:
+    plain = base is ABC
+    words: dict[str, Any] = {} if plain else {"registry": Registry()}
+
+    class Asked(base, Generic[T], **words):
+        @abstractmethod
+        def go(self, n: T) -> Any: ...
+        @classmethod
+        @abstractmethod
+        def make(cls, n: T) -> Any: ...
+        @staticmethod
+        @abstractmethod
+        def twice(n: int) -> Any: ...
+
+    class Outside:
+        def go(self, n: Any) -> Any:
+            return n
+
+        @classmethod
+        def make(cls, n: Any) -> Any:
+            return n
+
+        @staticmethod
+        def twice(n: int) -> Any:
+            return n
+
+    class Above(Outside, Asked[T]): ...
+
+    class Typed(Above[int]): ...
+
+    class Thorough(Above[int], **({} if plain else {"checks": "all"})): ...
+
+    for cls in (Above, Typed, Thorough):
+        assert getattr(cls(), name)(1) == 1
+        for patched in (Outside, Above):
+            with mock.patch.object(patched, name, return_value="patched"):
+                assert getattr(cls(), name)(1) == "patched"
+        assert getattr(cls(), name)(1) == 1

@@ -43,7 +43,7 @@ def adopt(
     (True, True)
     >>> common.remove(Validator, "foreign")
     """  # fmt: skip
-    given: dict[str, Any] = {"name": name, "version": version, "tags": list(tags), "replace": replace}
+    given: dict[str, Any] = {"name": name, "version": version, "tags": tags, "replace": replace}
     options = options_of({word: value for word, value in given.items() if value is not None})
     if not isinstance(cls, type):
         raise TypeError(f"cls must be a class, got {cls!r}; adopt the class, not an instance of it")

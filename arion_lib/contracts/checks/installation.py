@@ -100,9 +100,10 @@ def guard_all(cls: type, spec: Spec, promised: Promised, found: Found) -> None:
             continue  # a callable that is the attribute's value: what it returns was not promised
         inherited = member.owner is not cls
         guarded_in = _guarded_in(cls, member, promises) if inherited else None
-        if guarded_in is not None and settings_of(guarded_in) == how:
+        same = guarded_in is not None and settings_of(guarded_in) == how
+        if guarded_in is not None and same and _asks_alike(cls, guarded_in, promises):
             continue
-        what = Guarded(cls, member, promises, *how, inherited, guarded_in is not None)
+        what = Guarded(cls, member, promises, *how, inherited, None if same else guarded_in)
         made = guarded(what)
         if made is not member.raw:
             spec.replaced[name] = MISSING if inherited else member.raw
@@ -117,7 +118,7 @@ def guarded(what: Guarded) -> Any:
         return guard(raw, partial(plan, what, raw, coroutine), asynchronous=coroutine)
     if member.kind is PROPERTY:
         return guarded_property(what)
-    call = through_super(what) if what.inherited and not what.anew else call_of(member)
+    call = through_super(what) if what.inherited else call_of(member)
     if call is None:
         return raw
     asynchronous = member.flow is COROUTINE
@@ -141,6 +142,12 @@ def _guarded_in(cls: type, member: Member, promises: Sequence[Promise]) -> type 
             keeps_all = all(id(promise.contract) in known for promise in promises)
             return base if same is not None and same.raw is member.raw and keeps_all else None
     return None
+
+
+def _asks_alike(cls: type, base: type, promises: Sequence[Promise]) -> bool:
+    """Tell whether the type variables of these promises stand for the same in both classes."""
+    generic = [promise.member.owner for promise in promises if getattr(promise.member.owner, "__parameters__", ())]
+    return not generic or all(type_arguments(cls).get(owner) == type_arguments(base).get(owner) for owner in generic)
 
 
 def _guard_attribute(cls: type, promise: Promise, how: Level) -> None:

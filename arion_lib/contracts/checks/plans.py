@@ -19,6 +19,7 @@ from inspect import Parameter, Signature
 from types import FunctionType
 from typing import Any
 
+from arion_lib.contracts.checks.attributes import MISSING
 from arion_lib.contracts.checks.callables import written_out
 from arion_lib.contracts.checks.generics import arguments_as
 from arion_lib.contracts.checks.glance import BOTH, DOUBLE_STAR, ONLY_KEYWORD, ONLY_POSITION, STAR
@@ -27,6 +28,7 @@ from arion_lib.contracts.checks.hints import EMPTY, Arguments, Hint, is_unknown,
 from arion_lib.contracts.checks.levels import Level
 from arion_lib.contracts.checks.predicates import PREFIX
 from arion_lib.contracts.members import Flow, Kind, Member
+from arion_lib.contracts.options import spec_of
 from arion_lib.contracts.plugins.metrics import MetricsByClass
 from arion_lib.contracts.promises import Promise
 from arion_lib.contracts.signatures import routes
@@ -36,8 +38,8 @@ from arion_lib.contracts.signatures import routes
 class Guarded:
     """A member that keeps these promises, and the class to put its guard into.
 
-    `inherited`: it stands in a class above `cls`, to be reached by `super()`; `anew`: it has a guard there, for
-    another level, that is left out.
+    `inherited`: it stands in a class above `cls`, to be reached by `super()`; `anew`: the class above that has a guard
+    of it, for another level, which is left out.
     """
 
     cls: type
@@ -46,7 +48,7 @@ class Guarded:
     level: Level
     metrics: bool = False
     inherited: bool = False
-    anew: bool = False
+    anew: type | None = None
 
     @property
     def label(self) -> str:
@@ -85,10 +87,27 @@ def call_of(member: Member) -> Callable[..., Any] | None:
 
 
 def through_super(what: Guarded) -> Callable[..., Any] | None:
-    if what.member.kind is Kind.STATIC_METHOD or call_of(what.member) is None:
-        return call_of(what.member)
-    owner, name = what.cls, what.member.name
-    return unseen(lambda this, /, *args, **kwargs: getattr(super(owner, this), name)(*args, **kwargs))
+    """Return what calls an inherited member as Python would find it now: a test may have patched a class above."""
+    target, owner, name = call_of(what.member), what.cls, what.member.name
+    if target is None:
+        return None
+    static = what.member.kind is Kind.STATIC_METHOD
+    if what.anew is None and not static:
+        return unseen(lambda this, /, *args, **kwargs: getattr(super(owner, this), name)(*args, **kwargs))
+    above = what.anew
+    stood = vars(above)[name] if above is not None else None
+    left_out = getattr(stood, "__func__", stood)
+
+    def call(*given: Any, **kwargs: Any) -> Any:
+        at, args = (owner, given) if static else (given[0], given[1:])
+        found = getattr(super(owner, at), name)
+        if above is None or getattr(found, "__func__", found) is not left_out:
+            return found(*args, **kwargs)
+        if spec_of(above).replaced[name] is not MISSING:  # type: ignore[union-attr]  # it has a guard
+            return target(*given, **kwargs)
+        return getattr(super(above, at), name)(*args, **kwargs)
+
+    return unseen(call)
 
 
 def plan(what: Guarded, call: Callable[..., Any], asynchronous: bool) -> Plan:
@@ -97,7 +116,7 @@ def plan(what: Guarded, call: Callable[..., Any], asynchronous: bool) -> Plan:
     if full is None:
         return _unread(what, call, asynchronous)
     full = _with_self(full, member.kind)
-    own = member.signature() or Signature()
+    own = member.signature(type_arguments(what.cls).get(member.owner)) or Signature()
     asked = list(what.asked())
     arguments = list(_argument_checks(own, asked))
     results = list(_result_checks(what, own, asked))
