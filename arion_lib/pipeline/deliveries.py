@@ -33,6 +33,15 @@ class Delivery:
     fingerprint: Fingerprint | None = None  # of the body's bytes that were read for these records; None: not known
 
 
+def whole_delivery(name: str | None, body: bytes) -> Delivery | None:
+    """Return the progress that a body of one record is; None where nobody named it.
+
+    >>> whole_delivery("a", b"{}"), whole_delivery(None, b"{}")
+    (Delivery(id='a', done=1, complete=True, start=0, fingerprint=Fingerprint(length=2, crc=2745614147)), None)
+    """
+    return None if name is None else Delivery(name, 1, True, fingerprint=fingerprint(body))
+
+
 class StaleDelivery(ValueError):
     """A batch does not go on from where its delivery has come to: somebody stored these records already.
 

@@ -11,12 +11,14 @@ See         arion_lib/web/config.py (the file that says it) · tests/web/test_co
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from arion_lib.pipeline.decoder import BAD_RECORD, parser
 from arion_lib.pipeline.projection import getter, projection
 from arion_lib.pipeline.recipe import Recipe
+from arion_lib.pipeline.shapes.meta import describe
 from arion_lib.pipeline.shapes.rows import event_id
 from arion_lib.web.problems import Problem
 from arion_lib.web.signatures import HmacVerifier, Verifier
@@ -59,6 +61,14 @@ class Rules:
     id_in: IdIn | None = None
     keep_headers: tuple[str, ...] | None = None
     keep: float | None = None
+
+    def beside(self, delivery: str | None, headers: Mapping[bytes, bytes]) -> str | None:
+        """Return what is kept beside each row of a post that comes now, where anything is."""
+        if self.keep_headers is None:
+            return None
+        there = {name: headers.get(name.encode()) for name in self.keep_headers}
+        kept = {name: value.decode("latin-1") for name, value in there.items() if value is not None}
+        return describe(time.time(), delivery, kept)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from functools import partial
@@ -20,15 +19,15 @@ from typing import Any
 
 from arion_lib.pipeline.batch import Batch
 from arion_lib.pipeline.decoder import Decoder
-from arion_lib.pipeline.deliveries import BodyCheck, Delivery, StaleDelivery, fingerprint
+from arion_lib.pipeline.deliveries import Delivery, StaleDelivery, whole_delivery
 from arion_lib.pipeline.formats.records import open_decoder
 from arion_lib.pipeline.ingest import Cut, Intake, Receipt, again
 from arion_lib.pipeline.recipe import Recipe
-from arion_lib.pipeline.shapes.meta import describe
 from arion_lib.pipeline.store import Store
 from arion_lib.web.bodies import SMALL, Body, Disconnected, inflated
+from arion_lib.web.committing.blocks import commit_blocks, compared
 from arion_lib.web.edge.answers import ONE, answer, read_to_end, refuse
-from arion_lib.web.edge.patience import Draining, Patience, TooSlow
+from arion_lib.web.edge.patience import Patience
 from arion_lib.web.edge.spool import Spool
 from arion_lib.web.edge.verdict import judged
 from arion_lib.web.group_commit import CommitsClosed, GroupCommit, InOrder
@@ -168,7 +167,7 @@ class Webhook:
         try:
             if (row := target.read_row(rest) if target.read_row else None) is not None:
                 future = asyncio.get_running_loop().create_future()
-                self._queue.submit_row(target.stream, row, one_record(post.delivery, rest), future)
+                self._queue.submit_row(target.stream, row, whole_delivery(post.delivery, rest), future)
                 await future
                 self.figures.accepted += 1
                 self.figures.take(target.stream, 1)
@@ -225,46 +224,17 @@ class Webhook:
         if recipe is None:
             recipe, first = first_line(await anext(blocks, b""))
         if known and known.complete:
-            return self._again(await _compared(known, first, blocks))
+            return self._again(await compared(known, first, blocks))
         intake = self._intake(post, recipe, known)
         self.figures.long += 1
         try:
-            held = await self._commit_blocks(intake, first, blocks, resumable=post.delivery is not None)
+            commits = InOrder(self._queue, partial(self._count, intake))
+            held = await commit_blocks(
+                intake, first, blocks, commits, lambda: BUDGET // self.figures.long, resumable=post.delivery is not None
+            )
         finally:
             self.figures.long -= 1
         return self._judged(intake, held=held)
-
-    async def _commit_blocks(
-        self, intake: Intake, first: bytes, blocks: AsyncIterator[bytes], *, resumable: bool
-    ) -> bool:
-        """Commit batch after batch; while one is being committed the next is read, but no further.
-
-        Return whether the body was more than blanks.
-        """
-        commits = InOrder(self._queue, partial(self._count, intake))
-        try:
-            held = bool(first.strip())
-            if first:
-                await commits.add(intake.feed(first))
-            async for block in blocks:
-                held = held or bool(block.strip())
-                await commits.add(intake.feed(block) or self._cut_at_share(intake))
-                if intake.broken:
-                    break
-        except (Disconnected, TooSlow, Draining, Problem):
-            # What is whole is kept only where the sender can go on behind it; otherwise a repeat would double it.
-            await commits.add(intake.cut() if resumable else None)
-            await commits.settle()
-            raise
-        finally:
-            commits.abandon()
-        await commits.add(intake.close())
-        await commits.settle()
-        return held
-
-    def _cut_at_share(self, intake: Intake) -> Batch | None:
-        """Cut a batch early when many long bodies come at once, so that memory follows the budget, not their number."""
-        return intake.cut() if intake.held > BUDGET // self.figures.long else None
 
     async def _known(self, post: Post) -> Delivery | None:
         if post.delivery is None:
@@ -285,36 +255,11 @@ class Webhook:
                 delivery=post.delivery,
                 known=known,
                 cut=self._cut,
-                meta=_meta(post),
+                meta=post.target.rules.beside(post.delivery, post.headers),
             )
         except ValueError as error:
             raise Problem.of(400, "the configuration must fit the body", error, "see /docs") from error
 
 
-def _meta(post: Post) -> str | None:
-    """Return what is kept beside each row of a post, where its stream's owner wants that."""
-    names = post.target.rules.keep_headers
-    if names is None:
-        return None
-    there = {name: post.headers.get(name.encode()) for name in names}
-    kept = {name: value.decode("latin-1") for name, value in there.items() if value is not None}
-    return describe(time.time(), post.delivery, kept)
-
-
-def one_record(delivery: str | None, body: bytes) -> Delivery | None:
-    """Return the progress that a body of one record is, where it has an id."""
-    return None if delivery is None else Delivery(delivery, 1, True, fingerprint=fingerprint(body))
-
-
 async def _once(whole: bytes) -> AsyncIterator[bytes]:
     yield whole
-
-
-async def _compared(known: Delivery, first: bytes, blocks: AsyncIterator[bytes]) -> Receipt:
-    """Let the sender of a delivery that is complete already finish; raise `OtherBody` where it sends another body."""
-    check = BodyCheck(known.fingerprint)
-    check.feed(first)
-    async for block in blocks:
-        check.feed(block)
-    check.close(whole=True)
-    return Receipt(duplicates=known.done)

@@ -125,7 +125,7 @@ def configured(app: Any, *, drain: int = DRAIN_PATIENCE, backlog: int = 2_048) -
 
 def _protocol() -> Any:
     try:
-        from arion_lib.web.fast_path import FastProtocol  # needs httptools
+        from arion_lib.web.edge.fast_protocol import FastProtocol  # needs httptools
     except ModuleNotFoundError:  # PyPy: uvicorn's own parser in Python, without the bound on heads
         return "h11"
     return FastProtocol
