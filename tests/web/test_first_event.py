@@ -60,3 +60,14 @@ def test_a_signed_push_is_taken_shown_and_consumed_by_the_pages_commands(tmp_pat
         ["bash", "-c", consume], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
     assert '"stream":"pushes","data":{"ref":"refs/heads/main","repository":{"full_name":"octo/hello"}}}' in done.stdout
+
+
+def test_the_first_line_of_help_can_be_pasted(tmp_path: Path) -> None:
+    pasted = next(line for line in EXAMPLE.splitlines() if line.strip().startswith("curl "))
+    with command("--port", "0", "--data", str(tmp_path)) as (_, line):
+        url = line.split()[0]
+        done = subprocess.run(
+            ["bash", "-c", pasted.replace("http://127.0.0.1:8000", url)], capture_output=True, text=True, check=True
+        )
+        assert '"accepted":1' in done.stdout
+        assert get(f"{url}/rows?stream=orders").json["items"][0]["record"] == {"id": "e1", "amount": 7}
