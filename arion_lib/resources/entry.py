@@ -191,7 +191,8 @@ class Entry:
             self.failures = (*self.failures, Failure(Phase.ACQUIRE, name, error))
         eager = [step for step, _ in self.plan.eager]
         place = f" ({eager.index(name) + 1} of {len(eager)})" if name in eager else ""
-        undone = f"; released again: {', '.join(reversed(self.leases))}" if self.leases else ""
+        beside = ["whatever was being opened beside it"] if self.plan.parallel and name in eager else []
+        undone = "; released again: " + ", ".join([*reversed(self.leases), *beside]) if self.leases or beside else ""
         add_note(error, f"while acquiring {name!r}{place}{undone}")
 
     def closed(self, lease: Lease, began: float) -> float:

@@ -58,7 +58,18 @@ def test_the_third_of_five_failing_releases_the_first_two_and_is_named(mode: str
     assert caught.value is wrong
     assert log.opened() == ["a", "b"]
     assert log.closed() == ["b", "a"]
-    assert "while acquiring 'c' (3 of 5); released again: b, a" in wrong.__notes__
+    beside = ", whatever was being opened beside it" if "parallel" in mode else ""
+    assert f"while acquiring 'c' (3 of 5); released again: b, a{beside}" in wrong.__notes__
+
+
+@parallel
+def test_the_note_of_a_failed_opening_does_not_leave_out_what_was_opened_beside_it(mode: str, log: Log) -> None:
+    wrong = OSError("no route")
+    with pytest.raises(OSError, match="no route"):
+        run(mode, manager(mode, **log.probes("a b"), c=log.probe("c", on_open=wrong)))
+    assert sorted(log.closed()) == sorted(log.opened())
+    (note,) = [note for note in wrong.__notes__ if "while acquiring 'c'" in note]
+    assert note.endswith("whatever was being opened beside it")
 
 
 @pytest.mark.parametrize("mode", ["sync", "async"])
