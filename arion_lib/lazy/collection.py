@@ -78,7 +78,7 @@ class LazyCollection(Selection[T_co]):
         ['A', 'B']
         """
         if how:
-            return self._with(ParallelMap(fn, workers_for(fn, **how)))
+            return self._with(ParallelMap(fn, workers_for("map", fn, how)))
         checks.function("fn", fn)
         return self._with(stages.Map(fn))
 
@@ -93,7 +93,7 @@ class LazyCollection(Selection[T_co]):
         [3, 4]
         """
         if how:
-            return self._with(ParallelFilter(fn, workers_for(fn, **how)))
+            return self._with(ParallelFilter(fn, workers_for("filter", fn, how)))
         checks.function("fn", fn)
         return self._with(stages.Filter(fn))
 

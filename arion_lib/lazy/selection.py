@@ -165,6 +165,7 @@ class Selection(ByKey[T_co], Remote[T_co], Tabled[T_co]):
 
     def progress(self, title: str | None = None) -> Self:
         """Draw a bar of the elements that pass here, with a total where the source knows its length."""
+        checks.text("title", title)
         return self._with(Progress(title, partial(_total, self.source, self.stages)))
 
     def compile(self) -> Self:

@@ -113,12 +113,16 @@ class Scope(Entry):
 
     def _define(self, name: str, recipe: Recipe[Any]) -> None:
         """Define one more resource, for this block alone; what is wrong with it is refused before it is added."""
+        if not isinstance(name, str):
+            raise TypeError(f"a resource's name must be a text, got {name!r}")
         plan({**self.plan.recipes, **self.extra, name: recipe}, self.plan.outer)
         self.meters.setdefault(name, Meter())
         self.extra = {**self.extra, name: recipe}
 
     def call_at_end(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         """Hold a call as if it were a resource that is open."""
+        if not callable(function):
+            raise TypeError(f"a callback must be a function, got {function!r}")
         call, at = Callback(function, args, kwargs), clock()
         with self.lock:
             number = 1

@@ -61,6 +61,12 @@ C = lazy(range(10))
         (lambda: C.to_dict(value=abs), "value must come with a key"),
         (lambda: C.to_dict(abs, 5), "value must be a function, got 5"),
         (lambda: C.sum(""), "start must be a number, got ''"),
+        (lambda: C.progress(3), "title must be a text or None, got 3"),
+        (
+            lambda: C.map(str, thread=3),
+            r"map\(\) must be given options that it has, got 'thread'; did you mean 'threads'",
+        ),
+        (lambda: C.filter(str, xyz=3), r"filter\(\) must be given .*, got 'xyz'; there are concurrency, "),
         (lambda: C.sort(reverse="no"), "reverse must be True or False, got 'no'"),
         (lambda: C.sort(reverse=1), "reverse must be True or False, got 1"),
         (lambda: C.explain(code="no"), "code must be True or False, got 'no'"),

@@ -129,3 +129,12 @@ def test_one_line_gives_a_handler_of_fastapi_its_resources() -> None:
 
     assert asyncio.run(main()) == '"db"'
     assert log.closed() == ["db"]
+
+
+def test_what_cannot_be_called_or_named_is_refused_when_it_is_added() -> None:
+    with Resources(a=contextlib.nullcontext(1)) as r:
+        with pytest.raises(TypeError, match="a callback must be a function, got 3"):
+            r.callback(3)  # type: ignore[type-var]
+        with pytest.raises(TypeError, match="a resource's name must be a text, got 3"):
+            r.acquire(3, contextlib.nullcontext(2))  # type: ignore[arg-type]
+        assert r.acquire("b", contextlib.nullcontext(2)) == 2  # the block is as it was

@@ -12,7 +12,7 @@ See         notebooks/4_lazy_collection.ipynb · tests/lazy/test_parallel.py · 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -83,22 +83,18 @@ class HowAsync(How, total=False):
     concurrency: int | None
 
 
-def workers_for(
-    fn: object,
-    threads: int | None = None,
-    processes: int | None = None,
-    executor: Executor | None = None,
-    concurrency: int | None = None,
-    window: int | None = None,
-    ordered: bool = True,
-) -> Workers:
-    """Return who makes the calls of `fn`, checked."""
-    if concurrency is None:
+def workers_for(name: str, fn: object, how: Mapping[str, Any]) -> Workers:
+    """Return who makes the calls of `fn`, checked; `name` is the transformation's."""
+    checks.options(name, how, Workers.__slots__)
+    workers = Workers(**how)
+    if workers.concurrency is None:
         checks.function("fn", fn)
     else:
         checks.async_function("fn", fn)
-    checks.workers(threads, processes, executor, concurrency, window, ordered)
-    return Workers(threads, processes, executor, concurrency, window, ordered)
+    checks.workers(
+        workers.threads, workers.processes, workers.executor, workers.concurrency, workers.window, workers.ordered
+    )
+    return workers
 
 
 class ParallelMap(Barrier):

@@ -17,6 +17,8 @@ from math import inf
 from types import FunctionType
 from typing import SupportsIndex
 
+from arion_lib.nearest import near_or_known
+
 _ASYNC = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 
@@ -55,6 +57,19 @@ def is_async(value: object) -> bool:
         value = value.func
     code = getattr(value, "__code__", None) or getattr(getattr(type(value), "__call__", None), "__code__", None)  # noqa: B004
     return bool(code is not None and code.co_flags & _ASYNC)
+
+
+def options(name: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Require that each option of the call is one that it has."""
+    for word in given:
+        if word not in (words := sorted(known)):
+            raise TypeError(f"{name}() must be given options that it has, got {word!r}{near_or_known(word, words)}")
+
+
+def text(name: str, value: object) -> None:
+    """Require a text, or None."""
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{name} must be a text or None, got {value!r}")
 
 
 def flag(name: str, value: object) -> None:
