@@ -122,6 +122,15 @@ class Front:
             began = place.worker.began(place.call) if isinstance(place, At) else None
         return tuple(history(task, place, began or None))  # without the lock: errors are asked for their words
 
+    def given_out(self, number: int) -> Task[Any] | None:
+        """Return the task of this number that a worker has; None when none has it."""
+
+        def find() -> Task[Any] | None:
+            given = (task for lane in self.lanes.values() for task in lane.assigned())
+            return next((one for one in given if one.number == number), None)
+
+        return self.ask(find)
+
     def cancel(self, task: Task[Any]) -> bool:
         return self.cancel_many([task])
 

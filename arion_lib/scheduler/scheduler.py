@@ -248,12 +248,7 @@ class Scheduler(Executor):
 
         False when no worker has one of this number: it waits still, or has ended. Costs a look at what was given out.
         """
-
-        def find() -> Task[Any] | None:
-            given = (task for lane in self._lanes.values() for task in lane.assigned())
-            return next((one for one in given if one.number == number), None)
-
-        task = self._core.ask(find)
+        task = self._core.given_out(number)
         return task is not None and task.cancel()
 
     def _command(self, command: Callable[[], None]) -> None:

@@ -146,6 +146,16 @@ def test_only_so_many_functions_are_remembered() -> None:
     assert len(functions._known) <= MOST_FUNCTIONS
 
 
+def test_of_too_many_functions_the_one_that_was_met_longest_ago_is_forgotten() -> None:
+    functions = Functions()
+    first, second, *others = [notebook("def f(): return 1")["f"] for _ in range(MOST_FUNCTIONS + 1)]
+    known = [functions.find(call).number for call in (first, second)]
+    for call in others:
+        functions.find(call)
+    assert functions.find(second).number == known[1]
+    assert functions.find(first).number != known[0]
+
+
 def test_many_threads_may_look_up_at_once() -> None:
     functions, numbers = Functions(), list[list[int]]()
     cells = [notebook("def f(): return 1")["f"] for _ in range(200)]

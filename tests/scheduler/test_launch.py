@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +17,7 @@ import psutil
 import pytest
 
 from arion_lib.scheduler import Scheduler
-from arion_lib.scheduler.starting import interpreter, spawner
+from arion_lib.scheduler.starting import forkserver, interpreter, spawner
 from arion_lib.scheduler.starting.forkserver import STARTED, kill_with_its_group
 from arion_lib.scheduler.starting.launch import START_METHODS, StartMethod
 from arion_lib.scheduler.starting.zygote import ZygoteStarter
@@ -147,3 +149,51 @@ def test_nothing_of_ours_listens_to_other_machines() -> None:
     files = [path for path in files if path.suffix in (".py", ".ipynb")]
     asking = {path.name for path in files if listening.search(path.read_text("utf-8"))}
     assert asking == {Path(__file__).name}
+
+
+def test_an_order_that_comes_in_pieces_is_no_end_of_the_fork_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = socket.socketpair()
+    order, first = forkserver.ORDER.pack(7), threading.Event()
+    receive = socket.recv_fds
+
+    def noted(*arguments: Any) -> Any:
+        found = receive(*arguments)
+        first.set()
+        return found
+
+    monkeypatch.setattr(socket, "recv_fds", noted)
+    ours.send(order[:3])
+    goes_on: list[bool] = []
+    own: Any = ()
+    thread = threading.Thread(target=lambda: goes_on.append(forkserver._fork_one(theirs, {}, own)))
+    thread.start()
+    assert first.wait(PATIENCE)
+    ours.send(order[3:])
+    thread.join(PATIENCE)
+    assert goes_on == [True]
+    kind, number, _, _ = forkserver.REPORT.unpack(ours.recv(forkserver.REPORT.size))
+    assert (kind, number) == (forkserver.REFUSED, 7), "no descriptors came with it"
+    ours.close()
+    theirs.close()
+
+
+@pytest.mark.parametrize("method", START_METHODS)
+def test_workers_outlive_the_thread_that_opened_and_scaled_their_scheduler(method: StartMethod) -> None:
+    """Linux ends a process when the *thread* that started it does, if the process has asked for that."""
+    opened: list[Scheduler] = []
+
+    def open_and_scale() -> None:
+        opened.append(Scheduler(1, start_method=method, preload=[jobs.__name__]))
+        opened[0].scale(2)
+        opened[0].submit(os.getpid).result(PATIENCE)
+
+    thread = threading.Thread(target=open_and_scale)
+    thread.start()
+    thread.join()
+    with opened[0] as scheduler:
+        until(lambda: len([one for one in scheduler.status().workers if one.pid]) == 2, "two workers")
+        before = {one.pid for one in scheduler.status().workers}
+        assert [scheduler.submit(jobs.add, n).result(PATIENCE) for n in range(20)] == list(range(20))
+        seen = scheduler.status()
+        assert {one.pid for one in seen.workers} == before
+        assert sum(lane.restarts for lane in seen.lanes) == 0

@@ -97,13 +97,28 @@ def test_a_declared_lane_sends_a_coroutine_to_the_processes() -> None:
 
 
 def test_coroutines_cancelled_before_their_first_step_give_back_their_places() -> None:
+    reached, go = threading.Event(), threading.Event()
+
     async def nothing() -> None: ...
 
-    with Scheduler(0) as scheduler:
+    async def block() -> None:
+        reached.set()
+        go.wait(PATIENCE)
+
+    with Scheduler(0, grace=PATIENCE) as scheduler:
         scheduler.submit(nothing).result(PATIENCE)
         scheduler.scale(10, "loop")
-        for _ in range(200):
-            scheduler.submit(nothing).cancel()
+        runs = scheduler._lanes["loop"]._runs  # type: ignore[union-attr]
+        for _ in range(3):
+            reached.clear()
+            go.clear()
+            blocker = scheduler.submit(block)
+            assert reached.wait(PATIENCE)
+            held = [scheduler.submit(nothing) for _ in range(9)]
+            until(lambda: len(runs) == 10, "all places being taken: behind the blocked loop none of them has begun")
+            assert all([task.cancel() for task in held])  # noqa: C419  (every one)
+            go.set()
+            blocker.result(PATIENCE)
         assert [task.result(PATIENCE) for task in [scheduler.submit(nothing) for _ in range(20)]] == [None] * 20
 
 

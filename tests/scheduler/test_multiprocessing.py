@@ -11,6 +11,7 @@ from multiprocessing.managers import DictProxy
 from multiprocessing.shared_memory import SharedMemory
 from typing import Any
 
+import psutil
 import pytest
 
 from arion_lib.scheduler import Scheduler
@@ -27,6 +28,23 @@ def touch(name: str) -> int:
     value = int(memory.buf[0])
     memory.close()
     return value
+
+
+def touch_and_look(name: str) -> list[str]:
+    """Return the processes that this worker has started: a resource tracker of its own would be one."""
+    touch(name)
+    return [" ".join(one.cmdline()) for one in psutil.Process().children()]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_worker_that_looks_at_shared_memory_starts_no_tracker_that_would_destroy_it(method: Any) -> None:
+    memory = SharedMemory(create=True, size=64)
+    try:
+        with Scheduler(1, start_method=method) as scheduler:
+            assert scheduler.submit(touch_and_look, memory.name).result(PATIENCE) == []
+    finally:
+        memory.close()
+        memory.unlink()
 
 
 @pytest.mark.parametrize("method", METHODS)

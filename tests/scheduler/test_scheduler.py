@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import wait
 from typing import Any
 
 import pytest
@@ -171,3 +172,17 @@ def test_a_subscriber_that_raises_harms_nobody(caplog: pytest.LogCaptureFixture)
         assert called.wait(PATIENCE)
         assert scheduler.submit(jobs.add, 2).result(PATIENCE) == 2
     assert "a bad subscriber" in caplog.text
+
+
+def test_asyncio_of_newer_pythons_gets_a_snapshot_in_one_look() -> None:
+    with Scheduler(0, threads=1) as scheduler:
+        threads = scheduler.with_options(lane="threads")
+        good, bad = threads.submit(jobs.add, 1, 2), threads.submit(jobs.fail, "no")
+        late = threads.with_options(delay=3_600.0).submit(jobs.add, 1)
+        wait([good, bad], PATIENCE)
+        assert good._get_snapshot() == (True, False, 3, None)
+        done, cancelled, value, error = bad._get_snapshot()
+        assert (done, cancelled, value, str(error)) == (True, False, None, "no")
+        assert late._get_snapshot() == (False, False, None, None)
+        late.cancel()
+        assert late._get_snapshot() == (True, True, None, None)

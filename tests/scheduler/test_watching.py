@@ -63,3 +63,5 @@ def test_a_call_that_its_worker_is_past_is_never_said_to_run_since_time_zero(mon
         assert scheduler.wait_idle(PATIENCE)
         assert stopped
         assert all(event.time > 0 for event in [*before, *after, *told])
+        assert (scheduler.status().running_time.most or 0.0) < 3 * PATIENCE
+        assert scheduler.status().utilisation < 1.0

@@ -76,7 +76,8 @@ class ProcessLane:
         self.pool.scale(size)
 
     def dispatch(self, _now: float) -> None:
-        self.pool.try_again()
+        if self.pool.deaths.given_up:
+            self.pool.try_again()
         self._giving.dispatch()
 
     def check(self, now: float) -> float:

@@ -1,10 +1,9 @@
-"""The worker processes: how many there are, how they come and go, what their deaths cost.
+"""The worker processes: how many there are, how they come and go.
 
-Idea        The pool is brought back to size in the moment in which a death is told; everybody else goes on.
-Invariant   A worker's death costs the call that it was running and no other: what it had answered is read from its
-            pipe, what it had not begun is put back.
-When wrong  Workers that die before they ever answered are not started for ever: the lane's tasks fail with the reason.
-See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_conformance.py
+Idea        The pool is brought back to size in the moment in which a death is told (deaths.py); everybody else goes on.
+Invariant   There are never more workers than `size` that take calls, and fewer only while the system gives no more.
+When wrong  What the system refuses is tried again after a pause, and told in `status()`; running tasks are untouched.
+See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_processes.py · tests/scheduler/test_exhaustion.py
 """
 
 from __future__ import annotations
@@ -12,19 +11,18 @@ from __future__ import annotations
 import functools
 import logging
 import math
-import os
 import selectors
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from arion_lib.scheduler.errors import MemoryLimitError, StartError
 from arion_lib.scheduler.lane import Core
+from arion_lib.scheduler.processes.deaths import Deaths
 from arion_lib.scheduler.processes.frames import INITIALIZER, Message
-from arion_lib.scheduler.processes.note import STARTED
+from arion_lib.scheduler.processes.memory import Memory
 from arion_lib.scheduler.processes.usage import Usage
-from arion_lib.scheduler.processes.worker_handle import TooLarge, WorkerHandle
+from arion_lib.scheduler.processes.worker_handle import WorkerHandle
 from arion_lib.scheduler.ready import ReadyQueue
 from arion_lib.scheduler.starting.launch import Starter, StartMethod, starter
 from arion_lib.scheduler.task import Task
@@ -37,10 +35,6 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 """Seconds between two attempts to start a worker that the system refuses, at first and at most."""
 MOST_AT_ONCE = 16
 """Workers on their way at once: the descriptors of each are needed twice until it is there."""
-MEMORY_LOOK = 0.25
-"""Seconds between two looks at the workers' memory, where it has a limit."""
-STILLBORN = 5
-"""Workers in a row that may end without a word before the lane gives up."""
 
 
 class Pool:
@@ -61,16 +55,14 @@ class Pool:
         memory_limit: int | None,
         initializer: bytes | None,
     ) -> None:
-        self._ready, self._initializer = ready, initializer
+        self._initializer = initializer
         self.size, self.method = size, method
         self.restarts = 0
         self._preload, self._grace = tuple(preload), grace
-        self.recycle_after, self.memory_limit = recycle_after, memory_limit
+        self.recycle_after = recycle_after
         self.workers: dict[int, WorkerHandle] = {}
         self._numbers = 0
-        self._stillborn = 0
         self.usage = Usage()
-        self._memory_check = 0.0
         self._starter: Starter
         self._open = False
         self.core: Core
@@ -80,6 +72,8 @@ class Pool:
         self._refusal: OSError | None = None
         self._pause, self._retry_at = FIRST_PAUSE, 0.0
         self._closing = False
+        self.deaths = Deaths(self, ready, prepared=initializer is not None)
+        self.memory = None if memory_limit is None else Memory(self, memory_limit)
 
     def _hear(self, worker: WorkerHandle) -> None:
         """Read what a worker has written."""
@@ -106,15 +100,12 @@ class Pool:
         self.core = core
         self._starter = starter(self.method, self._preload)
         self._open = True
-        self._watch_starter()
-        self._fill_up()
+        self.fill_up()
 
     def try_again(self) -> None:
         """Start workers again after too many have ended without a word, now that there is work again."""
-        if self._stillborn >= STILLBORN:
-            self._stillborn = 0
-            self._fill_up()
-            self._watch_starter()
+        self.deaths.forgive()
+        self.fill_up()
 
     def scale(self, size: int) -> None:
         """Change the number of workers: more at once, fewer as their running tasks end.
@@ -126,12 +117,16 @@ class Pool:
         surplus = sorted(live, key=lambda worker: len(worker.outstanding))[: max(0, len(live) - size)]
         for worker in surplus:
             self._drain(worker)
-        self._fill_up()
+        self.fill_up()
         if self._refusal is not None:
             raise self._refusal
 
-    def _fill_up(self) -> None:
+    def fill_up(self) -> None:
         """Start what is missing, a few at a time; what the system refuses is tried again after a pause."""
+        self._start_missing()
+        self._watch_starter()
+
+    def _start_missing(self) -> None:
         self._refusal = None
         if time.monotonic() < self._retry_at:
             return
@@ -139,7 +134,7 @@ class Pool:
             try:
                 self._start()
             except OSError as error:
-                self._put_off(error)
+                self.put_off(error)
                 return
         if not self._missing():
             self.trouble = ""
@@ -147,7 +142,7 @@ class Pool:
     def _missing(self) -> int:
         return self.size - sum(not worker.draining for worker in self.workers.values())
 
-    def _put_off(self, error: OSError) -> None:
+    def put_off(self, error: OSError) -> None:
         """Try to start workers again in a while."""
         self._refusal = error
         if not self.trouble:
@@ -164,8 +159,7 @@ class Pool:
             self._look_for_ends()
         if now >= self._retry_at:
             self._retry_at = 0.0
-            self._fill_up()
-            self._watch_starter()
+            self.fill_up()
         return max(self._retry_at, now + FIRST_PAUSE)
 
     def _start(self) -> None:
@@ -216,74 +210,11 @@ class Pool:
             self.core.unwatch(self._watched)
             self._watched = None
         for child in ended:
-            worker = self.workers.get(child.number)
-            if worker is None:
-                continue
-            if child.refused is not None:
-                self._strike_out(worker)
-                self._put_off(OSError(child.refused, os.strerror(child.refused)))
-            else:
-                self._bury(worker)
+            if child.refused is None:
+                self._pause = FIRST_PAUSE
+            self.deaths.told(child)
         if not self._closing and self._missing() > 0 and not self._refusal:
-            self._fill_up()
-            self._watch_starter()
-
-    def _strike_out(self, worker: WorkerHandle) -> None:
-        """Forget a worker: nothing is read from it or written to it any more. What it had is put back."""
-        del self.workers[worker.number]
-        self.core.unwatch(worker.child.outbox.fileno())
-        if worker.choked:
-            self.core.unwatch(worker.child.inbox.fileno())
-        if worker.child.watch is not None:
-            self.core.unwatch(worker.child.watch)
-        for task in reversed(worker.outstanding.values()):
-            self.core.life.put_back(task)
-        worker.outstanding.clear()
-        self.usage.forget(worker.child.pid)
-        worker.child.close()
-
-    def _bury(self, worker: WorkerHandle) -> None:
-        """Read a dead worker's last answers, blame its death on the call that it was running, put back the others."""
-        try:
-            while messages := worker.receive():
-                self.take(worker, messages)
-                if worker.at_end:
-                    break
-        except Exception as error:  # noqa: BLE001  (what it wrote last cannot be read: the worker is dead all the same)
-            self.core.report(error)
-        number = worker.child.note.words[STARTED]
-        victim = worker.outstanding.pop(number, None)
-        began = worker.began(number) or 0.0
-        interrupted = worker.interrupting is not None and worker.interrupting[0] == number
-        self._strike_out(worker)
-        if victim is not None:
-            life, run = self.core.life, (worker.number, began, time.monotonic())
-            if interrupted:
-                self.core.for_task(victim, life.time_out, victim, *run)
-            elif worker.too_large is not None and worker.too_large.error is not None:
-                self.core.for_task(victim, life.fail, victim, worker.too_large.error, *run)
-            else:
-                self.core.for_task(victim, life.lose, victim, worker.child.exit_code, *run)
-        self._pause = FIRST_PAUSE
-        if not worker.draining:
-            self.restarts += 1
-            began_well = worker.heard and (victim is not None or worker.done or self._initializer is None)
-            self._stillborn = 0 if began_well else self._stillborn + 1
-            if self._stillborn >= STILLBORN:
-                self._give_up(worker)
-            else:
-                self._fill_up()
-                self._watch_starter()
-
-    def _give_up(self, worker: WorkerHandle) -> None:
-        code = worker.child.exit_code
-        error = StartError(
-            f"worker processes cannot be started: {STILLBORN} in a row ended (the last with exit code {code}) before "
-            "they answered; see the standard error for their reason, often a module named in preload or the initializer"
-        )
-        self.core.settle()  # what the dead worker had is in the queue again
-        for task in self._ready.drain():
-            self.core.life.reject(task, error, time.monotonic())
+            self.fill_up()
 
     def wait_to_write(self, worker: WorkerHandle) -> None:
         inbox = worker.child.inbox.fileno()
@@ -303,31 +234,12 @@ class Pool:
         if not worker.draining:
             worker.draining = True
             self.restarts += 1
-            self._fill_up()
+            self.fill_up()
 
     def recycle(self, worker: WorkerHandle) -> None:
         self._drain(worker)
         self.restarts += 1
-        self._fill_up()
-
-    def check_memory(self, now: float) -> float:
-        if now >= self._memory_check:
-            self._memory_check, limit = now + MEMORY_LOOK, self.memory_limit or 0
-            for worker in list(self.workers.values()):
-                if worker.too_large is not None and worker.too_large.error is not None:
-                    continue  # it is dying of that
-                rss, task = self.usage.rss(worker.child.pid), worker.current()
-                if rss is None or rss <= limit:
-                    worker.too_large = None
-                elif worker.too_large is not None and worker.too_large.call == worker.child.note.words[STARTED]:
-                    if task is not None:  # the same call as at the last look: the memory is its own
-                        worker.too_large = TooLarge(worker.too_large.call, MemoryLimitError(task.name, limit, rss))
-                        self.replace(worker)
-                else:
-                    worker.too_large = TooLarge(worker.child.note.words[STARTED])
-                    if not worker.draining:
-                        self.recycle(worker)
-        return self._memory_check
+        self.fill_up()
 
     def kill_worker(self, number: int) -> None:
         """Kill a worker by its number. Raises `ValueError` when there is none."""
@@ -365,7 +277,7 @@ class Pool:
             time.sleep(0.001)
         self._finish()
         for worker in list(self.workers.values()):  # not there yet: with what starts it, it will never be
-            self._strike_out(worker)
+            self.deaths.strike_out(worker)
 
     def _finish(self) -> None:
         if self._watched is not None:

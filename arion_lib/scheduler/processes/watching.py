@@ -42,8 +42,8 @@ class Watching:
             if worker.unwatched:
                 worker.unwatched = not worker.flush()
                 soonest = min(soonest, now + FIRST_PAUSE)
-        if self._pool.memory_limit is not None:
-            soonest = min(soonest, self._pool.check_memory(now))
+        if self._pool.memory is not None:
+            soonest = min(soonest, self._pool.memory.check(now))
         return soonest
 
     def _check_one(self, worker: WorkerHandle, now: float) -> float:

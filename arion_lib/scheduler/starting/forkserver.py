@@ -84,6 +84,17 @@ def _prepare(setup: dict[str, Any]) -> None:
     gc.freeze()  # what is here now is shared by all workers: their collectors need not touch, and so copy, it
 
 
+def _order(control: socket.socket) -> tuple[bytes, list[int]]:
+    """Return an order and the descriptors that came with it; less than a whole one when the supervisor is gone."""
+    try:
+        data, fds, _, _ = socket.recv_fds(control, ORDER.size, 3)
+        while 0 < len(data) < ORDER.size and (rest := control.recv(ORDER.size - len(data))):
+            data += rest  # it may come in pieces
+    except ConnectionError:
+        return b"", []
+    return data, fds
+
+
 def _fork_one(
     control: socket.socket,
     children: dict[int, int],
@@ -92,10 +103,7 @@ def _fork_one(
     """Take one order; False when the supervisor is gone."""
     if sys.platform == "win32":
         raise NotImplementedError("Windows cannot fork")
-    try:
-        data, fds, _, _ = socket.recv_fds(control, ORDER.size, 3)
-    except ConnectionError:
-        data = b""
+    data, fds = _order(control)
     if len(data) < ORDER.size:
         return False
     (number,) = ORDER.unpack(data)

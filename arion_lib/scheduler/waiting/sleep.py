@@ -50,7 +50,7 @@ class Sleep:
         """Do something at a time of the monotonic clock."""
         heapq.heappush(self._alarms, (when, next(self._alarm_numbers), command))
 
-    def until(self, due: float) -> list[Any]:
+    def until(self, due: float) -> list[Callable[[], object]]:
         """Sleep until there is something to do, at `due` of the monotonic clock at the latest; return what to call."""
         self._inbox.asleep = True
         try:
@@ -61,9 +61,12 @@ class Sleep:
             timeout = min(max(0.0, due - time.monotonic()), LONGEST)
             if self._inbox or self._calls_wait():
                 timeout = 0.0
-            steps = [key.data for key, _ in self._selector.select(timeout)]
+            heard = self._selector.select(timeout)
         finally:
             self._inbox.asleep = False
+        steps: list[Callable[[], object]] = []
+        for key, _ in heard:
+            steps.append(key.data)
         now = time.monotonic()
         while self._alarms and self._alarms[0][0] <= now:
             steps.append(heapq.heappop(self._alarms)[2])
