@@ -32,7 +32,7 @@ AWAY = (StoreBusy, StoreFull, StoreDown, StoreBroken)
 """Errors that say nothing of the batches: the store cannot write now, so trying each alone would not help."""
 
 FULL_FOR = 10.0
-"""Seconds after a transaction found no room until one is tried before `full` says so again."""
+"""Seconds for which `full` says that a transaction found no room: then posts must come again to find out."""
 
 Waiting = tuple[Batch | Event, Waiter]
 
@@ -63,11 +63,18 @@ class GroupCommit:
     was submitted before is committed first.
     """
 
-    def __init__(self, store: Store, *, waiting: int = 4_096, together: int = 512) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        waiting: int = 4_096,
+        together: int = 512,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         if waiting < 1 or together < 1:
             raise ValueError(f"waiting and together must be >= 1, got {waiting} and {together}")
         self.figures = CommitFigures()
-        self._store = store
+        self._store, self._clock = store, clock
         self._limit, self._together = waiting, together
         self._queue: deque[Waiting] = deque()
         self._wake: SimpleQueue[None] = SimpleQueue()
@@ -124,7 +131,7 @@ class GroupCommit:
     def full(self) -> bool:
         """Whether the last transaction found no room, and that a moment ago: a ping may fit where a batch does not."""
         since = self._full_since
-        return since is not None and time.monotonic() - since < FULL_FOR
+        return since is not None and self._clock() - since < FULL_FOR
 
     def _run(self) -> None:
         try:
@@ -191,7 +198,7 @@ class GroupCommit:
         try:
             fates: Fates = dict(self._store.commit_all(batches))
         except StoreFull:
-            self._full_since = time.monotonic()
+            self._full_since = self._clock()
             raise
         self._full_since = None
         return fates

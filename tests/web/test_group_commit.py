@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from arion_lib.pipeline.batch import Aggregate, Batch
 from arion_lib.pipeline.deliveries import Delivery, StaleDelivery
-from arion_lib.pipeline.store import Outcome, Store, StoreBusy, StoreDown, StoreError
+from arion_lib.pipeline.store import Outcome, Store, StoreBusy, StoreDown, StoreError, StoreFull
 from arion_lib.web import group_commit
 from arion_lib.web.committing.joining import Event, as_batch, join
-from arion_lib.web.group_commit import CommitsClosed, GroupCommit, QueueFull
+from arion_lib.web.group_commit import FULL_FOR, CommitsClosed, GroupCommit, QueueFull
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -167,6 +167,30 @@ def test_a_store_that_fails_tells_all_that_wait_and_the_writer_goes_on() -> None
     with writing(store) as commits:
         asyncio.run(scenario(commits))
     assert store.rows == [b"later"]
+
+
+def test_a_store_without_room_says_so_until_something_fits_or_a_while_has_passed() -> None:
+    """Else a balancer that sends nothing to who is down would never find out that there is room."""
+
+    async def scenario(commits: GroupCommit) -> None:
+        store.gate.set()
+        for _ in range(2):
+            store.failure = StoreFull("no room")
+            with pytest.raises(StoreFull):
+                await commits.submit(row(b"large"))
+            assert commits.full
+            now[0] += FULL_FOR
+            assert not commits.full
+        with pytest.raises(StoreFull):
+            await commits.submit(row(b"large"))
+        store.failure = None
+        await commits.submit(row(b"small"))
+        assert not commits.full
+
+    store, now = GatedStore(), [100.0]
+    with writing(store, clock=lambda: now[0]) as commits:
+        assert not commits.full
+        asyncio.run(scenario(commits))
 
 
 @pytest.mark.parametrize("failure", [ValueError("not storable"), StoreError("a limit"), MemoryError(), KeyError("x")])
