@@ -14,6 +14,8 @@ from typing import Any
 from unittest.mock import patch
 
 from arion_lib.scheduler import Scheduler
+from arion_lib.scheduler.processes import worker_handle
+from arion_lib.scheduler.starting import child
 from arion_lib.scheduler.starting.launch import START_METHODS
 from tests.elsewhere import tcp_pair
 
@@ -41,12 +43,22 @@ def open_dask() -> Any:
     return DaskScheduler(workers=WORKERS)
 
 
+HERE = child.one_way, worker_handle.INTERRUPTION
+"""How a worker is reached and interrupted on this system, or on the one that it stands in for."""
+
+
+@contextmanager
+def reaching_workers(one_way: Callable[[], Any], interruption: int | None) -> Iterator[None]:
+    """Have workers reached and interrupted in these ways, by whichever scheduler."""
+    with patch.object(child, "one_way", one_way), patch.object(worker_handle, "INTERRUPTION", interruption):
+        yield
+
+
 @contextmanager
 def open_as_on_windows() -> Iterator[Scheduler]:
     """Open a scheduler with what Windows has: fresh interpreters, sockets, and no signal that interrupts a call."""
     with (
-        patch("arion_lib.scheduler.starting.child.one_way", tcp_pair),
-        patch("arion_lib.scheduler.processes.worker_handle.INTERRUPTION", None),
+        reaching_workers(tcp_pair, None),
         Scheduler(WORKERS, start_method="spawn", preload=["tests.scheduler.jobs"]) as scheduler,
     ):
         yield scheduler

@@ -24,7 +24,7 @@ from concurrent.futures import (
 )
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,16 @@ from arion_lib.scheduler.processes.worker_handle import INTERRUPTION
 from tests.leaks import Snapshot
 from tests.scheduler import jobs
 from tests.scheduler.gates import DEATH, KILL, PATIENCE, Gate, until
-from tests.scheduler.subjects import INTERRUPTED, POSIX, SUBJECTS, WORKERS, Subject
+from tests.scheduler.subjects import (
+    HERE,
+    INTERRUPTED,
+    POSIX,
+    SUBJECTS,
+    WORKERS,
+    Subject,
+    open_as_on_windows,
+    reaching_workers,
+)
 
 SHORT = 0.15
 """Seconds of a time limit that is meant to be hit."""
@@ -61,6 +70,13 @@ def opened(request: pytest.FixtureRequest) -> Iterator[tuple[Subject, Any]]:
         yield request.param, executor
     left = before.leaked()
     assert not left, "left behind:\n  " + "\n  ".join(left)
+
+
+@pytest.fixture(autouse=True)
+def as_here(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let a scheduler that a test opens itself be as on this system, though the one as on Windows may be open still."""
+    with nullcontext() if "opened" in request.fixturenames else reaching_workers(*HERE):
+        yield
 
 
 @pytest.fixture
@@ -850,6 +866,15 @@ def test_a_task_may_clean_up_when_it_is_stopped(method: Any, gate: Gate, notes: 
     """The grace time of this scheduler is longer than a worker has to wait for a core."""
     with Scheduler(1, start_method=method, preload=[jobs.__name__], grace=PATIENCE) as scheduler:
         task = scheduler.submit(jobs.spin_and_clean, gate.place, notes)
+        gate.arrived()
+        assert task.cancel()
+        until(lambda: jobs.noted(notes) == ["cleaned"], "the clean-up")
+
+
+@pytest.mark.skipif(INTERRUPTION is None, reason="no signal interrupts a call: its worker is killed at once")
+def test_beside_a_scheduler_as_on_windows_another_is_as_here(gate: Gate, notes: str) -> None:
+    with open_as_on_windows(), reaching_workers(*HERE), Scheduler(1, preload=[jobs.__name__], grace=PATIENCE) as here:
+        task = here.submit(jobs.spin_and_clean, gate.place, notes)
         gate.arrived()
         assert task.cancel()
         until(lambda: jobs.noted(notes) == ["cleaned"], "the clean-up")
