@@ -119,6 +119,7 @@ def test_coroutines_cancelled_before_their_first_step_give_back_their_places() -
             assert all([task.cancel() for task in held])  # noqa: C419  (every one)
             go.set()
             blocker.result(PATIENCE)
+            until(lambda: not runs, "the places being given back")
         assert [task.result(PATIENCE) for task in [scheduler.submit(nothing) for _ in range(20)]] == [None] * 20
 
 
