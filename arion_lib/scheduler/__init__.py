@@ -26,10 +26,11 @@ What a submitted call passes::
                         waiting/audience  waiting threads wake
     other threads    waiting/             your callbacks, prints, packing of values: slow ones hold up no other task
 
-Where a task is, is one value (states.py): waiting, queued, held, at a worker, ahead at a worker, finishing, ended.
+Where a task is, is one value (states.py): waiting, ready, at a worker, ahead at a worker, finishing, ended.
 
 The book, read in this order: states, options, task, ready, lifecycle, supervisor, front, scheduler, lane; errors beside
-them. The annex: submitting, calls, deciding, local, processes, starting, waiting, bounds, monitoring, journal, dask.
+them. The annex: submitting, calls, deciding, supervising, local, processes, starting, waiting, bounds, monitoring,
+journal, dask.
 """
 
 from arion_lib.scheduler.errors import (

@@ -17,19 +17,19 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from arion_lib.scheduler.deciding.cancelling import Cancelling
-from arion_lib.scheduler.deciding.carrying import Carrying
 from arion_lib.scheduler.errors import ShutDownError
 from arion_lib.scheduler.lane import Lane
 from arion_lib.scheduler.lifecycle import Lifecycle
 from arion_lib.scheduler.monitoring.figures import Figures
+from arion_lib.scheduler.supervising.cancelling import Cancelling
+from arion_lib.scheduler.supervising.carrying import Carrying
+from arion_lib.scheduler.supervising.sleep import LONGEST, Sleep
 from arion_lib.scheduler.task import Task
 from arion_lib.scheduler.waiting.aside import Aside
 from arion_lib.scheduler.waiting.audience import Audience
 from arion_lib.scheduler.waiting.inbox import Inbox
 from arion_lib.scheduler.waiting.intake import Intake
 from arion_lib.scheduler.waiting.signals import Question, Signal
-from arion_lib.scheduler.waiting.sleep import LONGEST, Sleep
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -22,10 +22,10 @@ from arion_lib.scheduler.calls.arguments import placeholder
 from arion_lib.scheduler.calls.failures import brought_here
 from arion_lib.scheduler.calls.functions import Function
 from arion_lib.scheduler.calls.values import Packed
-from arion_lib.scheduler.deciding.more import More, error_of
 from arion_lib.scheduler.errors import NotTransferableError, ShutDownError
 from arion_lib.scheduler.options import Options
 from arion_lib.scheduler.states import WAITING, Event, Place, State
+from arion_lib.scheduler.submitting.more import More, error_of
 from arion_lib.scheduler.waiting.signals import Signal
 
 log = logging.getLogger(__name__)

@@ -17,12 +17,12 @@ from arion_lib.scheduler import DependencyFailedError, QuarantinedError, TaskTim
 from arion_lib.scheduler.bounds.limits import Limits
 from arion_lib.scheduler.calls.failures import Raised
 from arion_lib.scheduler.deciding.instructions import Over, Queue, QueueFirst, Stop, Tell, Withdraw
-from arion_lib.scheduler.deciding.more import More
 from arion_lib.scheduler.lifecycle import Lifecycle
 from arion_lib.scheduler.monitoring.history import history
 from arion_lib.scheduler.options import Options
 from arion_lib.scheduler.ready import ReadyQueue
 from arion_lib.scheduler.states import HELD, QUEUED, Ahead, At, Event, Finishing, Ready, State, Waiting
+from arion_lib.scheduler.submitting.more import More
 from arion_lib.scheduler.task import Task
 
 MOST = {"db": 1, "net": 2}

@@ -50,7 +50,7 @@ def test_a_supervisor_that_rests_after_an_error_wakes_for_what_is_put_into_its_i
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The rest is an hour here: without the inbox, the task would be taken in then."""
-    monkeypatch.setattr("arion_lib.scheduler.waiting.sleep.PAUSE", 3_600.0)
+    monkeypatch.setattr("arion_lib.scheduler.supervising.sleep.PAUSE", 3_600.0)
     resting = threading.Event()
     wait = Inbox.wait
 

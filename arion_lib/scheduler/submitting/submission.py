@@ -16,10 +16,10 @@ from arion_lib.scheduler.calls.arguments import arguments, linked
 from arion_lib.scheduler.calls.functions import WRAPPED, Function, Functions, unwrapped
 from arion_lib.scheduler.calls.substitute import tasks_in
 from arion_lib.scheduler.calls.values import ATOMS
-from arion_lib.scheduler.deciding.more import More
 from arion_lib.scheduler.errors import NotTransferableError, QueueFullError
 from arion_lib.scheduler.front import Front
 from arion_lib.scheduler.options import Options
+from arion_lib.scheduler.submitting.more import More
 from arion_lib.scheduler.submitting.periodic import Periodic, PeriodicCalls
 from arion_lib.scheduler.submitting.submitter import Chosen
 from arion_lib.scheduler.submitting.times import Times
