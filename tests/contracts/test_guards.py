@@ -419,10 +419,19 @@ def test_what_a_generic_class_implements_is_checked_by_the_types_of_the_class_be
     class Store(Contract, Generic[T], registry=Registry()):
         @abstractmethod
         def put(self, value: T, more: list[T]) -> T: ...
+        @property
+        @abstractmethod
+        def last(self) -> T: ...
 
     class Memory(Store[T]):
+        kept: Any = "a"
+
         def put(self, value: T, more: list[T]) -> T:
             return value
+
+        @property
+        def last(self) -> T:
+            return self.kept  # type: ignore[no-any-return]
 
     class Words(Memory[str]): ...
 
@@ -436,6 +445,11 @@ def test_what_a_generic_class_implements_is_checked_by_the_types_of_the_class_be
             cls().put(1, ["b"])  # type: ignore[arg-type]
         with refused("'more'"):
             cls().put("a", [1])  # type: ignore[list-item]
+        store = cls()
+        assert store.last == "a"
+        store.kept = 1
+        with refused("return value must be str"):
+            _ = store.last
     assert "put" in vars(Words)
     assert "put" not in vars(Same)
 

@@ -299,7 +299,8 @@ def _getter_plan(what: Guarded, call: Callable[..., Any]) -> Plan:
     full = _writable(what.member)
     if full is None:
         return _unread(what, call, asynchronous=False)
-    results = list(_result_checks(what, what.member.signature() or Signature(), list(what.asked())))
+    own = what.member.signature(type_arguments(what.cls).get(what.member.owner)) or Signature()
+    results = list(_result_checks(what, own, list(what.asked())))
     return Plan(
         what.label, call, full, False, [], results, level=what.level, warns=what.level is Level.WARN, owner=what.cls
     )
