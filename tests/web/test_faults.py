@@ -194,6 +194,7 @@ def start(nursery: Nursery, folder: Path, *options: str) -> tuple[Child, str]:
     return child, child.said.split()[0]
 
 
+@pytest.mark.posix("only Linux lets one process limit another's files")
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets one process limit another's files")
 def test_a_disk_that_takes_no_more_loses_nothing_that_was_acknowledged(nursery: Nursery, tmp_path: Path) -> None:
     """The operating system itself refuses to let the server's files grow, and later allows it again."""

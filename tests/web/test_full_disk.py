@@ -17,6 +17,7 @@ from arion_lib.web import serve as serve_command
 from tests.chaos.nursery import Child, Nursery
 from tests.web.client import get, ids_in_queue, post, until
 
+pytestmark = pytest.mark.posix("only root on Linux can mount a small disk")
 ROOM = 4 << 20
 
 

@@ -16,7 +16,8 @@ def test_the_sender_and_the_server_count_the_same(served: Served) -> None:
     assert load.statuses == {200: 500}
     assert (load.answered, load.broken, len(load.latencies)) == (500, 0, 500)
     assert served.service.webhook.figures.accepted == 500
-    assert 0 < load.quantile(0.5) <= load.quantile(0.99) <= load.seconds
+    assert load.quantile(0.5) <= load.quantile(0.99) <= load.seconds
+    assert max(load.latencies) > 0 <= min(load.latencies)  # of many, a coarse clock says 0.0
     ids = sorted(row.body.split(b'"')[3] for row in served.store.rows("orders", limit=1_000))
     assert ids == sorted(b"e%d" % n for n in range(500))
 
