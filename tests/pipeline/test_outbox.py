@@ -418,7 +418,7 @@ def test_messages_that_are_gone_are_told_and_hold_nothing_up(database: Database,
         Relay(store, broker).drain()
         assert received(broker, 1) == [b"3"]
         (letter,) = store.dead_letters("s")
-        assert letter.letter.reason.startswith("2 messages of outbox entry ")
+        assert letter.letter.reason.startswith("gone or damaged: 2 messages of outbox entry ")
         assert store.outbox() == []
 
 
