@@ -9,6 +9,7 @@ See         tests/scheduler/test_options.py · tests/scheduler/test_drop_in.py
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -52,10 +53,10 @@ def check_workers(value: int, least: int = 0) -> None:
 
 def most_workers() -> int:
     """Return how many worker processes this process can hold open at the very most."""
-    try:
-        import resource
-    except ImportError:  # Windows has no limit of this kind
+    if sys.platform == "win32":  # it has no limit of this kind
         return MOST_WORKERS
+    import resource
+
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return MOST_WORKERS if soft == resource.RLIM_INFINITY else min(MOST_WORKERS, soft // DESCRIPTORS)
 
