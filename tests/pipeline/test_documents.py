@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import tracemalloc
 from typing import Any
 
 import ijson  # type: ignore[import-untyped]
@@ -197,3 +198,19 @@ def test_a_number_without_end_around_the_records_is_refused(chunk: int) -> None:
 def test_a_path_as_long_as_what_is_left_of_a_name_is_refused() -> None:
     with pytest.raises(ValueError, match="path must have less than 1024 bytes"):
         PathDecoder("a" * 1_020 + ".item")
+
+
+@pytest.mark.parametrize("around", ["before", "behind"])
+def test_many_values_around_the_records_are_never_events_all_at_once(around: str) -> None:
+    values = b'"x": [' + b"1," * 1_000_000 + b"2]"
+    parts = [values, b'"events": [{"a": 1}]'] if around == "before" else [b'"events": [{"a": 1}]', values]
+    body = b"{" + b",".join(parts) + b"}"
+    tracemalloc.start()
+    try:
+        decoder = PathDecoder("events.item", dict)
+        records = decoder.feed(body) + decoder.close()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (records, decoder.broken) == ([{"a": 1}], None)
+    assert peak < 6 * len(body), f"{peak:,} bytes for {len(body):,}"

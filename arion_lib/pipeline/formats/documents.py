@@ -36,6 +36,11 @@ _SHORT = re.compile(
     re.DOTALL,
 )
 
+PIECE = 16_384
+"""Bytes that ijson is given at once: it makes events of about fifty times their size."""
+
+_SCALARS = frozenset({"boolean", "double", "integer", "null", "number", "string"})
+
 MAX_DEPTH = 256
 """Brackets that may be open around the records of a document."""
 
@@ -176,15 +181,17 @@ class PathFinder:
 
     def _send(self, piece: bytes) -> bool:
         """Give ijson a piece; say whether an array at the path begins in it."""
-        if not piece:  # which ijson would take for the end
-            return False
-        try:
-            self._parse.send(piece)
-        except (ijson.JSONError, UnicodeDecodeError) as error:
-            raise ValueError(_one_line(error)) from error
-        found = [self._step(*event) for event in self._events]
-        self._events.clear()
-        return any(found)
+        found = False
+        for at in range(0, len(piece), PIECE):  # never an empty one, which ijson would take for the end
+            try:
+                self._parse.send(piece[at : at + PIECE])
+            except (ijson.JSONError, UnicodeDecodeError) as error:
+                raise ValueError(_one_line(error)) from error
+            for event, value in self._events:
+                if event not in _SCALARS:
+                    found = self._step(event, value) or found
+            self._events.clear()
+        return found
 
     def _step(self, event: str, value: Any) -> bool:
         if event == "map_key":
