@@ -85,7 +85,9 @@ def install(python: Path, lock: Path, needed: Collection[str]) -> list[str]:
 
 def _try_once(python: Path, lock: Path) -> str | None:
     """Install by uv, else by pip; return the package that has no wheel, or None when all are installed."""
-    what = ["--require-hashes", "--requirement", str(lock)]
+    # The lock holds all that its packages need. Left to look for that, pip before 23.3 wants the newest release of what
+    # is needed with an extra, not the locked one, and refuses it for want of a hash.
+    what = ["--no-deps", "--require-hashes", "--requirement", str(lock)]
     if (wheels := ROOT / WHEELS).is_dir():
         what += ["--no-index", "--find-links", str(wheels)]
     if (uv := shutil.which("uv")) is not None:

@@ -163,7 +163,7 @@ def repair(lacking: list[str]) -> str:
     """
     by_word = "python -m arion_lib lab   (makes .venv beside the code, or brings it up to date)"
     own = sys.prefix != sys.base_prefix or sys.prefix == os.environ.get("CONDA_PREFIX")
-    locked = ("--only-binary=:all:", "--require-hashes", "-r", str(environment.LOCK))
+    locked = ("--only-binary=:all:", "--no-deps", "--require-hashes", "-r", str(environment.LOCK))
     said = wheel.command(*locked) if own and not environment.inside() else by_word
     return f"{said}\nmissing: {', '.join(lacking)}"
 
