@@ -8,11 +8,15 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import requires, version
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from arion_lib.setup.environment import LOCK, ROOT
+from arion_lib.workbook.doctor import peers_left_out
 
 PROMISED = re.findall(r"Python :: (3\.\d+)", (ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 MACHINES = (
@@ -70,6 +74,30 @@ def test_a_package_without_a_wheel_is_found(tmp_path: Path) -> None:
     judge(done)
     assert done.returncode != 0
     assert "pysimdjson" in done.stderr
+
+
+def test_the_lock_holds_all_that_its_packages_need() -> None:
+    """It is installed as it stands, without a look at what its packages need."""
+    left_out = {canonicalize_name(name) for name in peers_left_out()}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    seen: set[tuple[str, str]] = set()
+    wanted = [
+        ("", text) for texts in (project["dependencies"], *project["optional-dependencies"].values()) for text in texts
+    ]
+    while wanted:
+        extra, text = wanted.pop()
+        needed = Requirement(text)
+        name = canonicalize_name(needed.name)
+        if name in left_out or not (needed.marker is None or needed.marker.evaluate({"extra": extra})):
+            continue
+        assert needed.specifier.contains(version(name), prereleases=True), (
+            f"{text} is needed, {version(name)} installed"
+        )
+        for asked in {"", *needed.extras}:
+            if (name, asked) not in seen:
+                seen.add((name, asked))
+                wanted += [(asked, below) for below in requires(name) or ()]
+    assert len({name for name, _ in seen}) > 100
 
 
 def test_the_promised_pythons_are_named_alike_everywhere() -> None:

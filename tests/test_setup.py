@@ -73,19 +73,24 @@ class Clone:
 
     def lock(self, version: str, *, broken: bool = False) -> None:
         """Write the wheel of a `pytest` that says where it runs, and the lock that holds its hash."""
-        info = f"arion_marker-{version}.dist-info"
+        digest = self.wheel("arion_marker", version, "", {"pytest/__main__.py": SAYS_WHERE})
+        digest = "0" * 64 if broken else digest
+        (self.root / "requirements.lock").write_text(f"arion-marker=={version} \\\n    --hash=sha256:{digest}\n")
+
+    def wheel(self, name: str, version: str, metadata: str, files: dict[str, str] | None = None) -> str:
+        """Write a wheel; return its hash."""
+        info = f"{name}-{version}.dist-info"
         files = {
-            "pytest/__main__.py": SAYS_WHERE,
-            f"{info}/METADATA": f"Metadata-Version: 2.1\nName: arion-marker\nVersion: {version}\n",
+            **(files or {}),
+            f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{metadata}",
             f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         }
-        files[f"{info}/RECORD"] = "".join(f"{name},,\n" for name in [*files, f"{info}/RECORD"])
-        wheel = self.wheels / f"arion_marker-{version}-py3-none-any.whl"
+        files[f"{info}/RECORD"] = "".join(f"{file},,\n" for file in [*files, f"{info}/RECORD"])
+        wheel = self.wheels / f"{name}-{version}-py3-none-any.whl"
         with zipfile.ZipFile(wheel, "w") as archive:
-            for name, text in files.items():
-                archive.writestr(name, text)
-        digest = "0" * 64 if broken else hashlib.sha256(wheel.read_bytes()).hexdigest()
-        (self.root / "requirements.lock").write_text(f"arion-marker=={version} \\\n    --hash=sha256:{digest}\n")
+            for file, text in files.items():
+                archive.writestr(file, text)
+        return hashlib.sha256(wheel.read_bytes()).hexdigest()
 
     def uv(self, script: str) -> None:
         """Put a `uv` on the path: pip is then only what comes after it."""
@@ -195,6 +200,18 @@ def test_a_wrong_hash_is_refused_and_leaves_no_environment(clone: Clone) -> None
     assert "pip must succeed" in done.stderr
     assert "Traceback" not in done.stderr
     assert not clone.venv.exists()
+
+
+def test_the_locked_release_is_installed_though_another_package_wants_it_with_an_extra(clone: Clone) -> None:
+    """Pip before 23.3 takes the newest one there, and refuses it since the lock has no hash of it."""
+    clone.lock("2.0")
+    clone.lock("1.0")
+    locked = clone.root / "requirements.lock"
+    digest = clone.wheel("arion_wants", "1.0", "Requires-Dist: arion-marker[extra]>=1.0\n")
+    locked.write_text(locked.read_text() + f"arion-wants==1.0 \\\n    --hash=sha256:{digest}\n")
+    done = clone.run("test")
+    assert done.returncode == 0, done.stderr
+    assert list(clone.venv.glob("**/arion_marker-1.0.dist-info"))
 
 
 def without_a_wheel(clone: Clone, name: str, listed: str) -> None:
