@@ -202,7 +202,8 @@ def test_a_periodic_call_runs_on_the_cluster_one_run_at_a_time_until_it_is_cance
     every.cancel()
     until(lambda: every.state == "over" and fresh.wait_idle(PATIENCE))
     assert fresh.periodic == ()
-    assert (tmp_path / "log").read_text().split() == ["ran"] * every.runs
+    ran = (tmp_path / "log").read_text().split()
+    assert len(ran) - every.runs in (0, 1)  # the run that was cancelled may have been past its line
 
 
 def test_a_periodic_call_that_waits_is_no_dask_task_and_ends_with_the_scheduler(

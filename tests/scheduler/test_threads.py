@@ -114,7 +114,7 @@ def lost_after_a_late_interruption(patience: float) -> bool:
             go.set()
             until(lambda: core.inbox, "the report")
             time.sleep(0.01)  # the thread is waiting for its next call by now, all but surely
-            core.supervisor.cancel_each([task])
+            core.supervisor.cancelling.each([task])
 
         core.ask(interrupt_late)
         following = threads.submit(jobs.add, 1)

@@ -39,9 +39,7 @@ class Wanted(_Strict):
         default=None, min_length=1, max_length=200, description="its name in lists; else the function's"
     )
     priority: int = Field(default=0, ge=-1_000, le=1_000, description="higher runs sooner")
-    after: list[int] = Field(
-        default=[], max_length=1_000, description="numbers of tasks that must have succeeded first"
-    )
+    after: list[str] = Field(default=[], max_length=1_000, description="ids of tasks that must have succeeded first")
     if_dependency_fails: Literal["fail", "run"] = "fail"
     retries: int = Field(default=0, ge=0, le=100, description="more attempts; with any, a task may run more than once")
     backoff: float = Field(default=0, ge=0, le=LONGEST, description="before the second attempt; doubles with each")
@@ -71,7 +69,8 @@ class FunctionOf(BaseModel):
 class TaskOf(BaseModel):
     """Where one task stands. Times are seconds since the epoch; `error` is what its last attempt ended with."""
 
-    number: int
+    id: str
+    number: int = Field(description="counts from 1 since the service was started; workers and lists show it")
     name: str
     function: str
     state: State
@@ -80,6 +79,10 @@ class TaskOf(BaseModel):
     attempt: int
     worker: int | None
     error: str
+    durable: Literal[False] = Field(
+        default=False,
+        description="it does not outlive the service: at a stop what waits is cancelled, what runs has 5 seconds",
+    )
 
 
 class Change(BaseModel):
@@ -118,7 +121,7 @@ class ErrorOf(BaseModel):
 class ResultOf(BaseModel):
     """What a task gave. Until it has ended both are null; inf and nan, which JSON lacks, are null, too."""
 
-    number: int
+    id: str
     state: State
     value: Any = None
     error: ErrorOf | None = None

@@ -1,6 +1,6 @@
 """The pages of challenge 5: hand in a task by its function's name, see how it goes, fetch what it gave.
 
-Idea        A task is a resource: posting makes it, its number names it, its result is another resource beside it.
+Idea        A task is a resource: posting makes it, its id names it, its result is another resource beside it.
 Invariant   Only registered functions run; following `next` from the first page shows every task that is kept, once.
 When wrong  Wrong arguments are 422 and named, a full queue is 429, a task that failed is a result with its error.
 See         arion_lib/web/scheduling/tasks.py · tests/web/test_scheduler_pages.py
@@ -14,7 +14,7 @@ import time
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, HTTPException, Path, Query, Response
+from fastapi import APIRouter, Header, HTTPException, Path, Query, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
@@ -38,14 +38,30 @@ from arion_lib.web.scheduling.documents import (
     TaskWithHistory,
 )
 from arion_lib.web.scheduling.functions import ArgumentsError, UnknownFunctionError
-from arion_lib.web.scheduling.tasks import EndedError, Record, ScheduledTasks, UnfinishedError, UnknownTaskError
+from arion_lib.web.scheduling.tasks import (
+    EndedError,
+    KeyTakenError,
+    Record,
+    ScheduledTasks,
+    UnfinishedError,
+    UnknownTaskError,
+)
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 Limit = Annotated[int, Query(ge=1, le=1_000, description="tasks a page")]
 After = Annotated[int, Query(ge=0, description="number of the last task seen")]
 States = Annotated[list[State], Query(description="only tasks in this state; may be given more than once")]
-Number = Annotated[int, Path(ge=1, description="the task's number")]
+Id = Annotated[str, Path(alias="id", max_length=64, description="the task's id")]
+Key = Annotated[
+    str | None,
+    Header(
+        alias="idempotency-key",
+        min_length=1,
+        max_length=200,
+        description="one of the caller's own: sent again with the same call, the task is the one that was made first",
+    ),
+]
 Wait = Annotated[float, Query(ge=0, le=10, description="seconds to wait for the task's end before answering")]
 
 
@@ -67,11 +83,15 @@ def _submitting(router: APIRouter, tasks: ScheduledTasks) -> None:
         return [FunctionOf(name=f.name, about=f.about, arguments=f.schema) for f in tasks.functions.all.values()]
 
     @router.post("/tasks", status_code=202)
-    def submit(submission: Submission, response: Response) -> TaskOf:
-        """Hand in a task. The answer does not wait for it: its address is in `location`."""
+    def submit(submission: Submission, response: Response, key: Key = None) -> TaskOf:
+        """Hand in a task. The answer does not wait for it: its address is in `location`.
+
+        A caller that got no answer sends it again with the same `idempotency-key`: it is run once. What was handed in
+        ends with the service, as `durable` says.
+        """
         options = submission.options.model_dump(exclude_unset=True, exclude_none=True)
         try:
-            record = tasks.submit(submission.function, submission.arguments, options)
+            record = tasks.submit(submission.function, submission.arguments, options, key)
         except UnknownFunctionError as error:
             raise Problem(404, *_halves(error), "see /scheduler/functions") from None
         except ArgumentsError as error:
@@ -79,12 +99,14 @@ def _submitting(router: APIRouter, tasks: ScheduledTasks) -> None:
             raise RequestValidationError(places) from None
         except UnknownTaskError as error:
             raise parameter_problem("options.after must be tasks that are kept", _halves(error)[1]) from None
+        except KeyTakenError as error:
+            raise Problem(422, *_halves(error), "draw another key for another call") from None
         except QueueFullError as error:
             do = "send it again later"
             raise Problem.of(429, "the queue must have room", error, do, headers={"retry-after": "1"}) from None
         except ShutDownError as error:
             raise _closing(error) from None
-        response.headers["location"] = f"/scheduler/tasks/{record.task.number}"
+        response.headers["location"] = f"/scheduler/tasks/{record.id}"
         return _task_of(record)
 
 
@@ -99,46 +121,47 @@ def _looking(router: APIRouter, tasks: ScheduledTasks) -> None:
             items=[_task_of(record) for record in records], next=f"/scheduler/tasks?{following}" if query else None
         )
 
-    @router.get("/tasks/{number}")
-    def status(number: Number) -> TaskWithHistory:
+    @router.get("/tasks/{id}")
+    def status(identity: Id) -> TaskWithHistory:
         """Tell where a task stands, and each change so far."""
-        record = _found(tasks, number)
+        record = _found(tasks, identity)
         offset = _epoch()
         changes = [
             Change(at=one.time + offset, state=one.state, attempt=one.attempt, worker=one.worker, error=one.error)
             for one in record.task.history()
         ]
-        progress = tasks.progress(number)
+        progress = tasks.progress(record.task.number)
         return TaskWithHistory(**_task_of(record).model_dump(), history=changes, progress=progress)
 
-    @router.get("/tasks/{number}/result", responses={202: {"model": ResultOf, "description": "not ended yet"}})
-    async def result(number: Number, response: Response, wait: Wait = 0.0) -> ResultOf:
+    @router.get("/tasks/{id}/result", responses={202: {"model": ResultOf, "description": "not ended yet"}})
+    async def result(identity: Id, response: Response, wait: Wait = 0.0) -> ResultOf:
         """Fetch what a task gave, a value or an error; 202 when it has not ended (within `wait` seconds)."""
-        task = _found(tasks, number).task
+        record = _found(tasks, identity)
+        task = record.task
         if not task.done():
             await _ended(task, wait)
         if not task.done():
             response.status_code, response.headers["retry-after"] = 202, "1"
-            return ResultOf(number=number, state=task.status())
-        return await asyncio.to_thread(_result_of, task)  # a large value takes its time to be unpickled
+            return ResultOf(id=record.id, state=task.status())
+        return await asyncio.to_thread(_result_of, record)  # a large value takes its time to be unpickled
 
 
 def _ending(router: APIRouter, tasks: ScheduledTasks) -> None:
-    @router.post("/tasks/{number}/cancel")
-    def cancel(number: Number) -> TaskOf:
+    @router.post("/tasks/{id}/cancel")
+    def cancel(identity: Id) -> TaskOf:
         """Cancel a task, waiting or running, and with it those that come after it."""
-        _found(tasks, number)
+        _found(tasks, identity)
         try:
-            return _task_of(tasks.cancel(number))
+            return _task_of(tasks.cancel(identity))
         except EndedError as error:
             raise HTTPException(409, str(error)) from None
 
-    @router.delete("/tasks/{number}", status_code=204)
-    def forget(number: Number) -> None:
+    @router.delete("/tasks/{id}", status_code=204)
+    def forget(identity: Id) -> None:
         """Forget a task that has ended, and its result."""
-        _found(tasks, number)
+        _found(tasks, identity)
         try:
-            tasks.forget(number)
+            tasks.forget(identity)
         except UnfinishedError as error:
             raise HTTPException(409, str(error)) from None
 
@@ -211,14 +234,14 @@ def _health(tasks: ScheduledTasks) -> Health:
     )
 
 
-def _found(tasks: ScheduledTasks, number: int) -> Record:
+def _found(tasks: ScheduledTasks, identity: str) -> Record:
     try:
-        return tasks.find(number)
+        return tasks.find(identity)
     except UnknownTaskError as error:
         raise Problem(404, *_halves(error), "see /scheduler/tasks") from None
 
 
-def _halves(error: KeyError) -> tuple[str, str]:
+def _halves(error: KeyError | ValueError) -> tuple[str, str]:
     """Divide `rule, got value`, the house form of an error."""
     must, _, got = str(error.args[0]).partition(", got ")
     return must, got
@@ -245,6 +268,7 @@ def _task_of(record: Record) -> TaskOf:
     task = record.task
     last = task.history()[-1]
     return TaskOf(
+        id=record.id,
         number=task.number,
         name=task.name,
         function=record.function,
@@ -271,16 +295,16 @@ async def _ended(task: Task[Any], seconds: float) -> None:
             await ended.wait()
 
 
-def _result_of(task: Task[Any]) -> ResultOf:
-    state = task.status()
+def _result_of(record: Record) -> ResultOf:
+    task, state = record.task, record.task.status()
     if state is State.CANCELLED:
-        return ResultOf(number=task.number, state=state, error=ErrorOf(kind="CancelledError", message="cancelled"))
+        return ResultOf(id=record.id, state=state, error=ErrorOf(kind="CancelledError", message="cancelled"))
     error = task.exception(0)
     if error is not None:
-        return ResultOf(number=task.number, state=state, error=ErrorOf(kind=type(error).__name__, message=str(error)))
+        return ResultOf(id=record.id, state=state, error=ErrorOf(kind=type(error).__name__, message=str(error)))
     try:
         value = to_jsonable_python(task.result(0), inf_nan_mode="null")
     except (PydanticSerializationError, UnicodeDecodeError) as failure:
         do = "have the registered function return what JSON has"
         raise Problem.of(500, "the result must be JSON", failure, do) from None
-    return ResultOf(number=task.number, state=state, value=value)
+    return ResultOf(id=record.id, state=state, value=value)

@@ -1,15 +1,17 @@
-"""Tasks that were asked for over the web: their numbers, what became of them, and for how long that is kept.
+"""Tasks that were asked for over the web: their ids, what became of them, and for how long that is kept.
 
-Idea        The scheduler begins with the first task: a service that nobody gives one costs no process and no thread.
+Idea        The scheduler begins with the first task: a service that nobody gives one costs no process and no thread. An
+            id is drawn at random: nobody guesses another's, and after a restart none is given again.
 Invariant   Of tasks that ended the last `keep` are kept, of the others `max_pending` and those that run, `MAX_BYTES` of
             arguments at most: all bounded.
-When wrong  A number that was never given or is forgotten is `UnknownTaskError`; after `close` a submit is refused.
+When wrong  An id that was never given or is forgotten is `UnknownTaskError`; after `close` a submit is refused.
 See         arion_lib/web/scheduling/pages.py · tests/web/test_scheduler_pages.py
 """
 
 from __future__ import annotations
 
 import json
+import secrets
 import threading
 import time
 from collections import deque
@@ -35,7 +37,11 @@ NAME = "web"
 
 
 class UnknownTaskError(KeyError):
-    """No task has this number, or it was forgotten."""
+    """No task has this id, or it was forgotten: with the service's end all are."""
+
+
+class KeyTakenError(ValueError):
+    """The idempotency key belongs to another call."""
 
 
 class UnfinishedError(RuntimeError):
@@ -48,11 +54,14 @@ class EndedError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One task that was asked for; `submitted` is seconds since the epoch."""
+    """One task that was asked for; `submitted` is seconds since the epoch, `call` what was asked for with `key`."""
 
+    id: str
     function: str
     submitted: float
     task: Task[Any]
+    key: str | None = None
+    call: str = ""
 
 
 def local_scheduler(workers: int | None = None) -> Scheduler:
@@ -79,8 +88,12 @@ class ScheduledTasks:
         self.most_workers, self._most_bytes = most_workers, most_bytes
         self._held = 0  # bytes of the arguments of tasks that have not ended
         self._closed = False
-        self._records: dict[int, Record] = {}
-        self._ended: deque[int] = deque()
+        self._records: dict[str, Record] = {}
+        self._ended: deque[str] = deque()
+        self._keys: dict[str, str] = {}
+        """The ids of tasks that have an idempotency key, for as long as they are kept."""
+        self._asking = threading.Lock()
+        """Held while a call with a key is looked for and submitted: of two at once, one is first."""
 
     def scheduler(self) -> Scheduler:
         """The scheduler, opened now if it is not. Raises `ShutDownError` after `close`."""
@@ -98,41 +111,72 @@ class ScheduledTasks:
             if self._scheduler is not None:
                 self._scheduler.shutdown(cancel_futures=True, deadline=PATIENCE)
 
-    def submit(self, function: str, arguments: Mapping[str, Any], options: Mapping[str, Any]) -> Record:
-        """Check the call, submit it, keep its record.
+    def submit(
+        self, function: str, arguments: Mapping[str, Any], options: Mapping[str, Any], key: str | None = None
+    ) -> Record:
+        """Check the call, submit it, keep its record; a call whose `key` is that of a kept task is that task.
 
-        `options` are those of `Options`; tasks in `after` are given by their numbers. Raises `UnknownFunctionError`,
-        `ArgumentsError`, `UnknownTaskError` for an `after`, and what the scheduler's `submit` raises.
+        `options` are those of `Options`; tasks in `after` are given by their ids. Raises `UnknownFunctionError`,
+        `ArgumentsError`, `UnknownTaskError` for an `after`, `KeyTakenError`, and what the scheduler's `submit` raises.
         """
+        if key is None:
+            return self._submit(function, arguments, options)
+        call = json.dumps([function, dict(arguments), dict(options)], sort_keys=True, default=str)
+        with self._asking:
+            with self._lock:
+                known = self._records.get(self._keys.get(key, ""))
+            if known is None:
+                return self._submit(function, arguments, options, key, call)
+        if known.call != call:
+            raise KeyTakenError(f"idempotency-key must be one of the same call, got {key}")
+        return known
+
+    def _submit(
+        self,
+        function: str,
+        arguments: Mapping[str, Any],
+        options: Mapping[str, Any],
+        key: str | None = None,
+        call: str = "",
+    ) -> Record:
         registered = self.functions.find(function)
         checked = registered.check(arguments)
         size = len(json.dumps(arguments))
         with self._lock:
             if self._held + size > self._most_bytes:
                 raise QueueFullError(f"arguments of waiting tasks must be <= {self._most_bytes} bytes, got more")
-        after = [self.find(number).task for number in options.get("after", ())]
+        after = [self.find(one).task for one in options.get("after", ())]
         submitter = self.scheduler().with_options(**{"name": function, **options, "after": after})
-        record = Record(function, time.time(), submitter.submit(registered.call, **checked))
+        task = submitter.submit(registered.call, **checked)
+        record = Record(secrets.token_urlsafe(12), function, time.time(), task, key, call)
         with self._lock:
-            self._records[record.task.number] = record
+            self._records[record.id] = record
+            if key is not None:
+                self._keys[key] = record.id
             self._held += size
-        record.task.add_done_callback(partial(self._ends, record.task.number, size))
+        task.add_done_callback(partial(self._ends, record.id, size))
         return record
 
-    def _ends(self, number: int, size: int, _: object) -> None:
+    def _ends(self, identity: str, size: int, _: object) -> None:
         with self._lock:
             self._held -= size
-            self._ended.append(number)
+            self._ended.append(identity)
             while len(self._ended) > self._keep:
-                self._records.pop(self._ended.popleft(), None)
+                self._let_go(self._ended.popleft())
 
-    def find(self, number: int) -> Record:
-        """The record of that number. Raises `UnknownTaskError`."""
+    def _let_go(self, identity: str) -> bool:
+        record = self._records.pop(identity, None)
+        if record is not None and record.key is not None:
+            self._keys.pop(record.key, None)
+        return record is not None
+
+    def find(self, identity: str) -> Record:
+        """The record of that id. Raises `UnknownTaskError`."""
         with self._lock:
             try:
-                return self._records[number]
+                return self._records[identity]
             except KeyError:
-                raise UnknownTaskError(f"task must be one that is kept, got {number}") from None
+                raise UnknownTaskError(f"task must be one that is kept, got {identity}") from None
 
     def page(self, after: int, limit: int, states: Collection[State] = ()) -> list[Record]:
         """The records past a number, the oldest first; with `states`, those that are in one of them now."""
@@ -144,30 +188,30 @@ class ScheduledTasks:
             records = list(self._records.values())
         return sorted(records, key=lambda one: one.task.number)
 
-    def cancel(self, number: int) -> Record:
+    def cancel(self, identity: str) -> Record:
         """Cancel a task, running or not. Raises `EndedError` for one that has ended."""
-        record = self.find(number)
+        record = self.find(identity)
         if not record.task.cancel():
             raise EndedError(f"only a task that has not ended can be cancelled, got {record.task.status()}")
         return record
 
-    def forget(self, number: int) -> None:
+    def forget(self, identity: str) -> None:
         """Drop the record and the result of a task that ended. Raises `UnfinishedError` for one that has not."""
-        task = self.find(number).task
+        task = self.find(identity).task
         if not task.done():
             raise UnfinishedError(f"only a task that has ended can be forgotten, got {task.status()}: cancel it first")
-        self._drop({number})
+        self._drop({identity})
 
     def forget_all(self, states: Collection[State] = ()) -> int:
         """Drop all tasks that ended, or those that ended in one of the states; return how many."""
-        ended = [one.task for one in self._all() if one.task.done()]
-        return self._drop({task.number for task in ended if not states or task.status() in states})
+        ended = [one for one in self._all() if one.task.done()]
+        return self._drop({one.id for one in ended if not states or one.task.status() in states})
 
-    def _drop(self, numbers: set[int]) -> int:
+    def _drop(self, ids: set[str]) -> int:
         with self._lock:
-            gone = [self._records.pop(number, None) for number in numbers]
-            self._ended = deque(number for number in self._ended if number not in numbers)
-        return sum(record is not None for record in gone)
+            gone = [self._let_go(identity) for identity in ids]
+            self._ended = deque(identity for identity in self._ended if identity not in ids)
+        return sum(gone)
 
     def status(self) -> Snapshot:
         """A snapshot of the scheduler; of one that was not needed yet, an empty one: looking opens nothing."""
