@@ -16,6 +16,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
 
+from arion_lib.workbook.hearing import hear_all
+
 KERNEL = "python3"
 """The kernel's name in every notebook of the workbook."""
 
@@ -87,7 +89,7 @@ def attempt(kernel: str = KERNEL, cells: Mapping[str, str] = CELLS, timeout: flo
     began = time.monotonic()
     notebook: Any = new_notebook(cells=[new_code_cell(code) for code in (WHO, *cells.values())])  # type: ignore[no-untyped-call]
     quiet = Config({"KernelManager": {"transport_encryption": "auto"}})  # as `lab` does: no warning of ipykernel's
-    client = NotebookClient(notebook, timeout=int(timeout), kernel_name=kernel, config=quiet)
+    client = hear_all(NotebookClient(notebook, timeout=int(timeout), kernel_name=kernel, config=quiet))
     try:
         with _kept_unless_wrong() as said:  # at its end a kernel speaks of tasks of its own
             client.execute(stderr=said)

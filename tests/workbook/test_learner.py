@@ -12,6 +12,7 @@ import nbformat
 import pytest
 
 from arion_lib.workbook import copies, learner
+from arion_lib.workbook.hearing import hear_all
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("[0-9]_*.ipynb"))
 
@@ -126,7 +127,8 @@ async def _executed(paths: list[Path], folder: Path) -> dict[Path, Any]:
         copies.write(path, folder)
         book = nbformat.read(folder / path.name, as_version=4)
         where = {"metadata": {"path": str(folder)}}
-        client = nbclient.NotebookClient(book, timeout=300, startup_timeout=300, resources=where)  # however busy
+        waits = {"timeout": 300, "startup_timeout": 300}  # however busy
+        client = hear_all(nbclient.NotebookClient(book, resources=where, **waits))
         async with two:
             return await client.async_execute()
 
