@@ -248,7 +248,7 @@ def constant_titles(source: str) -> Iterator[str]:
         if isinstance(call.func, ast.Attribute) and drawn and call.func.attr != "text_bars":
             place = {"ratio_bars": 2, "peak_by_input_and_output": 2}.get(call.func.attr, 1)
             titles = [*call.args[place : place + 1], *(word.value for word in call.keywords if word.arg == "title")]
-            said = [title.value for title in titles if isinstance(title, ast.Constant)]
+            said = [title.value for title in titles if isinstance(title, ast.Constant) and isinstance(title.value, str)]
             yield from (f"a figure's title must be computed from its data: {title}" for title in said)
 
 
