@@ -9,7 +9,7 @@ import random
 import threading
 import uuid
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -478,16 +478,20 @@ def concurrent_senders(database: Database, send: Callable[[Store, list[bytes], i
     ready = threading.Barrier(2)
 
     def server(batch: int) -> None:
-        with database.open() as store:
-            ready.wait(PATIENCE)
-            try:
-                send(store, body, batch)
-            except StaleDelivery as error:
-                errors.append(error)
+        try:
+            with database.open() as store:
+                ready.wait(PATIENCE)
+                try:
+                    send(store, body, batch)
+                except StaleDelivery as error:
+                    errors.append(error)
+        except BaseException:
+            ready.abort()  # the other one must not wait for what failed here
+            raise
 
     with ThreadPoolExecutor(2) as pool:
-        for job in [pool.submit(server, batch) for batch in (7, 11)]:
-            job.result(PATIENCE)
+        for job in as_completed([pool.submit(server, batch) for batch in (7, 11)], 2 * PATIENCE):
+            job.result()
     with database.open() as store:
         deliver(store, body, 50)  # whoever repeats it at last finishes it
         counted_once(store, body)
