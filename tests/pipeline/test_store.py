@@ -490,7 +490,7 @@ def concurrent_senders(database: Database, send: Callable[[Store, list[bytes], i
             raise
 
     with ThreadPoolExecutor(2) as pool:
-        for job in as_completed([pool.submit(server, batch) for batch in (7, 11)], 2 * PATIENCE):
+        for job in as_completed([pool.submit(server, batch) for batch in (7, 11)], PATIENCE):
             job.result()
     with database.open() as store:
         deliver(store, body, 50)  # whoever repeats it at last finishes it
