@@ -220,7 +220,8 @@ def test_wrong_arguments_are_refused_when_it_is_built(options: dict[str, int]) -
         NdjsonDecoder(**options)
 
 
-def test_a_run_of_blank_lines_costs_one_exception_not_one_each() -> None:
+def counting() -> tuple[NdjsonDecoder, list[bytes]]:
+    """Return a decoder, and the list that it adds each text to that it parses."""
     decoder = NdjsonDecoder()
     parse, parsed = decoder._parse, []
 
@@ -229,6 +230,11 @@ def test_a_run_of_blank_lines_costs_one_exception_not_one_each() -> None:
         return parse(line)
 
     decoder._parse = counted
+    return decoder, parsed
+
+
+def test_a_run_of_blank_lines_costs_one_exception_not_one_each() -> None:
+    decoder, parsed = counting()
     body = b'{"a": 1}\n' + b"\n" * 10_000 + b" \t\r\n" * 5_000 + b'{"a": 2}\n1\n'
     found, dead, count, _ = decode(decoder, [body])
     assert (found, count) == ([{"a": 1}, {"a": 2}], 3)
@@ -237,14 +243,7 @@ def test_a_run_of_blank_lines_costs_one_exception_not_one_each() -> None:
 
 
 def test_blank_lines_between_records_cost_an_exception_a_block_not_one_each() -> None:
-    decoder = NdjsonDecoder()
-    parse, parsed = decoder._parse, []
-
-    def counted(line: bytes) -> Any:
-        parsed.append(line)
-        return parse(line)
-
-    decoder._parse = counted
+    decoder, parsed = counting()
     body = b'{"a": 1}\n\n \r\n' * 10_000 + b"1\n"
     found, dead, count, _ = decode(decoder, [body])
     assert (len(found), count) == (10_000, 10_001)
