@@ -78,6 +78,7 @@ SLOW = (
     "tests/pipeline/test_memory.py",
     "tests/pipeline/test_lost_servers.py",
     "tests/pipeline/test_store.py::test_kill_9",
+    "tests/test_hangs.py",
     "tests/test_quality.py",
     "tests/test_selection.py::test_a_process_that_dies",
     "tests/test_setup.py",

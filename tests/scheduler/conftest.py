@@ -1,8 +1,7 @@
-"""What the scheduler's tests share: a gate, and a stack trace instead of a hang."""
+"""What the scheduler's tests share: a gate."""
 
 from __future__ import annotations
 
-import faulthandler
 import itertools
 import os
 import threading
@@ -10,26 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from _pytest.faulthandler import fault_handler_stderr_fd_key
 
 from tests.scheduler.gates import PATIENCE, Gate
-
-LONGEST = 300.0
-"""Seconds after which a test counts as hanging: every thread's stack is shown and the run ends."""
-
-
-@pytest.fixture(autouse=True, scope="module")
-def no_hang_at_the_end(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Show the stacks, too, when what a module shares cannot be closed."""
-    yield
-    faulthandler.cancel_dump_traceback_later()
-
-
-@pytest.fixture(autouse=True)
-def no_hang(request: pytest.FixtureRequest, no_hang_at_the_end: None) -> None:
-    """End the run with every thread's stack when a test, or the end of its module, hangs."""
-    where = request.config.stash.get(fault_handler_stderr_fd_key, 2)
-    faulthandler.dump_traceback_later(LONGEST, exit=True, file=where)
 
 
 @pytest.fixture

@@ -80,7 +80,7 @@ def as_here(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture
-def scheduler(opened: tuple[Subject, Any], request: pytest.FixtureRequest, no_hang: None) -> Iterator[Any]:
+def scheduler(opened: tuple[Subject, Any], request: pytest.FixtureRequest) -> Iterator[Any]:
     """Return the executor; afterwards it must be idle and of its old size."""
     subject, executor = opened
     name = request.node.originalname

@@ -1,0 +1,80 @@
+"""Whatever of a run hangs, the run ends and says where; alone and with processes that share the files."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from arion_lib.setup.environment import ROOT
+
+HANGS = """
+import threading
+import pytest
+
+def for_ever():
+    threading.Event().wait()
+
+"""
+
+WHERE = {
+    "a test": "def test_hangs():\n    for_ever()\n",
+    "a fixture's end, after a failure": """
+@pytest.fixture
+def resource():
+    yield
+    for_ever()
+
+def test_hangs(resource):
+    assert False
+""",
+    "the end of the file": """
+@pytest.fixture(autouse=True, scope="module")
+def resource():
+    yield
+    for_ever()
+
+def test_hangs():
+    assert False
+""",
+    "the end of the session": """
+@pytest.fixture(autouse=True, scope="session")
+def resource():
+    yield
+    for_ever()
+
+def test_hangs():
+    pass
+""",
+    "the end of the process": "def test_hangs():\n    threading.Thread(target=for_ever).start()\n",
+}
+
+
+@pytest.mark.parametrize("processes", [(), ("-n2", "--dist=loadfile")], ids=["alone", "two processes"])
+@pytest.mark.parametrize("where", list(WHERE))
+def test_a_run_in_which_something_hangs_ends_and_shows_where(
+    where: str, processes: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "test_hanging.py").write_text(HANGS + WHERE[where])
+    (tmp_path / "test_other.py").write_text("def test_other():\n    pass\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = alone\n")
+    plugins = ["-p", "tests.selection", "-p", "tests.hangs", "-p", "no:cacheprovider", "-p", "no:typeguard"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *plugins, *processes, "--longest=2", "test_hanging.py", "test_other.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    told = done.stdout + done.stderr
+    assert "Timeout (0:00:02)!" in told, told
+    assert "in for_ever" in told, told
+    if "assert False" in WHERE[where]:
+        assert "test_hanging.py::test_hangs failed (call): assert False" in told, told
+    if processes:
+        assert "1 passed" in told or "2 passed" in told, told
