@@ -22,6 +22,7 @@ def test_every_installed_contender_opens_and_closes_the_same_number(workload: ob
     assert set(done.values()) == {(15, 15)}
 
 
+@pytest.mark.alone
 def test_memory_that_grows_is_seen_to_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[bytes] = []
 
