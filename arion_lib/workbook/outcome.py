@@ -9,7 +9,6 @@ See         tests/workbook/test_outcome.py
 
 from __future__ import annotations
 
-import ctypes
 import linecache
 import threading
 import tracemalloc
@@ -21,6 +20,7 @@ from functools import update_wrapper
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
+from arion_lib.interrupting import interrupt, settle
 from arion_lib.short_repr import short_repr
 
 T = TypeVar("T")
@@ -183,8 +183,9 @@ def run(code: Callable[[], object], seconds: float = 5.0, own: str = "") -> Outc
         return box[0]
     for _ in range(5):  # more than once: code may catch BaseException and go on
         if thread.is_alive():
-            _interrupt(thread)
+            interrupt(thread, OutOfTime)
             thread.join(0.2)
+    settle()
     return Outcome(Kind.TIME, seconds)
 
 
@@ -221,8 +222,3 @@ def _own_line(trace: TracebackType | None, own: str) -> str:
             line = linecache.getline(own, trace.tb_lineno).strip()
         trace = trace.tb_next
     return line
-
-
-def _interrupt(thread: threading.Thread) -> None:
-    """Ask CPython to raise `OutOfTime` in `thread` at its next bytecode."""
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(OutOfTime))

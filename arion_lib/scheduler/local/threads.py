@@ -8,7 +8,6 @@ See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_threads.py
 
 from __future__ import annotations
 
-import ctypes
 import math
 import queue
 import threading
@@ -16,6 +15,7 @@ import time
 from contextvars import Context
 from typing import Any
 
+from arion_lib.interrupting import calm, interrupt, settle
 from arion_lib.scheduler.calls.failures import Raised, TaskInterrupted, describe, without_our_frame
 from arion_lib.scheduler.calls.substitute import filled_in
 from arion_lib.scheduler.lane import Core
@@ -89,16 +89,12 @@ class _Slot:
     def interrupt(self, given_up_at: float) -> None:
         """Raise `TaskInterrupted` in the thread, at its next line of Python."""
         self.interrupting = given_up_at
-        self._raise_later(ctypes.py_object(TaskInterrupted))
+        interrupt(self.thread, TaskInterrupted)
 
     def calm(self) -> None:
         """Take back an interruption that has not been raised yet: it would strike, and lose, the next task."""
         self.interrupting = None
-        self._raise_later(None)
-
-    def _raise_later(self, error: ctypes.py_object[type[BaseException]] | None) -> None:
-        if self.thread.ident is not None:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.thread.ident), error)
+        calm(self.thread)
 
 
 class ThreadLane:
@@ -200,6 +196,7 @@ class ThreadLane:
     def _give_up(self, slot: _Slot, now: float) -> None:
         """Do without a thread that does not stop; its task's attempt is over for everybody but that thread."""
         slot.given_up = True
+        settle()
         slot.work.put(None)  # should it be idle after all, its last report struck down: it must not wait for ever
         del self._slots[slot.number]
         self.restarts += 1
@@ -244,6 +241,7 @@ class ThreadLane:
                 slot.interrupt(math.inf)
                 slot.work.put(None)  # one of the two may be lost to the interruption
             self._let_go(slot)
+        settle()
         for slot in slots:
             if slot.task is None:  # it ends at once; one that is stuck in a call is left behind
                 slot.thread.join(timeout=1.0)
