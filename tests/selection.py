@@ -211,8 +211,17 @@ class WholeFiles(LoadFileScheduling):
     """Shares whole files out as `--dist=loadfile` does, and goes on when a process dies in one.
 
     pytest-xdist 3.8 gives all files of the dead one to its successor: the test that it died in, to die in once more,
-    and those that are done, one at a time, the next one when a test of it ends; of a file that is done none ever does.
+    and those that are done, one at a time, the next one when a test of it ends; of a file that is done none ever does,
+    and a file's only test does not begin before the process has been told what comes next.
     """
+
+    def _reschedule(self, node: WorkerController) -> None:
+        """Give a process that has little left a file; one that starts late two tests, or word that no more come."""
+        super()._reschedule(node)
+        while self.workqueue and not node.shutting_down and self._pending_of(self.assigned_work[node]) < 2:
+            self._assign_work_unit(node)
+        if not self.workqueue and not node.shutting_down:
+            node.shutdown()
 
     def remove_node(self, node: WorkerController) -> str | None:
         """Take a process out; return the test that it died in."""

@@ -86,12 +86,37 @@ def test_c():
     pass
 """
 
+DYING_LATE = """
+import os
+from pathlib import Path
 
-def test_a_process_that_dies_in_the_last_file_ends_its_test_and_not_the_run(tmp_path: Path) -> None:
+def test_dies_when_the_other_process_is_done():
+    while len(list(Path(__file__).parent.glob("*.done"))) < 48:
+        pass
+    os._exit(1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [
+        ({"test_last.py": DYING}, "1 failed, 50 passed"),
+        (
+            {"test_last.py": DYING_LATE, **{f"test_next_{n}.py": "def test_it():\n    pass\n" for n in range(2)}},
+            "1 failed, 50 passed",
+        ),
+    ],
+    ids=["in the last file", "in front of files with one test each"],
+)
+def test_a_process_that_dies_ends_its_test_and_not_the_run(last: dict[str, str], said: str, tmp_path: Path) -> None:
     for number in range(8):
-        tests = [f"def test_{n}():\n    time.sleep(0.02)\n" for n in range(6)]
-        (tmp_path / f"test_{number}.py").write_text("import time\n\n" + "\n".join(tests))
-    (tmp_path / "test_last.py").write_text(DYING)
+        tests = [
+            f"def test_{n}():\n    time.sleep(0.02)\n    Path(__file__).with_suffix('.{n}.done').touch()\n"
+            for n in range(6)
+        ]
+        (tmp_path / f"test_{number}.py").write_text("import time\nfrom pathlib import Path\n\n" + "\n".join(tests))
+    for name, text in last.items():
+        (tmp_path / name).write_text(text)
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = alone\n")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n2", "--dist=loadfile"]
     with subprocess.Popen(
@@ -102,11 +127,11 @@ def test_a_process_that_dies_in_the_last_file_ends_its_test_and_not_the_run(tmp_
         text=True,
     ) as run:
         try:
-            said, _ = run.communicate(timeout=300)
+            told, _ = run.communicate(timeout=300)
         except subprocess.TimeoutExpired:
             run.kill()
             raise
-    assert "1 failed, 50 passed" in said
+    assert said in told
 
 
 @pytest.mark.parametrize(
