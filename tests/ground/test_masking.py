@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,3 +59,76 @@ def test_no_password_is_shown_whatever_is_in_it(password: str) -> None:
     shown = masked(f"postgresql://ann:secret{password}secret@host/db")
     assert "secret" not in shown
     assert shown.endswith("@host/db")
+
+
+VALUES = [
+    '"hunter2"',
+    "'hunter2'",
+    '"hunter2, hunter2"',
+    r'"hunter2 \" hunter2"',
+    "hunter2",
+    "b'hunter2 hunter2'",
+    '["hunter2", "hunter2"]',
+]
+
+
+@pytest.mark.parametrize("value", VALUES)
+@pytest.mark.parametrize("name", ["password", "sslPassword", "access_token", "client-secret", "PWD", "old password"])
+@pytest.mark.parametrize("quote", ['"', "'"])
+def test_a_secret_behind_a_colon_is_never_shown(name: str, value: str, quote: str) -> None:
+    text = f"refused: {{{quote}user{quote}: 'ann', {quote}{name}{quote}: %s, {quote}port{quote}: 5432}}"
+    assert masked(text % value) == text % "***"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("user: ann\npassword: hunter2\nport: 5432", "user: ann\npassword: ***\nport: 5432"),
+        ("db.password: 'open sesame', port: 1", "db.password: ***, port: 1"),
+        ('password: hunter2,"hunter2', "password: ***"),
+        ("password: ,]}", "password: ***"),
+        ("password:hunter2,x", "password:***"),
+        ('{"token":12345,"user":"ann"}', '{"token":***,"user":"ann"}'),
+        ('"password" :\n  "hunter2"', '"password" :\n  ***'),
+        (r'"{\"password\": \"open sesame\", \"a\": 1}"', r'"{\"password\": ***, \"a\": 1}"'),
+        ('cut off: {"password": "open ses', 'cut off: {"password": ***'),
+        ('cut off: {"password": "open ses\\', 'cut off: {"password": ***'),
+    ],
+)
+def test_a_secret_behind_a_colon_is_hidden_in_each_notation(text: str, shown: str) -> None:
+    assert masked(text) == shown
+
+
+@given(st.text(), st.sampled_from(["password", "api_key", "token"]))
+def test_a_secret_in_json_is_never_shown_whatever_it_is_made_of(secret: str, name: str) -> None:
+    text = json.dumps({"user": "ann", name: secret, "port": 1})
+    assert masked(text) == f'{{"user": "ann", "{name}": ***, "port": 1}}'
+    assert masked(repr({name: secret, "port": 1})) == f"{{'{name}': ***, 'port': 1}}"
+
+
+WORDS = ["keys", "max_tokens", "token", "password", "host", "ann", "3", "secrets", "a", "cannot", "'x'", '"y"']
+
+
+@given(st.lists(st.tuples(st.sampled_from(WORDS), st.sampled_from([" ", ", ", ": ", "; ", ". ", ":", " = "]))))
+def test_an_ordinary_text_is_shown_as_it_is_whatever_colons_it_holds(pairs: list[tuple[str, str]]) -> None:
+    text = "".join(word + (mark if word not in ("token", "password") else " ") for word, mark in pairs)
+    assert masked(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "redis://token:6379/0 does not answer",  # a host of that name, and its port
+        "amqp://ann@my.secret:5672/",
+        "KeyError: 'token'",
+        "enter the password:\nthe prompt was closed",
+        "tokens: 5, keys: 3, passwords_file: x",
+        "the password is wrong: try again",
+    ],
+)
+def test_a_text_with_such_a_word_and_no_secret_is_shown_as_it_is(text: str) -> None:
+    assert masked(text) == text
+
+
+def test_a_user_named_like_a_secret_keeps_the_host_in_sight() -> None:
+    assert masked("amqp://token:hunter2@host:1/") == "amqp://token:***@host:1/"

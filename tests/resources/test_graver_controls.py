@@ -76,8 +76,12 @@ CONTROLS: dict[str, tuple[list[Fault], Callable[[], object]]] = {
         partial(ROLLS_BACK, False),
     ),
     "R15 only addresses have secrets": (
-        [(masking.masked, r'_PARAMETER.sub(r"\1***", ', "str(")],
+        [(masking.masked, "(_PARAMETER, _FIELD, _LINE)", "()")],
         partial(test_masking.test_a_secret_in_a_text_is_never_shown, "access_token", "hunter2"),
+    ),
+    "only an equals sign tells a secret": (
+        [(masking.masked, "(_PARAMETER, _FIELD, _LINE)", "(_PARAMETER,)")],
+        partial(test_masking.test_a_secret_behind_a_colon_is_never_shown, "password", "hunter2", '"'),
     ),
     "R15 a password ends at the first @": (
         [(masking.masked, r'_USERINFO.sub(r"\1:***@", text)', r're.sub(r"://(\w*):[^@]*@", r"://\1:***@", text)')],
