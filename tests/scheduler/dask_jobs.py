@@ -78,6 +78,14 @@ def pid_when_open(gate: Path, log: Path) -> int:
     return os.getpid()
 
 
+def pid_to_the_end(gate: Path, log: Path) -> int:
+    """The same, and note that it is over, also when it was stopped."""
+    try:
+        return pid_when_open(gate, log)
+    finally:
+        note(log, "over")
+
+
 def leave_or_spin_once(folder: Path, number: int) -> int:
     """Return the number; the first time, 7 ends its process and 11 never returns."""
     mark = folder / {7: "left 7", 11: "spun 11"}.get(number, "nothing")

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, wait
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +31,7 @@ from arion_lib.scheduler import (
 from arion_lib.scheduler.dask import DaskScheduler
 from arion_lib.scheduler.dask.handle import DaskTask
 from tests.leaks import Snapshot
+from tests.scheduler import script_runs
 from tests.scheduler.dask_jobs import (
     PATIENCE,
     add,
@@ -37,12 +42,16 @@ from tests.scheduler.dask_jobs import (
     leave,
     leave_or_spin_once,
     note,
+    pid_to_the_end,
     pid_when_open,
     spin,
     square,
     until,
 )
 from tests.scheduler.gates import KILL
+
+BEAT = 5.0
+"""Seconds between two signs of life that a client gives dask's scheduler."""
 
 
 def running(task: DaskTask[Any]) -> DaskTask[Any]:
@@ -388,6 +397,108 @@ def test_what_ran_on_a_lost_dask_worker_is_begun_again_elsewhere(tmp_path: Path)
             gate.touch()
         assert not {task.result(PATIENCE) for task in held} & {*before}
         assert [task.result(PATIENCE) for task in waiting] == [number * number for number in range(20)]
+
+
+# --- the submitter ---
+
+SUBMITTER = """
+    from arion_lib.scheduler.dask import DaskScheduler
+    from tests.scheduler.dask_jobs import pid_to_the_end
+    from pathlib import Path
+    with DaskScheduler({address!r}) as scheduler:
+        task = scheduler.submit(pid_to_the_end, Path({gate!r}), Path({log!r}))
+        tell(os.getpid(), scheduler._link.client.id)
+        tell(task.result())
+"""
+
+
+@contextmanager
+def submitting(tmp_path: Path, cluster: LocalCluster) -> Iterator[tuple[subprocess.Popen[str], int, str]]:
+    """Run a program that waits for a task, which runs; give its process, the task's, and its name in dask."""
+    gate, log = tmp_path / "gate", tmp_path / "log"
+    with script_runs.running(
+        tmp_path, SUBMITTER.format(address=cluster.scheduler_address, gate=str(gate), log=str(log))
+    ) as process:
+        try:
+            pid, name = script_runs.line(process)
+            assert int(pid) == process.pid
+            yield process, int(until(lambda: log.exists() and log.read_text())), name
+        finally:
+            gate.touch()
+
+
+@pytest.mark.posix("Windows cannot stop a process so")
+@pytest.mark.parametrize("beats", [1, pytest.param(13, marks=pytest.mark.thorough)])  # 13: longer than 65 s
+def test_a_submitter_that_stands_still_does_not_lose_its_running_task(
+    cluster: LocalCluster, client: Client, tmp_path: Path, beats: int
+) -> None:
+    def silent(dask_scheduler: Any, name: str) -> float:
+        return time.time() - dask_scheduler.clients[name].last_seen
+
+    with submitting(tmp_path, cluster) as (process, worker, name):
+        process.send_signal(signal.SIGSTOP)
+        try:
+            until(lambda: client.run_on_scheduler(silent, name=name) > 1 + BEAT * beats)
+        finally:
+            process.send_signal(signal.SIGCONT)
+        (tmp_path / "gate").touch()
+        assert script_runs.line(process) == [str(worker)]
+    assert (tmp_path / "log").read_text().split() == [str(worker), "over"]  # it ran once
+
+
+def test_the_running_task_of_a_submitter_that_is_gone_is_stopped(cluster: LocalCluster, tmp_path: Path) -> None:
+    with submitting(tmp_path, cluster) as (process, worker, _):
+        process.kill()
+        until(lambda: (tmp_path / "log").read_text().split() == [str(worker), "over"])
+
+
+def test_what_a_submitter_had_in_the_cluster_is_begun_again_when_its_line_was_cut(
+    fresh: DaskScheduler, client: Client, tmp_path: Path
+) -> None:
+    async def cut(dask_scheduler: Any, name: str) -> None:
+        dask_scheduler.client_comms[name].comm.abort()
+
+    def bundle() -> Iterator[int]:
+        return fresh.with_options(name="bundle").map(hold, [tmp_path / "gate"] * 20, range(20), chunksize=10)
+
+    held = running(fresh.submit(pid_to_the_end, tmp_path / "gate", tmp_path / "log"))
+    until(lambda: (tmp_path / "log").exists() and (tmp_path / "log").read_text())
+    needs = fresh.with_options(retries=1).submit(add, held, 0)
+    waiting, bundles = [fresh.submit(square, number) for number in range(20)], bundle()
+    client.run_on_scheduler(cut, name=fresh._link.client.id)
+    until(lambda: (tmp_path / "log").read_text().count("\n") == 3)  # begun, over, begun
+    (tmp_path / "gate").touch()
+    assert held.result(PATIENCE) == needs.result(PATIENCE)
+    assert [task.result(PATIENCE) for task in waiting] == [number * number for number in range(20)]
+    assert list(bundles) == list(range(20))
+    assert fresh.submit(square, 3).result(PATIENCE) == 9
+
+
+def test_with_dask_alone_a_line_that_was_cut_costs_what_runs(cluster: LocalCluster, tmp_path: Path) -> None:
+    async def cut(dask_scheduler: Any, name: str) -> None:
+        dask_scheduler.client_comms[name].comm.abort()
+
+    with Client(cluster, set_as_default=False) as client, Client(cluster, set_as_default=False) as other:
+        future = client.submit(hold, tmp_path / "gate", pure=False)
+        other.run_on_scheduler(cut, name=client.id)
+        until(future.cancelled)
+        (tmp_path / "gate").touch()
+
+
+@pytest.mark.parametrize("size", [10, 2 << 20])
+def test_a_call_that_cannot_be_handed_over_fails_alone(
+    fresh: DaskScheduler, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise OSError("no line")
+
+    for name in ("map", "submit", "scatter"):
+        monkeypatch.setattr(fresh._link.client, name, broken)
+    error = fresh.submit(len, b"x" * size).exception(PATIENCE)
+    assert isinstance(error, SchedulerError)
+    assert "no line" in str(error)
+    monkeypatch.undo()
+    assert fresh.submit(len, b"x" * size).result(PATIENCE) == size
 
 
 # --- the whole ---

@@ -3,7 +3,8 @@
 Idea        Attempts that begin in the same turn of the loop are handed over together. A bundle of calls is one dask
             task, any other call one of its own; after a bundle, each call that is tried again goes alone.
 Invariant   A dask task is let go of when nobody waits for any of its calls.
-When wrong  Whatever fails on the way to the cluster or back is the answer of the calls that it was about.
+When wrong  Whatever fails on the way to the cluster or back is the answer of the calls that it was about; a line that
+            was cut costs no answer: what it carried is begun again.
 See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_dask.py
 """
 
@@ -14,7 +15,7 @@ import itertools
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from arion_lib.scheduler.dask.results import Results, lost
+from arion_lib.scheduler.dask.results import LineCutError, Results, lost
 from arion_lib.scheduler.dask.view import Asked, View
 from arion_lib.scheduler.dask.wire import Answer, Bundle, Call, Kind, Place, size_of
 
@@ -50,12 +51,14 @@ class Attempts:
 
     def begin(self, task: DaskTask[Any]) -> asyncio.Future[Answer]:
         """Have a call run in the cluster; those of the same turn are handed over together."""
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Answer] = loop.create_future()
-        if not self._outbox:
-            loop.call_soon(self._hand_over)
-        self._outbox.append(_Attempt(task, answer))
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._put_out([_Attempt(task, answer)])
         return answer
+
+    def _put_out(self, attempts: list[_Attempt]) -> None:
+        if not self._outbox:
+            asyncio.get_running_loop().call_soon(self._hand_over)
+        self._outbox += attempts
 
     def _hand_over(self) -> None:
         bundles: dict[Any, list[_Attempt]] = {}
@@ -80,13 +83,26 @@ class Attempts:
         from arion_lib.scheduler.dask.plugin import run_calls
 
         keys = [bundle.key for bundle, _ in bundles]
-        made = self._link.client.map(
-            run_calls, [bundle for bundle, _ in bundles], key=keys, priority=priority, fifo_timeout=IN_ORDER, pure=False
-        )
+        calls = [bundle for bundle, _ in bundles]
+        try:
+            made = self._link.client.map(
+                run_calls, calls, key=keys, priority=priority, fifo_timeout=IN_ORDER, pure=False
+            )
+        except Exception as error:  # noqa: BLE001  (whatever dask raises is these calls' end)
+            for _, attempts in bundles:
+                _give(attempts, error)
+            return
         for (bundle, attempts), future in zip(bundles, made, strict=True):
             self._watch(bundle, attempts, future)
 
     async def _bring(self, attempts: list[_Attempt]) -> None:
+        """Hand over calls with large values."""
+        try:
+            self._watch(*await self._brought(attempts))
+        except Exception as error:  # noqa: BLE001  (whatever dask raises is these calls' end)
+            _give(attempts, error)
+
+    async def _brought(self, attempts: list[_Attempt]) -> tuple[Bundle, list[_Attempt], Any]:
         """Hand over calls with large values: those of the cluster by their keys, arguments beside the graph."""
         from arion_lib.scheduler.dask.plugin import run_calls
 
@@ -108,7 +124,7 @@ class Attempts:
         future = self._link.client.submit(
             run_calls, bundle, *brought, key=bundle.key, priority=priority, fifo_timeout=IN_ORDER, pure=False
         )
-        self._watch(bundle, attempts, future)
+        return bundle, attempts, future
 
     def _bundle(self, attempts: list[_Attempt], values: list[Any] | None = None) -> Bundle:
         task = attempts[0].task
@@ -151,8 +167,12 @@ class Attempts:
         except asyncio.CancelledError:
             self._link.spawn(self._forget(future, time.monotonic() - sent))
             raise
+        except LineCutError:  # dask's scheduler has let go of all that we had there, and stopped it
+            self._put_out(attempts)
+            return
         except Exception as error:  # noqa: BLE001  (dask may fail in many ways: each is these calls' end)
-            answers = [Answer(Kind.FAILED, lost(error))] * len(attempts)
+            _give(attempts, error)
+            return
         finally:
             for call in bundle.calls:
                 self._view.asked.pop(call.ticket, None)
@@ -165,6 +185,13 @@ class Attempts:
         for pause in ONCE_MORE if age < 1.0 else ():
             await asyncio.sleep(pause)
             await self._link.client.cancel([future])
+
+
+def _give(attempts: list[_Attempt], error: Exception) -> None:
+    """Answer attempts that wait still with an error of dask's."""
+    for attempt in attempts:
+        if not attempt.answer.done():
+            attempt.answer.set_result(Answer(Kind.FAILED, lost(error)))
 
 
 def _is_large(task: DaskTask[Any]) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
 from arion_lib.scheduler.calls.failures import describe
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 STAYS = 1 << 16
 """Bytes from which a single call's result stays in the cluster until it is asked for."""
+
+
+class LineCutError(Exception):
+    """The connection to dask's scheduler ended, and with it all that it had of ours; the client connects again."""
 
 
 class InCluster:
@@ -58,6 +63,8 @@ class Results:
             answer = Answer(Kind.DIED, None) if killed else Answer(Kind.FAILED, lost(error))
             return [answer] * len(bundle.calls)
         if future.cancelled():
+            if await _was_cut(future):
+                raise LineCutError
             raise SchedulerError("the Dask cluster let go of the task: it was cancelled there, or was restarted")
         if len(bundle.calls) > 1:
             answers: list[Answer] = await self._collected(future)
@@ -90,6 +97,15 @@ class Results:
         for (_, waiting), value in zip(batch, values, strict=True):
             if not waiting.done():
                 waiting.set_result(value)
+
+
+async def _was_cut(future: Any) -> bool:
+    """Whether a dask future was cancelled because the connection ended."""
+    try:
+        await future
+    except CancelledError as error:
+        return getattr(error, "reason", None) == "scheduler-connection-lost"
+    return False
 
 
 def lost(error: BaseException) -> BaseException:
