@@ -18,6 +18,9 @@ import threading
 _ONE_FLAG = sys.version_info < (3, 13)
 """Later versions keep a flag a thread."""
 
+_PATIENCE = 1.0
+"""Seconds after which nobody waits for it any longer: where the program ends just now, threads do not go on."""
+
 
 def interrupt(thread: threading.Thread, error: type[BaseException]) -> None:
     """Raise `error` in `thread` at its next line of Python; `calm` or `settle` must follow, whatever happens."""
@@ -35,11 +38,15 @@ def settle() -> None:
 
     Costs nothing; on 3.11 and 3.12 the start of a thread, about 60 us.
     """
-    if _ONE_FLAG:
-        done = _thread.allocate_lock()
-        done.acquire()
-        _thread.start_new_thread(_put_down, (done,))  # not in this thread: it may have an exception of its own to come
-        done.acquire()
+    if not _ONE_FLAG or sys.is_finalizing():
+        return
+    done = _thread.allocate_lock()
+    done.acquire()
+    try:
+        _thread.start_new_thread(_put_down, (done,))  # not here: this thread may have an exception of its own to come
+    except RuntimeError:
+        return  # no thread can start, as when the program ends: the flag stays up, which is not worth an error
+    done.acquire(timeout=_PATIENCE)
 
 
 class _Nothing(BaseException):

@@ -53,8 +53,17 @@ def test_hangs():
 }
 
 
-@pytest.mark.parametrize("processes", [(), ("-n2", "--dist=loadfile")], ids=["alone", "two processes"])
-@pytest.mark.parametrize("where", list(WHERE))
+MANY = ("-n2", "--dist=loadfile")
+
+
+@pytest.mark.parametrize(
+    ("where", "processes"),
+    [
+        pytest.param("a test", MANY, id="two processes: a test"),
+        *(pytest.param(where, (), marks=pytest.mark.thorough, id=where) for where in WHERE),
+        *(pytest.param(where, MANY, marks=pytest.mark.thorough, id=f"two processes: {where}") for where in WHERE),
+    ],
+)
 def test_a_run_in_which_something_hangs_ends_and_shows_where(
     where: str, processes: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -63,7 +72,7 @@ def test_a_run_in_which_something_hangs_ends_and_shows_where(
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = alone\n")
     plugins = ["-p", "tests.selection", "-p", "tests.hangs", "-p", "no:cacheprovider", "-p", "no:typeguard"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *plugins, *processes, "--longest=2", "test_hanging.py", "test_other.py"],
+        [sys.executable, "-m", "pytest", *plugins, *processes, "--longest=10", "test_hanging.py", "test_other.py"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -72,7 +81,7 @@ def test_a_run_in_which_something_hangs_ends_and_shows_where(
         timeout=300,
     )
     told = done.stdout + done.stderr
-    assert "Timeout (0:00:02)!" in told, told
+    assert "Timeout (0:00:10)!" in told, told
     assert "in for_ever" in told, told
     if "assert False" in WHERE[where]:
         assert "test_hanging.py::test_hangs failed (call): assert False" in told, told

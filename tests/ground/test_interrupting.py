@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from arion_lib.interrupting import settle
 from arion_lib.setup.environment import ROOT
 
 BEGIN = """
@@ -139,3 +140,30 @@ def test_after_an_exception_raised_in_another_thread_calls_can_be_traced(left: s
 def test_an_exception_that_is_only_taken_back_keeps_3_11_from_tracing() -> None:
     only = "ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(threading.get_ident()), None)"
     assert not ends(only, 10)
+
+
+def test_where_no_thread_can_start_nothing_is_said_and_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr("_thread.start_new_thread", refuse)
+    settle()
+
+
+def test_a_program_that_ends_settles_without_a_word() -> None:
+    code = """
+import threading
+from arion_lib.interrupting import settle
+
+class Late:
+    def __del__(self):
+        self.settle()
+
+late = Late()
+late.settle = settle
+threading.late = late
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stderr == ""
