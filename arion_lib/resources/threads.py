@@ -180,7 +180,8 @@ class ThreadEntry(Scope):
         if self.guarded:
             interrupts.free(self)
             try:
-                interrupts.deliver()
+                if threading.get_ident() == self.owner:  # in another thread it would strike what is not the program's
+                    interrupts.deliver()
             except BaseException as late:  # noqa: BLE001  the Ctrl-C that waited: it outranks every other error
                 unwinding.failed(Phase.BODY, None, late)
         return unwinding.outcome()

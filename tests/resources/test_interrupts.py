@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +121,50 @@ def test_managers_in_other_threads_leave_the_handler_alone(handler: Any) -> None
     thread.start()
     thread.join()
     assert seen == [handler]
+
+
+def in_another_thread(call: Callable[[], object]) -> None:
+    """Call it there; what it raises is raised here."""
+    raised: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            call()
+        except BaseException as error:  # noqa: BLE001 - whatever it is
+            raised.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    for error in raised:
+        raise error
+
+
+def test_a_block_left_in_another_thread_keeps_its_errors_and_the_next_block_gives_the_handler_back(
+    handler: Any,
+) -> None:
+    log = Log()
+    managed = Resources(a=log.probe("a"), b=log.probe("b", on_close=ValueError("late")))
+    managed.__enter__()
+    with pytest.raises(ValueError, match="late"):
+        in_another_thread(lambda: managed.__exit__(None, None, None))
+    assert log.closed() == ["b", "a"]
+    with Resources(**Log().probes("c")):
+        pass
+
+
+def test_after_a_block_left_in_another_thread_a_ctrl_c_is_heard_and_gives_the_handler_back(handler: Any) -> None:
+    managed = Resources(**Log().probes("a"))
+    managed.__enter__()
+    in_another_thread(lambda: managed.__exit__(None, None, None))
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_a_manager_forgotten_in_another_thread_gives_the_handler_back_with_the_next_block(handler: Any) -> None:
+    forgotten = [Resources(**Log().probes("a"))]
+    forgotten[0].__enter__()
+    with pytest.warns(ResourceWarning, match="still open: a"):
+        in_another_thread(forgotten.clear)
+    with Resources(**Log().probes("b")):
+        pass

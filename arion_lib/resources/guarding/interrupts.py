@@ -76,9 +76,12 @@ class Interrupts:
                 _signal.signal(_SIGINT, self._handler)
 
     def free(self, entry: object) -> None:
-        """Stop deferring for one entry; the last one restores the handler that was there."""
+        """Stop deferring for one entry; the last one restores the handler that was there.
+
+        Only the main thread may: after another one, the next block of the main thread does, or the next Ctrl-C.
+        """
         self._guarded.discard(entry)
-        if not self._guarded and _signal.getsignal(_SIGINT) is self._handler:
+        if not self._guarded and _signal.getsignal(_SIGINT) is self._handler and in_main_thread(threading.get_ident()):
             _signal.signal(_SIGINT, self._previous)
 
     def deliver(self) -> None:
@@ -90,6 +93,7 @@ class Interrupts:
 
     def _on_interrupt(self, signum: int, frame: FrameType | None) -> None:
         if self.deferred or not _inside(frame):
+            self.free(None)  # nobody's: left over by a block that another thread left
             self._previous(signum, frame)
         else:
             self.deferred = True

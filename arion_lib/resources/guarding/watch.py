@@ -8,11 +8,10 @@ See         tests/resources/test_manager.py
 
 from __future__ import annotations
 
-import threading
 import warnings
 
 from arion_lib.resources.entry import Entry
-from arion_lib.resources.guarding.interrupts import in_main_thread, interrupts
+from arion_lib.resources.guarding.interrupts import interrupts
 
 
 class Watch:
@@ -29,8 +28,7 @@ class Watch:
         blocks = [self.entry]
         for block in blocks:
             blocks.extend(block.inner)
-            if in_main_thread(threading.get_ident()):
-                interrupts.free(block)  # or Ctrl-C would be this manager's affair for ever
+            interrupts.free(block)  # or Ctrl-C would be this manager's affair for ever
         if names := [name for block in blocks for name in block.leases]:
             warnings.warn(
                 f"{self.label} was never left; still open: {', '.join(names)}: use `with`",
