@@ -116,7 +116,7 @@ def judge(exercise: Exercise, answer: object) -> Verdict:
 
 
 def _try(exercise: Exercise, case: Case, answer: Answer) -> Outcome:
-    with redirect_stdout(_Printed()) as printed:
+    with redirect_stdout(_Printed()) as printed, case.within():
         outcome = run(lambda: case.probe(answer), exercise.seconds, _file_of(answer))
     return replace(outcome, printed=printed.getvalue())
 

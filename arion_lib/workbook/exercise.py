@@ -15,6 +15,7 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -32,11 +33,14 @@ class Case:
     A probe must build its input anew each time, must bound what it reads (`outcome.first`, `outcome.Counted`), and
     returns something with a stable repr. An exception is an outcome too: its type is compared, its message is not.
     `why` explains a failure here that no wrong answer of the catalogue explains.
+    What a probe needs changed for the whole process (a function of a module, a logger, tracemalloc) is `within`: the
+    checker's own thread enters and leaves it. An answer that never ends would keep it changed for ever.
     """
 
     show: str
     probe: Callable[[Answer], object]
     why: str = ""
+    within: Callable[[], AbstractContextManager[object]] = nullcontext
 
 
 @dataclass(frozen=True, slots=True)

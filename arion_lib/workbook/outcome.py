@@ -13,7 +13,7 @@ import linecache
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
 from functools import update_wrapper
@@ -152,23 +152,31 @@ def peak_of(code: Callable[[], object]) -> int:
     >>> peak_of(lambda: bytearray(3_000_000)) > 2_000_000 > peak_of(lambda: [bytearray(300_000) for _ in "ab"])
     True
     """
-    traced = tracemalloc.is_tracing()
-    if not traced:
-        tracemalloc.start()
-    try:
+    with traced():
         tracemalloc.reset_peak()
         before, _ = tracemalloc.get_traced_memory()
         code()
         return tracemalloc.get_traced_memory()[1] - before
+
+
+@contextmanager
+def traced() -> Iterator[None]:
+    """Have tracemalloc on during the block, and afterwards as it was before."""
+    on = tracemalloc.is_tracing()
+    if not on:
+        tracemalloc.start()
+    try:
+        yield
     finally:
-        if not traced:
+        if not on:
             tracemalloc.stop()
 
 
 def run(code: Callable[[], object], seconds: float = 5.0, own: str = "") -> Outcome:
     """Call `code` in a thread of its own and return its outcome; `own` is the file name of the reader's code.
 
-    Costs a thread start (about 0.1 ms). Past `seconds` the thread is told to stop between two of its bytecodes.
+    Costs a thread start (about 0.1 ms). Past `seconds`, and on Ctrl-C, the thread is told to stop between two of its
+    bytecodes; one that does not is left behind, with whatever `code` had changed for the whole process.
     """
     box: list[Outcome] = []
 
@@ -178,15 +186,23 @@ def run(code: Callable[[], object], seconds: float = 5.0, own: str = "") -> Outc
 
     thread = threading.Thread(target=work, name="check", daemon=True)
     thread.start()
-    thread.join(seconds)
-    if not thread.is_alive() and box:
-        return box[0]
-    for _ in range(5):  # more than once: code may catch BaseException and go on
-        if thread.is_alive():
-            interrupt(thread, OutOfTime)
-            thread.join(0.2)
-    settle()
+    try:
+        thread.join(seconds)
+        if not thread.is_alive() and box:
+            return box[0]
+    finally:
+        _stop(thread)
     return Outcome(Kind.TIME, seconds)
+
+
+def _stop(thread: threading.Thread) -> None:
+    try:
+        for _ in range(5):  # more than once: code may catch BaseException and go on
+            if thread.is_alive():
+                interrupt(thread, OutOfTime)
+                thread.join(0.2)
+    finally:
+        settle()
 
 
 def _outcome(code: Callable[[], object], own: str) -> Outcome:

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import gc
+import heapq
 import json
+import logging
 import sqlite3
 import sys
+import threading
+import time
+import tracemalloc
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import pytest
 
+from arion_lib.resources import Resources
 from arion_lib.workbook import catalogue
 from arion_lib.workbook.checks import Mark, judge
 from arion_lib.workbook.exercise import Exercise, Wrong
@@ -84,6 +93,70 @@ def test_a_check_whose_time_is_up_as_a_database_is_opened_leaves_none_open(monke
             exercise.cases[0].probe(exercise.solution)
         gc.collect()
     assert said == []
+
+
+class Stuck:
+    """Answers that never end, and that nothing ends: they wait in one call of C."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Lock()
+        self.gate.acquire()
+
+    def wait(self, *_: object) -> Iterator[Any]:
+        with self.gate:
+            return iter(())
+
+    def shop(self, db: Any, cache: Any, api: Any) -> Resources:
+        def opening() -> Iterator[None]:
+            self.wait()
+            yield
+
+        return Resources(db=opening)
+
+    def queue(self) -> Any:
+        return SimpleNamespace(push=self.wait)
+
+
+def whole_process() -> dict[str, object]:
+    log = logging.getLogger("arion_lib.resources")
+    return {
+        "sleep": time.sleep,
+        "heapify": heapq.heapify,
+        "tracing": tracemalloc.is_tracing(),
+        "log": (log.propagate, list(log.handlers), log.level),
+    }
+
+
+@pytest.mark.parametrize(
+    ("number", "case", "answer"),
+    [
+        ("1.1", "4 MB", Stuck.wait),
+        ("1.2", "4 MB", Stuck.wait),
+        ("2.4", "with shop", Stuck.shop),
+        ("5.2", "99 tasks", Stuck.queue),
+        ("5.3", "a process", Stuck.wait),
+    ],
+)
+def test_an_answer_that_never_ends_leaves_the_process_as_it_was(number: str, case: str, answer: Any) -> None:
+    exercise, stuck = catalogue.find(number), Stuck()
+    held = next(one for one in exercise.cases if one.show.startswith(case))
+    seen: list[dict[str, object]] = []
+
+    def looking(*args: Any) -> Any:
+        seen.append(whole_process())
+        return answer(stuck, *args)
+
+    before = whole_process()
+    try:
+        verdict = judge(dataclasses.replace(exercise, cases=[held], seconds=0.1), looking)
+        assert verdict.got == "no end after 0.1 s"
+        assert whole_process() == before
+        assert seen[0] != before  # the control: meanwhile it was not
+    finally:
+        stuck.gate.release()
+        for thread in threading.enumerate():
+            if thread.name == "check":
+                thread.join()
 
 
 @pytest.mark.parametrize("number", FOUND)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from itertools import count
 
 import pytest
 
+from arion_lib.workbook import outcome
 from arion_lib.workbook.outcome import Counted, Kind, Outcome, ReadAhead, first, run
 
 
@@ -33,6 +35,26 @@ def test_an_endless_loop_is_stopped_and_leaves_no_thread() -> None:
     assert run(forever, seconds=0.05) == Outcome(Kind.TIME, 0.05)
     assert run(stubborn, seconds=0.05).kind is Kind.TIME
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("when", [1, 2])
+def test_a_ctrl_c_in_a_check_ends_the_answer_and_settles(when: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    really, joins, settled = threading.Thread.join, itertools.count(1), []
+
+    def join(thread: threading.Thread, timeout: float | None = None) -> None:
+        if next(joins) == when:
+            raise KeyboardInterrupt
+        really(thread, timeout)
+
+    monkeypatch.setattr(threading.Thread, "join", join)
+    monkeypatch.setattr(outcome, "settle", lambda: settled.append(True))
+    with pytest.raises(KeyboardInterrupt):
+        run(forever, seconds=0.05)
+    monkeypatch.undo()
+    assert settled
+    for thread in threading.enumerate():
+        if thread.name == "check":
+            thread.join()
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from arion_lib.resources import Resources, Retry, resource
@@ -438,7 +439,7 @@ def _shopping(failing: str = "", times: int = 3, hangs: bool = False) -> Case:
 
         managed, raised = answer(*(opener(name) for name in ("db", "cache", "api"))), "nothing"
         try:
-            with _unheard("arion_lib.resources"), managed as opened:
+            with managed as opened:
                 steps.append("use " + ", ".join(name for name in ("db", "cache", "api") if name in opened))
         except Exception as error:  # noqa: BLE001 - which one comes out is the question
             raised = error_text(error)
@@ -458,7 +459,7 @@ def _shopping(failing: str = "", times: int = 3, hangs: bool = False) -> Case:
         if hangs
         else "all goes well"
     )
-    return Case(f"with shop(db, cache, api), {fault}", probe)
+    return Case(f"with shop(db, cache, api), {fault}", probe, within=partial(_unheard, "arion_lib.resources"))
 
 
 SHOP = Exercise(

@@ -20,7 +20,7 @@ from typing import Any
 from arion_lib.short_repr import short_repr
 from arion_lib.units import how_many
 from arion_lib.workbook.exercise import Answer, Case, Exercise, Wrong
-from arion_lib.workbook.outcome import Counted, first, peak_of
+from arion_lib.workbook.outcome import Counted, first, peak_of, traced
 
 OnBad = Callable[[int, bytes], None]
 Clock = Callable[[], float]
@@ -86,7 +86,7 @@ CUT = Exercise(
         _cutting(b"one\n  "),
         _endless_chunks(1),
         _endless_chunks(2),
-        Case("4 MB in chunks of a line each   -> whether less than 2 MB were held", _held),
+        Case("4 MB in chunks of a line each   -> whether less than 2 MB were held", _held, within=traced),
     ],
     wrong=[
         Wrong(
@@ -228,7 +228,7 @@ READ_RECORDS = Exercise(
         _reading(b"[" * 200_000, b'{"n": 2}'),
         _reading(b'{"n": 1}', None),  # no bad line but a bug in the program before it
         Case("two records of a stream without end", _endless_lines),
-        Case("4 MB of lines   -> whether less than 2 MB were held", _held_records),
+        Case("4 MB of lines   -> whether less than 2 MB were held", _held_records, within=traced),
     ],
     wrong=[
         Wrong(

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from heapq import heapify
 from itertools import count
 from subprocess import TimeoutExpired
@@ -233,20 +234,29 @@ def _watch(queue: Any, walked: set[str]) -> None:
                 holder[name] = _Watched(held, walked)
 
 
-def _walks(answer: Answer) -> object:
-    queue, taken, walked = answer(), [], set[str]()
+_here = threading.local()
+"""What the probe that runs in this thread gave to the functions that stand in for a module's own."""
+
+
+def _noting_heapify() -> AbstractContextManager[object]:
+    """Have `heapq.heapify` noted for the probe in whose thread it is called."""
 
     def noted(entries: list[Any]) -> None:
-        walked.add("heapify")
+        getattr(_here, "walked", set[str]()).add("heapify")
         heapify(entries)
 
-    with mock.patch("heapq.heapify", noted):
-        for n in range(99):
-            queue.push(n, n % 3)
-            _watch(queue, walked)
-        for _ in range(99):
-            taken.append(queue.pop())
-            _watch(queue, walked)
+    return mock.patch("heapq.heapify", noted)
+
+
+def _walks(answer: Answer) -> object:
+    queue, taken, walked = answer(), [], set[str]()
+    _here.walked = walked
+    for n in range(99):
+        queue.push(n, n % 3)
+        _watch(queue, walked)
+    for _ in range(99):
+        taken.append(queue.pop())
+        _watch(queue, walked)
     return {"the first three": taken[:3], "looks at all or moves all by": ", ".join(sorted(walked)) or "nothing"}
 
 
@@ -271,7 +281,7 @@ READY_QUEUE = Exercise(
         _turns("c1 b1 a1 . . ."),
         _turns("c0 b0 . a0 . ."),
         Case("push(max), push(min), pop(), pop(): two functions of the same priority", _functions),
-        Case("99 tasks pushed, then popped", _walks),
+        Case("99 tasks pushed, then popped", _walks, within=_noting_heapify),
         Case("3,000 tasks pushed, then popped   -> whether the order is that of a stable sort", _many),
     ],
     wrong=[
@@ -386,19 +396,25 @@ def stop(process: Any, grace: float) -> str:
     return "asked"
 
 
+def _own_sleep() -> AbstractContextManager[object]:
+    """Have `time.sleep` advance the time of the process in whose probe's thread it is called."""
+    really = time.sleep
+
+    def sleep(seconds: float) -> None:
+        process: _Process | None = getattr(_here, "process", None)
+        if process is None:
+            really(seconds)
+        else:
+            process.now, process.slept = process.now + seconds, True
+
+    return mock.patch("time.sleep", sleep)
+
+
 def _process(words: str, obeys: float | None, grace: float) -> Case:
     def probe(answer: Answer) -> object:
-        process, mine, really = _Process(obeys), threading.get_ident(), time.sleep
-
-        def sleep(seconds: float) -> None:
-            if threading.get_ident() != mine:
-                really(seconds)
-            else:
-                process.now, process.slept = process.now + seconds, True
-
+        process = _here.process = _Process(obeys)
         try:
-            with mock.patch("time.sleep", sleep):
-                said = answer(process, grace)
+            said = answer(process, grace)
         except _WaitsForEverError:
             said = "waits for ever"
         except TimeoutExpired:
@@ -407,7 +423,7 @@ def _process(words: str, obeys: float | None, grace: float) -> Case:
         late = process.now > min(grace, process.ends or 0.0) + 0.1
         return {"returns": said, "signals": signals, "waited for": process.reaped, "takes longer than it must": late}
 
-    return Case(f"a process that {words}; grace={grace:g}", probe)
+    return Case(f"a process that {words}; grace={grace:g}", probe, within=_own_sleep)
 
 
 STOP = Exercise(
