@@ -11,9 +11,13 @@ A benchmark module is short:
     from arion_lib.bench.command import finish, options
 
     def run(args: list[str]) -> int:
-        chosen = options("pipeline", "Parse, project and sum events.").parse_args(args)  # --rounds, --json, --strict
-        result = compare({...}, baseline="json", rounds=chosen.rounds)
-        return finish([result], chosen, peers=["orjson"])  # prints machine, versions and tables
+        chosen = options("pipeline", "Parse and store.", SECTIONS).parse_args(args)  # --only, --rounds, --json ...
+        return finish(measured(SECTIONS, chosen.only, chosen), chosen, peers=["orjson"])  # machine, versions, tables
+
+    def parse(chosen: argparse.Namespace) -> Iterator[Result]:
+        yield compare({...}, baseline="json", rounds=chosen.rounds)
+
+    SECTIONS = {"parse": parse, "store": store}
 """
 
 from __future__ import annotations
@@ -24,17 +28,18 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from arion_lib.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from arion_lib.bench.ratios import Result  # it imports more than `--help` may need
 
+How = TypeVar("How")
 
 FIGURES = Path(__file__).parents[2] / ".github" / "figures"
 """What `--save` keeps, a file a benchmark: run on a quiet machine, for the site to show."""
@@ -103,14 +108,17 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def options(name: str, description: str) -> argparse.ArgumentParser:
-    """Make the parser that every benchmark starts from: `--rounds N`, `--json FILE`, `--save`, `--strict`."""
+def options(name: str, description: str, sections: Iterable[str] = ()) -> argparse.ArgumentParser:
+    """Make the parser that every benchmark starts from: `--only`, `--rounds N`, `--json FILE`, `--save`, `--strict`."""
     parser = argparse.ArgumentParser(
         prog=f"python -m arion_lib bench {name}",
         description=description,
         epilog=f"example: python -m arion_lib bench {name} --rounds 3 --json {name}.json",
     )
     parser.set_defaults(name=name)
+    words = list(sections)
+    if words:
+        parser.add_argument("--only", nargs="+", choices=words, metavar="PART", help=f"measure only {', '.join(words)}")
     parser.add_argument("--rounds", type=_at_least_one, default=5, help="interleaved rounds (default: 5)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to FILE as well")
     parser.add_argument(
@@ -118,6 +126,16 @@ def options(name: str, description: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("--strict", action="store_true", help="exit with 1 when a target is missed")
     return parser
+
+
+def measured(
+    sections: Mapping[str, Callable[[How], Iterable[Result]]], only: Container[str] | None, how: How
+) -> Iterator[Result]:
+    """Measure the sections asked for (`None`: all) in their own order; the standard error names the one that runs."""
+    for name, section in sections.items():
+        if only is None or name in only:
+            print(f"measuring {name} ...", file=sys.stderr, flush=True)
+            yield from section(how)
 
 
 def finish(results: Iterable[Result], chosen: argparse.Namespace, peers: Sequence[str] = ()) -> int:

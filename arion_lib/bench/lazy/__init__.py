@@ -9,27 +9,24 @@ See         arion_lib/bench/lazy/workloads.py (the contenders) · tests/bench/te
 
 from __future__ import annotations
 
-import multiprocessing
+import argparse
 import sys
-import time
 import tracemalloc
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
 
-from arion_lib.bench.command import finish, options
+from arion_lib.bench.command import finish, measured, options
 from arion_lib.bench.compare import Comparison, at_least, at_most, compare
 from arion_lib.bench.lazy import workloads as peers
+from arion_lib.bench.lazy.workloads import LOOP
 from arion_lib.bench.ratios import Result
 from arion_lib.bench.verdicts import Bounds, Table
 from arion_lib.lazy import lazy
-from arion_lib.lazy.barriers.parallel import start_method
 from arion_lib.lazy.fuse import fuse
 from arion_lib.lazy.sinks import Count
 from arion_lib.lazy.stages import Filter, Map
 from arion_lib.units import seconds_text
 
 PEERS = ("toolz", "more-itertools", "PyFunctional", "streamable", "polars")
-LOOP = "hand-written loop"
 PAGE_LIMIT = 50e-6  # seconds
 SMALL_LIMIT = 6e-6  # seconds
 
@@ -39,16 +36,15 @@ _CLOSE = 1.05 if _OLD else 1.10
 
 def run(args: list[str]) -> int:
     """Measure, print the tables, and return the exit code."""
-    parser = options("lazy", "Map, filter, batch, flatten, count, list and page many ints; overlap slow calls.")
+    parser = options(
+        "lazy", "Map, filter, batch, flatten, count, list and page many ints; overlap slow calls.", SECTIONS
+    )
     parser.add_argument("--size", type=int, default=10_000_000, help="elements of the source (default: 10000000)")
     parser.add_argument("--turn", type=float, default=0.05, help="seconds a turn lasts at least (default: 0.05)")
-    parser.add_argument("--only", choices=sorted(SECTIONS), help="measure only this part")
     chosen = parser.parse_args(args)
     if chosen.size < 1_000:
         parser.error(f"--size must be >= 1000, got {chosen.size}")
-    names = [chosen.only] if chosen.only else list(SECTIONS)
-    results = (result for name in names for result in SECTIONS[name](chosen.size, chosen.rounds, chosen.turn))
-    return finish(results, chosen, peers=PEERS)
+    return finish(measured(SECTIONS, chosen.only, chosen), chosen, peers=PEERS)
 
 
 def loops(size: int, rounds: int, turn: float, judged: bool = True) -> Iterator[Comparison]:
@@ -67,20 +63,23 @@ def loops(size: int, rounds: int, turn: float, judged: bool = True) -> Iterator[
         yield compare(workload(xs), LOOP, rounds=rounds, targets=targets, title=title, min_seconds=turn)
 
 
-def shapes(size: int, rounds: int, turn: float) -> Iterator[Result]:
+def shapes(chosen: argparse.Namespace) -> Iterator[Result]:
     """Compare pipelines that batch, flatten, count and list."""
-    xs = list(range(size))
-    yield _compared(turn, "batch(100), sum each", peers.batch_and_sum(xs), rounds, {"ours": at_most(0.65)})
-    flat = {"ours": at_most(1.0 if _OLD else 1.15)}
-    yield _compared(turn, "flat_map, sum", peers.flat_map_and_sum(xs), rounds, flat)
-    yield _compared(turn, "count_by, 100 keys", peers.count_by(xs), rounds, {"ours": at_most(0.95)})
-    yield _compared(turn, "to_list of 300,000", peers.to_list(xs), 3 * rounds, {"ours": at_most(1.0)})
+    xs = list(range(chosen.size))
+    workloads = {
+        "batch(100), sum each": (peers.batch_and_sum, 0.65, 1),
+        "flat_map, sum": (peers.flat_map_and_sum, 1.0 if _OLD else 1.15, 1),
+        "count_by, 100 keys": (peers.count_by, 0.95, 1),
+        "to_list of 300,000": (peers.to_list, 1.0, 3),
+    }
+    for title, (workload, most, rounds) in workloads.items():
+        yield _compared(chosen, title, workload(xs), LOOP, {"ours": at_most(most)}, rounds)
 
 
-def small(size: int, rounds: int, turn: float) -> Iterator[Result]:
+def small(chosen: argparse.Namespace) -> Iterator[Result]:
     """Compare what is small: a page of a large source, a pipeline over ten elements, the price of the note."""
-    paging = _compared(turn, "a page of 50 from the middle", peers.page(range(size)), rounds, {}, "itertools")
-    ten = _compared(turn, "describe and run over 10 elements", peers.ten_elements(), rounds, {}, "itertools")
+    paging = _compared(chosen, "a page of 50 from the middle", peers.page(range(chosen.size)), "itertools")
+    ten = _compared(chosen, "describe and run over 10 elements", peers.ten_elements(), "itertools")
     yield paging
     yield ten
     limits = {
@@ -91,11 +90,12 @@ def small(size: int, rounds: int, turn: float) -> Iterator[Result]:
     verdicts = [at_most(most, "s").judge(name, value) for name, (value, most) in limits.items()]
     lines = [(name, seconds_text(value)) for name, (value, _) in limits.items()]
     yield Table("limits in seconds", ("name", "best"), lines, verdicts)
-    yield notes(min(size, 2_000_000), 2 * rounds, turn)
+    yield notes(chosen)
 
 
-def notes(size: int, rounds: int, turn: float) -> Comparison:
+def notes(chosen: argparse.Namespace) -> Comparison:
     """Compare the generated loop with and without the note about stage and element, while all goes well."""
+    size = min(chosen.size, 2_000_000)
     plan, xs, stages = lazy(range(size)), range(size), (Map(peers.triple), Filter(peers.even), Map(peers.less))
     shape = tuple(stage.shape for stage in stages)
     args = [a for stage in stages for a in stage.args]
@@ -106,12 +106,12 @@ def notes(size: int, rounds: int, turn: float) -> Comparison:
 
     contenders = {"without notes": counting(False), "with notes": counting(True)}
     targets = {"with notes": at_most(1.05)}
-    return _compared(turn, "the note on the good path", contenders, rounds, targets, "without notes")
+    return _compared(chosen, "the note on the good path", contenders, "without notes", targets, 2)
 
 
-def memory(size: int, rounds: int, turn: float) -> Iterator[Result]:  # noqa: ARG001 - allocations do not vary
+def memory(chosen: argparse.Namespace) -> Iterator[Result]:
     """Compare the peak of Python's allocations for an input and one ten times as long, at equal output."""
-    small = min(size, 1_000_000) // 10
+    small = min(chosen.size, 1_000_000) // 10
     pipelines: dict[str, Callable[[range], object]] = {
         "map, filter, map, sum": lambda xs: lazy(xs).map(peers.triple).filter(peers.even).map(peers.less).sum(),
         "batch(100), sum each": lambda xs: lazy(xs).batch(100).map(sum).sum(),
@@ -136,61 +136,26 @@ def growth(peaks: Mapping[str, tuple[int, int]]) -> Table:
     return Table(title, ("name", "small input", "ten times it", "growth"), lines, verdicts, {"peaks": peaks})
 
 
-def parallel(size: int, rounds: int, turn: float) -> Iterator[Result]:  # noqa: ARG001 - the issue's own sizes
+def parallel(chosen: argparse.Namespace) -> Iterator[Result]:
     """Compare maps that overlap: computing in two processes, waiting in sixteen threads."""
-    busy, waiting = range(40_000), range(640)
-
-    def pyfunctional() -> object:
-        from functional import pseq  # type: ignore[import-untyped]
-
-        return pseq(busy, processes=2).map(compute).to_list()
-
-    def streamable_processes() -> object:
-        from streamable import stream
-
-        with ProcessPoolExecutor(2, multiprocessing.get_context(start_method())) as pool:
-            return list(stream(busy).map(compute, concurrency=pool))
-
-    def streamable_threads() -> object:
-        from streamable import stream
-
-        return list(stream(waiting).map(wait, concurrency=16))
-
-    computing = {
-        "one process": lambda: [compute(x) for x in busy],
-        "ours, processes=2": lambda: lazy(busy).map(compute, processes=2).to_list(),
-        "PyFunctional (pseq)": pyfunctional,
-        "streamable (processes)": streamable_processes,
-    }
-    yield _compared(
-        turn, "40,000 short computations", computing, rounds, {"ours, processes=2": at_least(1.7)}, "one process"
-    )
-    overlapping = {
-        "one thread": lambda: [wait(x) for x in waiting],
-        "ours, threads=16": lambda: lazy(waiting).map(wait, threads=16).to_list(),
-        "streamable": streamable_threads,
-    }
-    yield _compared(turn, "640 waits of 5 ms", overlapping, rounds, {"ours, threads=16": at_least(14)}, "one thread")
-
-
-def compute(x: int) -> int:
-    """Work for about 14 microseconds."""
-    total = 0
-    for i in range(390):
-        total += x ^ i
-    return total
-
-
-def wait(x: int) -> int:
-    """Wait for 5 ms, as a request to another machine would."""
-    time.sleep(0.005)
-    return x
+    computing, waiting = peers.computing(range(40_000)), peers.waiting(range(640))
+    two = {"ours, processes=2": at_least(1.7)}
+    yield _compared(chosen, "40,000 short computations", computing, "one process", two)
+    sixteen = {"ours, threads=16": at_least(14)}
+    yield _compared(chosen, "640 waits of 5 ms", waiting, "one thread", sixteen)
 
 
 def _compared(
-    turn: float, title: str, contenders: peers.Workload, rounds: int, targets: Bounds, baseline: str = LOOP
+    chosen: argparse.Namespace,
+    title: str,
+    contenders: peers.Workload,
+    baseline: str,
+    targets: Bounds | None = None,
+    rounds: int = 1,
 ) -> Comparison:
-    return compare(contenders, baseline, rounds=rounds, targets=targets, title=title, min_seconds=turn)
+    """Compare in `rounds` times the rounds that were asked for."""
+    rounds *= chosen.rounds
+    return compare(contenders, baseline, rounds=rounds, targets=targets, title=title, min_seconds=chosen.turn)
 
 
 def _growth(pipeline: Callable[[range], object], small: int) -> tuple[int, int]:
@@ -209,9 +174,9 @@ def _peak(pipeline: Callable[[range], object], xs: range) -> int:
         tracemalloc.stop()
 
 
-SECTIONS: dict[str, Callable[[int, int, float], Iterator[Result]]] = {
+SECTIONS: dict[str, Callable[[argparse.Namespace], Iterator[Result]]] = {
     "parallel": parallel,  # first: a library that starts threads makes fork unsafe from then on
-    "loops": loops,
+    "loops": lambda chosen: loops(chosen.size, chosen.rounds, chosen.turn),
     "memory": memory,
     "shapes": shapes,
     "small": small,

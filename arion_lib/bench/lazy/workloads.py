@@ -2,20 +2,25 @@
 
 Idea        Every contender calls the same small functions on the same source and returns the same result.
 Invariant   The hand-written loop is the baseline: what a person would write who wanted it fast and had an afternoon.
-When wrong  A library that is not installed is imported inside its function, so that `compare` can name and skip it.
+When wrong  A library is imported when its contender is called, so that `compare` can name and skip one that is missing.
 See         arion_lib/bench/lazy/__init__.py · tests/bench/test_lazy.py
 """
 
 from __future__ import annotations
 
+import multiprocessing
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache, reduce
 from itertools import chain, islice
 from typing import Any
 
 from arion_lib.lazy import LazyCollection, lazy
+from arion_lib.lazy.barriers.parallel import start_method
 
+LOOP = "hand-written loop"
 Workload = dict[str, Callable[[], object]]
 Fn = Callable[[Any], Any]
 
@@ -34,6 +39,40 @@ SEVEN = ((True, triple), (False, even), (True, less), (True, half), (False, seve
 """Five maps (True) and two filters (False), in order."""
 
 
+# The libraries' own beginnings of a pipeline.
+
+
+def toolz() -> Any:
+    """Return toolz's functions, as `pipe` takes them."""
+    from toolz import curried  # type: ignore[import-untyped]
+
+    return curried
+
+
+def more_itertools() -> Any:
+    """Return the package."""
+    import more_itertools
+
+    return more_itertools
+
+
+def stream(xs: Iterable[Any]) -> Any:
+    """Begin a pipeline of streamable."""
+    from streamable import stream
+
+    return stream(xs)
+
+
+def seq(xs: Iterable[Any]) -> Any:
+    """Begin a pipeline of PyFunctional."""
+    from functional import seq  # type: ignore[import-untyped]
+
+    return seq(xs)
+
+
+# The workloads.
+
+
 def map_filter_map_sum(xs: Sequence[int]) -> Workload:
     """Sum what passes map, filter, map."""
 
@@ -45,6 +84,14 @@ def map_filter_map_sum(xs: Sequence[int]) -> Workload:
                 total += less(y)
         return total
 
+    def written_out() -> int:  # the expressions in the loop instead of calls
+        total = 0
+        for x in xs:
+            y = x * 3 + 1
+            if y % 2 == 0:
+                total += y - 7
+        return total
+
     def with_polars() -> object:
         import polars
 
@@ -53,44 +100,18 @@ def map_filter_map_sum(xs: Sequence[int]) -> Workload:
         mapped = frame.select(column * 3 + 1).filter(column % 2 == 0).select((column - 7).sum())
         return mapped.collect().item()
 
-    def with_streamable() -> int:
-        from streamable import stream
-
-        return sum(stream(xs).map(triple).filter(even).map(less))
-
-    def with_pyfunctional() -> object:
-        from functional import seq  # type: ignore[import-untyped]
-
-        return seq(xs).map(triple).filter(even).map(less).sum()
-
-    def with_toolz() -> int:
-        from toolz import curried, pipe  # type: ignore[import-untyped]
-
-        return int(pipe(xs, curried.map(triple), curried.filter(even), curried.map(less), sum))
-
-    described = lazy(xs).map(triple).filter(even).map(less)
     return {
-        "hand-written loop": by_hand,
-        "loop, written out": lambda: _written_out(xs),
+        LOOP: by_hand,
+        "loop, written out": written_out,
         "ours": lambda: lazy(xs).map(triple).filter(even).map(less).sum(),
-        "ours, compiled": described.compile().sum,
+        "ours, compiled": lazy(xs).map(triple).filter(even).map(less).compile().sum,
         "itertools": lambda: sum(map(less, filter(even, map(triple, xs)))),
-        "toolz": with_toolz,
-        "PyFunctional": with_pyfunctional,
-        "streamable": with_streamable,
+        "toolz": lambda: toolz().pipe(xs, toolz().map(triple), toolz().filter(even), toolz().map(less), sum),
+        "PyFunctional": lambda: seq(xs).map(triple).filter(even).map(less).sum(),
+        "streamable": lambda: sum(stream(xs).map(triple).filter(even).map(less)),
         "generator per operation": lambda: sum(mapped(mapped_filter(mapped(xs, triple), even), less)),
         "polars (its own expressions)": with_polars,
     }
-
-
-def _written_out(xs: Sequence[int]) -> int:
-    """The loop with the expressions in it instead of calls."""
-    total = 0
-    for x in xs:
-        y = x * 3 + 1
-        if y % 2 == 0:
-            total += y - 7
-    return total
 
 
 def five_maps_two_filters(xs: Sequence[int]) -> Workload:
@@ -111,29 +132,19 @@ def five_maps_two_filters(xs: Sequence[int]) -> Workload:
     def chained(start: Any) -> Any:
         return reduce(lambda c, step: c.map(step[1]) if step[0] else c.filter(step[1]), SEVEN, start)
 
-    def layered(start: Iterable[Any], mapping: Any, filtering: Any) -> int:
-        steps = reduce(lambda xs, step: mapping(step[1], xs) if step[0] else filtering(step[1], xs), SEVEN, start)
+    def layered(mapping: Any, filtering: Any) -> int:
+        steps = reduce(lambda xs, step: mapping(step[1], xs) if step[0] else filtering(step[1], xs), SEVEN, xs)
         return sum(steps)
-
-    def with_streamable() -> int:
-        from streamable import stream
-
-        return sum(chained(stream(xs)))
-
-    def with_pyfunctional() -> object:
-        from functional import seq
-
-        return chained(seq(xs)).sum()
 
     compiled: LazyCollection[int] = chained(lazy(xs)).compile()
     return {
-        "hand-written loop": by_hand,
+        LOOP: by_hand,
         "ours": lambda: chained(lazy(xs)).sum(),
         "ours, compiled": compiled.sum,
-        "itertools": lambda: layered(xs, map, filter),
-        "PyFunctional": with_pyfunctional,
-        "streamable": with_streamable,
-        "generator per operation": lambda: layered(xs, lambda f, xs: mapped(xs, f), lambda f, xs: mapped_filter(xs, f)),
+        "itertools": lambda: layered(map, filter),
+        "PyFunctional": lambda: chained(seq(xs)).sum(),
+        "streamable": lambda: sum(chained(stream(xs))),
+        "generator per operation": lambda: layered(lambda f, xs: mapped(xs, f), lambda f, xs: mapped_filter(xs, f)),
     }
 
 
@@ -149,35 +160,15 @@ def batch_and_sum(xs: Sequence[int]) -> Workload:
                 batch = []
         return total + sum(batch)
 
-    def with_more_itertools() -> int:
-        from more_itertools import chunked
-
-        return sum(map(sum, chunked(xs, 100)))
-
-    def with_pyfunctional() -> object:
-        from functional import seq
-
-        return seq(xs).grouped(100).map(sum).sum()
-
-    def with_streamable() -> int:
-        from streamable import stream
-
-        return sum(stream(xs).group(100).map(sum))
-
-    def with_toolz() -> int:
-        from toolz import partition_all
-
-        return sum(map(sum, partition_all(100, xs)))
-
     return {
-        "hand-written loop": by_hand,
+        LOOP: by_hand,
         "ours": lambda: lazy(xs).batch(100).map(sum).sum(),
         "ours, from an iterator": lambda: lazy(iter(xs)).batch(100).map(sum).sum(),
         "itertools": lambda: sum(map(sum, islices(xs, 100))),
-        "more-itertools": with_more_itertools,
-        "toolz": with_toolz,
-        "PyFunctional": with_pyfunctional,
-        "streamable": with_streamable,
+        "more-itertools": lambda: sum(map(sum, more_itertools().chunked(xs, 100))),
+        "toolz": lambda: sum(map(sum, toolz().partition_all(100, xs))),
+        "PyFunctional": lambda: seq(xs).grouped(100).map(sum).sum(),
+        "streamable": lambda: sum(stream(xs).group(100).map(sum)),
         "generator per operation": lambda: sum(mapped(batched(xs, 100), sum)),
     }
 
@@ -192,22 +183,12 @@ def flat_map_and_sum(xs: Sequence[int]) -> Workload:
                 total += y
         return total
 
-    def with_pyfunctional() -> object:
-        from functional import seq
-
-        return seq(xs).flat_map(pair).sum()
-
-    def with_streamable() -> int:
-        from streamable import stream
-
-        return sum(stream(xs).map(pair).flatten())
-
     return {
-        "hand-written loop": by_hand,
+        LOOP: by_hand,
         "ours": lambda: lazy(xs).flat_map(pair).sum(),
         "itertools": lambda: sum(chain.from_iterable(map(pair, xs))),
-        "PyFunctional": with_pyfunctional,
-        "streamable": with_streamable,
+        "PyFunctional": lambda: seq(xs).flat_map(pair).sum(),
+        "streamable": lambda: sum(stream(xs).map(pair).flatten()),
         "generator per operation": lambda: sum(flattened(xs, pair)),
     }
 
@@ -222,28 +203,13 @@ def count_by(xs: Sequence[int]) -> Workload:
             counts[key] = counts.get(key, 0) + 1
         return counts
 
-    def with_toolz() -> object:
-        from toolz import countby
-
-        return countby(last_two, xs)
-
-    def with_pyfunctional() -> object:
-        from functional import seq
-
-        return seq(xs).map(last_two).count_by_value().to_dict()
-
-    def with_streamable() -> object:
-        from streamable import stream
-
-        return Counter(stream(xs).map(last_two))
-
     return {
-        "hand-written loop": by_hand,
+        LOOP: by_hand,
         "ours": lambda: lazy(xs).count_by(last_two),
         "itertools": lambda: Counter(map(last_two, xs)),
-        "toolz": with_toolz,
-        "PyFunctional": with_pyfunctional,
-        "streamable": with_streamable,
+        "toolz": lambda: toolz().countby(last_two, xs),
+        "PyFunctional": lambda: seq(xs).map(last_two).count_by_value().to_dict(),
+        "streamable": lambda: Counter(stream(xs).map(last_two)),
         "generator per operation": lambda: Counter(mapped(xs, last_two)),
     }
 
@@ -259,7 +225,7 @@ def to_list(xs: Sequence[int]) -> Workload:
         return out
 
     return {
-        "hand-written loop": by_hand,
+        LOOP: by_hand,
         "ours": lambda: lazy(some).map(triple).to_list(),
         "itertools": lambda: list(map(triple, some)),
         "generator per operation": lambda: list(mapped(some, triple)),
@@ -269,41 +235,71 @@ def to_list(xs: Sequence[int]) -> Workload:
 def page(xs: Sequence[int]) -> Workload:
     """Read a page of fifty from the middle of the source."""
     number = max(1, len(xs) // 100)
-
-    def with_pyfunctional() -> object:
-        from functional import seq
-
-        return seq(xs).drop((number - 1) * 50).take(50).to_list()
-
+    start, stop = (number - 1) * 50, number * 50
     return {
-        "itertools": lambda: list(islice(iter(xs), (number - 1) * 50, number * 50)),
-        "a slice": lambda: list(xs[(number - 1) * 50 : number * 50]),
+        "itertools": lambda: list(islice(iter(xs), start, stop)),
+        "a slice": lambda: list(xs[start:stop]),
         "ours": lambda: lazy(xs).page(number, 50).to_list(),
         "ours, behind a map": lambda: lazy(xs).map(same).page(number, 50).to_list(),
-        "PyFunctional": with_pyfunctional,
+        "PyFunctional": lambda: seq(xs).drop(start).take(50).to_list(),
     }
 
 
 def ten_elements() -> Workload:
     """Describe and run a pipeline over ten elements: what a pipeline costs before its first element."""
     few = list(range(10))
-
-    def with_pyfunctional() -> object:
-        from functional import seq
-
-        return seq(few).map(triple).filter(even).map(less).to_list()
-
-    def with_streamable() -> object:
-        from streamable import stream
-
-        return list(stream(few).map(triple).filter(even).map(less))
-
     return {
         "itertools": lambda: list(map(less, filter(even, map(triple, few)))),
         "ours": lambda: lazy(few).map(triple).filter(even).map(less).to_list(),
-        "PyFunctional": with_pyfunctional,
-        "streamable": with_streamable,
+        "PyFunctional": lambda: seq(few).map(triple).filter(even).map(less).to_list(),
+        "streamable": lambda: list(stream(few).map(triple).filter(even).map(less)),
     }
+
+
+def computing(xs: Sequence[int]) -> Workload:
+    """Compute for about 14 microseconds with each element, in two processes."""
+
+    def with_streamable() -> object:
+        with ProcessPoolExecutor(2, multiprocessing.get_context(start_method())) as pool:
+            return list(stream(xs).map(compute, concurrency=pool))
+
+    def with_pyfunctional() -> object:
+        from functional import pseq
+
+        return pseq(xs, processes=2).map(compute).to_list()
+
+    return {
+        "one process": lambda: [compute(x) for x in xs],
+        "ours, processes=2": lambda: lazy(xs).map(compute, processes=2).to_list(),
+        "PyFunctional (pseq)": with_pyfunctional,
+        "streamable (processes)": with_streamable,
+    }
+
+
+def waiting(xs: Sequence[int]) -> Workload:
+    """Wait for 5 ms with each element, in sixteen threads."""
+    return {
+        "one thread": lambda: [wait(x) for x in xs],
+        "ours, threads=16": lambda: lazy(xs).map(wait, threads=16).to_list(),
+        "streamable": lambda: list(stream(xs).map(wait, concurrency=16)),
+    }
+
+
+# What the contenders call that is more than an expression, and the generators of "generator per operation".
+
+
+def compute(x: int) -> int:
+    """Work for about 14 microseconds."""
+    total = 0
+    for i in range(390):
+        total += x ^ i
+    return total
+
+
+def wait(x: int) -> int:
+    """Wait for 5 ms, as a request to another machine would."""
+    time.sleep(0.005)
+    return x
 
 
 def same(x: int) -> int:

@@ -17,29 +17,32 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
-from arion_lib.bench.command import finish, options
+from arion_lib.bench.command import finish, measured, options
 from arion_lib.bench.compare import Comparison, at_least, at_most, compare
 from arion_lib.bench.memory import compare_memory
 from arion_lib.bench.pipeline import http, readers, store
+from arion_lib.bench.pipeline.readers import CLEAN
 from arion_lib.bench.ratios import Result
-from arion_lib.bench.verdicts import Table
+from arion_lib.bench.verdicts import Bounds
 from arion_lib.pipeline.files.sample import write_sample
 
 PARSERS = ("msgspec", "orjson", "pysimdjson", "ijson", "pandas", "duckdb", "polars")
 PEERS = (*PARSERS, "uvicorn", "uvloop", "httptools", "fastapi")
 
+Layout = Literal["lines", "array"]
+
 _MB = 1_000_000
-_CLEAN = " (without malformed)"
 
 
 def run(args: list[str]) -> int:
     """Measure, print the tables, and return the exit code."""
-    parser = options("pipeline", "Parse, project, group and sum webhook events; store them; receive them over HTTP.")
+    said = "Parse, project, group and sum webhook events; store them; receive them over HTTP."
+    parser = options("pipeline", said, SECTIONS)
     parser.add_argument("--size", type=size_in_bytes, default=100 * _MB, help="of the input: 100MB (default), 1GB")
-    parser.add_argument("--only", choices=["parse", "memory", "store", "http"], help="measure only this part")
     chosen = parser.parse_args(args)
-    return finish(_results(chosen), chosen, peers=PEERS)
+    return finish(measured(SECTIONS, chosen.only, chosen), chosen, peers=PEERS)
 
 
 def size_in_bytes(text: str) -> int:
@@ -54,97 +57,88 @@ def size_in_bytes(text: str) -> int:
     return int(found[1]) * {"": 1, "kb": 1_000, "mb": _MB, "gb": 1_000 * _MB}[found[2].lower()]
 
 
-def _results(chosen: argparse.Namespace) -> Iterator[Result]:
+def parse(chosen: argparse.Namespace) -> Iterator[Result]:
+    """Compare readers of both layouts."""
     with tempfile.TemporaryDirectory(prefix="arion-bench-") as name:
-        folder = Path(name)
-        if chosen.only in (None, "parse"):
-            yield parse_lines(folder, chosen.size, chosen.rounds)
-            yield parse_array(folder, chosen.size, chosen.rounds)
-        if chosen.only in (None, "memory"):
-            yield memory(folder, chosen.size)
-    if chosen.only in (None, "store"):
-        yield from store.results(chosen.rounds)
-    if chosen.only in (None, "http"):
-        yield from http.results(chosen.rounds, chosen.size)
+        yield parse_lines(Path(name), chosen.size, chosen.rounds)
+        yield parse_array(Path(name), chosen.size, chosen.rounds)
 
 
 def parse_lines(folder: Path, size: int, rounds: int) -> Comparison:
     """Compare readers of newline-delimited JSON."""
-    bad, clean = folder / "bad.ndjson", folder / "clean.ndjson"
-    write_sample(bad, size)
-    write_sample(clean, size, leave_out=True)
-    contenders = {
-        "ours": partial(readers.ours, bad),
-        "msgspec loop": partial(readers.msgspec_loop, bad),
-        "json.loads per line": partial(readers.json_lines, bad),
-        "orjson per line": partial(readers.orjson_lines, bad),
-        "pysimdjson per line": partial(readers.simdjson_lines, bad),
-        "DuckDB": partial(readers.duckdb_file, bad),
-        "polars" + _CLEAN: partial(readers.polars_lines, clean),
-        "ijson" + _CLEAN: partial(readers.ijson_lines, clean),
-        "pandas chunks" + _CLEAN: partial(readers.pandas_lines, clean),
-    }
-    result = compare(
-        contenders,
+    return _compared(
+        folder,
+        size,
+        rounds,
+        layout="lines",
+        contenders=readers.LINES,
         baseline="json.loads per line",
-        rounds=rounds,
         targets={"ours": [at_least(6), at_least(0.8, of="msgspec loop")]},
-        work=bad.stat().st_size,
-        unit="B",
         title="NDJSON: parse, project, group, sum",
     )
-    bad.unlink()
-    clean.unlink()
-    return result
 
 
 def parse_array(folder: Path, size: int, rounds: int) -> Comparison:
     """Compare readers of one JSON array; those that hold all of it only up to 200 MB."""
-    bad, clean = folder / "bad.json", folder / "clean.json"
-    write_sample(bad, size, layout="array")
-    write_sample(clean, size, layout="array", leave_out=True)
-    contenders = {
-        "ours": partial(readers.ours_array, bad),
-        "ours" + _CLEAN: partial(readers.ours_array, clean),
-        "ijson" + _CLEAN: partial(readers.ijson_items, clean),
-        "DuckDB" + _CLEAN: partial(readers.duckdb_array, clean),
-    }
-    if size <= 200 * _MB:
-        contenders["json whole" + _CLEAN] = partial(readers.json_whole, clean)
-    result = compare(
-        contenders,
-        baseline="ijson" + _CLEAN,
-        rounds=rounds,
-        targets={"ours": at_least(7), "ours" + _CLEAN: at_least(7)},
-        work=bad.stat().st_size,
-        unit="B",
+    return _compared(
+        folder,
+        size,
+        rounds,
+        layout="array",
+        contenders=readers.ARRAYS if size > 200 * _MB else readers.ARRAYS | readers.WHOLE,
+        baseline="ijson" + CLEAN,
+        targets={"ours": at_least(7), "ours" + CLEAN: at_least(7)},
         title="JSON array: parse, project, group, sum",
     )
+
+
+def _compared(
+    folder: Path,
+    size: int,
+    rounds: int,
+    layout: Layout,
+    contenders: Mapping[str, readers.Reader],
+    baseline: str,
+    targets: Bounds,
+    title: str,
+) -> Comparison:
+    """Compare readers of one file; those named so get it without its malformed events."""
+    bad, clean = folder / f"bad.{layout}", folder / f"clean.{layout}"
+    write_sample(bad, size, layout=layout)
+    write_sample(clean, size, layout=layout, leave_out=True)
+    reading = {name: partial(read, clean if name.endswith(CLEAN) else bad) for name, read in contenders.items()}
+    work = bad.stat().st_size
+    result = compare(reading, baseline, rounds=rounds, targets=targets, work=work, unit="B", title=title)
     bad.unlink()
     clean.unlink()
     return result
 
 
-def memory(folder: Path, size: int) -> Table:
+def memory(chosen: argparse.Namespace) -> Iterator[Result]:
     """Compare peaks: ours at growing sizes, and what holds the whole body."""
-    small, large = folder / "small.ndjson", folder / "large.ndjson"
-    small_array, large_array = folder / "small.json", folder / "large.json"
-    for path in (small, large):
-        write_sample(path, 10 * _MB if path is small else size)
-    for path in (small_array, large_array):
-        write_sample(path, 10 * _MB if path is small_array else size, layout="array")
-    clean = folder / "clean.json"
-    write_sample(clean, min(size, 100 * _MB), layout="array", leave_out=True)
-    contenders: Mapping[str, Callable[[], object]] = {
-        "ours, 10 MB of lines": partial(readers.ours, small),
-        f"ours, {size // _MB} MB of lines": partial(readers.ours, large),
-        "ours, 10 MB array": partial(readers.ours_array, small_array),
-        f"ours, {size // _MB} MB array": partial(readers.ours_array, large_array),
-        f"json whole, {min(size, 100 * _MB) // _MB} MB array": partial(readers.json_whole, clean),
-        f"ijson, {min(size, 100 * _MB) // _MB} MB array": partial(readers.ijson_items, clean),
-    }
-    targets = {
-        f"ours, {size // _MB} MB of lines": [at_most(24e6, "B"), at_most(4e6, "B", of="ours, 10 MB of lines")],
-        f"ours, {size // _MB} MB array": [at_most(24e6, "B"), at_most(4e6, "B", of="ours, 10 MB array")],
-    }
-    return compare_memory(contenders, targets=targets, title="Peak memory over the baseline")
+    size, least = chosen.size, 10 * _MB
+    part = min(size, 100 * _MB)
+    large_lines, large_array = f"ours, {size // _MB} MB of lines", f"ours, {size // _MB} MB array"
+    with tempfile.TemporaryDirectory(prefix="arion-bench-") as name:
+
+        def sample(file: str, size: int, layout: Layout, leave_out: bool = False) -> Path:
+            write_sample(Path(name) / file, size, layout=layout, leave_out=leave_out)
+            return Path(name) / file
+
+        clean = sample("clean", part, "array", leave_out=True)
+        contenders: Mapping[str, Callable[[], object]] = {
+            "ours, 10 MB of lines": partial(readers.ours, sample("small lines", least, "lines")),
+            large_lines: partial(readers.ours, sample("large lines", size, "lines")),
+            "ours, 10 MB array": partial(readers.ours_array, sample("small array", least, "array")),
+            large_array: partial(readers.ours_array, sample("large array", size, "array")),
+            f"json whole, {part // _MB} MB array": partial(readers.json_whole, clean),
+            f"ijson, {part // _MB} MB array": partial(readers.ijson_items, clean),
+        }
+        targets = {
+            large_lines: [at_most(24e6, "B"), at_most(4e6, "B", of="ours, 10 MB of lines")],
+            large_array: [at_most(24e6, "B"), at_most(4e6, "B", of="ours, 10 MB array")],
+        }
+        yield compare_memory(contenders, targets=targets, title="Peak memory over the baseline")
+
+
+SECTIONS = {"parse": parse, "memory": memory, "store": store.results, "http": http.results}

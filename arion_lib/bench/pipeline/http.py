@@ -8,6 +8,7 @@ See         arion_lib/bench/pipeline/servers.py (the others) · tests/bench/test
 
 from __future__ import annotations
 
+import argparse
 import http.client
 import itertools
 import json
@@ -53,13 +54,13 @@ Role = Callable[[list[str]], int]
 """What a server's process runs: an importable function of its arguments that prints its URL once it answers."""
 
 
-def results(rounds: int, size: int) -> Iterator[Result]:
-    """Measure all of it; `size` is the bytes of the long body."""
+def results(chosen: argparse.Namespace) -> Iterator[Result]:
+    """Measure all of it; `chosen.size` is the bytes of the long body."""
     with tempfile.TemporaryDirectory(prefix="arion-bench-http-") as name:
         folder = Path(name)
-        yield long_body(folder, size, rounds)
-        yield server_memory(folder, size)
-        yield single_events(folder, rounds)
+        yield long_body(folder, chosen.size, chosen.rounds)
+        yield server_memory(folder, chosen.size)
+        yield single_events(folder, chosen.rounds)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ from arion_lib.pipeline.ndjson import NdjsonDecoder
 from arion_lib.pipeline.projection import projection
 
 Totals = dict[str, int]
+Reader = Callable[[Path], Totals]
+CLEAN = " (without malformed)"
+"""Ends the names of the readers that get the file without its malformed events."""
 
 
 def ours(path: Path, decoder: Callable[[Any], Decoder] = NdjsonDecoder) -> Totals:
@@ -68,6 +72,7 @@ def by_line(path: Path, loads: Callable[[bytes], Any]) -> Totals:
             except ValueError:
                 continue
             totals[event["type"]] = totals.get(event["type"], 0) + event["amount"]
+            del event  # simdjson refuses to parse on while one of its objects lives
     return totals
 
 
@@ -84,20 +89,10 @@ def orjson_lines(path: Path) -> Totals:
 
 
 def simdjson_lines(path: Path) -> Totals:
-    """Use simdjson's lazy objects, of which one may live at a time."""
+    """Use simdjson's lazy objects."""
     import simdjson
 
-    parse_line = simdjson.Parser().parse
-    totals: Totals = {}
-    with path.open("rb") as file:
-        for line in file:
-            try:
-                event: Any = parse_line(line)
-            except ValueError:
-                continue
-            totals[event["type"]] = totals.get(event["type"], 0) + event["amount"]
-            del event
-    return totals
+    return by_line(path, simdjson.Parser().parse)
 
 
 def ijson_items(path: Path, prefix: str = "item", lines: bool = False) -> Totals:
@@ -109,11 +104,6 @@ def ijson_items(path: Path, prefix: str = "item", lines: bool = False) -> Totals
         for event in ijson.items(file, prefix, multiple_values=lines):
             totals[event["type"]] = totals.get(event["type"], 0) + event["amount"]
     return totals
-
-
-def ijson_lines(path: Path) -> Totals:
-    """Use ijson on concatenated values."""
-    return ijson_items(path, "", lines=True)
 
 
 def pandas_lines(path: Path) -> Totals:
@@ -141,11 +131,6 @@ def duckdb_file(path: Path, layout: str = "newline_delimited") -> Totals:
     return {kind: int(amount) for kind, amount in rows}
 
 
-def duckdb_array(path: Path) -> Totals:
-    """Use DuckDB on an array."""
-    return duckdb_file(path, "array")
-
-
 def polars_lines(path: Path) -> Totals:
     """Use polars' lazy scan, told which two columns there are."""
     import polars as pl
@@ -154,14 +139,32 @@ def polars_lines(path: Path) -> Totals:
     return {row["type"]: row["amount"] for row in frame.collect().to_dicts()}
 
 
-def whole(path: Path, loads: Callable[[bytes], Any]) -> Totals:
-    """Read the whole body and parse it at once: the naive version."""
+def json_whole(path: Path) -> Totals:
+    """Read the whole array and parse it at once: the naive version."""
     totals: Totals = {}
-    for event in loads(path.read_bytes()):
+    for event in json.loads(path.read_bytes()):
         totals[event["type"]] = totals.get(event["type"], 0) + event["amount"]
     return totals
 
 
-def json_whole(path: Path) -> Totals:
-    """Use the standard library on the whole array."""
-    return whole(path, json.loads)
+LINES: dict[str, Reader] = {
+    "ours": ours,
+    "msgspec loop": msgspec_loop,
+    "json.loads per line": json_lines,
+    "orjson per line": orjson_lines,
+    "pysimdjson per line": simdjson_lines,
+    "DuckDB": duckdb_file,
+    "polars" + CLEAN: polars_lines,
+    "ijson" + CLEAN: partial(ijson_items, prefix="", lines=True),
+    "pandas chunks" + CLEAN: pandas_lines,
+}
+"""Readers of newline-delimited JSON."""
+ARRAYS: dict[str, Reader] = {
+    "ours": ours_array,
+    "ours" + CLEAN: ours_array,
+    "ijson" + CLEAN: ijson_items,
+    "DuckDB" + CLEAN: partial(duckdb_file, layout="array"),
+}
+"""Readers of one JSON array, a piece at a time."""
+WHOLE: dict[str, Reader] = {"json whole" + CLEAN: json_whole}
+"""Readers of one JSON array that hold all of it."""

@@ -8,6 +8,7 @@ See         tests/bench/test_pipeline_store.py
 
 from __future__ import annotations
 
+import argparse
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -25,12 +26,11 @@ _ROWS = 20_000  # a call
 _SETTINGS = ("journal_mode = WAL", "synchronous = FULL", "cache_size = -4096", "journal_size_limit = 67108864")
 
 
-def results(rounds: int) -> Iterator[Result]:
+def results(chosen: argparse.Namespace) -> Iterator[Result]:
     """Measure all of it."""
     with tempfile.TemporaryDirectory(prefix="arion-bench-") as name:
-        folder = Path(name)
-        yield rows_and_outbox(folder, 1_000, rounds)
-        yield rows_and_outbox(folder, 10_000, rounds)
+        for batch in (1_000, 10_000):
+            yield rows_and_outbox(Path(name), batch, chosen.rounds)
 
 
 def rows_and_outbox(folder: Path, batch: int, rounds: int, rows: int = _ROWS) -> Comparison:

@@ -8,12 +8,13 @@ See         arion_lib/bench/resources/workloads.py (the contenders) · tests/ben
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from arion_lib.bench.command import finish, options
+from arion_lib.bench.command import finish, measured, options
 from arion_lib.bench.compare import Comparison, at_most, compare
 from arion_lib.bench.ratios import Result
 from arion_lib.bench.resources import workloads as peers
@@ -30,28 +31,26 @@ CYCLES = 1_000
 
 def run(args: list[str]) -> int:
     """Measure, print the tables, and return the exit code."""
-    parser = options("resources", "Open and close resources that do nothing, that are slow, and very many of them.")
-    parser.add_argument("--only", choices=sorted(SECTIONS), help="measure only this part")
-    chosen = parser.parse_args(args)
-    names = [chosen.only] if chosen.only else list(SECTIONS)
-    return finish((result for name in names for result in SECTIONS[name](chosen.rounds)), chosen, peers=PEERS)
+    said = "Open and close resources that do nothing, that are slow, and very many of them."
+    chosen = options("resources", said, SECTIONS).parse_args(args)
+    return finish(measured(SECTIONS, chosen.only, chosen), chosen, peers=PEERS)
 
 
-def trivial(rounds: int) -> Iterator[Result]:
+def trivial(chosen: argparse.Namespace) -> Iterator[Result]:
     """Compare one trivial resource, and measure what each further one adds."""
+    rounds: int = chosen.rounds
     sync, further = peers.synchronous(1, CYCLES), peers.synchronous(11, CYCLES // 5)
     yield _compared("one trivial resource, `with`", sync, "ExitStack", rounds, 6.0)
     tasks, tasks_further = peers.asynchronous(1, CYCLES), peers.asynchronous(11, CYCLES // 5)
     yield _compared("one trivial resource, `async with`", tasks, "AsyncExitStack", rounds, 5.0)
-    pairs = {
-        "ours, `with`": (sync["ours"], further["ours"]),
-        "ours, `async with`": (tasks["ours"], tasks_further["ours"]),
-        "ExitStack": (sync["ExitStack"], further["ExitStack"]),
-        "AsyncExitStack": (tasks["AsyncExitStack"], tasks_further["AsyncExitStack"]),
+    added = {
+        "ours, `with`": _each_further(sync["ours"], further["ours"], rounds),
+        "ours, `async with`": _each_further(tasks["ours"], tasks_further["ours"], rounds),
+        "ExitStack": _each_further(sync["ExitStack"], further["ExitStack"], rounds),
+        "AsyncExitStack": _each_further(tasks["AsyncExitStack"], tasks_further["AsyncExitStack"], rounds),
     }
-    added = {name: _each_further(one, eleven, rounds) for name, (one, eleven) in pairs.items()}
     lines = [(name, f"{value * 1e6:.2f} us") for name, value in added.items()]
-    verdicts = [at_most(FURTHER, "s").judge(name, added[name]) for name, _ in lines[:2]]
+    verdicts = [at_most(FURTHER, "s").judge(name, added[name]) for name in added if name.startswith("ours")]
     yield Table("each further trivial resource (processor time)", ("name", "adds"), lines, verdicts, {"seconds": added})
 
 
@@ -74,14 +73,14 @@ def _seconds(cycle: peers.Cycle) -> float:
     return time.process_time() - began
 
 
-def beside(rounds: int) -> Iterator[Result]:
+def beside(chosen: argparse.Namespace) -> Iterator[Result]:
     """Compare ten slow resources with one of them, both directions."""
     targets = {"ours, threads": at_most(1.05), "ours, tasks": at_most(1.03)}
     title = f"10 resources of {SLOW * 1e3:g} ms to open and {SLOW * 1e3:g} ms to close"
-    yield compare(peers.beside(10, SLOW), "one of them", rounds=rounds, targets=targets, title=title)
+    yield compare(peers.beside(10, SLOW), "one of them", rounds=chosen.rounds, targets=targets, title=title)
 
 
-def many(rounds: int) -> Iterator[Result]:
+def many(chosen: argparse.Namespace) -> Iterator[Result]:
     """Measure a thousand at once, and memory over many acquisitions."""
     tasks = Resources(parallel=True, **peers.many(peers.TrivialAsync, 1_000))
 
@@ -91,7 +90,7 @@ def many(rounds: int) -> Iterator[Result]:
             pass
         return time.process_time() - began
 
-    overhead = min(asyncio.run(main()) for _ in range(3 * rounds))
+    overhead = min(asyncio.run(main()) for _ in range(3 * chosen.rounds))
     growth = _growth(20_000)
     figures = {
         "1,000 in parallel, tasks (processor time)": (overhead, at_most(OVERHEAD, "s")),
@@ -121,4 +120,4 @@ def _growth(acquisitions: int) -> int:
     return after - before
 
 
-SECTIONS: dict[str, Callable[[int], Iterator[Result]]] = {"trivial": trivial, "beside": beside, "many": many}
+SECTIONS = {"trivial": trivial, "beside": beside, "many": many}

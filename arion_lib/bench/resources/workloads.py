@@ -84,42 +84,60 @@ def imported_svcs() -> Any:
     return svcs
 
 
-def _kinds(count: int, base: type) -> list[type]:
-    return [type(f"R{i}", (base,), {}) for i in range(count)]
+def _registered(base: type, count: int) -> tuple[Any, list[type]]:
+    """A registry of `count` kinds of resources, which svcs enters when it gets one, and the kinds."""
+    registry, kinds = imported_svcs().Registry(), [type(f"R{i}", (base,), {}) for i in range(count)]
+    for kind in kinds:
+        registry.register_factory(kind, kind)
+    return registry, kinds
 
 
 def _svcs(count: int, cycles: int) -> None:
-    svcs = imported_svcs()
-    registry, kinds = svcs.Registry(), _kinds(count, Trivial)
-
-    def factory(kind: type) -> Callable[[], Iterator[Any]]:
-        def make() -> Iterator[Any]:
-            with kind() as opened:
-                yield opened
-
-        return make
-
-    for kind in kinds:
-        registry.register_factory(kind, factory(kind))
+    svcs, (registry, kinds) = imported_svcs(), _registered(Trivial, count)
     for _ in range(cycles):
         with svcs.Container(registry) as container:
             for kind in kinds:
                 container.get(kind)
 
 
-def _injector(count: int, cycles: int) -> None:
-    from dependency_injector import containers, providers
+async def _svcs_async(count: int, cycles: int) -> None:
+    svcs, (registry, kinds) = imported_svcs(), _registered(TrivialAsync, count)
+    for _ in range(cycles):
+        async with svcs.Container(registry) as container:
+            for kind in kinds:
+                await container.aget(kind)
 
-    def make() -> Iterator[Any]:
-        with Trivial() as opened:
-            yield opened
+
+def _provided(make: Callable[[], object], count: int) -> Any:
+    """A container of `count` resources."""
+    from dependency_injector import containers, providers
 
     container = containers.DynamicContainer()
     for i in range(count):
         container.set_provider(f"r{i}", providers.Resource(make))
+    return container
+
+
+def _injector(count: int, cycles: int) -> None:
+    def make() -> Iterator[Trivial]:
+        with Trivial() as opened:
+            yield opened
+
+    container = _provided(make, count)
     for _ in range(cycles):
         container.init_resources()
         container.shutdown_resources()
+
+
+async def _injector_async(count: int, cycles: int) -> None:
+    async def make() -> AsyncIterator[TrivialAsync]:
+        async with TrivialAsync() as opened:
+            yield opened
+
+    container = _provided(make, count)
+    for _ in range(cycles):
+        await container.init_resources()
+        await container.shutdown_resources()
 
 
 def asynchronous(count: int, cycles: int) -> dict[str, Cycle]:
@@ -151,40 +169,6 @@ def _in_a_loop(contender: Callable[[], Awaitable[None]]) -> Cycle:
         await contender()
 
     return lambda: asyncio.run(main())
-
-
-async def _svcs_async(count: int, cycles: int) -> None:
-    svcs = imported_svcs()
-    registry, kinds = svcs.Registry(), _kinds(count, TrivialAsync)
-
-    def factory(kind: type) -> Callable[[], AsyncIterator[Any]]:
-        async def make() -> AsyncIterator[Any]:
-            async with kind() as opened:
-                yield opened
-
-        return make
-
-    for kind in kinds:
-        registry.register_factory(kind, factory(kind))
-    for _ in range(cycles):
-        async with svcs.Container(registry) as container:
-            for kind in kinds:
-                await container.aget(kind)
-
-
-async def _injector_async(count: int, cycles: int) -> None:
-    from dependency_injector import containers, providers
-
-    async def make() -> AsyncIterator[Any]:
-        async with TrivialAsync() as opened:
-            yield opened
-
-    container = containers.DynamicContainer()
-    for i in range(count):
-        container.set_provider(f"r{i}", providers.Resource(make))
-    for _ in range(cycles):
-        await container.init_resources()  # type: ignore[misc]
-        await container.shutdown_resources()  # type: ignore[misc]
 
 
 class Slow:
