@@ -140,20 +140,7 @@ def _beartype() -> Any:
 def _typeguard() -> Any:
     from typeguard import typechecked
 
-    class Typeguard:  # typeguard rewrites source text, so it needs the methods written out
-        @typechecked
-        def twice(self, n: int) -> int:
-            return n
-
-        @typechecked
-        def three(self, first: int, second: str, third: float = 0.0) -> int:
-            return first
-
-        @typechecked
-        def many(self, numbers: list[int]) -> int:
-            return 1
-
-    return Typeguard()
+    return _decorated(typechecked)
 
 
 def _pydantic() -> Any:

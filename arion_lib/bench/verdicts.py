@@ -144,6 +144,15 @@ class Table:
         }
 
 
+def lines_of(found: Mapping[str, Any], cells: Callable[[Any], Sequence[str]]) -> list[tuple[str, ...]]:
+    """Lay out what contenders came to, a line each: their cells, or the word that stands in place of figures.
+
+    >>> lines_of({"ours": 2.0, "PPE": "hangs"}, lambda value: [f"{value:g} s"])
+    [('ours', '2 s'), ('PPE', 'hangs')]
+    """
+    return [(name, one) if isinstance(one, str) else (name, *cells(one)) for name, one in found.items()]
+
+
 def summary(tables: Sequence[Any]) -> str:
     """Count what was missed, and name it: the last lines of a benchmark.
 
@@ -159,6 +168,11 @@ def summary(tables: Sequence[Any]) -> str:
 def median(values: Sequence[float] | str) -> Value:
     """Return the median; a word stays a word."""
     return values if isinstance(values, str) else statistics.median(values) if values else None
+
+
+def worst(values: Sequence[float] | str) -> Value:
+    """Return the largest; a word stays a word."""
+    return values if isinstance(values, str) else max(values, default=None)
 
 
 def spread(seconds: Sequence[float] | str) -> str:

@@ -100,6 +100,18 @@ def test_a_missed_target_fails_the_command_only_when_strict():
     assert command.finish([missed], parser.parse_args(["--strict"])) == 1
 
 
+def test_only_the_parts_that_are_asked_for_are_measured_in_their_own_order(capsys):
+    sections = {name: lambda times, name=name: [name] * times for name in ("parse", "store", "http")}
+    parser = command.options("nap", "Nap.", sections)
+    assert list(command.measured(sections, parser.parse_args([]).only, 1)) == ["parse", "store", "http"]
+    assert capsys.readouterr().err.count("measuring") == 3
+    chosen = parser.parse_args(["--only", "http", "parse"])
+    assert list(command.measured(sections, chosen.only, 2)) == ["parse", "parse", "http", "http"]
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--only", "nap"])
+    assert "parse" in capsys.readouterr().err
+
+
 def test_rounds_must_be_at_least_one(capsys):
     with pytest.raises(SystemExit) as stopped:
         command.options("nap", "Nap.").parse_args(["--rounds", "0"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from arion_lib.bench.ratios import Comparison, Runs
-from arion_lib.bench.verdicts import Bound, Table, Verdict, at_least, at_most, spread, summary
+from arion_lib.bench.verdicts import Bound, Table, Verdict, at_least, at_most, spread, summary, worst
 
 
 def met(target: Bound, **runs: Runs) -> bool | None:
@@ -65,3 +65,4 @@ def test_the_summary_counts_what_was_missed() -> None:
 def test_how_seconds_were_spread_is_said_and_a_word_stays_a_word() -> None:
     assert spread([0.001, 0.002, 0.009]) == "least 1.00 ms, p50 2.00 ms, max 9.00 ms"
     assert (spread("hangs"), spread([])) == ("hangs", "-")
+    assert (worst([0.001, 0.009]), worst("hangs"), worst([])) == (0.009, "hangs", None)

@@ -70,6 +70,11 @@ def serving(role: Role, args: list[str]) -> Iterator[tuple[int, str]]:
         yield child.pid, url
 
 
+def keeping(data: Path) -> list[str]:
+    """The arguments of our server: a free port, and where it keeps what it takes in."""
+    return ["--port", "0", "--data", str(data)]
+
+
 # -- one long body
 
 
@@ -78,7 +83,7 @@ def long_body(folder: Path, size: int, rounds: int) -> Comparison:
     body = folder / "body.ndjson"
     write_sample(body, size)
     streams = itertools.count()
-    with serving(serve.run, ["--port", "0", "--data", str(folder / "long")]) as (_, ours):
+    with serving(serve.run, keeping(folder / "long")) as (_, ours):
         contenders: dict[str, Callable[[], object]] = {
             "ingest from a file, no store": partial(readers.ours, body),
             "ours: deduplicated, SQLite, outbox": lambda: take_in(ours, f"s{next(streams)}", body),
@@ -141,7 +146,7 @@ def server_memory(folder: Path, size: int) -> Table:
 def _peak_of_server(folder: Path, size: int) -> tuple[list[int], float]:
     body = folder / f"body-{size}.ndjson"
     write_sample(body, size)
-    with serving(serve.run, ["--port", "0", "--data", str(folder / f"memory-{size}")]) as (pid, url):
+    with serving(serve.run, keeping(folder / f"memory-{size}")) as (pid, url):
         get(f"{url}/status")  # the pages' threads are there
         idle, started = psutil.Process(pid).memory_info().rss, time.perf_counter()
         take_in(url, "s", body)
@@ -162,8 +167,8 @@ def single_events(folder: Path, rounds: int, posts: int = 10_000) -> Table:
     """Compare servers that are sent one event a post over 64 connections, each sending when it has been answered."""
     contenders: dict[str, tuple[Role, list[str], Headers | None]] = {
         NOTHING: (servers.nothing, [], None),
-        OURS: (serve.run, ["--port", "0", "--data", str(folder / "posts")], None),
-        SIGNED: (serve.run, ["--port", "0", "--data", str(folder / "signed"), *ONE_STREAM], signed),
+        OURS: (serve.run, keeping(folder / "posts"), None),
+        SIGNED: (serve.run, [*keeping(folder / "signed"), *ONE_STREAM], signed),
         EACH: (servers.commit_each, [str(folder)], None),
     }
     found: dict[str, list[Any]] = {name: [] for name in contenders}
@@ -195,17 +200,12 @@ def posts_table(loads: Loads) -> Table:
     p99s = {name: [load.quantile(0.99) for load in some] for name, some in loads.items()}
     p50s = {name: [load.quantile(0.5) for load in some] for name, some in loads.items()}
     middle = {name: statistics.median(some) for name, some in rates.items()}
-    lines = [
-        (
-            name,
-            f"{middle[name]:,.0f}",
-            f"{max(rates[name]):,.0f}",
-            f"{statistics.median(p50s[name]) * 1e3:.1f}",
-            f"{statistics.median(p99s[name]) * 1e3:.1f}",
-            f"{middle[name] / middle[EACH]:.2f}",
-        )
-        for name in sorted(rates, key=lambda name: -middle[name])
-    ]
+
+    def cells(name: str) -> tuple[str, ...]:
+        p50, p99 = (f"{statistics.median(some[name]) * 1e3:.1f}" for some in (p50s, p99s))
+        return name, f"{middle[name]:,.0f}", f"{max(rates[name]):,.0f}", p50, p99, f"{middle[name] / middle[EACH]:.2f}"
+
+    lines = [cells(name) for name in sorted(rates, key=lambda name: -middle[name])]
     verdicts = [verdict for name in (OURS, SIGNED) if name in rates for verdict in _held(name, rates, p99s)]
     head = ("server", "events/s", "best", "p50 ms", "p99 ms", f"x {EACH}")
     figures = {"rates": rates, "p50": p50s, "p99": p99s}

@@ -18,10 +18,9 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
-from arion_lib.bench.command import finish, options
+from arion_lib.bench.command import finish, measured, options
 from arion_lib.bench.lab import Lab
 from arion_lib.bench.ratios import Result
 from arion_lib.bench.scheduler import callables, innocents, speed, stopping
@@ -62,11 +61,10 @@ CHAOS_ROUNDS = 20
 
 def run(args: list[str]) -> int:
     """Measure, print the tables, and return the exit code."""
-    parser = options("scheduler", "Run tasks on two workers: rates, latency, graphs, memory, faults, chaos.")
+    said = "Run tasks on two workers: rates, latency, graphs, memory, faults, chaos."
+    parser = options("scheduler", said, [*ROWS, *SECTIONS])
     parser.set_defaults(rounds=None)
     parser.add_argument("--quick", action="store_true", help=f"one round, {QUICK * 100:.0f} %% of the tasks")
-    words = [*ROWS, *SECTIONS]
-    parser.add_argument("--only", nargs="+", choices=words, metavar="ROW", help=f"measure only {', '.join(words)}")
     parser.add_argument("--chaos", action="store_true", help=f"only chaos, {CHAOS_ROUNDS} rounds unless --rounds says")
     parser.add_argument(
         "--peers",
@@ -78,7 +76,7 @@ def run(args: list[str]) -> int:
     parser.add_argument("--grace", type=float, default=0.1, help="ours: seconds from interrupt to kill (default: 0.1)")
     chosen = parser.parse_args(args)
     os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")  # it tells of what a killed peer left: expected
-    return finish(measured(chosen_rows(chosen), lab_of(chosen)), chosen, peers=DISTRIBUTIONS)
+    return finish(measured(ROWS, chosen_rows(chosen), lab_of(chosen)), chosen, peers=DISTRIBUTIONS)
 
 
 def chosen_rows(chosen: argparse.Namespace) -> list[str]:
@@ -98,10 +96,3 @@ def lab_of(chosen: argparse.Namespace) -> Lab:
     rounds = chosen.rounds or (CHAOS_ROUNDS if chosen.chaos else 1 if chosen.quick else 5)
     peers = PEERS if chosen.peers is None else tuple(chosen.peers)
     return Lab(rounds, QUICK if chosen.quick else 1.0, peers, chosen.grace)
-
-
-def measured(names: Iterable[str], lab: Lab) -> Iterator[Result]:
-    """Measure rows one after the other; say on the standard error which row it is."""
-    for name in names:
-        print(f"measuring {name} ...", file=sys.stderr, flush=True)
-        yield from ROWS[name](lab)

@@ -13,7 +13,6 @@ from __future__ import annotations
 import gc
 import inspect
 import sys
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -23,9 +22,9 @@ import psutil
 from arion_lib.bench.lab import Lab
 from arion_lib.bench.ratios import Comparison
 from arion_lib.bench.scheduler import cell
-from arion_lib.bench.scheduler.pools import opened
+from arion_lib.bench.scheduler.pools import opened, timed
 from arion_lib.bench.scheduler.tasks import nothing, successor
-from arion_lib.bench.verdicts import Table, at_least, at_most
+from arion_lib.bench.verdicts import Table, at_least, at_most, lines_of
 from arion_lib.scheduler import Scheduler
 
 FORMS: dict[str, Callable[[Any], Callable[[int], int]]] = {
@@ -45,13 +44,8 @@ def form_job(name: str, form: str, count: int) -> float:
     call = FORMS[form](cell if name in BY_NAME else _in_main())
     with opened(name, 2) as pool:
         pool.map(nothing, range(50))
-        gc.collect()
-        began = time.perf_counter()
-        results = pool.results([pool.submit(call, number % 1_000) for number in range(count)])
-        seconds = time.perf_counter() - began
-    if results != [number % 1_000 + 1 for number in range(count)]:
-        raise ValueError("wrong results")
-    return seconds / count
+        expected = [number % 1_000 + 1 for number in range(count)]
+        return timed(lambda: pool.results([pool.submit(call, n % 1_000) for n in range(count)]), expected) / count
 
 
 def _in_main() -> Any:
@@ -113,6 +107,6 @@ def rest(lab: Lab) -> Iterator[Table]:
     """Measure what is left of tasks that are over, in a fresh process."""
     tasks = lab.tasks(200_000, 4_000)
     grown = lab.once(rest_job, tasks, limit=600.0)
-    said = grown if isinstance(grown, str) else f"{grown / 1e6:+.1f} MB"
+    lines = lines_of({"ours": grown}, lambda value: [f"{value / 1e6:+.1f} MB"])
     title = f"rest: {tasks:,} tasks submitted, ended and dropped: plain, closures, deadlines, chains"
-    yield Table(title, ("name", "growth"), [("ours", said)], [at_most(10e6, "B").judge("ours", grown)])
+    yield Table(title, ("name", "growth"), lines, [at_most(10e6, "B").judge("ours", grown)])

@@ -17,11 +17,11 @@ from typing import Any
 
 import psutil
 
-from arion_lib.bench.child import Child, ChildFailedError, Hangs, alive, end
-from arion_lib.bench.lab import Lab
+from arion_lib.bench.child import Child, alive, end
+from arion_lib.bench.lab import Lab, asked
 from arion_lib.bench.scheduler.pools import PATIENCE, PATIENCES, POOLS, Ours, fate_of, opened
 from arion_lib.bench.scheduler.tasks import block, die, nap, noted, nothing, spin
-from arion_lib.bench.verdicts import Table, Verdict, at_most
+from arion_lib.bench.verdicts import Table, Verdict, at_most, lines_of
 
 DEATHS = 3
 """Workers that a poison task may kill."""
@@ -64,20 +64,17 @@ def _as_many_as_it_takes(pool: Any, numbers: range) -> list[Any]:
 def poison(lab: Lab) -> Iterator[Table]:
     """Hand in one poison task among innocent ones."""
     innocents = lab.tasks(200, 20)
-    lines: list[tuple[str, ...]] = []
     found = {name: lab.once(poison_job, name, innocents) for name in lab.present(*POOLS)}
-    for name, answer in found.items():
-        if isinstance(answer, str):
-            lines.append((name, answer))
-            continue
-        deaths, wrong, late, seconds, fate = answer
-        ideal = f"{seconds / (innocents * NAP / 2):.2f}x"
-        lines.append((name, str(deaths), f"{wrong} of {innocents}", str(late), ideal, fate))
+
+    def cells(came_to: tuple[int, int, int, float, str]) -> tuple[str, ...]:
+        deaths, wrong, late, seconds, fate = came_to
+        return str(deaths), f"{wrong} of {innocents}", str(late), f"{seconds / (innocents * NAP / 2):.2f}x", fate
+
     ours = found["ours"]
     said = ours if isinstance(ours, str) else f"{ours[0]} deaths, {ours[1]} wrong, {ours[2]} late"
     verdict = Verdict(f"exactly {DEATHS} deaths, all innocents right", said, ours[:3] == (DEATHS, 0, 0))
     head = ("name", "deaths", "innocents failed", "no end in time", "ideal time", "the poison task")
-    yield Table(f"poison: one poison task among {innocents}", head, lines, [verdict])
+    yield Table(f"poison: one poison task among {innocents}", head, lines_of(found, cells), [verdict])
 
 
 def open_job(name: str, folder: str) -> int:
@@ -97,12 +94,9 @@ _OPEN: list[Any] = []
 def orphans_of(name: str, patience: float = 3.0) -> tuple[int, int] | str:
     """Kill a pool's parent with -9; return how many processes it had, and how many of them outlive it."""
     with tempfile.TemporaryDirectory() as folder, Child() as child:
-        try:
-            child.call(open_job, name, folder, limit=PATIENCE * 5)
-        except Hangs:
-            return "hangs"
-        except ChildFailedError as error:
-            return "not installed" if error.absent else str(error)[:90]
+        parent = asked(child, open_job, (name, folder), PATIENCE * 5)
+        if isinstance(parent, str):
+            return parent
         had = child.descendants()
         child.kill()
         _, left = psutil.wait_procs(had, timeout=patience)
@@ -114,7 +108,7 @@ def orphans_of(name: str, patience: float = 3.0) -> tuple[int, int] | str:
 def orphans(lab: Lab) -> Iterator[Table]:
     """Kill parents."""
     found = {name: orphans_of(name) for name in lab.present("PPE", "loky", "mp.Pool", "pebble", "dask")}
-    lines = [(name, one if isinstance(one, str) else f"{one[1]} of {one[0]}") for name, one in found.items()]
+    lines = lines_of(found, lambda one: [f"{one[1]} of {one[0]}"])
     ours = found["ours"]
     verdict = at_most(0, "").judge("ours", ours if isinstance(ours, str) else ours[1])
     title = "orphans: kill -9 of the parent, both workers busy for ever"

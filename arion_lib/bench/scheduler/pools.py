@@ -9,6 +9,7 @@ See         arion_lib/bench/scheduler · tests/bench/test_scheduler.py
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -247,6 +248,22 @@ def opened(name: str, workers: int = 2) -> Iterator[Any]:
         closing = threading.Thread(target=pool.close, daemon=True)
         closing.start()
         closing.join(CLOSING)
+
+
+def timed(call: Callable[[], object], expected: object) -> float:
+    """Return the seconds of a call that starts with no garbage left. Raises `ValueError` for a wrong result."""
+    gc.collect()
+    began = time.perf_counter()
+    found = call()
+    seconds = time.perf_counter() - began
+    check(found, expected)
+    return seconds
+
+
+def check(found: object, expected: object) -> None:
+    """Raise `ValueError` for a wrong result: a contender must not be fast by leaving something out."""
+    if found != expected:
+        raise ValueError("wrong results")
 
 
 PATIENCE = 6.0

@@ -13,7 +13,7 @@ import gc
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +21,9 @@ import psutil
 
 from arion_lib.bench.lab import Lab
 from arion_lib.bench.ratios import Comparison, Runs
-from arion_lib.bench.scheduler.pools import POOLS, opened
-from arion_lib.bench.scheduler.tasks import (
-    add,
-    block,
-    loops_for,
-    noted,
-    nothing,
-    same,
-    share,
-    successor,
-    total,
-    work,
-)
-from arion_lib.bench.verdicts import Bound, Table, at_least, at_most, median
+from arion_lib.bench.scheduler.pools import POOLS, check, opened, timed
+from arion_lib.bench.scheduler.tasks import add, block, loops_for, noted, nothing, same, share, successor, total, work
+from arion_lib.bench.verdicts import Bound, Table, at_least, at_most, lines_of, median
 
 WORKERS = 2
 SLOWER = {"ours": 1.0, "mp.Pool": 0.4, "dask": 0.01}
@@ -50,25 +39,15 @@ def submit_job(name: str, count: int) -> float:
     """Seconds a task: no-op calls submitted one by one, then all results."""
     with opened(name, WORKERS) as pool:
         pool.map(nothing, range(200))
-        gc.collect()
         submit = pool.submit
-        began = time.perf_counter()
-        results = pool.results([submit(nothing, number) for number in range(count)])
-        seconds = time.perf_counter() - began
-    _check(results, list(range(count)))
-    return seconds / count
+        return timed(lambda: pool.results([submit(nothing, n) for n in range(count)]), list(range(count))) / count
 
 
 def map_job(name: str, count: int, chunk: int) -> float:
     """Seconds a task: no-op calls handed in as one batch."""
     with opened(name, WORKERS) as pool:
         pool.map(nothing, range(200))
-        gc.collect()
-        began = time.perf_counter()
-        results = pool.map(nothing, range(count), chunk)
-        seconds = time.perf_counter() - began
-    _check(results, list(range(count)))
-    return seconds / count
+        return timed(lambda: pool.map(nothing, range(count), chunk), list(range(count))) / count
 
 
 def dask_job(name: str, count: int, chunk: int) -> float:
@@ -85,7 +64,7 @@ def latency_job(name: str, count: int) -> float:
         for number in range(count):
             time.sleep(0.001)
             began = time.perf_counter()
-            _check(pool.result(pool.submit(nothing, number)), number)
+            check(pool.result(pool.submit(nothing, number)), number)
             seconds.append(time.perf_counter() - began)
     return statistics.median(seconds)
 
@@ -110,19 +89,14 @@ def efficiency_job(name: str, count: int, loops: int, repeats: int) -> float:
 
 def _many(pool: Any, count: int, loops: int) -> float:
     """Seconds for `count` tasks, from the first submit to the last result."""
-    gc.collect()
-    began = time.perf_counter()
-    results = pool.results([pool.submit(work, number, loops) for number in range(count)])
-    seconds = time.perf_counter() - began
-    _check(results, [number * number for number in range(count)])
-    return seconds
+    squares = [number * number for number in range(count)]
+    return timed(lambda: pool.results([pool.submit(work, number, loops) for number in range(count)]), squares)
 
 
 def _long_calls(pool: Any, count: int, loops: int) -> float:
     """Seconds for `count` pieces of work as one call to each worker."""
-    began = time.perf_counter()
-    pool.results([pool.submit(share, 0, count // WORKERS, loops) for _ in range(WORKERS)])
-    return time.perf_counter() - began
+    part = count // WORKERS
+    return timed(lambda: pool.results([pool.submit(share, 0, part, loops) for _ in range(WORKERS)]), [part] * WORKERS)
 
 
 def chain_job(name: str, count: int, repeats: int) -> float:
@@ -160,15 +134,9 @@ def tree_job(name: str, leaves: int, repeats: int) -> float:
 
 
 def _graph(name: str, graph: Any, expected: int, tasks: int, repeats: int) -> float:
-    seconds = []
     with opened(name, WORKERS) as pool:
         pool.map(nothing, range(50))
-        for _ in range(repeats):
-            gc.collect()
-            began = time.perf_counter()
-            result = graph(pool)
-            seconds.append((time.perf_counter() - began) / tasks)
-            _check(result, expected)
+        seconds = [timed(lambda: graph(pool), expected) / tasks for _ in range(repeats)]
     return statistics.median(seconds[1:] or seconds)  # the first run teaches each function's length
 
 
@@ -183,8 +151,8 @@ def array_job(name: str, megabytes: int, repeats: int) -> float:
         for _ in range(repeats):
             began = time.perf_counter()
             back = pool.result(pool.submit(same, array))
-            seconds.append(time.perf_counter() - began)
-            _check((back.shape, float(back[-1])), (array.shape, float(array[-1])))
+            seconds.append(time.perf_counter() - began)  # without the time that freeing it takes
+            check((back.shape, float(back[-1])), (array.shape, float(array[-1])))
             del back
     return statistics.median(seconds)
 
@@ -195,18 +163,16 @@ def memory_job(name: str, count: int) -> float:
     The pool is left open, and the workers blocked: this is for a process of its own.
     """
     pool = POOLS[name](WORKERS)
-    folder = tempfile.mkdtemp(prefix="arion-bench-")
-    blocked = [pool.submit(block, str(Path(folder) / str(number))) for number in range(WORKERS)]
-    for number in range(WORKERS):
-        noted(str(Path(folder) / str(number)))
+    with tempfile.TemporaryDirectory(prefix="arion-bench-") as folder:
+        paths = [str(Path(folder) / str(number)) for number in range(WORKERS)]
+        blocked = [pool.submit(block, path) for path in paths]
+        for path in paths:
+            noted(path)
     handles = [pool.submit(nothing, number) for number in range(count // 2)]  # the allocator's first steps are large
     before = _settled()
     handles += [pool.submit(nothing, number) for number in range(count)]
     grown = _settled() - before
     _KEPT.append((pool, blocked, handles))
-    for left in Path(folder).iterdir():
-        left.unlink()
-    Path(folder).rmdir()
     return grown / count
 
 
@@ -222,11 +188,6 @@ def _settled() -> int:
         time.sleep(0.2)
         sizes.append(int(process.memory_info().rss))
     return sizes[-1]
-
-
-def _check(found: Any, expected: Any) -> None:
-    if found != expected:
-        raise ValueError("wrong results")
 
 
 # --- rows ---
@@ -246,7 +207,7 @@ def batch(lab: Lab) -> Iterator[Comparison]:
     """Compare batches."""
     for full in (10_000, 100_000):
         count = lab.tasks(full, 200)
-        arguments = {name: (name, _part(name, count, 1.0), 1) for name in lab.present("PPE", "mp.Pool")}
+        arguments = {name: (name, count, 1) for name in lab.present("PPE", "mp.Pool")}
         if "PPE" in arguments:
             arguments["PPE, chunks of 100"] = ("PPE", count, 100)
         yield _compared(
@@ -282,13 +243,9 @@ def efficiency(lab: Lab) -> Iterator[Table]:
         counts = {name: max(10, count // 10) if name == "dask" else count for name in lab.present(*POOLED)}
         runs = lab.turns(efficiency_job, {name: (name, few, loops, lab.times(3)) for name, few in counts.items()})
         verdict = at_least(target, "").judge("ours", median(runs["ours"]))
-        lines = [(name, got) if isinstance(got, str) else _shares(name, got) for name, got in runs.items()]
+        lines = lines_of(runs, lambda got: (f"{median(got):.3f}", f"{min(got):.3f} to {max(got):.3f}"))
         title = f"efficiency: {count:,} busy tasks of {milliseconds:g} ms"
         yield Table(title, ("name", "efficiency, median", "of the rounds"), lines, [verdict], {"rounds": runs})
-
-
-def _shares(name: str, values: Sequence[float]) -> tuple[str, ...]:
-    return name, f"{median(values):.3f}", f"{min(values):.3f} to {max(values):.3f}"
 
 
 def chain(lab: Lab) -> Iterator[Comparison]:
@@ -325,14 +282,14 @@ def memory(lab: Lab) -> Iterator[Table]:
     """Compare bytes per queued task, each in a fresh process."""
     count = lab.tasks(200_000, 100_000)
     found = {name: lab.once(memory_job, name, count) for name in lab.present("PPE", "mp.Pool", "pebble", "loky")}
-    lines = [(name, value if isinstance(value, str) else f"{value:,.0f} B") for name, value in found.items()]
+    lines = lines_of(found, lambda value: [f"{value:,.0f} B"])
     verdict = at_most(350, "B").judge("ours", found["ours"])
     title = f"memory: a queued task, of {count:,}"
     yield Table(title, ("name", "resident growth"), lines, [verdict], {"bytes": found})
 
 
-def _part(name: str, count: int, otherwise: float = 0.1) -> int:
-    return max(10, round(count * (SLOWER.get(name, otherwise) if otherwise != 1.0 else 1.0)))
+def _part(name: str, count: int) -> int:
+    return max(10, round(count * SLOWER.get(name, 0.1)))
 
 
 def _compared(

@@ -13,6 +13,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from arion_lib.bench.scheduler.tasks import (
     stay_once,
     work_until,
 )
-from arion_lib.bench.verdicts import Table, Verdict, at_most, median, spread
+from arion_lib.bench.verdicts import Table, Verdict, at_most, lines_of, median, spread, worst
 from arion_lib.scheduler import Scheduler
 from arion_lib.units import seconds_text
 
@@ -96,22 +97,21 @@ def peer_kill_job(name: str, others: int, patience: float) -> tuple[float | str,
 def kill(lab: Lab) -> Iterator[Table]:
     """Kill workers of ours, and one of each peer."""
     others = 20
-    found = lab.once(kill_job, lab.times(30))
-    lines: list[tuple[str, ...]] = []
-    verdicts = _limits("its task running again", found if isinstance(found, str) else found[0], 0.010, 0.050)
-    if isinstance(found, str):
-        lines.append(("ours", found))
-    else:
-        seconds, silence = found
-        lines.append(("ours", f"runs again: {spread(seconds)}", f"longest pause of the queue {seconds_text(silence)}"))
-    for name in lab.present(*POOLS)[1:]:
-        answer = lab.once(peer_kill_job, name, others, PATIENCES.get(name, PATIENCE))
-        if isinstance(answer, str):
-            lines.append((name, answer))
-            continue
+    ours = lab.once(kill_job, lab.times(30))
+    patience = {name: PATIENCES.get(name, PATIENCE) for name in lab.present(*POOLS)[1:]}
+    theirs = {name: lab.once(peer_kill_job, name, others, seconds) for name, seconds in patience.items()}
+
+    def cells_of_ours(answer: tuple[list[float], float]) -> tuple[str, str]:
+        seconds, silence = answer
+        return f"runs again: {spread(seconds)}", f"longest pause of the queue {seconds_text(silence)}"
+
+    def cells(answer: tuple[float | str, int]) -> tuple[str, str]:
         fate, lost = answer
-        its = f"runs again after {seconds_text(fate)}" if isinstance(fate, float) else f"its task: {fate}"
-        lines.append((name, its, f"{lost} of {others} others lost"))
+        its = f"its task: {fate}" if isinstance(fate, str) else f"runs again after {seconds_text(fate)}"
+        return its, f"{lost} of {others} others lost"
+
+    lines = [*lines_of({"ours": ours}, cells_of_ours), *lines_of(theirs, cells)]
+    verdicts = _limits("its task running again", ours if isinstance(ours, str) else ours[0], 0.010, 0.050)
     yield Table("kill: kill -9 of a worker", ("name", "the task it ran", "the others"), lines, verdicts)
 
 
@@ -151,24 +151,16 @@ def timeout_job(name: str, kind: str, count: int, grace: float, limit: float) ->
     return late
 
 
-def _single(name: str, grace: float) -> Any:
+@contextmanager
+def _single(name: str, grace: float) -> Iterator[Any]:
+    """Open a pool with one worker; ours with a grace time, and warmed up."""
     if name != "ours":
-        return opened(name, 1)
-    return _OneOfOurs(grace)
-
-
-class _OneOfOurs:
-    """Ours with one worker and a grace time, warmed up."""
-
-    def __init__(self, grace: float) -> None:
-        self._pool = Ours(1, grace=grace)
-
-    def __enter__(self) -> Ours:
-        self._pool.result(self._pool.submit(now), PATIENCE)
-        return self._pool
-
-    def __exit__(self, *_: object) -> None:
-        self._pool.close()
+        with opened(name, 1) as pool:
+            yield pool
+        return
+    with closing(Ours(1, grace=grace)) as ours:
+        ours.result(ours.submit(now), PATIENCE)
+        yield ours
 
 
 def _submit_timed(pool: Any, fn: Callable[[str], None], limit: float, path: str) -> Any:
@@ -212,16 +204,15 @@ def timeout(lab: Lab) -> Iterator[Table]:
                 free = [late - past for late in free]
             lines.append((name, kind, spread(knew), spread(free)))
             if name == "ours":
-                for what, late in ((f"{kind}: caller told", knew), (f"{kind}: place free, past the grace", free)):
-                    verdicts.append(at_most(0.020, "s").judge(what, late if isinstance(late, str) else max(late)))
+                verdicts.append(at_most(0.020, "s").judge(f"{kind}: caller told", worst(knew)))
+                verdicts.append(at_most(0.020, "s").judge(f"{kind}: place free, past the grace", worst(free)))
     title = f"timeout: a limit of {seconds_text(limit)} for a `while True`; nobody else has limits"
     yield Table(title, ("name", "in", "caller told late by", "place free late by"), lines, verdicts)
 
 
 def _limits(what: str, seconds: list[float] | str, p50: float, most: float) -> list[Verdict]:
     """Hold a list of seconds to a median and a maximum."""
-    worst = seconds if isinstance(seconds, str) else max(seconds)
     return [
         at_most(p50, "s").judge(f"{what}, p50", median(seconds)),
-        at_most(most, "s").judge(f"{what}, the longest", worst),
+        at_most(most, "s").judge(f"{what}, the longest", worst(seconds)),
     ]
