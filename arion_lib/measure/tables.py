@@ -93,6 +93,14 @@ class Growth:
                 return result
         raise KeyError(f"key must be a (version, size) that was measured, got {key!r}")
 
+    def __add__(self, other: Growth) -> Growth:
+        """Give both in one, to be drawn on the same axes: the versions of `other` behind these, in the same unit."""
+        if self.unit != other.unit or set(self.versions) & set(other.versions):
+            raise ValueError(
+                f"both must have one unit and versions of their own, got {self.versions}, {other.versions}"
+            )
+        return Growth(self.unit, self.rows + other.rows)
+
     @property
     def versions(self) -> list[str]:
         """Names of the versions, in order."""

@@ -97,6 +97,16 @@ def test_a_stopped_size_is_shown_and_left_out_of_the_series():
         _ = growth["w", 20]
 
 
+def test_what_was_measured_apart_can_be_drawn_together():
+    first, then = Growth("B", (("v", 10, memory(5)),)), Growth("B", (("w", 10, memory(7)), ("w", 20, memory(8))))
+    both = first + then
+    assert (both.versions, both.sizes) == (["v", "w"], [10, 20])
+    assert (both.series("v"), both.series("w")) == ([(10, 5)], [(10, 7), (20, 8)])
+    for other in (first, Growth("records", then.rows)):
+        with pytest.raises(ValueError, match="one unit and versions of their own"):
+            _ = first + other
+
+
 cells = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="|"), max_size=12)
 
 
