@@ -21,9 +21,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast
 
-from arion_lib.scheduler.bounds.adapt import Adaptation
-from arion_lib.scheduler.bounds.checks import check_count, check_settings, check_workers, cores, one_of
+from arion_lib.scheduler.bounds.checks import check_settings, check_workers, cores, one_of
 from arion_lib.scheduler.bounds.limits import Limits
+from arion_lib.scheduler.bounds.sizing import Sizing
 from arion_lib.scheduler.calls.values import by_value
 from arion_lib.scheduler.front import Front
 from arion_lib.scheduler.lifecycle import Lifecycle
@@ -31,7 +31,6 @@ from arion_lib.scheduler.local.loop import LoopLane
 from arion_lib.scheduler.local.threads import ThreadLane
 from arion_lib.scheduler.monitoring.snapshot import Snapshot
 from arion_lib.scheduler.monitoring.stream import EventStream
-from arion_lib.scheduler.options import LANES
 from arion_lib.scheduler.processes.lane import ProcessLane
 from arion_lib.scheduler.starting import exits, launch
 from arion_lib.scheduler.starting.launch import StartMethod
@@ -129,8 +128,8 @@ class Scheduler(Executor):
             "threads": ThreadLane(threads, ageing=ageing, grace=grace),
             "loop": LoopLane(MOST_COROUTINES, ageing=ageing, grace=grace),
         }
-        self._adaptation: Adaptation | None = None
         self._core = Front(self._lanes, life, name=name, keep=keep)
+        self._sizing = Sizing(self._core, self._lanes, self._processes)
         self._submission: Submission | Keeping = Submission(self._core, max_pending, when_full)
         self._core.start()
         self.recovered: list[Task[Any]] = []
@@ -212,13 +211,7 @@ class Scheduler(Executor):
 
         Raises `ValueError` for more processes than this one's descriptors allow.
         """
-        if lane not in LANES:
-            raise ValueError(f"lane must be one of {', '.join(LANES)}, got {lane!r}")
-        check_count("workers", workers, 0)
-        if lane == "processes":
-            check_workers(workers)
-        self._adaptation = None
-        self._command(lambda: self._lanes[lane].scale(workers))
+        self._sizing.scale(workers, lane)
 
     def adapt(self, minimum: int, maximum: int, target: float = 1.0) -> None:
         """Keep as many worker processes as would finish what is queued in `target` seconds, within the two bounds.
@@ -226,15 +219,7 @@ class Scheduler(Executor):
         Looked at four times a second; more workers come at once, fewer after two seconds in which they were not needed.
         `scale` ends it. Raises `ValueError` for bounds that are none.
         """
-        check_workers(maximum)
-        self._adaptation = adaptation = Adaptation(self._processes, minimum, maximum, target)
-
-        def look() -> None:
-            if self._adaptation is adaptation and not self._core.closing:
-                adaptation.look(time.monotonic())
-                self._core.supervisor.at(time.monotonic() + 0.25, look)
-
-        self._command(look)
+        self._sizing.adapt(minimum, maximum, target)
 
     def kill_worker(self, number: int) -> None:
         """End a worker process at once, as `kill -9` does: for trying out what happens then.
@@ -250,11 +235,6 @@ class Scheduler(Executor):
         """
         task = self._core.given_out(number)
         return task is not None and task.cancel()
-
-    def _command(self, command: Callable[[], None]) -> None:
-        if self._core.closing:
-            raise self._core.refusal()
-        self._core.ask(command)
 
     # --- looking at it ---
 
