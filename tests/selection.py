@@ -83,6 +83,8 @@ SLOW = (
     "tests/test_selection.py::test_a_process_that_dies",
     "tests/test_setup.py",
     "tests/test_wheel.py",
+    "tests/web/test_first_event.py",
+    "tests/web/test_full_disk.py",
     "tests/web/test_load.py",
     "tests/web/test_serve.py",
     "tests/web/test_top.py",
@@ -92,7 +94,9 @@ SLOW = (
     "tests/workbook/test_learner.py",
     "tests/workbook/test_notebooks.py",
     "tests/workbook/test_scheduler_monitor.py",
+    "tests/workbook/test_site.py",
     "tests/workbook/test_strict.py",
+    "tests/workbook/test_trial.py",
 )
 """What `--quick` leaves out, beside whatever is marked `thorough`."""
 
