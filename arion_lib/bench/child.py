@@ -23,6 +23,8 @@ from typing import Any, Self
 
 import psutil
 
+from arion_lib.bench.verdicts import is_absent_peer
+
 STARTING = 60.0
 """Seconds that a process may take to start."""
 
@@ -187,7 +189,6 @@ def _answer(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[A
     try:
         return function(*arguments), False, ""
     except ModuleNotFoundError as error:
-        absent = not (error.name or "").startswith("arion_lib")
-        return None, absent, f"{type(error).__name__}: {error}"
+        return None, is_absent_peer(error), f"{type(error).__name__}: {error}"
     except BaseException as error:  # noqa: BLE001  (a worker's boundary: whatever a pool raises is what it did)
         return None, False, f"{type(error).__name__}: {error}"

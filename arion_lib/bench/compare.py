@@ -32,7 +32,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from arion_lib.bench.ratios import Comparison, Row, Runs
-from arion_lib.bench.verdicts import ABSENT, Bound, Bounds, at_least, at_most, bounds_of
+from arion_lib.bench.verdicts import ABSENT, Bound, Bounds, at_least, at_most, bounds_of, is_absent_peer
 from arion_lib.short_repr import short_repr
 
 __all__ = ["Bound", "Comparison", "Row", "at_least", "at_most", "compare"]
@@ -93,8 +93,8 @@ def _warm_up(
         try:
             result = _called(contenders[name], before)
         except ModuleNotFoundError as error:
-            if (error.name or "").startswith("arion_lib"):
-                raise  # a mistake of ours, not a peer that is missing
+            if not is_absent_peer(error):
+                raise
             if name == baseline:
                 raise ValueError(f"baseline must be able to run, got {name!r}: {error}") from error
             absent[name] = ABSENT

@@ -17,6 +17,7 @@ from typing import Any
 from arion_lib.bench.child import Child, ChildFailedError, Hangs
 from arion_lib.bench.compare import in_turns
 from arion_lib.bench.ratios import Runs
+from arion_lib.bench.verdicts import ABSENT
 
 LONGEST = 150.0
 """Seconds that one turn may take."""
@@ -87,4 +88,4 @@ def asked(child: Child, job: Callable[..., Any], arguments: tuple[Any, ...], lim
     except Hangs:
         return f"hangs (no answer in {limit:g} s)"
     except ChildFailedError as error:
-        return "not installed" if error.absent else str(error)[:90]
+        return ABSENT if error.absent else str(error)[:90]

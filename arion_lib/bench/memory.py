@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from arion_lib.bench.verdicts import ABSENT, Bound, Bounds, Table, Verdict, bounds_of
+from arion_lib.bench.verdicts import ABSENT, Bound, Bounds, Table, Verdict, bounds_of, is_absent_peer
 from arion_lib.measure import ChildDied, MemoryLimit, TimeLimit, measure_memory
 from arion_lib.units import bytes_text, seconds_text
 
@@ -74,9 +74,9 @@ def _peaks(fn: Callable[[], object] | None, rounds: int, limit: float | None) ->
     try:
         runs = [measure_memory(fn, limit=limit) for _ in range(rounds)]
     except ModuleNotFoundError as error:
-        if (error.name or "").startswith("arion_lib"):
-            raise  # a mistake of ours, not a peer that is missing
-        return ABSENT
+        if is_absent_peer(error):
+            return ABSENT
+        raise
     except MemoryLimit:
         return f"stopped past {bytes_text(limit or 0)}"
     except (ChildDied, TimeLimit) as error:

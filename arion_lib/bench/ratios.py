@@ -62,9 +62,14 @@ class Comparison:
     calls: Mapping[str, int] = field(default_factory=dict)
 
     @property
+    def seconds(self) -> dict[str, Sequence[float]]:
+        """The seconds of the contenders that ran, in the order in which they were named."""
+        return {name: runs for name, runs in self.runs.items() if not isinstance(runs, str)}
+
+    @property
     def rows(self) -> tuple[Row, ...]:
-        """The contenders that ran, in the order in which they were named."""
-        return tuple(self[name] for name, runs in self.runs.items() if not isinstance(runs, str))
+        """The contenders that ran, in the same order."""
+        return tuple(self[name] for name in self.seconds)
 
     @property
     def absent(self) -> dict[str, str]:
@@ -72,28 +77,22 @@ class Comparison:
         return {name: runs for name, runs in self.runs.items() if isinstance(runs, str)}
 
     def __getitem__(self, name: str) -> Row:
-        runs = self.runs.get(name, "")
-        if isinstance(runs, str):
-            ran = ", ".join(name for name, runs in self.runs.items() if not isinstance(runs, str))
-            raise KeyError(f"name must be one of {ran}, got {name!r}{': ' + runs if runs else ''}")
-        reference = self.runs.get(self.baseline, runs)
-        reference = runs if isinstance(reference, str) else reference
+        if name not in self.seconds:
+            why = f": {self.absent[name]}" if name in self.absent else ""
+            raise KeyError(f"name must be one of {', '.join(self.seconds)}, got {name!r}{why}")
+        runs = self.seconds[name]
+        reference = self.seconds.get(self.baseline, runs)
         ratio = self.ratio(name, self.baseline)
-        return Row(
-            name,
-            tuple(runs),
-            self.calls.get(name, 1),
-            1.0 if ratio is None else ratio,
-            min(runs) / min(reference),
-        )
+        best_ratio = min(runs) / min(reference)
+        return Row(name, tuple(runs), self.calls.get(name, 1), 1.0 if ratio is None else ratio, best_ratio)
 
     def __contains__(self, name: object) -> bool:
-        return not isinstance(self.runs.get(str(name), ""), str)
+        return name in self.seconds
 
     def ratio(self, name: str, reference: str) -> float | None:
         """Give one's seconds over the other's in the same round, the median over rounds; None where one did not run."""
-        ours, theirs = self.runs.get(name, ""), self.runs.get(reference, "")
-        if isinstance(ours, str) or isinstance(theirs, str) or not ours or not theirs:
+        ours, theirs = self.seconds.get(name), self.seconds.get(reference)
+        if not ours or not theirs:
             return None
         return statistics.median(a / b for a, b in zip(ours, theirs, strict=False))
 

@@ -21,6 +21,16 @@ from arion_lib.units import bytes_text, seconds_text
 WORDS = {True: "met", False: "MISSED", None: "not run"}
 ABSENT = "not installed"
 
+
+def is_absent_peer(error: ModuleNotFoundError) -> bool:
+    """Whether a peer's package is missing; that a module of ours is missing is a mistake.
+
+    >>> [is_absent_peer(ModuleNotFoundError(name=name)) for name in ("polars", "arion_lib.lasy")]
+    [True, False]
+    """
+    return not (error.name or "").startswith("arion_lib")
+
+
 Value = float | str | None
 """A measured number, or the word for why there is none."""
 

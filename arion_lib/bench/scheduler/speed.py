@@ -198,7 +198,8 @@ POOLED = ("PPE", "mp.Pool", "pebble", "loky", "dask")
 def submit(lab: Lab) -> Iterator[Comparison]:
     """Compare no-op tasks submitted one by one."""
     count = lab.tasks(50_000, 200)
-    runs = lab.turns(submit_job, {name: (name, _part(name, count)) for name in lab.present(*POOLED)})
+    parts = {name: max(10, round(count * SLOWER.get(name, 0.1))) for name in lab.present(*POOLED)}
+    runs = lab.turns(submit_job, {name: (name, part) for name, part in parts.items()})
     targets = [at_least(8, of="PPE"), at_least(3, of="mp.Pool")]
     yield _compared(f"submit: {count:,} no-op tasks one by one", runs, targets)
 
@@ -210,9 +211,8 @@ def batch(lab: Lab) -> Iterator[Comparison]:
         arguments = {name: (name, count, 1) for name in lab.present("PPE", "mp.Pool")}
         if "PPE" in arguments:
             arguments["PPE, chunks of 100"] = ("PPE", count, 100)
-        yield _compared(
-            f"map: {count:,} no-op tasks as a batch", lab.turns(map_job, arguments), [at_least(10, of="PPE")]
-        )
+        runs = lab.turns(map_job, arguments)
+        yield _compared(f"map: {count:,} no-op tasks as a batch", runs, [at_least(10, of="PPE")])
 
 
 def on_dask(lab: Lab) -> Iterator[Comparison]:
@@ -250,25 +250,25 @@ def efficiency(lab: Lab) -> Iterator[Table]:
 
 def chain(lab: Lab) -> Iterator[Comparison]:
     """Compare a chain of tasks."""
-    yield _graphs(lab, "chain", lab.tasks(1_000), "tasks, each needs the one before", chain_job, 2.5, *POOLED)
+    count = lab.tasks(1_000)
+    yield _graphs(lab, f"chain: {count:,} tasks, each needs the one before", count, chain_job, 2.5, *POOLED)
 
 
 def fan(lab: Lab) -> Iterator[Comparison]:
     """Compare a fan-out and fan-in."""
-    yield _graphs(lab, "fan", lab.tasks(1_000), "tasks between one and one", fan_job, 5, "PPE", "mp.Pool", "dask")
+    count = lab.tasks(1_000)
+    yield _graphs(lab, f"fan: {count:,} tasks between one and one", count, fan_job, 5, "PPE", "mp.Pool", "dask")
 
 
 def tree(lab: Lab) -> Iterator[Comparison]:
     """Compare a reduction tree."""
     leaves = 1_024 if lab.size >= 0.2 else 64
-    yield _graphs(lab, "tree", leaves, "leaves added up in pairs", tree_job, 5, "PPE", "mp.Pool", "dask")
+    yield _graphs(lab, f"tree: {leaves:,} leaves added up in pairs", leaves, tree_job, 5, "PPE", "mp.Pool", "dask")
 
 
-def _graphs(
-    lab: Lab, name: str, count: int, what: str, job: Callable[..., float], factor: float, *peers: str
-) -> Comparison:
-    runs = lab.turns(job, {one: (one, count, REPEATS.get(one, 4)) for one in lab.present(*peers)})
-    return _compared(f"{name}: {count:,} {what}", runs, [at_least(factor, of="PPE")])
+def _graphs(lab: Lab, title: str, count: int, job: Callable[..., float], factor: float, *peers: str) -> Comparison:
+    runs = lab.turns(job, {name: (name, count, REPEATS.get(name, 4)) for name in lab.present(*peers)})
+    return _compared(title, runs, [at_least(factor, of="PPE")])
 
 
 def array(lab: Lab) -> Iterator[Comparison]:
@@ -286,10 +286,6 @@ def memory(lab: Lab) -> Iterator[Table]:
     verdict = at_most(350, "B").judge("ours", found["ours"])
     title = f"memory: a queued task, of {count:,}"
     yield Table(title, ("name", "resident growth"), lines, [verdict], {"bytes": found})
-
-
-def _part(name: str, count: int) -> int:
-    return max(10, round(count * SLOWER.get(name, 0.1)))
 
 
 def _compared(
