@@ -92,8 +92,13 @@ def test_a_callback_for_each_of_many_costs_each_the_same() -> None:
     go, calls = threading.Event(), list[Any]()
     with Scheduler(0) as scheduler:
         task = scheduler.with_options(lane="threads").submit(go.wait, PATIENCE)
-        for _ in range(10_000):
+        task.add_done_callback(calls.append)
+        first = scheduler._core.ask(lambda: task.more().callbacks)
+        for _ in range(9_999):
             task.add_done_callback(calls.append)
+        callbacks = scheduler._core.ask(lambda: task.more().callbacks)
+        assert callbacks is first
+        assert len(callbacks) == 10_000
         go.set()
         task.result(PATIENCE)
         until(lambda: len(calls) == 10_000, "the calls")

@@ -8,6 +8,7 @@ See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_loop.py
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
 import time
@@ -111,14 +112,17 @@ class LoopLane:
     async def _live(self, run: _Run) -> None:
         run.since = began = time.monotonic()
         error: Raised | None = None
+        args: Any = None
+        kwargs: Any = None
         value: Any = None
         try:
             args, kwargs = filled_in(run.task)
             value = await run.task._function.call(*args, **kwargs)
         except BaseException as raised:  # noqa: BLE001  (a worker's boundary: any exception becomes the result)
             error = Raised(without_our_frame(raised), describe(raised))
-        ended = time.monotonic()
-        self._core.post(lambda: self._take(run, value, error, began, ended))
+        self._core.post(functools.partial(self._take, run, value, error, began, time.monotonic()))
+        args = kwargs = error = value = None  # the error's traceback leads here by way of the frames below
+        del run
 
     def _take(self, run: _Run, value: Any, error: Raised | None, began: float, ended: float) -> None:
         task = run.task
