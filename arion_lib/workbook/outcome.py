@@ -10,6 +10,7 @@ See         tests/workbook/test_outcome.py
 from __future__ import annotations
 
 import linecache
+import sys
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
@@ -185,14 +186,31 @@ def run(code: Callable[[], object], seconds: float = 5.0, own: str = "") -> Outc
             box.append(_outcome(code, own))
 
     thread = threading.Thread(target=work, name="check", daemon=True)
-    thread.start()
-    try:
-        thread.join(seconds)
-        if not thread.is_alive() and box:
-            return box[0]
-    finally:
-        _stop(thread)
+    with _own_errors_unheard():
+        thread.start()
+        try:
+            thread.join(seconds)
+            if not thread.is_alive() and box:
+                return box[0]
+        finally:
+            _stop(thread)
     return Outcome(Kind.TIME, seconds)
+
+
+@contextmanager
+def _own_errors_unheard() -> Iterator[None]:
+    """Keep Python from printing a `ReadAhead` that comes out of a generator which catches even its own end."""
+    hook = sys.unraisablehook
+
+    def others(told: sys.UnraisableHookArgs) -> None:
+        if not isinstance(told.exc_value, (ReadAhead, OutOfTime)):
+            hook(told)
+
+    try:
+        sys.unraisablehook = others
+        yield
+    finally:
+        sys.unraisablehook = hook
 
 
 def _stop(thread: threading.Thread) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import threading
+from collections.abc import Iterator
 from itertools import count
 
 import pytest
@@ -111,3 +113,28 @@ class Liar:
 def test_a_lying_value_is_not_equal_and_its_repr_is_survived() -> None:
     assert not Outcome(Kind.VALUE, Liar()).same_as(Outcome(Kind.VALUE, Liar()))
     assert str(Outcome(Kind.VALUE, Liar())) == "<Liar whose repr raises RuntimeError>"
+
+
+def test_an_answer_that_catches_everything_prints_nothing_below_its_check(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    heard, bad = list[str](), list[bytes]()
+    monkeypatch.setattr(sys, "unraisablehook", lambda told: heard.append(type(told.exc_value).__name__))
+
+    def answer(lines: Counted[bytes]) -> Iterator[int]:
+        for line in lines:
+            try:
+                yield int(line)
+            except:  # noqa: E722 - what many write first; it catches even that the generator is closed
+                bad.append(line)
+
+    def unclosed() -> Iterator[int]:
+        try:
+            yield 1
+        finally:
+            raise OSError("the reader's own")
+
+    assert run(lambda: next(answer(Counted([b"1"], at_most=1)))).value == 1
+    assert heard == []
+    assert run(lambda: next(unclosed())).value == 1
+    assert heard == ["OSError"]  # control: what is not the check's own doing is heard

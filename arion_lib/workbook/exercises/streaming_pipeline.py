@@ -132,6 +132,13 @@ CUT = Exercise(
             {"yield from lines": 'yield from (line + b"\\n" for line in lines)'},
         ),
         Wrong(
+            "a line is handed on as bytes, as it came; who reads it decodes it",
+            {
+                "yield from lines": "yield from (line.decode() for line in lines)",
+                "yield rest": "yield rest.decode()",
+            },
+        ),
+        Wrong(
             "a chunk may end inside a character: cut the bytes, decode nothing here",
             {
                 'rest = b""': 'rest = ""',
@@ -526,6 +533,10 @@ WAITS = Exercise(
                 "sender += due": "sender += due\n        queued = max(queued - storing, 0)",
                 "max(queued + moved - storing, 0)": "queued + moved",
             },
+        ),
+        Wrong(
+            "what stood in the queue before has not come now: take from the sender what moves, no more",
+            {"min(sender, bound - queued)": "min(queued + due, bound)", "queued + moved": "moved"},
         ),
         Wrong("yield your queue first, then the sender", {"yield queued, sender": "yield sender, queued"}),
         Wrong("yield each second as it comes, before you take the next", {"in arriving:": "in list(arriving):"}),

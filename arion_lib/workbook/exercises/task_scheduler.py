@@ -119,6 +119,10 @@ MISSING = Exercise(
             answer=lambda jobs: sum(job.exception() is not None for job in jobs),
         ),
         Wrong(
+            "`result()` raises what the job raised: catch it, job by job, and count",
+            {"except Exception": "except TimeoutError"},
+        ),
+        Wrong(
             "None and 0 are results, too: a job is missing only when it gave none",
             {"            job.result()": "            lost += not job.result()"},
         ),
@@ -559,6 +563,10 @@ READY_SET = Exercise(
         Wrong(
             "what is ready has not run yet: its own dependents must wait",
             {"return ready": "return ready + [later for child in ready for later in self.end(child)]"},
+        ),
+        Wrong(
+            "give only those that this end made ready: the task itself and others were ready before",
+            {"return ready": "return [one for one in self.missing if not self.missing[one]]"},
         ),
         Wrong(
             "what was ready before is released a second time, and would run twice",
