@@ -67,6 +67,10 @@ class Ours(Pool):
         self.scheduler = Scheduler(workers, preload=(TASKS,), **options)
         self.submit = self.scheduler.submit
 
+    def submit_timed(self, fn: Call, timeout: float, *args: Any) -> Any:
+        """Hand in a call that may run for `timeout` seconds."""
+        return self.scheduler.with_options(timeout=timeout).submit(fn, *args)
+
     def map(self, fn: Call, items: Iterable[Any], chunk: int = 1) -> list[Any]:  # noqa: ARG002
         return list(self.scheduler.map(fn, items))
 

@@ -139,7 +139,7 @@ def timeout_job(name: str, kind: str, count: int, grace: float, limit: float) ->
     with tempfile.TemporaryDirectory() as folder, _single(name, grace) as pool:
         for number in range(count):
             path = str(Path(folder) / str(number))
-            endless = _submit_timed(pool, ENDLESS[kind], limit, path)
+            endless = pool.submit_timed(ENDLESS[kind], limit, path)
             _, began = noted(path)
             following = pool.submit(now)
             try:
@@ -161,12 +161,6 @@ def _single(name: str, grace: float) -> Iterator[Any]:
     with closing(Ours(1, grace=grace)) as ours:
         ours.result(ours.submit(now), PATIENCE)
         yield ours
-
-
-def _submit_timed(pool: Any, fn: Callable[[str], None], limit: float, path: str) -> Any:
-    if isinstance(pool, Ours):
-        return pool.scheduler.with_options(timeout=limit).submit(fn, path)
-    return pool.submit_timed(fn, limit, path)
 
 
 def cancel(lab: Lab) -> Iterator[Table]:
