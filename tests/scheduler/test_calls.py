@@ -156,6 +156,21 @@ def test_of_too_many_functions_the_one_that_was_met_longest_ago_is_forgotten() -
     assert functions.find(first).number != known[0]
 
 
+def test_a_function_that_was_met_anew_is_not_the_next_to_be_forgotten() -> None:
+    functions = Functions()
+    cell = notebook("x = 1\ndef f(): return x")
+    second, *others = [notebook("def f(): return 1")["f"] for _ in range(MOST_FUNCTIONS)]
+    first, before = functions.find(cell["f"]).number, functions.find(second).number
+    for call in others[:-1]:
+        functions.find(call)
+    cell["x"] = 2
+    anew = functions.find(cell["f"]).number
+    assert anew != first
+    functions.find(others[-1])  # one too many
+    assert functions.find(cell["f"]).number == anew
+    assert functions.find(second).number != before
+
+
 def test_many_threads_may_look_up_at_once() -> None:
     functions, numbers = Functions(), list[list[int]]()
     cells = [notebook("def f(): return 1")["f"] for _ in range(200)]
