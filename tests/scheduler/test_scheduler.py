@@ -180,9 +180,10 @@ def test_asyncio_of_newer_pythons_gets_a_snapshot_in_one_look() -> None:
         good, bad = threads.submit(jobs.add, 1, 2), threads.submit(jobs.fail, "no")
         late = threads.with_options(delay=3_600.0).submit(jobs.add, 1)
         wait([good, bad], PATIENCE)
+        waiting = late._get_snapshot()
+        late.cancel()  # before anything can fail: the end of the block would wait for it
         assert good._get_snapshot() == (True, False, 3, None)
         done, cancelled, value, error = bad._get_snapshot()
         assert (done, cancelled, value, str(error)) == (True, False, None, "no")
-        assert late._get_snapshot() == (False, False, None, None)
-        late.cancel()
+        assert waiting == (False, False, None, None)
         assert late._get_snapshot() == (True, True, None, None)

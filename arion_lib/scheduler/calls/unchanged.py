@@ -9,8 +9,12 @@ When wrong  What cannot be looked into (an array, an open file, an object with i
             taken for unchanged: such a function is pickled at each submit.
 See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_unchanged.py
 
-What it costs: a global dict of 1,000 items 9 to 40 us a look, a list of 200,000 ints 0.3 ms. A tuple is looked through
-once, and then only for its identity: make a large constant one.
+What it costs: a global dict of 1,000 items 9 to 40 us a look, a list of 200,000 ints 0.16 ms. There are two looks for
+each call: at its submit, since the program may have changed the list after the last one, and in the worker before it
+runs, since an earlier call may have. Each reads 3.2 MB of pointers; comparing the two lists alone, in C, takes 0.11 ms.
+A pool that pickles functions by name looks at nothing and takes 0.08 ms for a whole call, so no exact look is as fast:
+such a call takes 4 to 10 times as long here. A tuple is looked through once, and then only for its identity: make a
+large constant one.
 """
 
 from __future__ import annotations
