@@ -236,4 +236,10 @@ class InOrder:
     def abandon(self) -> None:
         """Let the last batch end, whatever becomes of it: something else has gone wrong already."""
         if self._waiting is not None:
-            self._waiting[1].add_done_callback(lambda future: future.cancelled() or future.exception())
+            heard(self._waiting[1])
+
+
+def heard(future: asyncio.Future[int]) -> asyncio.Future[int]:
+    """Have asyncio take the future's error for heard though nobody may wait for it: of two, the first error is told."""
+    future.add_done_callback(lambda future: future.cancelled() or future.exception())
+    return future

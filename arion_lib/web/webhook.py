@@ -30,7 +30,7 @@ from arion_lib.web.edge.answers import ONE, answer, read_to_end, refuse
 from arion_lib.web.edge.patience import Patience
 from arion_lib.web.edge.spool import Spool
 from arion_lib.web.edge.verdict import judged
-from arion_lib.web.group_commit import CommitsClosed, GroupCommit, InOrder
+from arion_lib.web.group_commit import CommitsClosed, GroupCommit, InOrder, heard
 from arion_lib.web.monitoring.figures import Figures
 from arion_lib.web.problems import RETRY_AFTER, Problem, as_problem
 from arion_lib.web.requests import Limits, Post, first_line, read_post
@@ -187,7 +187,7 @@ class Webhook:
     async def _take_records(self, intake: Intake, whole: bytes) -> Receipt:
         batches = [batch for batch in (intake.feed(whole), intake.close()) if batch is not None]
         # All of them are queued before any is waited for, so they share a transaction and stay in order.
-        waiting = [self._queue.submit(batch) for batch in batches]
+        waiting = [heard(self._queue.submit(batch)) for batch in batches]
         for batch, one in zip(batches, waiting, strict=True):
             self._count(intake, batch, await one)
         return self._judged(intake, held=bool(whole.strip()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import gzip
 import json
 import threading
@@ -590,3 +591,16 @@ def test_others_get_their_turn_behind_each_piece_of_what_a_small_body_inflates_t
     asyncio.run(taken())
     assert sum(pieces) == 2 << 20
     assert set(range(1, len(pieces))) <= set(turns)
+
+
+def test_of_two_batches_that_are_refused_together_neither_error_is_printed(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Both find the whole delivery stored, as where another server was faster; the second nobody waits for."""
+    body = b'{"id": 1}\n{"id": 2}\n'
+    with serve(cut=Cut(bytes=1)) as served:
+        assert post(served.orders, body, {"webhook-id": "a"}).json["accepted"] == 2
+        assert post(served.orders, body, {"webhook-id": "a"}).json["duplicates"] == 2
+        until(lambda: served.service.webhook.figures.in_flight == 0)
+    gc.collect()
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
