@@ -214,3 +214,31 @@ def test_many_values_around_the_records_are_never_events_all_at_once(around: str
         tracemalloc.stop()
     assert (records, decoder.broken) == ([{"a": 1}], None)
     assert peak < len(body), f"{peak:,} bytes for {len(body):,}"
+
+
+@pytest.mark.parametrize(
+    "name", [b"events", b"\\u0065vents", b"event\\u0073", b"".join(b"\\u%04x" % ord(one) for one in "events")]
+)
+@pytest.mark.parametrize("between", [b":", b" \n: \t\r"])
+def test_the_array_is_found_however_its_name_is_written_and_cut(name: bytes, between: bytes) -> None:
+    body = b'{"x": [[], ["events", "events\\":["]], "%b"%b[{"a": 1}], "y": {"events": [{"a": 2}]}}' % (name, between)
+    for chunks in ([body], single_bytes(body), *(cuts(body, [at]) for at in range(1, len(body)))):
+        assert decode(PathDecoder("events.item"), chunks) == ([{"a": 1}], [], 1, None)
+
+
+def test_arrays_that_are_not_at_the_path_cost_ijson_no_call_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = 0
+    send = PathFinder._send
+
+    def counted(self: PathFinder, piece: bytes) -> bool:
+        nonlocal calls
+        calls += 1
+        return send(self, piece)
+
+    monkeypatch.setattr(PathFinder, "_send", counted)
+    body = b'{"x": [%b[]], "events": [{"a": 1}]}' % (b'["s"],{"tags":[]},' * 10_000)
+    assert decode(PathDecoder("events.item"), [body])[0] == [{"a": 1}]
+    assert calls < 50
+    calls = 0  # the control: elements of elements may begin at each bracket
+    assert decode(PathDecoder("x.item.item"), [body])[2] > 0
+    assert calls > 10_000

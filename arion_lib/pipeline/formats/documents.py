@@ -12,6 +12,7 @@ See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_document
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import ijson  # type: ignore[import-untyped]
@@ -25,14 +26,13 @@ from arion_lib.pipeline.projection import split_path
 TOKEN = 1_024
 """Bytes of a string around the records that are looked at: a member's name on the path is shorter."""
 
-_QUOTE, _BACKSLASH, _U, _BRACKET = b'"\\u['
+_QUOTE, _BACKSLASH, _U = b'"\\u'
 _WORDS = b"+-.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _WORD = re.compile(rb"[-+.0-9A-Za-z]*")
 _INSIDE = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
 # Strings and words that are short, and what stands between them; possessive, so that it costs no memory.
 _SHORT = re.compile(
-    rb'(?:[^-+.0-9A-Za-z"\[]++|[-+.0-9A-Za-z]{1,%d}+(?![-+.0-9A-Za-z])|"(?:[^"\\]|\\.){0,%d}+")*+'
-    % (TOKEN, TOKEN // 6),
+    rb'(?:[^-+.0-9A-Za-z"]++|[-+.0-9A-Za-z]{1,%d}+(?![-+.0-9A-Za-z])|"(?:[^"\\]|\\.){0,%d}+")*+' % (TOKEN, TOKEN // 6),
     re.DOTALL,
 )
 
@@ -40,6 +40,8 @@ PIECE = 16_384
 """Bytes that ijson is given at once: it makes events of about fifty times their size."""
 
 _SCALARS = frozenset({"boolean", "double", "integer", "null", "number", "string"})
+
+_ARRAY, _NAMED_ARRAY = re.compile(rb"\["), re.compile(rb'"[ \t\r\n]*+:[ \t\r\n]*+\[')
 
 MAX_DEPTH = 256
 """Brackets that may be open around the records of a document."""
@@ -62,40 +64,37 @@ class Shortener:
     What is left out is not looked at, except for its end. A number or a word of more than `TOKEN` bytes is refused.
 
     >>> shortener = Shortener()
-    >>> shortener.step(b'{"a": [1]}', 0), shortener.step(b'{"a": [1]}', 7)
-    ((7, b'{"a": [', True), (10, b'1]}', False))
+    >>> shortener.step(b'{"a": [1]}', 0), shortener.inside
+    ((10, b'{"a": [1]}'), False)
     """
 
     def __init__(self) -> None:
-        self._string = False
+        self.inside = False  # of a string
         self._length = 0  # bytes so far of the string, or of the number or word, that the text ended in
         self._escape = 0  # bytes to come of an escape
         self._skipping = False
 
-    def step(self, text: bytes, at: int) -> tuple[int, bytes, bool]:
-        """Go some way into the text from `at`: return where that ends, what is kept of it, whether it ends with a `[`.
-
-        Only a `[` outside of strings counts. Raises ValueError.
-        """
+    def step(self, text: bytes, at: int) -> tuple[int, bytes]:
+        """Go some way into the text from `at`: return where that ends, and what is kept of it. Raises ValueError."""
         if self._skipping:
             end = self._to_end(text, at)
-            return end, b"" if self._string else b'"', False
-        end = self._some(text, at) if self._string else self._to_string(text, at)
-        return end, text[at:end], not self._string and text[end - 1] == _BRACKET
+            return end, b"" if self.inside else b'"'
+        end = self._some(text, at) if self.inside else self._to_string(text, at)
+        return end, text[at:end]
 
     def _to_string(self, text: bytes, at: int) -> int:
-        """Go on behind the next `[`, or into a string that is long or ends in a later text."""
+        """Go on to the end of the text, or into a string that is long or ends in a later text."""
         word = _WORD.match(text, at).end()  # type: ignore[union-attr]  # no word is one, too
         self._length += word - at if self._length else 0
         end = _SHORT.match(text, at).end()  # type: ignore[union-attr]  # nothing is short, too
-        if self._length > TOKEN or (end < len(text) and text[end] not in b'"['):
+        if self._length > TOKEN or (end < len(text) and text[end] != _QUOTE):
             raise ValueError(f"a number or word around the records must have at most {TOKEN} bytes, and has more")
         if end == len(text):
             if not (self._length and word == end):  # another word than the one that the text began in
                 last = text[max(at, end - TOKEN) : end]
                 self._length = len(last) - len(last.rstrip(_WORDS))
             return end
-        self._string, self._length = text[end] == _QUOTE, 0
+        self.inside, self._length = True, 0
         return end + 1
 
     def _some(self, text: bytes, at: int) -> int:
@@ -105,7 +104,7 @@ class Shortener:
             if self._escape:
                 self._escape += 3 if byte == _U and self._escape == 1 else -1
             elif byte == _QUOTE:
-                self._string, self._length = False, 0
+                self.inside, self._length = False, 0
                 return at + 1
             elif self._length >= TOKEN and byte & 0xC0 != 0x80:
                 self._skipping = True
@@ -121,7 +120,7 @@ class Shortener:
         end = _INSIDE.match(text, at + self._escape).end()  # type: ignore[union-attr]  # nothing is inside, too
         self._escape = int(end < len(text) and text[end] == _BACKSLASH)
         if end < len(text) and text[end] == _QUOTE:
-            self._string = self._skipping = False
+            self.inside = self._skipping = False
             self._length = 0
         return min(end + 1, len(text))
 
@@ -130,7 +129,7 @@ class PathFinder:
     """Find the arrays at a path of a document: `a.b.item` are the elements of the array `b` of the object `a`.
 
     `feed` it text; it says behind which byte an array at the path begins, and goes on behind that array once it is
-    told that it `passed` it. Cost: ijson's, in C, and two calls for each `[`.
+    told that it `passed` it. Cost: ijson's, in C, and two calls for each `[` that may begin such an array.
 
     >>> finder = PathFinder("events.item")
     >>> finder.feed(b'{"source": [1], "events": [{"a": 1}]}')
@@ -143,6 +142,9 @@ class PathFinder:
         *self._target, last = split_path(path)
         if last != "item":
             raise ValueError(f"path must end in .item, the elements of an array, got {path!r}")
+        # Elements of elements have no name before them; a name may be written with six bytes for each of its own.
+        self._name = self._target[-1].encode() if self._target and self._target[-1] != "item" else b""
+        self._longest = 6 * len(self._name)
         self._events: list[tuple[str, Any]] = ijson.sendable_list()
         self._parse = ijson.basic_parse_coro(self._events)
         self._shorten = Shortener()
@@ -155,18 +157,37 @@ class PathFinder:
         Raises ValueError where the document is no JSON or nested more than MAX_DEPTH deep.
         """
         at = 0
-        piece: list[bytes] = []
-        while at < len(text):
-            at, kept, bracket = self._shorten.step(text, at)
-            piece.append(kept[:-1] if bracket else kept)
-            if bracket:
-                # Sent on its own, it says by its events whether the array that begins here is ours.
-                self._send(b"".join(piece))
-                piece = []
-                if self._send(b"["):
-                    return at
-        self._send(b"".join(piece))
+        for stop in self._stops(text):
+            if stop > at:
+                self._send(self._kept(text[at : stop - 1]))
+                # Sent on its own, a `[` says by its events whether the array that begins here is ours.
+                if self._send(self._kept(text[stop - 1 : stop])):
+                    return stop
+                at = stop
+        self._send(self._kept(text[at:] if at else text))
         return -1
+
+    def _stops(self, text: bytes) -> Iterator[int]:
+        """Give the places behind each `[` that may begin an array at the path, and behind some others."""
+        if not self._name:
+            yield from (found.end() for found in _ARRAY.finditer(text))
+            return
+        if self._names == self._target:  # its name came in the text before
+            yield text.find(b"[") + 1
+        for found in _NAMED_ARRAY.finditer(text):
+            start = found.start()
+            name = text[max(0, start - self._longest) : start]
+            # Perhaps the name began in the text before, perhaps it is written with escapes: ijson tells.
+            if name.endswith(self._name) or len(name) < self._longest or b"\\" in name:
+                yield found.end()
+
+    def _kept(self, text: bytes) -> bytes:
+        """Return what is left of a text where its long strings are shortened."""
+        at, kept = 0, []
+        while at < len(text):
+            at, some = self._shorten.step(text, at)
+            kept.append(some)
+        return b"".join(kept)
 
     def passed(self) -> None:
         """Go on behind the array that was found: its elements and its `]` were read by somebody else."""
