@@ -120,7 +120,8 @@ def test_the_reason_of_an_end_outlives_a_look_at_the_dying_worker(monkeypatch: p
     def replace_and_look_again(pool: Pool, worker: WorkerHandle) -> None:
         replace(pool, worker)
         monkeypatch.setattr(pool.usage, "rss", lambda _pid: None)
-        pool.check_memory(time.monotonic() + 10.0)
+        assert pool.memory is not None
+        pool.memory.check(time.monotonic() + 10.0)
 
     monkeypatch.setattr(Pool, "replace", replace_and_look_again)
     with Scheduler(1, memory_limit=1) as scheduler:
