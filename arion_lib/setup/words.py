@@ -89,7 +89,7 @@ WORDS = {
     "doctor": Word("say what is here, what is missing, how to repair it", "arion_lib.workbook.doctor", None, "doctor"),
     "serve": Word("serve the web application", "arion_lib.web.serve", ("web",), "serve --help"),
     "ingest": Word(
-        "sum files of JSON lines on every core, or take them into a store",
+        "sum files of JSON lines, on several cores, or take them into a store",
         "arion_lib.pipeline.files.ingest_files",
         (),
         "ingest events.ndjson --group-by type --workers 2",

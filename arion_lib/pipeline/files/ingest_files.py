@@ -1,4 +1,4 @@
-"""`python -m arion_lib ingest FILE...`: files of lines, summed by group on every core, or taken into a store.
+"""`python -m arion_lib ingest FILE...`: files of lines, summed by group on several cores, or taken into a store.
 
 Idea        A file at rest is cut into ranges of whole records; each worker sums its ranges; sums merge exactly.
 Invariant   The same groups as one process finds, digit by digit, however many workers there are; memory follows the
