@@ -145,6 +145,7 @@ def _turn(fn: Contender, number: int, before: Callable[[], object] | None, pause
     if before is not None:
         before()
     gc.collect()
+    pause_gc = pause_gc and gc.isenabled()
     if pause_gc:
         gc.disable()
     loop = range(number)
@@ -162,6 +163,9 @@ def _turn(fn: Contender, number: int, before: Callable[[], object] | None, pause
 def _steady_collector() -> Iterator[None]:
     # Without the freeze each collection would also walk the caller's data, and its cost would follow the set-up's size.
     gc.collect()
+    if gc.get_freeze_count():  # the caller's: what is frozen can only be thawed as a whole
+        yield
+        return
     gc.freeze()
     try:
         yield

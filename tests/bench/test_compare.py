@@ -170,12 +170,26 @@ def test_before_runs_untimed_ahead_of_each_turn(clock):
 
 
 def test_the_collector_pauses_only_within_a_turn_and_only_on_request():
+    gc.unfreeze()  # the suite's own: another one's is left alone, as the next test says
     states = {True: set(), False: set()}
     for pause, seen in states.items():
         compare({"a": lambda seen=seen: seen.add(gc.isenabled())}, baseline="a", min_seconds=1e-9, pause_gc=pause)
     assert states == {True: {True, False}, False: {True}}  # the untimed calls come with the collector on
     assert gc.isenabled()
     assert gc.get_freeze_count() == 0
+
+
+def test_a_collector_that_was_off_or_frozen_is_left_so():
+    gc.disable()
+    gc.freeze()
+    frozen = gc.get_freeze_count()
+    try:
+        compare({"a": lambda: None}, baseline="a", min_seconds=1e-9, pause_gc=True)
+        assert not gc.isenabled()
+        assert gc.get_freeze_count() == frozen
+    finally:
+        gc.enable()
+        gc.unfreeze()
 
 
 def test_throughput_is_work_by_the_best_seconds(clock):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -196,7 +197,7 @@ def test_the_command_prints_rows_and_verdicts_and_writes_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(bench.ROWS, "chain", lambda lab: told(scheduler_speed.chain, [1.0], [2.0]))
-    monkeypatch.setenv("PYTHONWARNINGS", "ignore:resource_tracker")  # or the command would set it for all that follow
+    monkeypatch.delenv("PYTHONWARNINGS", raising=False)
     file = tmp_path / "figures.json"
     arguments = ["--only", "chain", "--peers", "PPE", "--json", str(file)]
     assert bench.run(arguments) == 0
@@ -204,6 +205,7 @@ def test_the_command_prints_rows_and_verdicts_and_writes_them(
     assert "MISSED  ours: speed at least 2.5x PPE: 2x" in said
     assert [one["ratios"]["ours"] for one in json.loads(file.read_text())["results"]] == [0.5]
     assert bench.run([*arguments, "--strict"]) == 1
+    assert os.environ.get("PYTHONWARNINGS") is None  # set for the measured processes, not for all that follow
 
 
 def test_an_unknown_row_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,7 @@ import psutil
 import pytest
 
 from arion_lib.scheduler import Scheduler
-from arion_lib.scheduler.starting import forkserver, interpreter, spawner
+from arion_lib.scheduler.starting import forkserver, interpreter, spawner, zygote
 from arion_lib.scheduler.starting.forkserver import STARTED, kill_with_its_group
 from arion_lib.scheduler.starting.launch import START_METHODS, StartMethod
 from arion_lib.scheduler.starting.zygote import ZygoteStarter
@@ -197,3 +198,41 @@ def test_workers_outlive_the_thread_that_opened_and_scaled_their_scheduler(metho
         seen = scheduler.status()
         assert {one.pid for one in seen.workers} == before
         assert sum(lane.restarts for lane in seen.lanes) == 0
+
+
+def test_two_fork_servers_forked_at_once_leave_warnings_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, first_is_back = threading.Event(), threading.Event(), threading.Event()
+
+    def fork() -> int:
+        if not first.is_set():
+            first.set()
+            assert second.wait(PATIENCE)
+        else:
+            second.set()
+            assert first_is_back.wait(PATIENCE)
+        return 1
+
+    monkeypatch.setattr(os, "fork", fork)
+    one, two = (threading.Thread(target=zygote._fork_zygote, args=(None, "")) for _ in "12")
+    one.start()
+    assert first.wait(PATIENCE)
+    two.start()
+    one.join()
+    first_is_back.set()
+    two.join()
+    with pytest.raises(DeprecationWarning):  # an error in this suite, as before
+        warnings.warn("old", DeprecationWarning, stacklevel=1)
+
+
+def test_the_warning_of_a_fork_beside_threads_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = {"__name__": zygote.__name__, "warnings": warnings}
+
+    def fork() -> int:
+        exec("warnings.warn('multi-threaded', DeprecationWarning)", here)  # noqa: S102 - as from the module's own line
+        return 1
+
+    with pytest.raises(DeprecationWarning):  # the control
+        fork()
+    monkeypatch.setattr(os, "fork", fork)
+    with socket.socket() as unused:
+        assert zygote._fork_zygote(unused, "") == 1

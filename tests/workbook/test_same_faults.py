@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,17 @@ from arion_lib.workbook.tables import same_faults as faults
 @pytest.mark.parametrize("claim", faults.CLAIMS)
 def test_ours_keeps_the_claim(claim: str) -> None:
     assert faults.CLAIMS[claim](faults.with_arion)
+
+
+def test_the_other_tools_log_is_heard_again_afterwards() -> None:
+    pytest.importorskip("svcs")
+    log, seen = logging.getLogger("svcs"), []
+    before = log.propagate, list(log.handlers)
+    night = faults.Night(frozenset())
+    night.body = lambda: seen.append(log.propagate)  # type: ignore[method-assign]
+    faults.with_svcs(night)
+    assert seen == [False]  # the control: meanwhile it is not
+    assert (log.propagate, log.handlers) == before
 
 
 @pytest.mark.parametrize("claim", faults.CLAIMS)

@@ -112,12 +112,13 @@ def _growth(acquisitions: int) -> int:
 
     cycles(acquisitions)
     tracemalloc.start()
-    cycles(acquisitions)  # the ring is filled with what tracemalloc knows
-    before = tracemalloc.get_traced_memory()[0]
-    cycles(acquisitions)
-    after = tracemalloc.get_traced_memory()[0]
-    tracemalloc.stop()
-    return after - before
+    try:
+        cycles(acquisitions)  # the ring is filled with what tracemalloc knows
+        before = tracemalloc.get_traced_memory()[0]
+        cycles(acquisitions)
+        return tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
 
 
 SECTIONS = {"trivial": trivial, "beside": beside, "many": many}

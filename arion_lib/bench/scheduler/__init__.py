@@ -75,8 +75,13 @@ def run(args: list[str]) -> int:
     )
     parser.add_argument("--grace", type=float, default=0.1, help="ours: seconds from interrupt to kill (default: 0.1)")
     chosen = parser.parse_args(args)
+    own = "PYTHONWARNINGS" not in os.environ
     os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")  # it tells of what a killed peer left: expected
-    return finish(measured(ROWS, chosen_rows(chosen), lab_of(chosen)), chosen, peers=DISTRIBUTIONS)
+    try:
+        return finish(measured(ROWS, chosen_rows(chosen), lab_of(chosen)), chosen, peers=DISTRIBUTIONS)
+    finally:
+        if own:
+            del os.environ["PYTHONWARNINGS"]
 
 
 def chosen_rows(chosen: argparse.Namespace) -> list[str]:

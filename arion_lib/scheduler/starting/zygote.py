@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -202,9 +203,10 @@ class ZygoteStarter:
 def _fork_zygote(theirs: socket.socket, setup: str) -> int:
     if sys.platform == "win32":
         raise NotImplementedError("Windows cannot fork")
-    with warnings.catch_warnings(), keeping_the_tracker():
-        # Python warns, rightly, that other threads' locks are copied locked. start_method="fork" asks for just that.
-        warnings.simplefilter("ignore", DeprecationWarning)
+    # Python warns, rightly, that other threads' locks are copied locked. start_method="fork" asks for just that. Not by
+    # `catch_warnings`: two threads in it at once leave the whole process with the filters of one of them.
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module=re.escape(__name__) + "$")
+    with keeping_the_tracker():
         pid = os.fork()
     if pid:
         return pid

@@ -103,12 +103,13 @@ def with_svcs(night: Night) -> None:
         warnings.simplefilter("ignore")
         import svcs
     log, listener = logging.getLogger("svcs"), Listener(night)
-    log.propagate = False
+    log.propagate, before = False, log.propagate
     log.addHandler(listener)  # it logs what fails to close: that counts as found
     try:
         _with_svcs(svcs, night)
     finally:
         log.removeHandler(listener)
+        log.propagate = before
 
 
 def _with_svcs(svcs: Any, night: Night) -> None:
