@@ -120,7 +120,30 @@ def killed(_: PrivatePostgres, queue: str) -> Iterator[Fault]:
         yield Fault(cluster.schema(unique_name()), queue, cluster.kill, is_down, cluster.start)
 
 
-@pytest.fixture(params=[read_only, full, killed], ids=lambda one: one.__name__)
+def full_wal(_: PrivatePostgres, queue: str) -> Iterator[Fault]:
+    """The disk of the write-ahead log is full: PostgreSQL ends itself, and cannot start before there is room."""
+    import psycopg
+
+    with private_postgres(small_wal=True) as cluster:
+
+        def fill() -> None:
+            assert cluster.wal is not None
+            resize(cluster.wal, None)
+            with contextlib.suppress(psycopg.OperationalError):  # until a segment finds no room
+                for _ in range(100):
+                    cluster.admin("SELECT pg_logical_emit_message(true, 'fill', 'x')", "SELECT pg_switch_wal()")
+
+        def mend() -> None:
+            assert cluster.wal is not None
+            resize(cluster.wal, 256 << 20)
+            cluster.close()
+            cluster.start()
+
+        yield Fault(cluster.schema(unique_name()), queue, fill, is_down, mend)
+        assert "No space left on device" in (cluster.folder / "log").read_text()
+
+
+@pytest.fixture(params=[read_only, full, full_wal, killed], ids=lambda one: one.__name__)
 def failing_database(request: pytest.FixtureRequest, postgres: PrivatePostgres, tmp_path: Path) -> Iterator[Fault]:
     (tmp_path / "data").mkdir()
     yield from request.param(postgres, local_url("file", tmp_path / "queue"))

@@ -29,17 +29,18 @@ def free_port() -> int:
 
 
 class PrivatePostgres:
-    """A PostgreSQL cluster in a folder of its own, which the user of the server may read."""
+    """A PostgreSQL cluster in a folder of its own, which the user of the server may read; its log (WAL) in `wal`."""
 
-    def __init__(self, programs: Path, folder: Path) -> None:
+    def __init__(self, programs: Path, folder: Path, wal: Path | None = None) -> None:
         # PostgreSQL refuses to run as root; `initdb` and `postgres` then run as the user that its package made.
         self._as: dict[str, Any] = {"user": "postgres", "group": "postgres", "extra_groups": ()} if _is_root() else {}
-        self._programs, self.folder = programs, folder
+        self._programs, self.folder, self.wal = programs, folder, wal
         self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         if self._as:
             shutil.chown(folder, "postgres", "postgres")
         how = ["-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync", "--wal-segsize=1"]
+        how += ["--waldir", str(wal)] if wal else []
         made = subprocess.run(
             [self._programs / "initdb", "-D", folder / "data", *how],
             capture_output=True,
@@ -127,14 +128,17 @@ def _programs() -> Path | None:
 
 
 @contextlib.contextmanager
-def private_postgres() -> Iterator[PrivatePostgres]:
-    """Run a cluster while the block runs; skip where PostgreSQL's programs are not installed."""
+def private_postgres(*, small_wal: bool = False) -> Iterator[PrivatePostgres]:
+    """Run a cluster while the block runs, its WAL on a `small_disk` if wished; skip where its programs are missing."""
     programs = _programs()
     if programs is None:
         pytest.skip("PostgreSQL's server programs are not installed here")
     # Not in a test's own folder: those above it are closed to the user of the server.
-    with tempfile.TemporaryDirectory(prefix="arion-postgres-", ignore_cleanup_errors=True) as name:
-        cluster = PrivatePostgres(programs, Path(name))
+    with contextlib.ExitStack() as stack:
+        folder = tempfile.TemporaryDirectory(prefix="arion-postgres-", ignore_cleanup_errors=True)
+        name = stack.enter_context(folder)
+        wal = stack.enter_context(small_disk(Path(name))) if small_wal else None
+        cluster = PrivatePostgres(programs, Path(name), wal)
         try:
             cluster.start()
             yield cluster
