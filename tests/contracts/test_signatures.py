@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arion_lib.contracts.checks.glance import same_signature
-from arion_lib.contracts.signatures import is_required, mismatches, routes
+from arion_lib.contracts.signatures import Mismatch, is_required, mismatches, routes
+from arion_lib.contracts.violations import Code
 from tests.selection import examples
 
 NAMES = ("a", "b", "c")
@@ -151,3 +152,15 @@ def _kinds(signature: Signature) -> set[object]:
 )
 def test_only_a_named_parameter_without_default_is_required(parameter: Parameter, required: bool) -> None:
     assert is_required(parameter) is required
+
+
+def test_a_required_parameter_under_another_name_is_one_mismatch_and_no_extra_parameter() -> None:
+    def asked(rows: Any, scale: Any) -> None: ...
+
+    def given(rows: Any, factor: Any) -> None: ...
+
+    def more(rows: Any, scale: Any, factor: Any) -> None: ...
+
+    promised = inspect.signature(asked)
+    assert mismatches(promised, inspect.signature(given)) == [Mismatch(Code.PARAMETER_NAME, "scale", "factor")]
+    assert mismatches(promised, inspect.signature(more)) == [Mismatch(Code.PARAMETER_EXTRA, "factor")]  # the control

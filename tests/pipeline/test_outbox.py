@@ -284,6 +284,50 @@ def test_the_relay_counts_every_message_that_it_published(store: SqliteStore, fl
     assert relay.status().published == 3 * len(messages)
 
 
+@pytest.mark.parametrize("limit", [1_000, 2])
+def test_a_drain_counts_all_streams_of_all_its_rounds(store: SqliteStore, flaky: Flaky, limit: int) -> None:
+    messages = [message for first in range(3) for stream in "ab" for message in fill(store, first, 1, stream)]
+    assert Relay(store, flaky, limit=limit).drain() == len(messages)
+
+
+def test_a_relay_that_stands_by_does_not_spin(
+    store: SqliteStore, flaky: Flaky, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked, rounds = threading.Event(), []
+    look = Relay._round
+
+    def noted(relay: Relay) -> int:
+        published = look(relay)
+        if relay is second:
+            rounds.append(published)
+            looked.set()
+        return published
+
+    monkeypatch.setattr(Relay, "_round", noted)
+    with SqliteStore(tmp_path / "store.db") as other, Relay(store, flaky, poll=3_600.0):
+        fill(store, 0, 1)
+        received(flaky, 2)  # the first one leads
+        second = Relay(other, flaky, poll=3_600.0)
+        with second:
+            assert looked.wait(PATIENCE)
+            assert second.status().standby
+            for number in range(5):
+                fill(store, number, 1)
+                received(flaky, 2)
+    assert rounds == [0]
+
+
+def test_after_a_few_messages_a_relay_lingers_for_more(store: SqliteStore, flaky: Flaky) -> None:
+    with Relay(store, flaky, poll=3_600.0, linger=3_600.0) as relay:
+        fill(store, 0, 1)
+        received(flaky, 2)
+        fill(store, 1, 4)
+        assert flaky.claim(timeout=0.2) is None
+        assert relay.status().waiting_messages >= 8
+    with Relay(store, flaky, poll=3_600.0):  # the control
+        assert len(received(flaky, 8)) == 8
+
+
 def test_no_error_ends_the_thread_that_publishes(no_leaks: None, store: SqliteStore, flaky: Flaky) -> None:
     expected = fill(store, 0, 2)
     errors = iter([TornBlock("a bit has changed"), MemoryError(), AssertionError("a bug")])

@@ -49,6 +49,7 @@ def test_the_raised_error_is_the_first_in_line_and_never_wrapped_unless_all_are_
 def test_ctrl_c_comes_first_and_what_a_canceller_swallows_last() -> None:
     line = [  # as it must stand
         Failure(Phase.RELEASE, "r", KeyboardInterrupt()),
+        Failure(Phase.RELEASE, "r", SystemExit(1)),
         Failure(Phase.RELEASE, "r", BaseException("of a framework")),
         Failure(Phase.BODY, None, ValueError()),
         Failure(Phase.ACQUIRE, "r", ValueError()),
@@ -56,7 +57,7 @@ def test_ctrl_c_comes_first_and_what_a_canceller_swallows_last() -> None:
         Failure(Phase.BODY, None, asyncio.CancelledError()),
         Failure(Phase.RELEASE, "r", GeneratorExit()),
     ]
-    assert [rank(failure) for failure in line] == [0, 1, 2, 3, 4, 5, 5]
+    assert [rank(failure) for failure in line] == [0, 0, 1, 2, 3, 4, 5, 5]
 
 
 def test_releases_that_alone_failed_are_one_group_which_a_swallowed_end_rides_along_on() -> None:
