@@ -23,7 +23,7 @@ from tests.chaos.kills import LATE, SECRET, Books, Yard, compare, events_of, url
 from tests.chaos.nursery import Nursery, Role
 from tests.chaos.senders import Senders
 from tests.chaos.test_kills import hasty
-from tests.services.private import PrivatePostgres, private_postgres, private_redis, resize, small_disk
+from tests.services.private import PrivatePostgres, private_postgres, private_rabbit, private_redis, resize, small_disk
 from tests.services.servers import unique_name
 from tests.web.client import get, until
 
@@ -279,3 +279,24 @@ def test_what_a_delivery_limit_puts_aside_is_there_with_its_ids(rabbitmq_url: st
             assert taken == []
             taken += take(aside)
     assert compare(store, ledger, Counter(), taken).mistakes == {}
+
+
+@pytest.mark.rabbitmq
+@pytest.mark.thorough
+def test_a_memory_alarm_of_rabbitmq_holds_messages_up_and_loses_none(rabbitmq_url: str, tmp_path: Path) -> None:
+    """A node of its own: the alarm stops all that publish. `rabbitmq_url`: Erlang's name server runs already.
+
+    A small case in the default run is "RabbitMQ without room", with its control.
+    """
+    (tmp_path / "data").mkdir()
+    with private_rabbit() as node:
+        fault = Fault(
+            local_url("sqlite", tmp_path / "store.db"),
+            f"{node.url}#arion",
+            lambda: node.control("set_vm_memory_high_watermark", "0"),
+            cannot_publish,
+            lambda: node.control("set_vm_memory_high_watermark", "0.4"),
+        )
+        books = survives(fault, tmp_path / "data")
+    assert books.posts > ACKS * ROUNDS
+    assert books.mistakes == {}

@@ -199,3 +199,84 @@ def private_redis(folder: Path) -> Iterator[str]:
             yield url
         finally:
             server.terminate()
+
+
+class PrivateRabbit:
+    """A RabbitMQ node in a folder of its own, under a name and a cookie of its own."""
+
+    def __init__(self, programs: Path, folder: Path) -> None:
+        # As root it runs as the user that its package made.
+        self._as: dict[str, Any] = {"user": "rabbitmq", "group": "rabbitmq", "extra_groups": ()} if _is_root() else {}
+        self._programs, self._port = programs, free_port()
+        if self._as:
+            shutil.chown(folder, "rabbitmq", "rabbitmq")
+        self._name = f"private{self._port}@localhost"
+        self._folder, nothing = folder, str(folder / "none")
+        self._environment = os.environ | {
+            "HOME": str(folder),
+            "RABBITMQ_NODENAME": self._name,
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(self._port),
+            "RABBITMQ_DIST_PORT": str(free_port()),
+            "RABBITMQ_MNESIA_BASE": str(folder / "db"),
+            "RABBITMQ_LOG_BASE": str(folder / "log"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": nothing,
+            "RABBITMQ_CONFIG_FILE": nothing,
+            "RABBITMQ_CONF_ENV_FILE": nothing,
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"amqp://guest:guest@127.0.0.1:{self._port}/"
+
+    def start(self) -> None:
+        """Start it and return once it answers."""
+        import pika
+
+        where: dict[str, Any] = {"env": self._environment, "cwd": self._folder, **self._as}
+        with (self._folder / "out").open("ab") as log:
+            self._process = subprocess.Popen(
+                [self._programs / "rabbitmq-server"], stdout=log, stderr=log, start_new_session=True, **where
+            )
+        while self._process.poll() is None:
+            with contextlib.suppress(pika.exceptions.AMQPError, OSError):
+                pika.BlockingConnection(pika.URLParameters(self.url)).close()
+                return
+        raise AssertionError((self._folder / "out").read_text())
+
+    def control(self, *words: str) -> None:
+        """Run `rabbitmqctl` on this node."""
+        where: dict[str, Any] = {"env": self._environment, "cwd": self._folder, **self._as}
+        command = [self._programs / "rabbitmqctl", "-n", self._name, *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE, **where)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def close(self) -> None:
+        """End it at once, and what it started."""
+        if self._process is not None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                family = [
+                    *psutil.Process(self._process.pid).children(recursive=True),
+                    psutil.Process(self._process.pid),
+                ]
+                for one in family:
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        one.kill()
+            self._process.wait()
+
+
+@contextlib.contextmanager
+def private_rabbit() -> Iterator[PrivateRabbit]:
+    """Run a node while the block runs; skip where RabbitMQ is not installed."""
+    programs = Path("/usr/lib/rabbitmq/bin")  # on the path stands a wrapper that leaves out the environment
+    if not (programs / "rabbitmq-server").exists():
+        pytest.skip("RabbitMQ's programs are not installed here")
+    with tempfile.TemporaryDirectory(prefix="arion-rabbit-", ignore_cleanup_errors=True) as name:
+        node = PrivateRabbit(programs, Path(name))
+        try:
+            node.start()
+            yield node
+        finally:
+            node.close()
