@@ -286,7 +286,8 @@ def test_what_a_delivery_limit_puts_aside_is_there_with_its_ids(rabbitmq_url: st
 def test_a_memory_alarm_of_rabbitmq_holds_messages_up_and_loses_none(rabbitmq_url: str, tmp_path: Path) -> None:
     """A node of its own: the alarm stops all that publish. `rabbitmq_url`: Erlang's name server runs already.
 
-    A small case in the default run is "RabbitMQ without room", with its control.
+    Tried: a relay that takes the refusal for a confirmation loses nothing here either, for RabbitMQ reads what it sent
+    once the alarm is over. The control for refusals is that of "RabbitMQ without room".
     """
     (tmp_path / "data").mkdir()
     with private_rabbit() as node:
