@@ -9,6 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -385,6 +386,20 @@ def test_the_lease_of_a_killed_relay_is_free_at_once(no_leaks: None, tmp_path: P
 
 
 @pytest.mark.postgres
+def test_a_lease_that_was_given_back_is_free_before_the_server_hears_of_the_connections_end(
+    postgres_schema: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_store(postgres_schema) as store:
+        lease: Any = store.lease()
+        really = lease._db.close
+        monkeypatch.setattr(lease._db, "close", lambda: None)
+        lease.close()
+        again = store.lease()
+        really()
+        assert again is not None
+        again.close()
+
+
 def test_a_lease_that_the_server_forgot_is_taken_again(no_leaks: None, postgres_schema: str, flaky: Flaky) -> None:
     import psycopg
 

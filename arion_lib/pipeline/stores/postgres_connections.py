@@ -203,7 +203,10 @@ class PostgresLock:
         return True
 
     def close(self) -> None:
-        """Give it back."""
+        """Give it back: a connection's end alone reaches the server a moment later, and until then nobody has it."""
+        lost = (_client().OperationalError, _client().InterfaceError)
+        with contextlib.suppress(*lost):  # with the connection the lock was, too
+            self._db.execute("SELECT pg_advisory_unlock_all()")
         self._db.close()
 
 
