@@ -249,7 +249,7 @@ class PrivateRabbit:
     def control(self, *words: str) -> None:
         """Run `rabbitmqctl` on this node."""
         where: dict[str, Any] = {"env": self._environment, "cwd": self._folder, **self._as}
-        command = [self._programs / "rabbitmqctl", "-n", self._name, *words]
+        command = [str(self._programs / "rabbitmqctl"), "-n", self._name, *words]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE, **where)
         assert done.returncode == 0, done.stdout + done.stderr
 
