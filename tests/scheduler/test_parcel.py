@@ -87,6 +87,27 @@ def test_a_call_too_large_for_a_frame_fails_alone(no_leaks: None, monkeypatch: p
             bad.result(20)
 
 
+def test_a_function_whose_first_call_was_too_large_can_be_called_again(
+    no_leaks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("arion_lib.scheduler.processes.worker_handle.frame", only_small)
+    with Scheduler(1) as scheduler:
+        with pytest.raises(NotTransferableError, match="2 GiB"):
+            scheduler.submit(len, b"x" * (1 << 21)).result(20)
+        assert scheduler.submit(len, b"x").result(20) == 1
+
+
+def test_a_function_that_an_error_kept_from_a_worker_can_be_called_again(
+    no_leaks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Scheduler(1) as scheduler:
+        with monkeypatch.context() as patched:
+            patched.setattr("arion_lib.scheduler.processes.sending.Sending.post", lambda *_: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                scheduler.submit(len, b"x").result(20)
+        assert scheduler.submit(len, b"x").result(20) == 1
+
+
 def large(size: int) -> bytes:
     return b"x" * size
 

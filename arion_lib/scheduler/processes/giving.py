@@ -136,18 +136,19 @@ class Giving:
 
     def _send(self, worker: WorkerHandle, tasks: list[Task[Any]]) -> None:
         """Send tasks to a worker. An error on the way is a defect: it is theirs, and nobody waits for them for ever."""
-        before = worker.last
+        before, parcel = worker.last, Parcel(worker)
         try:
-            self._send_all(worker, tasks)
+            self._send_all(worker, tasks, parcel)
         except Exception as error:
+            parcel.not_sent()
             lost = [number for number in worker.outstanding if number > before]
             for task in [*tasks, *(worker.outstanding.pop(number) for number in lost)]:
                 self._pool.core.life.reject(task, error, time.monotonic())
             worker.last = max([before, *lost])
             raise
 
-    def _send_all(self, worker: WorkerHandle, tasks: list[Task[Any]]) -> None:
-        parcel, known, outstanding, give = Parcel(worker), worker.known, worker.outstanding, self._pool.core.life.give
+    def _send_all(self, worker: WorkerHandle, tasks: list[Task[Any]], parcel: Parcel) -> None:
+        known, outstanding, give = worker.known, worker.outstanding, self._pool.core.life.give
         first = number = worker.last + 1
         lowest = worker.lowest
         for task in tasks:

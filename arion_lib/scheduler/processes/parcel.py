@@ -53,6 +53,12 @@ class Parcel:
         self.calls.append(packed)
         self.buffers += buffers
 
+    def not_sent(self) -> None:
+        """Say that the functions did not reach the worker: whatever calls them next brings them along."""
+        for number, *_ in self.functions:
+            self.worker.known.discard(number)
+            self.worker.passing.pop(number, None)
+
     def add_link(self, task: Task[Any], needed: int) -> bool:
         """Add a call that needs the result of the call `needed` and no other; False when it is not that simple."""
         call, function = task._call, task._function

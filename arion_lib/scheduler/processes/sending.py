@@ -59,4 +59,6 @@ class Sending:
                 task = worker.outstanding.pop(number)
                 text = f"the arguments of {task.name!r} must be less than 2 GiB apart from arrays: {error}"
                 self._pool.core.life.reject(task, NotTransferableError(text), time.monotonic())
+        if functions:
+            parcel.not_sent()
         return sent
