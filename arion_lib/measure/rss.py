@@ -118,7 +118,8 @@ def _descendants(pid: int) -> Iterator[int]:
     """Yield the process ids below `pid`, from the lists of children that Linux keeps for each thread."""
     try:
         threads = list(Path(f"/proc/{pid}/task").iterdir())
-        children = [int(child) for thread in threads for child in (thread / "children").read_text().split()]
+        told = [(thread / "children").read_bytes() for thread in threads]
+        children = [int(child) for those in told for child in those.split()]
     except OSError:  # it has just ended
         return
     for child in children:

@@ -64,7 +64,7 @@ def test_calls_and_errors_are_counted_and_a_recursive_call_once(shelf: Shelf) ->
     assert (figures.calls, figures.errors) == (5, 2)
     assert figures.max is not None
     assert figures.p50 is not None
-    assert 0 < figures.p50 <= figures.max
+    assert 0 <= figures.p50 <= figures.max  # a coarse clock may say 0
 
 
 def test_a_call_through_super_counts_once_and_for_the_class_that_was_called(shelf: Shelf) -> None:

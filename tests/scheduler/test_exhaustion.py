@@ -80,7 +80,10 @@ def test_a_worker_that_dies_while_no_descriptor_is_free_is_replaced_later(gate: 
     with Scheduler(2) as scheduler:
         running = scheduler.submit(jobs.hold, gate.place)
         (pid,) = gate.arrived()
-        other = next(one.pid for one in scheduler.status().workers if one.pid not in (pid, None))
+        others: list[int] = []
+        while not others:  # the other one may be starting still
+            others = [one.pid for one in scheduler.status().workers if one.pid is not None and one.pid != pid]
+        (other,) = others
         with few_descriptors(0):
             os.kill(other, KILL)
             until(lambda: "Too many open files" in trouble(scheduler), "the refusal")

@@ -163,6 +163,7 @@ def small_disk(folder: Path) -> Iterator[Path]:
         yield disk
     finally:
         subprocess.run(["umount", "--lazy", disk], check=True)
+        disk.rmdir()
 
 
 def resize(disk: Path, size: int | None) -> None:
