@@ -15,13 +15,13 @@ The flow, from a sender's bytes to a consumer's message:
 Read in this order, the book:
 
     batch       the values that travel                      deliveries  a delivery counts once
-    decoder     one record's bytes, or why not              store       what a store promises
-    ndjson      chunks to lines to records                  commit      check, begin, compare, write, tell
+    decoder     one record's bytes, or why not              ingest      the loop: body in, receipt out
+    ndjson      chunks to lines to records                  store       what a store promises
     projection  read the wanted fields only                 outbox      what was committed goes to the queue
-    recipe      what becomes of the records                 broker      what a queue promises
-    groups      count and sum by key                        ingest      the loop: body in, receipt out
+    groups      count and sum by key                        broker      what a queue promises
 
-The annex, a folder for each idea: formats (arrays, documents, gzip), shapes (records to rows or sums, what is known
-beside them), numbers (exact sums, windows), stores (one SQL store in two dialects, retention, dead letters), queues (a
-folder, Redis, RabbitMQ, the form of a message), files (ranges over workers, samples).
+The annex, a folder for each idea: formats (arrays, documents, gzip), shapes (the recipe, records to rows or sums, what
+is known beside them), numbers (exact sums, windows), stores (the group commit, one SQL store in two dialects,
+retention, dead letters), queues (a folder, Redis, RabbitMQ, the form of a message), files (ranges over workers,
+samples).
 """

@@ -19,7 +19,7 @@ from arion_lib.pipeline.batch import Batch, DeadLetter, Record
 from arion_lib.pipeline.decoder import Decoder
 from arion_lib.pipeline.deliveries import BodyCheck, Delivery, check_again
 from arion_lib.pipeline.formats.chunks import check_delivery, checked_chunks
-from arion_lib.pipeline.recipe import Recipe
+from arion_lib.pipeline.shapes.recipe import Recipe
 from arion_lib.pipeline.shapes.rows import Rows, record_type
 from arion_lib.pipeline.shapes.sums import Sums
 from arion_lib.pipeline.store import Store

@@ -9,7 +9,6 @@ See         notebooks/1_streaming_pipeline.ipynb · tests/web/
 The book, to read in this order:
 
     serve         the command: judge the options, open store and queue, listen
-    config        what its file says: a table a stream
     streams       what holds for a stream: recipe, signature, delivery id
     application   one ASGI application: the hot route, and the pages behind their door
     requests      a post's head: what is asked for, and what is refused at once
@@ -20,12 +19,13 @@ The book, to read in this order:
     service       the threads' life: start, drain, end
     problems      every refusal, and what an error means for its sender
 
-    socket --> edge/protocol --> fast_path --------------------------> group_commit --> store
+    socket --> edge/protocol --> edge/fast_path ---------------------> group_commit --> store
                             \\-> application --> requests --> webhook --> bodies --^
                                             \\-> pages/, monitoring/, scheduling/
 
-`fast_path` is the same as the webhook for one plain event in one packet, at half the cost: read it last.
+`edge/fast_path` is the same as the webhook for one plain event in one packet, at half the cost: read it last.
 
-The annex, a folder for each idea: edge (server, bounds, gate), committing (joining, telling), startup (options),
-pages, monitoring, scheduling, playing (a sender, a playground), classroom (the teacher's board).
+The annex, a folder for each idea: edge (server, bounds, gate, fast path), committing (joining, telling), startup
+(options, the file that `--config` names), pages, monitoring, scheduling, playing (a sender, a playground), classroom
+(the teacher's board).
 """

@@ -112,7 +112,7 @@ async def _refuse(scope: Any, receive: Any, send: Any, problem: Problem) -> None
 
 def _fast_path(webhook: Webhook, gate: Gate) -> Any:
     try:
-        from arion_lib.web.fast_path import FastPath  # needs httptools
+        from arion_lib.web.edge.fast_path import FastPath  # needs httptools
     except ModuleNotFoundError:  # PyPy
         return None
     return FastPath(webhook, gate)

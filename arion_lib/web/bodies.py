@@ -111,3 +111,12 @@ async def inflated(blocks: AsyncIterator[bytes], limits: Limits) -> AsyncIterato
         raise Problem.of(400, "a gzip body must be intact", error, do) from error
     except BodyTooLarge as error:
         raise Problem(413, f"the inflated body must be <= {limits.max_inflated} bytes", "more", "send less") from error
+
+
+async def inflated_whole(body: bytes, limits: Limits) -> bytes:
+    """Return what a whole gzip body inflates to. Raises as `inflated` does."""
+
+    async def once() -> AsyncIterator[bytes]:
+        yield body
+
+    return b"".join([piece async for piece in inflated(once(), limits)])

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote_to_bytes
 
 from arion_lib.pipeline.formats.records import LINE_TYPES, SNIFFED_TYPES
-from arion_lib.pipeline.recipe import Recipe, read_recipe
+from arion_lib.pipeline.shapes.recipe import Recipe, read_recipe
 from arion_lib.pipeline.shapes.rows import row_reader
 from arion_lib.pipeline.stores.addresses import checked_stream
 from arion_lib.web.problems import Problem

@@ -28,10 +28,10 @@ from arion_lib.pipeline.queues.durable import make_folder, nobody_elses
 from arion_lib.pipeline.store import Store, StoreError, open_store
 from arion_lib.pipeline.stores.addresses import checked_stream, local_url
 from arion_lib.pipeline.stores.retention import Retention
-from arion_lib.web.config import example, read_config
 from arion_lib.web.edge.gate import Doors
 from arion_lib.web.requests import Limits
 from arion_lib.web.signatures import Verifier
+from arion_lib.web.startup.config import example, read_config
 from arion_lib.web.startup.doors import doors_of, shared_secrets
 from arion_lib.web.startup.late_broker import LateBroker
 from arion_lib.web.startup.options import command_line

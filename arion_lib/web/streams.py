@@ -6,7 +6,7 @@ Invariant   The rules of a stream are the same from the start to the end of the 
             same secret, and would count in each.
 When wrong  A secret that two streams share is a `ValueError` when the rules are made. A stream that is not taken is a
             `Problem` 404, a query where none may be a 400.
-See         arion_lib/web/config.py (the file that says it) · tests/web/test_config.py
+See         arion_lib/web/startup/config.py (the file that says it) · tests/web/test_config.py
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 
 from arion_lib.pipeline.decoder import BAD_RECORD, parser
 from arion_lib.pipeline.projection import getter, projection
-from arion_lib.pipeline.recipe import Recipe
 from arion_lib.pipeline.shapes.meta import describe
+from arion_lib.pipeline.shapes.recipe import Recipe
 from arion_lib.pipeline.shapes.rows import event_id
 from arion_lib.web.problems import Problem
 from arion_lib.web.signatures import HmacVerifier, Verifier

@@ -11,8 +11,7 @@ See         notebooks/1_streaming_pipeline.ipynb · tests/web/test_webhook.py
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -22,9 +21,10 @@ from arion_lib.pipeline.decoder import Decoder
 from arion_lib.pipeline.deliveries import Delivery, StaleDelivery, whole_delivery
 from arion_lib.pipeline.formats.records import open_decoder
 from arion_lib.pipeline.ingest import Cut, Intake, Receipt, again
-from arion_lib.pipeline.recipe import Recipe
+from arion_lib.pipeline.shapes.recipe import Recipe
 from arion_lib.pipeline.store import Store
-from arion_lib.web.bodies import SMALL, Body, Disconnected, inflated
+from arion_lib.web.bodies import SMALL, Body, Disconnected, inflated, inflated_whole
+from arion_lib.web.committing.arriving import Arriving
 from arion_lib.web.committing.blocks import commit_blocks, compared
 from arion_lib.web.edge.answers import ONE, answer, read_to_end, refuse
 from arion_lib.web.edge.patience import Patience
@@ -58,7 +58,7 @@ class Webhook:
         self._store, self._patience = store, patience
         self.streams, self.limits, self._cut = streams, limits, cut
         self._spool = Spool(limits.max_spool, self.figures)
-        self.arriving: set[tuple[str, str]] = set()  # deliveries that are being received
+        self.arriving = Arriving()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one post."""
@@ -109,9 +109,6 @@ class Webhook:
     async def _take(self, post: Post, body: Body) -> Receipt:
         verifier = post.target.rules.verifier
         verification = verifier.begin(post.headers) if verifier else None
-        return await self._take_body(post, body, verification)
-
-    async def _take_body(self, post: Post, body: Body, verification: Verification | HmacVerification | None) -> Receipt:
         if post.target.rules.id_in is not None:
             return await self._take_named(post, body, verification, post.target.rules.id_in)
         whole = None if post.target.gzip else await body.gather()
@@ -120,7 +117,7 @@ class Webhook:
         if verification:
             verification.update(whole)
             verification.verify()
-        with self._sole(post):
+        with self.arriving.sole(post.target.stream, post.delivery):
             return await self._take_whole(post, whole)
 
     async def _take_named(
@@ -133,31 +130,10 @@ class Webhook:
             verification.update(whole)
             verification.verify()
         if post.target.gzip:
-            whole = b"".join([piece async for piece in inflated(_once(whole), replace(self.limits, max_inflated=most))])
+            whole = await inflated_whole(whole, replace(self.limits, max_inflated=most))
         post.delivery = id_in(whole if post.target.recipe else first_line(whole)[1])
-        with self._sole(post):
+        with self.arriving.sole(post.target.stream, post.delivery):
             return await self._take_whole(post, whole)
-
-    @contextlib.contextmanager
-    def _sole(self, post: Post) -> Iterator[None]:
-        """Keep a second sender of the same delivery out while the first is dealt with, once it proved who it is."""
-        if post.delivery is None:
-            yield
-            return
-        name = post.target.stream, post.delivery
-        if name in self.arriving:
-            raise Problem(
-                409,
-                "a delivery must be sent by one sender at a time",
-                f"{post.delivery!r} twice",
-                "wait for the answer to the first",
-                headers={"retry-after": RETRY_AFTER},
-            )
-        self.arriving.add(name)
-        try:
-            yield
-        finally:
-            self.arriving.discard(name)
 
     # -- a small body
 
@@ -209,11 +185,11 @@ class Webhook:
 
     async def _take_long(self, post: Post, body: Body, verification: Verification | HmacVerification | None) -> Receipt:
         if verification is None:
-            with self._sole(post):
+            with self.arriving.sole(post.target.stream, post.delivery):
                 return await self._take_blocks(post, body.blocks())
         length = int(post.headers.get(b"content-length", b"0"))
         async with self._spool.verified(body, verification, length) as blocks:
-            with self._sole(post):
+            with self.arriving.sole(post.target.stream, post.delivery):
                 return await self._take_blocks(post, blocks)
 
     async def _take_blocks(self, post: Post, blocks: AsyncIterator[bytes]) -> Receipt:
@@ -259,7 +235,3 @@ class Webhook:
             )
         except ValueError as error:
             raise Problem.of(400, "the configuration must fit the body", error, "see /docs") from error
-
-
-async def _once(whole: bytes) -> AsyncIterator[bytes]:
-    yield whole

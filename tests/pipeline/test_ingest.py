@@ -22,7 +22,7 @@ from arion_lib.pipeline.decoder import Decoder
 from arion_lib.pipeline.deliveries import Delivery, OtherBody, fingerprint
 from arion_lib.pipeline.formats.records import open_decoder
 from arion_lib.pipeline.ingest import Cut, Intake, Receipt, batches_of, ingest
-from arion_lib.pipeline.recipe import Recipe, read_recipe
+from arion_lib.pipeline.shapes.recipe import Recipe, read_recipe
 from arion_lib.pipeline.shapes.rows import event_id, row_reader
 from arion_lib.pipeline.stores.sqlite import SqliteStore
 

@@ -15,7 +15,7 @@ from arion_lib.pipeline.deliveries import OtherBody
 from arion_lib.pipeline.files.ingest_files import run
 from arion_lib.pipeline.files.ingest_ranges import ingest_file
 from arion_lib.pipeline.files.sample import write_sample
-from arion_lib.pipeline.recipe import Recipe
+from arion_lib.pipeline.shapes.recipe import Recipe
 from arion_lib.pipeline.stores.addresses import local_url
 from arion_lib.pipeline.stores.sqlite import SqliteStore
 from tests.pipeline.bodies import line_bodies

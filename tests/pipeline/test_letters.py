@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from arion_lib.pipeline.batch import Batch, DeadLetter
-from arion_lib.pipeline.recipe import Recipe
+from arion_lib.pipeline.shapes.recipe import Recipe
 from arion_lib.pipeline.stores.letters import between, delete, replay
 from tests.pipeline.databases import Database, database
 

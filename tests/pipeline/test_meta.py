@@ -17,8 +17,8 @@ from arion_lib.pipeline.outbox import Relay
 from arion_lib.pipeline.queues.consume import consume
 from arion_lib.pipeline.queues.file_queue import FileBroker
 from arion_lib.pipeline.queues.messages import pack_metas, unpack_metas
-from arion_lib.pipeline.recipe import Recipe
 from arion_lib.pipeline.shapes.meta import describe
+from arion_lib.pipeline.shapes.recipe import Recipe
 from tests.pipeline.databases import Database, database
 from tests.pipeline.queues import Queue, queue
 

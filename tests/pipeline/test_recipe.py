@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from arion_lib.pipeline.recipe import Recipe, read_recipe
+from arion_lib.pipeline.shapes.recipe import Recipe, read_recipe
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from arion_lib.pipeline.recipe import Recipe
+from arion_lib.pipeline.shapes.recipe import Recipe
 from arion_lib.web import serve
-from arion_lib.web.config import ConfigError, example, read_config
 from arion_lib.web.edge.fast_protocol import FastProtocol
 from arion_lib.web.requests import Limits
 from arion_lib.web.signatures import HmacVerifier, Verifier, sign
+from arion_lib.web.startup.config import ConfigError, example, read_config
 from arion_lib.web.startup.options import FROM_FILE, command_line
 from arion_lib.web.streams import IdIn, Rules, Streams
 from tests.web.client import get, post

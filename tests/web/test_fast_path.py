@@ -17,11 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arion_lib.pipeline.batch import Batch
-from arion_lib.pipeline.recipe import Recipe
+from arion_lib.pipeline.shapes.recipe import Recipe
 from arion_lib.pipeline.store import Outcome, StoreBusy
 from arion_lib.pipeline.stores.sqlite import SqliteStore
+from arion_lib.web.edge.fast_path import FastPath
 from arion_lib.web.edge.fast_protocol import FastProtocol
-from arion_lib.web.fast_path import FastPath
 from arion_lib.web.requests import Limits
 from arion_lib.web.signatures import HmacVerifier, Verifier, sign
 from arion_lib.web.streams import IdIn, Rules, Streams

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from arion_lib.pipeline.recipe import Recipe
+from arion_lib.pipeline.shapes.recipe import Recipe
 from arion_lib.web.requests import Limits
 from arion_lib.web.streams import Rules, Streams
 from tests.web.client import delete, get, post

@@ -26,7 +26,7 @@ from arion_lib.pipeline.files.ranges import RANGE, Answer, aggregate_range, merg
 from arion_lib.pipeline.groups import Figure, Part
 from arion_lib.pipeline.numbers.windows import Window
 from arion_lib.pipeline.queues.durable import nobody_elses
-from arion_lib.pipeline.recipe import Recipe, read_recipe
+from arion_lib.pipeline.shapes.recipe import Recipe, read_recipe
 from arion_lib.pipeline.store import StoreError, open_store
 from arion_lib.units import how_many
 

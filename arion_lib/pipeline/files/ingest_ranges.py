@@ -32,7 +32,7 @@ from arion_lib.pipeline.files.sample import read_chunks
 from arion_lib.pipeline.formats.records import open_decoder, sniff
 from arion_lib.pipeline.ingest import Receipt, ingest
 from arion_lib.pipeline.ndjson import NdjsonDecoder
-from arion_lib.pipeline.recipe import Recipe
+from arion_lib.pipeline.shapes.recipe import Recipe
 from arion_lib.pipeline.shapes.rows import Rows, record_type
 from arion_lib.pipeline.shapes.sums import Sums, messages_of
 from arion_lib.pipeline.store import Store

@@ -21,7 +21,7 @@ from arion_lib.pipeline.deliveries import Delivery
 from arion_lib.pipeline.formats.nesting import SHORT, shallow
 from arion_lib.pipeline.formats.reasons import dead_letter
 from arion_lib.pipeline.projection import fast_getter, getter, picker, projection
-from arion_lib.pipeline.recipe import Recipe
+from arion_lib.pipeline.shapes.recipe import Recipe
 from arion_lib.pipeline.stores.plan import ID_LIMIT, storable
 
 _BIGGEST_ID = 10**100

@@ -16,7 +16,7 @@ from arion_lib.pipeline.batch import Aggregate, DeadLetter, Key, Record
 from arion_lib.pipeline.decoder import encode
 from arion_lib.pipeline.deliveries import Delivery
 from arion_lib.pipeline.groups import Figure, Groups
-from arion_lib.pipeline.recipe import Recipe
+from arion_lib.pipeline.shapes.recipe import Recipe
 from arion_lib.pipeline.shapes.rows import numbers_of
 
 FIGURES: tuple[Figure, ...] = ("min", "max")

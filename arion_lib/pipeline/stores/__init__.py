@@ -4,4 +4,7 @@ Idea        What a batch asks is checked before the transaction; inside it there
 Invariant   All stores pass one suite.
 When wrong  Every error of a driver becomes a `StoreError` that says whether to come again.
 See         tests/pipeline/test_store.py
+
+Read in this order: addresses (what a URL names), commit (the group commit: check, begin, compare, write, tell), plan
+(what is checked and put together), sql (the store), writing, dialect and its two, letters, pruning, retention.
 """

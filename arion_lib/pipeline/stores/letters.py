@@ -23,7 +23,7 @@ from arion_lib.pipeline.decoder import MAX_RECORD, Decoder
 from arion_lib.pipeline.formats.documents import ObjectDecoder
 from arion_lib.pipeline.ingest import Cut, Intake, Receipt, batches_of
 from arion_lib.pipeline.queues.durable import nobody_elses
-from arion_lib.pipeline.recipe import Recipe, read_recipe
+from arion_lib.pipeline.shapes.recipe import Recipe, read_recipe
 from arion_lib.pipeline.store import Store, StoredLetter, StoreError, open_store
 from arion_lib.pipeline.stores.addresses import local_url
 

@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from arion_lib.pipeline.batch import DeadLetter, Key
-from arion_lib.pipeline.commit import GroupCommit
 from arion_lib.pipeline.deliveries import Delivery
 from arion_lib.pipeline.numbers.exact import decode_key, encode_key
 from arion_lib.pipeline.queues.frames import whole
 from arion_lib.pipeline.store import Lease, OutboxEntry, Pruned, Result, StoredLetter, StoredRow, StoreStatus
+from arion_lib.pipeline.stores.commit import GroupCommit
 from arion_lib.pipeline.stores.dialect import Connections, Database, Dialect
 from arion_lib.pipeline.stores.plan import checked_limit
 from arion_lib.pipeline.stores.pruning import Pruning

@@ -8,5 +8,5 @@ See         tests/web/test_protocol.py · tests/web/test_gate.py · tests/web/te
 Read in this order: server (start, drain, end), protocol (bounds on heads and pipelined requests), gate (hosts, origins,
 the pages' token), patience (how long a sender may take), answers (ASGI messages of an answer and of a refusal),
 verdict (what the sender of a body is told), spool (disk for signed bodies that are not verified yet), fast_protocol (a
-connection that offers plain posts to the fast path).
+connection that offers plain posts to the fast path), fast_path (one plain event in one packet, at half the cost).
 """

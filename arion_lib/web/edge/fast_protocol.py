@@ -4,7 +4,7 @@ Idea        A request whose body came in the same piece is offered before a task
             stands in for uvicorn's cycle and for the future that the group commit resolves; declined, uvicorn goes on.
 Invariant   What was taken is answered once, in its turn; what was declined is as it would have been without the offer.
 When wrong  Whatever raises while it is offered is a decline; an answer for a sender that is gone is not written.
-See         arion_lib/web/fast_path.py (what is taken) · tests/web/test_fast_path.py
+See         arion_lib/web/edge/fast_path.py (what is taken) · tests/web/test_fast_path.py
 """
 
 from __future__ import annotations

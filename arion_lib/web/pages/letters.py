@@ -13,7 +13,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from arion_lib.pipeline.recipe import Recipe
+from arion_lib.pipeline.shapes.recipe import Recipe
 from arion_lib.pipeline.store import StoredLetter
 from arion_lib.pipeline.stores.letters import delete, replay
 from arion_lib.web.pages.documents import Letter, Letters

@@ -46,7 +46,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from arion_lib.nearest import nearest
-from arion_lib.pipeline.recipe import Recipe, read_recipe
+from arion_lib.pipeline.shapes.recipe import Recipe, read_recipe
 from arion_lib.pipeline.stores.addresses import checked_stream
 from arion_lib.web.signatures import HmacVerifier, Verifier
 from arion_lib.web.startup.options import FROM_FILE, age
