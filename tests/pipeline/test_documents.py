@@ -226,19 +226,94 @@ def test_the_array_is_found_however_its_name_is_written_and_cut(name: bytes, bet
         assert decode(PathDecoder("events.item"), chunks) == ([{"a": 1}], [], 1, None)
 
 
-def test_arrays_that_are_not_at_the_path_cost_ijson_no_call_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = 0
+ELSEWHERE = {
+    "another name": ("events.item", b'["s"],{"tags":[]},'),
+    "the name, deeper": ("events.item", b'{"events":[1]},'),
+    "the name, elsewhere": ("data.events.item", b'{"events":[1]},'),
+    "a name with escapes": ("events.item", b'{"\\n":[1]},'),
+    "a string of quotes and brackets": ("events.item", b'"\\":[\\":[\\":[",'),
+    "arrays without a name": ("data.item.item", b"[1],"),
+    "brackets in strings": ("data.item.item", b'"[[[[\\"[[",'),
+}
+
+
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Note the sizes of all that ijson is given from now on."""
+    sizes: list[int] = []
     send = PathFinder._send
 
     def counted(self: PathFinder, piece: bytes) -> bool:
-        nonlocal calls
-        calls += 1
+        sizes.append(len(piece))
         return send(self, piece)
 
     monkeypatch.setattr(PathFinder, "_send", counted)
-    body = b'{"x": [%b[]], "events": [{"a": 1}]}' % (b'["s"],{"tags":[]},' * 10_000)
-    assert decode(PathDecoder("events.item"), [body])[0] == [{"a": 1}]
-    assert calls < 50
-    calls = 0  # the control: elements of elements may begin at each bracket
-    assert decode(PathDecoder("x.item.item"), [body])[2] > 0
-    assert calls > 10_000
+    return sizes
+
+
+@pytest.mark.parametrize("what", ELSEWHERE)
+def test_arrays_that_are_not_at_the_path_cost_ijson_no_call_of_their_own(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = sent(monkeypatch)
+    path, around = ELSEWHERE[what]
+    ours = b'"events":[{"a":1}],"data":{"events":[{"a":1}]}' if "events" in path else b'"data":[[{"a":1}]]'
+    body = b'{"x":[%b[]],%b}' % (around * 10_000, ours)
+    assert decode(PathDecoder(path), [body])[0] == [{"a": 1}]
+    assert len(sizes) < 200
+    assert sum(sizes) < 2 * len(body)
+
+
+def test_an_array_at_the_path_costs_calls_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: what the count above sees."""
+    sizes = sent(monkeypatch)
+    assert decode(PathDecoder("x.item.item"), [b'{"x":[%b[]]}' % (b"[1]," * 1_000)])[2] == 1_000
+    assert len(sizes) > 2_000
+
+
+@pytest.mark.parametrize("others", [1, 2, 3, 7, 8, 63, 64, 100])
+def test_records_among_many_arrays_of_the_same_name_are_read_with_little_said_twice(
+    others: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ours come behind so many others, and hold what is no JSON, which ijson must not stumble over."""
+    sizes = sent(monkeypatch)
+    group = b'{"other":{"events":[1]}},' * others + b'{"events":[{"a":1},nonsense,{"b":[[[{"events":[2]}'
+    body = b'{"x":[%b{}]}' % ((group + b"]]]}]},") * 200)
+    found, dead, _, broken = decode(PathDecoder("x.item.events.item"), [body])
+    assert found == [{"a": 1}, {"b": [[[{"events": [2]}]]]}] * 200
+    assert len(dead) == 200
+    assert broken is None
+    assert sum(sizes) < 4 * len(body)
+
+
+_units = st.sampled_from(
+    [
+        ('{"events": [1, {"events": []}]}', [{"events": []}], 1),
+        ('{"other": {"events": [{"a": 2}]}}', [], 0),
+        ('{"ev\\u0065nts" : [{"a": 3}, {"events": [4]}]}', [{"a": 3}, {"events": [4]}], 0),
+        ('{"events": [{"a": 4}], "deep": [[{"events": [5]}]]}', [{"a": 4}], 0),
+        ('"\\", \\"events\\":[ ["', [], 0),
+        ('["[", {"events": [{"a": 5}]}]', [], 0),
+        ('{"events": [], "events": [{"a": 6}]}', [{"a": 6}], 0),
+    ]
+)
+
+
+@given(st.lists(_units, max_size=40), st.lists(st.integers(0, 2_000), max_size=4))
+@settings(max_examples=examples(200), deadline=None)
+def test_only_the_arrays_at_the_path_are_read_among_any_others_however_cut(
+    units: list[tuple[str, list[Any], int]], points: list[int]
+) -> None:
+    body = f'{{"x": [{", ".join(text for text, _, _ in units)}{", " * bool(units)}{{"events": []}}], "events": [7]}}'
+    ours, bad = [record for _, found, _ in units for record in found], sum(number for _, _, number in units)
+    for chunks in ([body.encode()], cuts(body.encode(), points), single_bytes(body.encode())):
+        found, dead, count, broken = decode(PathDecoder("x.item.events.item"), chunks)
+        assert (found, len(dead), count, broken) == (ours, bad, len(ours) + bad, None)
+
+
+@pytest.mark.parametrize("number", [b"1e99999999999999999999", b"-1E-99999999999999999999"])
+def test_a_number_out_of_all_range_around_the_records_is_a_reason_and_no_crash(number: bytes) -> None:
+    broken = decode(PathDecoder("events.item"), [b'{"x": %b, "events": [{"a": 1}]}' % number])[3]
+    assert broken is not None
+    assert "exponent" in broken.reason
+    inside = b'{"x": [%b], "events": [{"a": %b}]}' % (b'{"events": [1]},' * 9 + b"0", number)
+    assert decode(PathDecoder("events.item", bytes), [inside])[0] == [b'{"a": %b}' % number]

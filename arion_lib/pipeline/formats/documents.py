@@ -11,8 +11,8 @@ See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_document
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+import contextlib
+from itertools import chain, islice
 from typing import Any
 
 import ijson  # type: ignore[import-untyped]
@@ -20,28 +20,16 @@ import ijson  # type: ignore[import-untyped]
 from arion_lib.pipeline.batch import RAW_LIMIT, Record
 from arion_lib.pipeline.decoder import BAD_RECORD, BOM, MAX_RECORD, Ledger, parser, strictly
 from arion_lib.pipeline.formats.arrays import ArrayDecoder, Place
+from arion_lib.pipeline.formats.brackets import Brackets
 from arion_lib.pipeline.formats.nesting import shallow
+from arion_lib.pipeline.formats.shortener import TOKEN, Shortener
 from arion_lib.pipeline.projection import split_path
-
-TOKEN = 1_024
-"""Bytes of a string around the records that are looked at: a member's name on the path is shorter."""
-
-_QUOTE, _BACKSLASH, _U = b'"\\u'
-_WORDS = b"+-.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_WORD = re.compile(rb"[-+.0-9A-Za-z]*")
-_INSIDE = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
-# Strings and words that are short, and what stands between them; possessive, so that it costs no memory.
-_SHORT = re.compile(
-    rb'(?:[^-+.0-9A-Za-z"]++|[-+.0-9A-Za-z]{1,%d}+(?![-+.0-9A-Za-z])|"(?:[^"\\]|\\.){0,%d}+")*+' % (TOKEN, TOKEN // 6),
-    re.DOTALL,
-)
 
 PIECE = 16_384
 """Bytes that ijson is given at once: it makes events of about fifty times their size."""
 
-_SCALARS = frozenset({"boolean", "double", "integer", "null", "number", "string"})
-
-_ARRAY, _NAMED_ARRAY = re.compile(rb"\["), re.compile(rb'"[ \t\r\n]*+:[ \t\r\n]*+\[')
+_STARTS = {"start_map": ("", b"{"), "start_array": ("item", b"[")}
+_ENDS = frozenset({"end_map", "end_array"})
 
 MAX_DEPTH = 256
 """Brackets that may be open around the records of a document."""
@@ -58,78 +46,11 @@ def slow_backend() -> str | None:
     return f"ijson runs its {ijson.backend!r} backend, many times slower than 'yajl2_c': install a wheel of ijson"
 
 
-class Shortener:
-    r"""Leave out the rest of a long string, so that a parser which gathers a whole string never has to.
-
-    What is left out is not looked at, except for its end. A number or a word of more than `TOKEN` bytes is refused.
-
-    >>> shortener = Shortener()
-    >>> shortener.step(b'{"a": [1]}', 0), shortener.inside
-    ((10, b'{"a": [1]}'), False)
-    """
-
-    def __init__(self) -> None:
-        self.inside = False  # of a string
-        self._length = 0  # bytes so far of the string, or of the number or word, that the text ended in
-        self._escape = 0  # bytes to come of an escape
-        self._skipping = False
-
-    def step(self, text: bytes, at: int) -> tuple[int, bytes]:
-        """Go some way into the text from `at`: return where that ends, and what is kept of it. Raises ValueError."""
-        if self._skipping:
-            end = self._to_end(text, at)
-            return end, b"" if self.inside else b'"'
-        end = self._some(text, at) if self.inside else self._to_string(text, at)
-        return end, text[at:end]
-
-    def _to_string(self, text: bytes, at: int) -> int:
-        """Go on to the end of the text, or into a string that is long or ends in a later text."""
-        word = _WORD.match(text, at).end()  # type: ignore[union-attr]  # no word is one, too
-        self._length += word - at if self._length else 0
-        end = _SHORT.match(text, at).end()  # type: ignore[union-attr]  # nothing is short, too
-        if self._length > TOKEN or (end < len(text) and text[end] != _QUOTE):
-            raise ValueError(f"a number or word around the records must have at most {TOKEN} bytes, and has more")
-        if end == len(text):
-            if not (self._length and word == end):  # another word than the one that the text began in
-                last = text[max(at, end - TOKEN) : end]
-                self._length = len(last) - len(last.rstrip(_WORDS))
-            return end
-        self.inside, self._length = True, 0
-        return end + 1
-
-    def _some(self, text: bytes, at: int) -> int:
-        """Go on to the end of the string, or of what is kept of it: never inside of a character or an escape."""
-        while at < len(text):
-            byte = text[at]
-            if self._escape:
-                self._escape += 3 if byte == _U and self._escape == 1 else -1
-            elif byte == _QUOTE:
-                self.inside, self._length = False, 0
-                return at + 1
-            elif self._length >= TOKEN and byte & 0xC0 != 0x80:
-                self._skipping = True
-                return at
-            elif byte == _BACKSLASH:
-                self._escape = 1
-            self._length += 1
-            at += 1
-        return at
-
-    def _to_end(self, text: bytes, at: int) -> int:
-        """Go on behind the quote that ends the string, or to the end of the text."""
-        end = _INSIDE.match(text, at + self._escape).end()  # type: ignore[union-attr]  # nothing is inside, too
-        self._escape = int(end < len(text) and text[end] == _BACKSLASH)
-        if end < len(text) and text[end] == _QUOTE:
-            self.inside = self._skipping = False
-            self._length = 0
-        return min(end + 1, len(text))
-
-
 class PathFinder:
     """Find the arrays at a path of a document: `a.b.item` are the elements of the array `b` of the object `a`.
 
     `feed` it text; it says behind which byte an array at the path begins, and goes on behind that array once it is
-    told that it `passed` it. Cost: ijson's, in C, and two calls for each `[` that may begin such an array.
+    told that it `passed` it. Cost: ijson's, in C, and a short look at each object and array.
 
     >>> finder = PathFinder("events.item")
     >>> finder.feed(b'{"source": [1], "events": [{"a": 1}]}')
@@ -142,44 +63,58 @@ class PathFinder:
         *self._target, last = split_path(path)
         if last != "item":
             raise ValueError(f"path must end in .item, the elements of an array, got {path!r}")
-        # Elements of elements have no name before them; a name may be written with six bytes for each of its own.
-        self._name = self._target[-1].encode() if self._target and self._target[-1] != "item" else b""
-        self._longest = 6 * len(self._name)
+        self._brackets = Brackets(self._target[-1] if self._target else "item")
         self._events: list[tuple[str, Any]] = ijson.sendable_list()
+        self._names: list[str] = []  # of the members we are in: a key for each open object, "item" for each open array
+        self._open = bytearray()  # the brackets that began them
+        self._begin()
+        self.seen = False  # whether an array was found at all
+
+    def _begin(self) -> None:
         self._parse = ijson.basic_parse_coro(self._events)
         self._shorten = Shortener()
-        self._names: list[str] = []  # of the members we are in: a key for each open object, "item" for each open array
-        self.seen = False  # whether an array was found at all
+        self._entered = False  # whether the last byte was a `[` that began an array
 
     def feed(self, text: bytes) -> int:
         """Take the next bytes; give the index behind the `[` of an array at the path, or -1.
 
         Raises ValueError where the document is no JSON or nested more than MAX_DEPTH deep.
         """
-        at = 0
-        for stop in self._stops(text):
-            if stop > at:
-                self._send(self._kept(text[at : stop - 1]))
-                # Sent on its own, a `[` says by its events whether the array that begins here is ours.
-                if self._send(self._kept(text[stop - 1 : stop])):
-                    return stop
-                at = stop
+        at, many = 0, 1
+        places = self._brackets.places(text, self._shorten, behind_name=self._names == self._target)
+        # Most such arrays belong somewhere else: with each step that finds none of ours the next one is twice as long.
+        while some := list(islice(places, many)):
+            if len(some) == 1:
+                if self._found(text[at : some[0]]):
+                    return some[0]
+            elif not self._passed_by(text[at : some[-1]]):
+                places, many = chain(some, places), len(some) // 2
+                continue
+            at, many = some[-1], 2 * len(some) if self._entered else 1
         self._send(self._kept(text[at:] if at else text))
         return -1
 
-    def _stops(self, text: bytes) -> Iterator[int]:
-        """Give the places behind each `[` that may begin an array at the path, and behind some others."""
-        if not self._name:
-            yield from (found.end() for found in _ARRAY.finditer(text))
-            return
-        if self._names == self._target:  # its name came in the text before
-            yield text.find(b"[") + 1
-        for found in _NAMED_ARRAY.finditer(text):
-            start = found.start()
-            name = text[max(0, start - self._longest) : start]
-            # Perhaps the name began in the text before, perhaps it is written with escapes: ijson tells.
-            if name.endswith(self._name) or len(name) < self._longest or b"\\" in name:
-                yield found.end()
+    def _found(self, text: bytes) -> bool:
+        """Send a text that ends in a `[`; say whether the array that begins there is ours.
+
+        Sent on its own, a `[` says so by its events.
+        """
+        self._send(self._kept(text[:-1]))
+        return self._send(self._kept(text[-1:]))
+
+    def _passed_by(self, text: bytes) -> bool:
+        """Send a text behind a `[` in which no array of ours begins. Where one does, or it is no JSON, take it back."""
+        names, brackets = self._names.copy(), bytes(self._open)
+        with contextlib.suppress(ValueError):  # of a record, say: it is none of ijson's business
+            if not self._send(self._kept(text)):
+                return True
+        # ijson cannot be copied, but the beginning of a document that has the same brackets open is soon parsed.
+        self._begin()
+        self._events.clear()
+        self._parse.send(brackets.replace(b"{", b'{"":'))
+        self._events.clear()
+        self._names, self._open, self._entered = names, bytearray(brackets), True
+        return False
 
     def _kept(self, text: bytes) -> bytes:
         """Return what is left of a text where its long strings are shortened."""
@@ -202,31 +137,37 @@ class PathFinder:
 
     def _send(self, piece: bytes) -> bool:
         """Give ijson a piece; say whether an array at the path begins in it."""
-        found = False
         for at in range(0, len(piece), PIECE):  # never an empty one, which ijson would take for the end
             try:
                 self._parse.send(piece[at : at + PIECE])
             except (ijson.JSONError, UnicodeDecodeError) as error:
                 raise ValueError(_one_line(error)) from error
-            for event, value in self._events:
-                if event not in _SCALARS:
-                    found = self._step(event, value) or found
+            except ArithmeticError as error:  # Decimal's
+                raise ValueError("a number around the records must have an exponent of at most 18 digits") from error
+            found = self._step()
+            self._entered = bool(self._events) and self._events[-1][0] == "start_array" and not self._shorten.inside
             self._events.clear()
-        return found
-
-    def _step(self, event: str, value: Any) -> bool:
-        if event == "map_key":
-            self._names[-1] = value
-        elif event.startswith("end_"):
-            self._names.pop()
-        elif event.startswith("start_"):
-            found = event == "start_array" and self._names == self._target
-            self.seen = self.seen or found
-            self._names.append("item" if event == "start_array" else "")
-            if len(self._names) > MAX_DEPTH:
-                raise ValueError(f"a document must be nested at most {MAX_DEPTH} deep around its records")
-            return found
+            if found:
+                return True
         return False
+
+    def _step(self) -> bool:
+        """Follow the events; say whether an array at the path begins in them."""
+        names, found = self._names, False
+        for event, value in self._events:
+            if event == "map_key":
+                names[-1] = value
+            elif event in _STARTS:
+                found = found or (event == "start_array" and names == self._target)
+                names.append(_STARTS[event][0])
+                self._open += _STARTS[event][1]
+                if len(names) > MAX_DEPTH:
+                    raise ValueError(f"a document must be nested at most {MAX_DEPTH} deep around its records")
+            elif event in _ENDS:
+                names.pop()
+                self._open.pop()
+        self.seen = self.seen or found
+        return found
 
 
 class PathDecoder(ArrayDecoder):
