@@ -13,10 +13,8 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import signal
 import sys
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -29,6 +27,7 @@ from arion_lib.pipeline.store import Store, StoreError, open_store
 from arion_lib.pipeline.stores.addresses import checked_stream, local_url
 from arion_lib.pipeline.stores.retention import Retention
 from arion_lib.web.edge.gate import Doors
+from arion_lib.web.edge.signals import asked_to_end
 from arion_lib.web.requests import Limits
 from arion_lib.web.signatures import Verifier
 from arion_lib.web.startup.config import example, read_config
@@ -144,18 +143,7 @@ def _say(line: str) -> None:
 
 def _relay(store: Store, broker: LateBroker) -> int:
     relay = Relay(store, broker)
-    _on_signals(lambda: relay.stop(0))
-    _say("the relay runs; Ctrl-C ends it")
-    relay.run()
+    with asked_to_end(lambda *_: relay.stop(0)):
+        _say("the relay runs; Ctrl-C ends it")
+        relay.run()
     return 0
-
-
-def _on_signals(stop: Callable[[], Any]) -> None:
-    if threading.current_thread() is threading.main_thread():
-        for name in (
-            "SIGTERM",
-            "SIGINT",
-            "SIGBREAK",
-        ):  # the last: Ctrl-Break, all that Windows can send a console process
-            if hasattr(signal, name):
-                signal.signal(getattr(signal, name), lambda *_: stop())

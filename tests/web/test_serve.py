@@ -19,6 +19,7 @@ import pytest
 from arion_lib.pipeline.stores.sqlite import SqliteStore
 from arion_lib.web import serve
 from arion_lib.web.edge.server import ServerFailed, listening_socket, running
+from arion_lib.web.edge.signals import ENDING
 from arion_lib.web.signatures import sign
 from tests.web.client import Wire, get, post
 
@@ -235,6 +236,27 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path, capsys: pytest.CaptureFix
         port = sock.getsockname()[1]
         assert serve.run(["--port", str(port), "--data", str(tmp_path)]) == 2
         assert str(port) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("relay", ["only", "none"])
+def test_who_called_the_command_has_its_signal_handlers_back_behind_it(
+    relay: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = signal.signal(signal.SIGTERM, lambda *_: None), signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        before, during = [signal.getsignal(number) for number in ENDING], []
+
+        def say(line: str) -> None:
+            during.extend(signal.getsignal(number) for number in ENDING)
+            signal.raise_signal(signal.SIGTERM)
+
+        monkeypatch.setattr(serve, "_say", say)
+        assert serve.run(["--port", "0", "--data", str(tmp_path), "--relay", relay]) == 0
+        assert [signal.getsignal(number) for number in ENDING] == before
+        assert not set(map(id, during)) & set(map(id, before))  # the control: meanwhile they were others
+    finally:
+        signal.signal(signal.SIGTERM, ours[0])
+        signal.signal(signal.SIGINT, ours[1])
 
 
 def test_help_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:

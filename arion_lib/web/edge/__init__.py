@@ -5,8 +5,9 @@ Invariant   Heads, pipelined requests, pauses and unverified bodies are bounded 
 When wrong  A problem document; where the body was not read to its end the connection is closed.
 See         tests/web/test_protocol.py · tests/web/test_gate.py · tests/web/test_patience.py · tests/web/test_spool.py
 
-Read in this order: server (start, drain, end), protocol (bounds on heads and pipelined requests), gate (hosts, origins,
-the pages' token), patience (how long a sender may take), answers (ASGI messages of an answer and of a refusal),
-verdict (what the sender of a body is told), spool (disk for signed bodies that are not verified yet), fast_protocol (a
-connection that offers plain posts to the fast path), fast_path (one plain event in one packet, at half the cost).
+Read in this order: server (start, drain, end), signals (what asks for the end), protocol (bounds on heads and pipelined
+requests), gate (hosts, origins, the pages' token), patience (how long a sender may take), answers (ASGI messages of an
+answer and of a refusal), verdict (what the sender of a body is told), spool (disk for signed bodies that are not
+verified yet), fast_protocol (a connection that offers plain posts to the fast path), fast_path (one plain event in one
+packet, at half the cost).
 """

@@ -21,7 +21,8 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
-from uvicorn.server import HANDLED_SIGNALS
+
+from arion_lib.web.edge.signals import asked_to_end
 
 log = logging.getLogger(__name__)
 
@@ -90,15 +91,8 @@ class DrainingServer(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Take SIGINT and SIGTERM (Ctrl-Break on Windows) as requests to drain, for the time of serving."""
-        if threading.current_thread() is not threading.main_thread():
+        with asked_to_end(self.handle_exit):
             yield
-            return
-        before = {number: signal.signal(number, self.handle_exit) for number in HANDLED_SIGNALS}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Ask the server to drain; a second Ctrl-C, to stop at once."""
