@@ -60,7 +60,8 @@ class Verdict:
                likely                   the last line may lack its newline
         """
         if self.mark is Mark.TODO:
-            return f"{self.mark.value} {self.exercise}: write your answer in the cell above, then run this cell again"
+            what = "write your answer where `raise NotImplementedError` stands, run that cell, then this one again"
+            return f"{self.mark.value} {self.exercise}: {what}"
         if self.mark is Mark.OK:
             return f"{self.mark.value} {self.exercise}: {self.cases} of {how_many(self.cases, 'cases')}"
         rows = {
@@ -155,10 +156,10 @@ def _misconception(exercise: Exercise, failing: int, got: Sequence[Outcome]) -> 
     best, likely = 0, ""
     for wrong in exercise.wrong:
         answer = exercise.answer_of(wrong)
-        if not _try(exercise, exercise.cases[failing], answer).same_as(got[failing]):
+        if not _try(exercise, exercise.cases[failing], answer).alike(got[failing]):
             continue
         outcomes = _until_time(exercise, answer)
-        agreed = sum(a.same_as(b) for a, b in zip(outcomes, got, strict=False))
+        agreed = sum(a.alike(b) for a, b in zip(outcomes, got, strict=False))
         if agreed > best:
             best, likely = agreed, wrong.misconception
     return likely, best == len(got)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import linecache
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -114,7 +115,9 @@ def edited(solution: Answer, changes: tuple[tuple[str, str], ...]) -> Answer:
             )
         text = text.replace(old, new)
     space = dict(vars(sys.modules[solution.__module__]))
-    exec(compile(text, f"<{solution.__name__}, edited>", "exec", dont_inherit=True), space)  # noqa: S102 - our own text
+    file = f"<{solution.__name__}, edited: {hash(changes):x}>"
+    linecache.cache[file] = (len(text), None, text.splitlines(True), file)  # as a notebook's cells: an error has a line
+    exec(compile(text, file, "exec", dont_inherit=True), space)  # noqa: S102 - our own text
     answer: Answer = space[solution.__name__]
     return answer
 

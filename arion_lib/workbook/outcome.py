@@ -10,6 +10,7 @@ See         tests/workbook/test_outcome.py
 from __future__ import annotations
 
 import linecache
+import re
 import sys
 import threading
 import tracemalloc
@@ -60,6 +61,18 @@ class Outcome:
             return bool(self.value == other.value) and repr(self.value) == repr(other.value)
         except Exception:  # noqa: BLE001 - a reader's own __eq__ or __repr__ may do anything: then it is not equal
             return False
+
+    def alike(self, other: Outcome) -> bool:
+        """True when both may have the same cause: `same_as`, and an exception with the same message.
+
+        Many mistakes end in a TypeError. A diagnosis with violations is compared by their codes alone: it names places.
+
+        >>> typo, slip = (Outcome(Kind.RAISED, "NameError", f"name {name!r} is not defined") for name in ("a", "b"))
+        >>> typo.same_as(slip), typo.alike(slip)
+        (True, False)
+        """
+        listed = self.kind is Kind.RAISED and str(self.value).endswith(")")
+        return self.same_as(other) and (listed or self.text == other.text)
 
     def __str__(self) -> str:
         """
@@ -243,8 +256,11 @@ def _name(error: BaseException) -> str:
 
 
 def _message(error: BaseException) -> str:
-    """Return the first line of a message; of a diagnosis with violations all of it, for it is there to be read."""
-    lines = str(error).splitlines() or [""]
+    """Return the first line of a message; of a diagnosis with violations all of it, for it is there to be read.
+
+    Where Python names a function by all that it stands in, only its own name is left.
+    """
+    lines = re.sub(r"[\w.<>]+\.<locals>\.(?=\w)", "", str(error)).splitlines() or [""]
     return lines[0][:200] if not getattr(error, "violations", ()) else ("\n" + " " * 32).join(lines)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import pytest
 
@@ -91,6 +92,20 @@ def test_a_misconception_that_explains_some_cases_only_is_named_with_a_perhaps()
     assert "       perhaps                  odd, not even" in str(judge(EXERCISE, odd_or_nothing))
     odd = EXERCISE.answer_of(EXERCISE.wrong[1])
     assert "       likely                   odd, not even" in str(judge(EXERCISE, odd))  # control: here it explains all
+
+
+def test_an_error_with_another_message_has_another_cause() -> None:
+    def without_a_place(numbers: Any) -> Iterator[int]:
+        return (n for n in numbers[0:] if n % 2 == 0)
+
+    def adds_a_text(numbers: Any) -> Iterator[int]:
+        return (n for n in "" + numbers if n % 2 == 0)
+
+    case = Case("evens(iter([1, 2]))", lambda answer: list(answer(iter([1, 2]))))
+    exercise = Exercise("9.5", "evens", 1, 5, evens, [case], [Wrong("no places", answer=without_a_place)])
+    assert judge(exercise, without_a_place).misconception == "no places"
+    verdict = judge(exercise, adds_a_text)
+    assert (verdict.got[:9], verdict.misconception) == ("TypeError", "")
 
 
 def test_of_an_outcome_that_says_several_things_only_what_differs_is_shown() -> None:

@@ -6,6 +6,7 @@ import ast
 import dataclasses
 import gc
 import heapq
+import inspect
 import json
 import logging
 import sqlite3
@@ -69,6 +70,27 @@ def test_a_wrong_answer_is_rejected_with_its_own_misconception(exercise: Exercis
     assert verdict.misconception == wrong.misconception
     assert verdict.case
     assert verdict.expected != verdict.got
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.id)
+def test_a_mistyped_name_is_shown_as_python_says_it(exercise: Exercise) -> None:
+    def mistyped(*_: Any, **__: Any) -> NoReturn:
+        raise NameError("name 'rset' is not defined")
+
+    answer = mistyped
+    if isinstance(exercise.solution, type):
+        methods = [name for name in vars(exercise.solution) if inspect.isfunction(getattr(exercise.solution, name))]
+        answer = type(exercise.name, (exercise.solution,), dict.fromkeys(set(methods) - {"__init__"}, mistyped))
+    verdict = judge(exercise, answer)
+    assert "NameError: name 'rset' is not defined" in str(verdict)
+    assert not verdict.misconception, "a typing error is none"
+
+
+def test_a_mistake_in_an_answers_own_sql_is_no_kill() -> None:
+    def mistyped(db: sqlite3.Connection, delivery: str, records: object) -> None:
+        db.execute("SELECT done FROM delivery WHERE id = ?", [delivery])
+
+    assert judge(catalogue.find("1.3"), mistyped).got == "'OperationalError: no such table: delivery'"
 
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.id)

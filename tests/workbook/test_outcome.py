@@ -66,6 +66,14 @@ def test_an_exception_of_any_kind_is_an_outcome(error: BaseException) -> None:
     assert run(lambda: raising(error)).value == type(error).__name__
 
 
+def test_a_function_is_named_by_its_own_name() -> None:
+    def on_bad(number: int, line: bytes) -> None:
+        raise AssertionError
+
+    outcome = run(lambda: on_bad(1))  # type: ignore[call-arg]
+    assert outcome.text == "on_bad() missing 1 required positional argument: 'line'"
+
+
 def test_not_implemented_is_todo_from_anywhere_in_the_answer() -> None:
     assert run(lambda: [raising(NotImplementedError()) for _ in "a"]).kind is Kind.TODO
 

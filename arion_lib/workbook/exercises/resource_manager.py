@@ -200,7 +200,7 @@ def _borrowing(pool: str, error: BaseException | None = None) -> Case:
         except NotImplementedError:  # not written yet: the check says so
             raise
         except BaseException as came:  # noqa: BLE001 - which one comes out is the question
-            raised = error_text(came) if seen else type(came).__name__
+            raised = error_text(came) if seen or type(came) is not IndexError else "IndexError"  # its text depends
         return {"in the body": seen, "pool afterwards": connections, "raised": raised}
 
     said = f", the body raises {type(error).__name__}" if error is not None else ""

@@ -308,6 +308,7 @@ READY_QUEUE = Exercise(
             {_PUSHES: _APPENDS},
         ),
         Wrong("return the task alone, not the heap's entry", {"[-1]": ""}),
+        Wrong("the task is the last part of its entry: [-1], not [1]", {"[-1]": "[1]"}),
         Wrong(
             "each pop looks at all that wait; a heap looks at about log2 of them",
             {
@@ -319,6 +320,13 @@ READY_QUEUE = Exercise(
             "each push sorts all that wait; `heapq.heappush` moves about log2 of them",
             {
                 _PUSHES: _APPENDS + "\n        self.heap.sort()",
+                "heapq.heappop(self.heap)": "self.heap.pop(0)",
+            },
+        ),
+        Wrong(
+            "`sorted` looks at all that wait and makes a new list of them; `heappush` moves about log2 of them",
+            {
+                _PUSHES: _APPENDS + "\n        self.heap = sorted(self.heap)",
                 "heapq.heappop(self.heap)": "self.heap.pop(0)",
             },
         ),
@@ -457,6 +465,25 @@ STOP = Exercise(
         Wrong(
             "when the time is up `wait` raises subprocess.TimeoutExpired (no TimeoutError): catch that, then kill",
             {"except TimeoutExpired": "except TimeoutError"},
+        ),
+        Wrong(
+            "`wait` returns the exit code, and 0 counts as false; when the time is up it does not return, it raises",
+            {
+                "    try:\n        process": "    if not process",
+                "grace)\n    except TimeoutExpired:": "grace):",
+            },
+        ),
+        Wrong(
+            "the process is a `subprocess.Popen`: it has `wait` and `poll`; `join` is of another module",
+            {"process.wait(timeout=grace)": "process.join(grace)"},
+        ),
+        Wrong(
+            "who always sleeps and always kills does not know whether the process obeyed: `wait` tells",
+            {
+                "    try:\n        process.wait(timeout=grace)\n    except TimeoutExpired:": "    time.sleep(grace)",
+                '        process.kill()\n        process.wait()\n        return "killed"': "    process.kill()",
+                '"asked"': '"killed"',
+            },
         ),
         Wrong(
             "a process that obeyed needs no kill: return as soon as it has ended",
@@ -627,7 +654,7 @@ def _retrying(plan: str, retries: int, backoff: float = 1.0, on: type[Exception]
         except NotImplementedError:  # not written yet: the check says so
             raise
         except BaseException as error:  # noqa: BLE001 - which one comes out is the question
-            came = type(error).__name__
+            came = type(error).__name__ if error in ends.values() else f"{type(error).__name__}: {error}"
         return {"comes out": came, "calls": calls, "slept": slept}
 
     words = {"o": "OSError", "v": "ValueError", "k": "Ctrl-C", "0": "returns 0", "1": "returns 'done'"}
@@ -697,6 +724,10 @@ RETRIED = Exercise(
             "the first wait is `backoff` itself; it doubles from the second on", {"2**attempt": "2 ** (attempt + 1)"}
         ),
         Wrong("double it: 1, 2, 4; adding gives 1, 2, 3", {"2**attempt": "(attempt + 1)"}),
+        Wrong(
+            "behind the last attempt there is no wait, and its error comes out: the loop is for those that may fail",
+            {"range(retries)": "range(retries + 1)", "\n    return call()\n": "\n"},
+        ),
         Wrong(
             "when no attempt is left the error must come out: None looks like a result",
             {
