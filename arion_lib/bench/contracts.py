@@ -29,18 +29,19 @@ from arion_lib.contracts.contract import Contract
 from arion_lib.contracts.registry import Registry
 
 LOOP = 1_000
-PEERS = ("beartype", "typeguard", "pydantic", "pure_interface", "attrs", "traitlets")
 CLOSE = 3
 """A ratio that must be near its target takes so many times the rounds."""
 
 Contender = Callable[[], object]
+Maker = Callable[..., Any]
 
 
 def run(args: list[str]) -> int:
     """Measure and print. Returns the exit code."""
     parser = options("contracts", "Calls, class statements, attributes and instances under a contract.")
     chosen = parser.parse_args(args)
-    return finish((measure(row, chosen.rounds) for row in ROWS), chosen, peers=PEERS)
+    peers = ("beartype", "typeguard", "pydantic", "pure_interface", "attrs", "traitlets")
+    return finish((measure(row, chosen.rounds) for row in ROWS), chosen, peers)
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Row:
     """One operation, on what each contender makes; or, without an operation, what each makes is called itself."""
 
     title: str
-    makers: Mapping[str, Callable[[], Any]]
+    makers: Mapping[str, Maker]
     targets: Bounds = field(default_factory=dict)
     operation: str = ""
     rounds: int = 1
@@ -57,14 +58,19 @@ class Row:
 def measure(row: Row, rounds: int) -> Comparison:
     """Measure a row in so many rounds."""
     contenders = {name: _contender(make, row.operation) for name, make in row.makers.items()}
-    work = LOOP if row.operation else 1
-    rounds *= row.rounds
     return compare(
-        contenders, "bare", rounds=rounds, targets=row.targets, work=work, unit="op", title=row.title, pause_gc=True
+        contenders,
+        "bare",
+        rounds=rounds * row.rounds,
+        targets=row.targets,
+        work=LOOP if row.operation else 1,
+        unit="op",
+        title=row.title,
+        pause_gc=True,
     )
 
 
-def _contender(make: Callable[[], Any], operation: str) -> Contender | None:
+def _contender(make: Maker, operation: str) -> Contender | None:
     try:
         made: Contender = make()
     except ImportError:
@@ -127,7 +133,7 @@ class Measured(Calls, metrics=True):
     twice, three, many = Bare.twice, Bare.three, Bare.many
 
 
-def _decorated(decorate: Callable[[Any], Any]) -> Any:
+def _decorated(decorate: Maker) -> Any:
     return type("Decorated", (), {name: decorate(vars(Bare)[name]) for name in ("twice", "three", "many")})()
 
 
@@ -153,7 +159,7 @@ def _timed_beartype() -> Any:
     """Return what one would write to have both: beartype below, a timing decorator above."""
     from beartype import beartype
 
-    def timed(function: Callable[..., Any]) -> Callable[..., Any]:
+    def timed(function: Maker) -> Maker:
         durations: list[int] = []
 
         @wraps(function)
@@ -179,19 +185,16 @@ def _refusing() -> Any:
     return type("Refusing", (), {"twice": made})()
 
 
-CALLERS: dict[str, Callable[[], Any]] = {
+CALLERS: dict[str, Maker] = {
     "bare": Bare,
     "ours": Ours,
     "beartype": _beartype,
     "pydantic": _pydantic,
     "typeguard": _typeguard,
 }
-CHECKED_CALL = Row(
-    "checked call f(int) -> int",
-    CALLERS,
-    {"ours": [at_most(3.0), at_most(0.45, of="beartype")]},
-    "found = target.twice(3)",
-)
+TWICE = "found = target.twice(3)"
+CHECKED = {"ours": [at_most(3.0), at_most(0.45, of="beartype")]}
+CHECKED_CALL = Row("checked call f(int) -> int", CALLERS, CHECKED, TWICE)
 
 
 def checked_call(rounds: int) -> Comparison:
@@ -202,38 +205,27 @@ def checked_call(rounds: int) -> Comparison:
 # --- class statements ---------------------------------------------------------------------------------------------
 
 
-class Shape(Contract, registry=Registry()):
-    @abstractmethod
-    def area(self, scale: int = 1) -> float: ...
-    @abstractmethod
-    def name(self, short: bool) -> str: ...
-    @abstractmethod
-    def move(self, x: int, y: int) -> None: ...
+def shape(*bases: Any, mark: Maker = lambda method: method, **options: Any) -> Any:
+    """Make the base class of a shape, each method `mark`ed."""
+
+    class Shape(*bases, **options):  # type: ignore[misc]
+        @mark
+        def area(self, scale: int = 1) -> float: ...  # type: ignore[empty-body]
+        @mark
+        def name(self, short: bool) -> str: ...  # type: ignore[empty-body]
+        @mark
+        def move(self, x: int, y: int) -> None: ...
+
+    return Shape
 
 
-class PlainShape:
-    def area(self, scale: int = 1) -> float: ...  # type: ignore[empty-body]
-    def name(self, short: bool) -> str: ...  # type: ignore[empty-body]
-    def move(self, x: int, y: int) -> None: ...
+OurShape = shape(Contract, mark=abstractmethod, registry=Registry())
+PlainShape = shape()
+AbstractShape = shape(ABC, mark=abstractmethod)
+ShapeProtocol = runtime_checkable(shape(Protocol))
 
 
-class AbstractShape(ABC):
-    @abstractmethod
-    def area(self, scale: int = 1) -> float: ...
-    @abstractmethod
-    def name(self, short: bool) -> str: ...
-    @abstractmethod
-    def move(self, x: int, y: int) -> None: ...
-
-
-@runtime_checkable
-class ShapeProtocol(Protocol):
-    def area(self, scale: int = 1) -> float: ...
-    def name(self, short: bool) -> str: ...
-    def move(self, x: int, y: int) -> None: ...
-
-
-def _same(*bases: Any) -> Contender:
+def _same(*bases: Any, then: Maker = lambda cls: cls) -> Contender:
     def define() -> str:
         class Square(*bases):  # type: ignore[misc]
             def area(self, scale: int = 1) -> float:
@@ -244,7 +236,7 @@ def _same(*bases: Any) -> Contender:
 
             def move(self, x: int, y: int) -> None: ...
 
-        return str(Square.__name__)
+        return str(then(Square).__name__)
 
     return define
 
@@ -268,22 +260,7 @@ def _widened(*bases: Any) -> Contender:
 def _beartyped() -> Contender:
     from beartype import beartype
 
-    def define() -> str:
-        class Square(PlainShape):
-            @beartype
-            def area(self, scale: int = 1) -> float:
-                return 1.0
-
-            @beartype
-            def name(self, short: bool) -> str:
-                return "square"
-
-            @beartype
-            def move(self, x: int, y: int) -> None: ...
-
-        return str(Square.__name__)
-
-    return define
+    return _same(PlainShape, then=beartype)
 
 
 def _pydantic_model() -> Contender:
@@ -292,7 +269,7 @@ def _pydantic_model() -> Contender:
     return _same(BaseModel)
 
 
-def _pure_interface(define: Callable[..., Any]) -> Any:
+def _pure_interface(define: Maker) -> Any:
     """Return the class statement under an interface; a class that keeps one names another base beside it."""
     from pure_interface.interface import Interface
 
@@ -310,12 +287,12 @@ def _pure_interface(define: Callable[..., Any]) -> Any:
     return define(ShapeInterface, PlainShape)
 
 
-def _definers(define: Callable[..., Contender]) -> dict[str, Callable[[], Contender]]:
+def _definers(define: Maker) -> dict[str, Maker]:
     return {
-        "bare": lambda: define(PlainShape),
-        "ours": lambda: define(Shape),
-        "abc": lambda: define(AbstractShape),
-        "pure_interface": lambda: _pure_interface(define),
+        "bare": partial(define, PlainShape),
+        "ours": partial(define, OurShape),
+        "abc": partial(define, AbstractShape),
+        "pure_interface": partial(_pure_interface, define),
     }
 
 
@@ -358,13 +335,10 @@ def _traitlets_settings() -> Any:
     return type("S", (traitlets.HasTraits,), {"mode": traitlets.Unicode("text")})()
 
 
-def _set(make: Callable[[], Any]) -> Callable[[], Any]:
-    def made() -> Any:
-        target = make()
-        target.mode = "binary"
-        return target
-
-    return made
+def _set(make: Maker) -> Any:
+    target = make()
+    target.mode = "binary"
+    return target
 
 
 class Calling(type):
@@ -378,15 +352,15 @@ class Empty(type):
     """A metaclass that does nothing: the least that any can cost."""
 
 
-class Square(PlainShape): ...
+class Square(PlainShape): ...  # type: ignore[valid-type,misc]
 
 
-class AbstractSquare(AbstractShape):
+class AbstractSquare(AbstractShape):  # type: ignore[valid-type,misc]
     area, name, move = PlainShape.area, PlainShape.name, PlainShape.move
 
 
-_ABOVE = Empty("Above", (), {})
-BOTH: dict[str, Callable[[], Any]] = {"bare": PlainSettings, "ours": OurSettings}
+ABOVE = Empty("Above", (), {})
+BOTH: dict[str, Maker] = {"bare": PlainSettings, "ours": OurSettings}
 READERS = {**BOTH, "traitlets": _traitlets_settings}
 SETTERS = {**BOTH, "attrs": _attrs_settings, "traitlets": _traitlets_settings, "pydantic": _pydantic_settings}
 MADE = {
@@ -394,48 +368,36 @@ MADE = {
     "ours": lambda: OurSettings,
     "metaclass __call__": lambda: Calling("Settings", (PlainSettings,), {}),
 }
-ASKED: dict[str, Callable[[], Any]] = {
+ASKED: dict[str, Maker] = {
     "bare": lambda: (Square(), PlainShape),
     "ours": lambda: (OurSettings(), Settings),
-    "empty metaclass": lambda: (Empty("Below", (_ABOVE,), {})(), _ABOVE),
+    "empty metaclass": lambda: (Empty("Below", (ABOVE,), {})(), ABOVE),
     "abc": lambda: (AbstractSquare(), AbstractShape),
     "Protocol": lambda: (Square(), ShapeProtocol),
 }
 
+THREE = "found = target.three(first=3, second='a', third=1.5)"
+READ = "found = target.mode"
+IDENTICAL = {**_definers(_same), "beartype": _beartyped, "pydantic": _pydantic_model}
+TIMED = {"bare": Bare, "ours": Measured, "beartype + timing": _timed_beartype}
+REFUSING = {"bare": Bare, "ours": Ours, "a descriptor": _refusing}
+
 ROWS = (
     CHECKED_CALL,
-    Row(
-        "the same, replacement on instances refused",
-        {"bare": Bare, "ours": Ours, "a descriptor": _refusing},
-        operation="found = target.twice(3)",
-    ),
-    Row(
-        "three arguments by keyword",
-        CALLERS,
-        {"ours": at_most(4.0)},
-        "found = target.three(first=3, second='a', third=1.5)",
-    ),
+    Row("the same, replacement on instances refused", REFUSING, operation=TWICE),
+    Row("three arguments by keyword", CALLERS, {"ours": at_most(4.0)}, THREE),
     Row("a list of 1,000, level fast", CALLERS, {"ours": at_most(6.0)}, "found = target.many(numbers)"),
-    Row(
-        "checked call with metrics",
-        {"bare": Bare, "ours": Measured, "beartype + timing": _timed_beartype},
-        {"ours": at_most(10)},
-        "found = target.twice(3)",
-    ),
-    Row(
-        "class statement, identical signatures",
-        {**_definers(_same), "beartype": _beartyped, "pydantic": _pydantic_model},
-        {"ours": at_most(8)},
-    ),
+    Row("checked call with metrics", TIMED, {"ours": at_most(10)}, TWICE),
+    Row("class statement, identical signatures", IDENTICAL, {"ours": at_most(8)}),
     Row("class statement, widened signatures", _definers(_widened), {"ours": at_most(25)}),
     Row("contract attribute assignment", SETTERS, {"ours": at_most(12)}, "target.mode = 'binary'"),
     Row(
         "contract attribute, read from an instance",
-        {name: _set(make) for name, make in READERS.items()},
+        {name: partial(_set, make) for name, make in READERS.items()},
         {"ours": at_most(6)},
-        "found = target.mode",
+        READ,
     ),
-    Row("contract attribute, the class's default read", READERS, {"ours": at_most(8)}, "found = target.mode"),
+    Row("contract attribute, the class's default read", READERS, {"ours": at_most(8)}, READ),
     Row("assignment of any other attribute", BOTH, {"ours": at_most(1.05)}, "target.other = 'y'", CLOSE),
     Row("instantiation", MADE, {"ours": at_most(1.1)}, "found = target()", CLOSE),
     Row("isinstance", ASKED, {"ours": at_most(3.5)}, "found = isinstance(value, cls)", CLOSE),
