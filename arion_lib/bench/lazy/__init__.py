@@ -26,25 +26,20 @@ from arion_lib.lazy.sinks import Count
 from arion_lib.lazy.stages import Filter, Map
 from arion_lib.units import seconds_text
 
-PEERS = ("toolz", "more-itertools", "PyFunctional", "streamable", "polars")
-PAGE_LIMIT = 50e-6  # seconds
-SMALL_LIMIT = 6e-6  # seconds
-
 _OLD = sys.version_info < (3, 12)
-_CLOSE = 1.05 if _OLD else 1.10
 
 
 def run(args: list[str]) -> int:
     """Measure, print the tables, and return the exit code."""
-    parser = options(
-        "lazy", "Map, filter, batch, flatten, count, list and page many ints; overlap slow calls.", SECTIONS
-    )
+    said = "Map, filter, batch, flatten, count, list and page many ints; overlap slow calls."
+    parser = options("lazy", said, SECTIONS)
     parser.add_argument("--size", type=int, default=10_000_000, help="elements of the source (default: 10000000)")
     parser.add_argument("--turn", type=float, default=0.05, help="seconds a turn lasts at least (default: 0.05)")
     chosen = parser.parse_args(args)
     if chosen.size < 1_000:
         parser.error(f"--size must be >= 1000, got {chosen.size}")
-    return finish(measured(SECTIONS, chosen.only, chosen), chosen, peers=PEERS)
+    libraries = ("toolz", "PyFunctional", "streamable", "polars")
+    return finish(measured(SECTIONS, chosen.only, chosen), chosen, libraries)
 
 
 def loops(size: int, rounds: int, turn: float, judged: bool = True) -> Iterator[Comparison]:
@@ -53,27 +48,24 @@ def loops(size: int, rounds: int, turn: float, judged: bool = True) -> Iterator[
     `judged=False` leaves our own targets out.
     """
     xs = list(range(size))
-    targets: Bounds = {"ours": at_most(_CLOSE), **({"ours, compiled": at_most(0.6)} if _OLD else {})}
-    targets = targets if judged else {}
+    limits: Bounds = {"ours": at_most(1.05), "ours, compiled": at_most(0.6)} if _OLD else {"ours": at_most(1.10)}
     workloads = {
         "map, filter, map, sum": peers.map_filter_map_sum,
         "5 maps, 2 filters, sum": peers.five_maps_two_filters,
     }
     for title, workload in workloads.items():
+        targets = limits if judged else {}
         yield compare(workload(xs), LOOP, rounds=rounds, targets=targets, title=title, min_seconds=turn)
 
 
 def shapes(chosen: argparse.Namespace) -> Iterator[Result]:
     """Compare pipelines that batch, flatten, count and list."""
     xs = list(range(chosen.size))
-    workloads = {
-        "batch(100), sum each": (peers.batch_and_sum, 0.65, 1),
-        "flat_map, sum": (peers.flat_map_and_sum, 1.0 if _OLD else 1.15, 1),
-        "count_by, 100 keys": (peers.count_by, 0.95, 1),
-        "to_list of 300,000": (peers.to_list, 1.0, 3),
-    }
-    for title, (workload, most, rounds) in workloads.items():
-        yield _compared(chosen, title, workload(xs), LOOP, {"ours": at_most(most)}, rounds)
+    yield _compared(chosen, "batch(100), sum each", peers.batch_and_sum(xs), LOOP, {"ours": at_most(0.65)})
+    most = 1.0 if _OLD else 1.15
+    yield _compared(chosen, "flat_map, sum", peers.flat_map_and_sum(xs), LOOP, {"ours": at_most(most)})
+    yield _compared(chosen, "count_by, 100 keys", peers.count_by(xs), LOOP, {"ours": at_most(0.95)})
+    yield _compared(chosen, "to_list of 300,000", peers.to_list(xs), LOOP, {"ours": at_most(1.0)}, 3)
 
 
 def small(chosen: argparse.Namespace) -> Iterator[Result]:
@@ -83,9 +75,9 @@ def small(chosen: argparse.Namespace) -> Iterator[Result]:
     yield paging
     yield ten
     limits = {
-        "page(n, 50)": (paging["ours"].best, PAGE_LIMIT),
-        "map(f).page(n, 50)": (paging["ours, behind a map"].best, PAGE_LIMIT),
-        "describe and run over 10 elements": (ten["ours"].best, SMALL_LIMIT),
+        "page(n, 50)": (paging["ours"].best, 50e-6),
+        "map(f).page(n, 50)": (paging["ours, behind a map"].best, 50e-6),
+        "describe and run over 10 elements": (ten["ours"].best, 6e-6),
     }
     verdicts = [at_most(most, "s").judge(name, value) for name, (value, most) in limits.items()]
     lines = [(name, seconds_text(value)) for name, (value, _) in limits.items()]
@@ -95,8 +87,8 @@ def small(chosen: argparse.Namespace) -> Iterator[Result]:
 
 def notes(chosen: argparse.Namespace) -> Comparison:
     """Compare the generated loop with and without the note about stage and element, while all goes well."""
-    size = min(chosen.size, 2_000_000)
-    plan, xs, stages = lazy(range(size)), range(size), (Map(peers.triple), Filter(peers.even), Map(peers.less))
+    xs = range(min(chosen.size, 2_000_000))
+    plan, stages = lazy(xs), (Map(peers.triple), Filter(peers.even), Map(peers.less))
     shape = tuple(stage.shape for stage in stages)
     args = [a for stage in stages for a in stage.args]
 
@@ -111,7 +103,7 @@ def notes(chosen: argparse.Namespace) -> Comparison:
 
 def memory(chosen: argparse.Namespace) -> Iterator[Result]:
     """Compare the peak of Python's allocations for an input and one ten times as long, at equal output."""
-    small = min(chosen.size, 1_000_000) // 10
+    size = min(chosen.size, 1_000_000) // 10
     pipelines: dict[str, Callable[[range], object]] = {
         "map, filter, map, sum": lambda xs: lazy(xs).map(peers.triple).filter(peers.even).map(peers.less).sum(),
         "batch(100), sum each": lambda xs: lazy(xs).batch(100).map(sum).sum(),
@@ -123,26 +115,39 @@ def memory(chosen: argparse.Namespace) -> Iterator[Result]:
         "map in threads, window 32": lambda xs: lazy(xs[: len(xs) // 20]).map(peers.same, threads=2, window=32).count(),
         "page": lambda xs: lazy(xs).map(peers.triple).page(100, 50).to_list(),
     }
-    yield growth({name: _growth(pipeline, small) for name, pipeline in pipelines.items()})
+    yield growth({name: peaks(pipeline, size) for name, pipeline in pipelines.items()})
 
 
-def growth(peaks: Mapping[str, tuple[int, int]]) -> Table:
+def growth(found: Mapping[str, tuple[int, int]]) -> Table:
     """Lay out the peaks in bytes, of an input and of one ten times as long; they may differ by 2 %."""
-    percent = {name: (after - before) / before * 100 for name, (before, after) in peaks.items()}
-    said = {name: f"{value:+.1f} %" for name, value in percent.items()}
-    lines = [(name, f"{before:,} B", f"{after:,} B", said[name]) for name, (before, after) in peaks.items()]
+    percent = {name: (after - before) / before * 100 for name, (before, after) in found.items()}
+    lines = [(name, f"{few:,} B", f"{many:,} B", f"{percent[name]:+.1f} %") for name, (few, many) in found.items()]
     verdicts = [at_most(2, "%").judge(name, value) for name, value in percent.items()]
     title = "growth of the peak when the input grows tenfold"
-    return Table(title, ("name", "small input", "ten times it", "growth"), lines, verdicts, {"peaks": peaks})
+    return Table(title, ("name", "small input", "ten times it", "growth"), lines, verdicts, {"peaks": found})
+
+
+def peaks(pipeline: Callable[[range], object], size: int) -> tuple[int, int]:
+    """Return the peaks of an input and of one ten times as long, each the least of three."""
+
+    def peak(xs: range) -> int:
+        tracemalloc.start()
+        try:
+            pipeline(xs)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    pipeline(range(1_000))  # compiled, imported
+    before, after = (min(peak(range(n)) for _ in range(3)) for n in (size, 10 * size))
+    return before, after
 
 
 def parallel(chosen: argparse.Namespace) -> Iterator[Result]:
     """Compare maps that overlap: computing in two processes, waiting in sixteen threads."""
-    computing, waiting = peers.computing(range(40_000)), peers.waiting(range(640))
-    two = {"ours, processes=2": at_least(1.7)}
-    yield _compared(chosen, "40,000 short computations", computing, "one process", two)
-    sixteen = {"ours, threads=16": at_least(14)}
-    yield _compared(chosen, "640 waits of 5 ms", waiting, "one thread", sixteen)
+    two, sixteen = {"ours, processes=2": at_least(1.7)}, {"ours, threads=16": at_least(14)}
+    yield _compared(chosen, "40,000 short computations", peers.computing(range(40_000)), "one process", two)
+    yield _compared(chosen, "640 waits of 5 ms", peers.waiting(range(640)), "one thread", sixteen)
 
 
 def _compared(
@@ -151,27 +156,11 @@ def _compared(
     contenders: peers.Workload,
     baseline: str,
     targets: Bounds | None = None,
-    rounds: int = 1,
+    times: int = 1,
 ) -> Comparison:
-    """Compare in `rounds` times the rounds that were asked for."""
-    rounds *= chosen.rounds
+    """Compare in so many `times` the rounds that were asked for."""
+    rounds = times * chosen.rounds
     return compare(contenders, baseline, rounds=rounds, targets=targets, title=title, min_seconds=chosen.turn)
-
-
-def _growth(pipeline: Callable[[range], object], small: int) -> tuple[int, int]:
-    """Peaks of an input and of one ten times as long, the least of three."""
-    pipeline(range(1_000))  # compiled, imported
-    before, after = (min(_peak(pipeline, range(n)) for _ in range(3)) for n in (small, 10 * small))
-    return before, after
-
-
-def _peak(pipeline: Callable[[range], object], xs: range) -> int:
-    tracemalloc.start()
-    try:
-        pipeline(xs)
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 SECTIONS: dict[str, Callable[[argparse.Namespace], Iterator[Result]]] = {

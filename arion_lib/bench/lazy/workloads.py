@@ -39,23 +39,6 @@ SEVEN = ((True, triple), (False, even), (True, less), (True, half), (False, seve
 """Five maps (True) and two filters (False), in order."""
 
 
-# The libraries' own beginnings of a pipeline.
-
-
-def toolz() -> Any:
-    """Return toolz's functions, as `pipe` takes them."""
-    from toolz import curried  # type: ignore[import-untyped]
-
-    return curried
-
-
-def more_itertools() -> Any:
-    """Return the package."""
-    import more_itertools
-
-    return more_itertools
-
-
 def stream(xs: Iterable[Any]) -> Any:
     """Begin a pipeline of streamable."""
     from streamable import stream
@@ -70,7 +53,14 @@ def seq(xs: Iterable[Any]) -> Any:
     return seq(xs)
 
 
-# The workloads.
+def mapped(fn: Fn, xs: Iterable[Any]) -> Iterator[Any]:
+    """Apply a function, as a generator of its own."""
+    return (fn(x) for x in xs)
+
+
+def kept(fn: Fn, xs: Iterable[Any]) -> Iterator[Any]:
+    """Filter, as a generator of its own."""
+    return (x for x in xs if fn(x))
 
 
 def map_filter_map_sum(xs: Sequence[int]) -> Workload:
@@ -92,13 +82,18 @@ def map_filter_map_sum(xs: Sequence[int]) -> Workload:
                 total += y - 7
         return total
 
+    def with_toolz() -> object:
+        from toolz import curried  # type: ignore[import-untyped]
+
+        return curried.pipe(xs, curried.map(triple), curried.filter(even), curried.map(less), sum)
+
     def with_polars() -> object:
         import polars
 
         column = polars.col("x")
-        frame = polars.LazyFrame({"x": column_of(xs)})
-        mapped = frame.select(column * 3 + 1).filter(column % 2 == 0).select((column - 7).sum())
-        return mapped.collect().item()
+        frame = polars.LazyFrame({"x": numbers(len(xs))})
+        result = frame.select(column * 3 + 1).filter(column % 2 == 0).select((column - 7).sum())
+        return result.collect().item()
 
     return {
         LOOP: by_hand,
@@ -106,12 +101,20 @@ def map_filter_map_sum(xs: Sequence[int]) -> Workload:
         "ours": lambda: lazy(xs).map(triple).filter(even).map(less).sum(),
         "ours, compiled": lazy(xs).map(triple).filter(even).map(less).compile().sum,
         "itertools": lambda: sum(map(less, filter(even, map(triple, xs)))),
-        "toolz": lambda: toolz().pipe(xs, toolz().map(triple), toolz().filter(even), toolz().map(less), sum),
+        "toolz": with_toolz,
         "PyFunctional": lambda: seq(xs).map(triple).filter(even).map(less).sum(),
         "streamable": lambda: sum(stream(xs).map(triple).filter(even).map(less)),
-        "generator per operation": lambda: sum(mapped(mapped_filter(mapped(xs, triple), even), less)),
+        "generator per operation": lambda: sum(mapped(less, kept(even, mapped(triple, xs)))),
         "polars (its own expressions)": with_polars,
     }
+
+
+@lru_cache(maxsize=1)
+def numbers(size: int) -> Any:
+    """Return the numbers from 0 on, which is what every source here holds, in polars' own form; made once."""
+    import polars
+
+    return polars.int_range(0, size, eager=True)
 
 
 def five_maps_two_filters(xs: Sequence[int]) -> Workload:
@@ -133,8 +136,7 @@ def five_maps_two_filters(xs: Sequence[int]) -> Workload:
         return reduce(lambda c, step: c.map(step[1]) if step[0] else c.filter(step[1]), SEVEN, start)
 
     def layered(mapping: Any, filtering: Any) -> int:
-        steps = reduce(lambda xs, step: mapping(step[1], xs) if step[0] else filtering(step[1], xs), SEVEN, xs)
-        return sum(steps)
+        return sum(reduce(lambda xs, step: (mapping if step[0] else filtering)(step[1], xs), SEVEN, xs))
 
     compiled: LazyCollection[int] = chained(lazy(xs)).compile()
     return {
@@ -144,7 +146,7 @@ def five_maps_two_filters(xs: Sequence[int]) -> Workload:
         "itertools": lambda: layered(map, filter),
         "PyFunctional": lambda: chained(seq(xs)).sum(),
         "streamable": lambda: sum(chained(stream(xs))),
-        "generator per operation": lambda: layered(lambda f, xs: mapped(xs, f), lambda f, xs: mapped_filter(xs, f)),
+        "generator per operation": lambda: layered(mapped, kept),
     }
 
 
@@ -160,16 +162,17 @@ def batch_and_sum(xs: Sequence[int]) -> Workload:
                 batch = []
         return total + sum(batch)
 
+    def by_islice() -> int:
+        elements = iter(xs)
+        return sum(map(sum, iter(lambda: list(islice(elements, 100)), [])))
+
     return {
         LOOP: by_hand,
         "ours": lambda: lazy(xs).batch(100).map(sum).sum(),
         "ours, from an iterator": lambda: lazy(iter(xs)).batch(100).map(sum).sum(),
-        "itertools": lambda: sum(map(sum, islices(xs, 100))),
-        "more-itertools": lambda: sum(map(sum, more_itertools().chunked(xs, 100))),
-        "toolz": lambda: sum(map(sum, toolz().partition_all(100, xs))),
+        "itertools": by_islice,
         "PyFunctional": lambda: seq(xs).grouped(100).map(sum).sum(),
         "streamable": lambda: sum(stream(xs).group(100).map(sum)),
-        "generator per operation": lambda: sum(mapped(batched(xs, 100), sum)),
     }
 
 
@@ -189,7 +192,7 @@ def flat_map_and_sum(xs: Sequence[int]) -> Workload:
         "itertools": lambda: sum(chain.from_iterable(map(pair, xs))),
         "PyFunctional": lambda: seq(xs).flat_map(pair).sum(),
         "streamable": lambda: sum(stream(xs).map(pair).flatten()),
-        "generator per operation": lambda: sum(flattened(xs, pair)),
+        "generator per operation": lambda: sum(y for x in xs for y in pair(x)),
     }
 
 
@@ -207,10 +210,9 @@ def count_by(xs: Sequence[int]) -> Workload:
         LOOP: by_hand,
         "ours": lambda: lazy(xs).count_by(last_two),
         "itertools": lambda: Counter(map(last_two, xs)),
-        "toolz": lambda: toolz().countby(last_two, xs),
         "PyFunctional": lambda: seq(xs).map(last_two).count_by_value().to_dict(),
         "streamable": lambda: Counter(stream(xs).map(last_two)),
-        "generator per operation": lambda: Counter(mapped(xs, last_two)),
+        "generator per operation": lambda: Counter(mapped(last_two, xs)),
     }
 
 
@@ -228,7 +230,7 @@ def to_list(xs: Sequence[int]) -> Workload:
         LOOP: by_hand,
         "ours": lambda: lazy(some).map(triple).to_list(),
         "itertools": lambda: list(map(triple, some)),
-        "generator per operation": lambda: list(mapped(some, triple)),
+        "generator per operation": lambda: list(mapped(triple, some)),
     }
 
 
@@ -285,9 +287,6 @@ def waiting(xs: Sequence[int]) -> Workload:
     }
 
 
-# What the contenders call that is more than an expression, and the generators of "generator per operation".
-
-
 def compute(x: int) -> int:
     """Work for about 14 microseconds."""
     total = 0
@@ -305,53 +304,3 @@ def wait(x: int) -> int:
 def same(x: int) -> int:
     """Return the argument."""
     return x
-
-
-@lru_cache(maxsize=1)
-def _column(size: int) -> Any:
-    import polars
-
-    return polars.int_range(0, size, eager=True)
-
-
-def column_of(xs: Sequence[int]) -> Any:
-    """Return the numbers from 0 on, which is what every source here holds, in polars' own form; made once."""
-    return _column(len(xs))
-
-
-def mapped(xs: Iterable[Any], fn: Fn) -> Iterator[Any]:
-    """Apply a function, as a generator of its own."""
-    for x in xs:
-        yield fn(x)
-
-
-def mapped_filter(xs: Iterable[Any], fn: Fn) -> Iterator[Any]:
-    """Filter, as a generator of its own."""
-    for x in xs:
-        if fn(x):
-            yield x
-
-
-def flattened(xs: Iterable[Any], fn: Fn) -> Iterator[Any]:
-    """Flatten, as a generator of its own."""
-    for x in xs:
-        yield from fn(x)
-
-
-def batched(xs: Iterable[Any], size: int) -> Iterator[list[Any]]:
-    """Batch, as a generator of its own that appends element by element."""
-    batch = []
-    for x in xs:
-        batch.append(x)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def islices(xs: Iterable[Any], size: int) -> Iterator[list[Any]]:
-    """Batch with `islice`, as the recipe goes."""
-    elements = iter(xs)
-    while batch := list(islice(elements, size)):
-        yield batch
