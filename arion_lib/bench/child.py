@@ -9,7 +9,6 @@ See         arion_lib/bench/lab.py · tests/bench/test_child.py
 
 from __future__ import annotations
 
-import contextlib
 import io
 import logging
 import multiprocessing
@@ -18,15 +17,13 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Any, Self
 
 import psutil
 
 from arion_lib.bench.verdicts import is_absent_peer
-
-STARTING = 60.0
-"""Seconds that a process may take to start."""
 
 
 class Hangs(RuntimeError):
@@ -53,18 +50,10 @@ class Child:
         self._process = context.Process(target=_serve, args=(theirs,))
         self._process.start()
         theirs.close()
-        self._pid: int = self._ask(os.getpid, (), STARTING)
-
-    @property
-    def pid(self) -> int:
-        """The process's id."""
-        return self._pid
+        self.pid: int = self.call(os.getpid, limit=60.0)  # it is up
 
     def call(self, function: Callable[..., Any], *arguments: Any, limit: float) -> Any:
         """Call a function in the process; wait `limit` seconds for what it returns."""
-        return self._ask(function, arguments, limit)
-
-    def _ask(self, function: Callable[..., Any], arguments: tuple[Any, ...], limit: float) -> Any:
         try:
             self._line.send((function, arguments))
             if not self._line.poll(limit):
@@ -76,13 +65,13 @@ class Child:
             raise ChildFailedError(reason, absent)
         return answer
 
-    @contextlib.contextmanager
+    @contextmanager
     def serving(self, role: Callable[[list[str]], object], args: list[str], limit: float) -> Iterator[str]:
         """Run `role(args)` while the block runs, and give the first word it prints: where it serves.
 
         It is asked to end (SIGTERM) and waited for. Raises `ChildFailedError` for a role that ends without a word.
         """
-        said = self._ask(_announced, (role, args), limit)
+        said = self.call(_announced, role, args, limit=limit)
         if not isinstance(said, str):
             raise ChildFailedError(f"a server must say its URL, got its end ({said!r})")
         yield said
@@ -91,16 +80,10 @@ class Child:
 
     def descendants(self) -> list[psutil.Process]:
         """Return the processes that it has started and that are alive, theirs included."""
-        found: dict[int, psutil.Process] = {}
-        with contextlib.suppress(psutil.NoSuchProcess):
-            found |= {process.pid: process for process in psutil.Process(self.pid).children(recursive=True)}
-        found |= {process.pid: process for process in _of_session(self.pid)}
-        return [process for process in found.values() if alive(process)]
-
-    def kill(self) -> None:
-        """End the process at once, as `kill -9` does, and nothing of what it started."""
-        self._process.kill()
-        self._process.join()
+        found = list(_of_session(self.pid))
+        with suppress(psutil.NoSuchProcess):
+            found += psutil.Process(self.pid).children(recursive=True)
+        return [process for process in dict.fromkeys(found) if alive(process)]
 
     def close(self) -> None:
         """End the process and whatever it left behind."""
@@ -131,41 +114,23 @@ def end(processes: Iterable[psutil.Process]) -> None:
     """Kill processes and wait for their ends."""
     mine = list(processes)
     for process in mine:
-        with contextlib.suppress(psutil.NoSuchProcess):
+        with suppress(psutil.NoSuchProcess):
             process.kill()
     psutil.wait_procs(mine, timeout=5.0)
 
 
-def _of_session(leader: int) -> list[psutil.Process]:
+def _of_session(leader: int) -> Iterator[psutil.Process]:
     if sys.platform == "win32":
-        return []
-    found = []
+        return
     for process in psutil.process_iter():
-        with contextlib.suppress(ProcessLookupError, PermissionError):
+        with suppress(ProcessLookupError, PermissionError):
             if process.pid != leader and os.getsid(process.pid) == leader:
-                found.append(process)
-    return found
+                yield process
 
 
-class _Announcement(io.TextIOBase):
-    """A standard output whose first word goes to the other side as an answer."""
-
-    def __init__(self, line: Connection) -> None:
-        self._line: Connection | None = line
-
-    def write(self, text: str) -> int:
-        if self._line is not None and text.strip():
-            self._line.send((text.split()[0], False, ""))
-            self._line = None
-        return len(text)
-
+# --- the other side ---
 
 _lines: list[Connection] = []
-
-
-def _announced(role: Callable[[list[str]], object], args: list[str]) -> object:
-    sys.stdout = _Announcement(_lines[0])
-    return role(args)
 
 
 def _serve(line: Connection) -> None:
@@ -178,7 +143,7 @@ def _serve(line: Connection) -> None:
         os.dup2(nowhere, noise)
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
-    with contextlib.suppress(EOFError, ConnectionError):
+    with suppress(EOFError, ConnectionError):
         while True:
             function, arguments = line.recv()
             line.send(_answer(function, arguments))
@@ -188,7 +153,23 @@ def _serve(line: Connection) -> None:
 def _answer(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, bool, str]:
     try:
         return function(*arguments), False, ""
-    except ModuleNotFoundError as error:
-        return None, is_absent_peer(error), f"{type(error).__name__}: {error}"
     except BaseException as error:  # noqa: BLE001  (a worker's boundary: whatever a pool raises is what it did)
-        return None, False, f"{type(error).__name__}: {error}"
+        absent = isinstance(error, ModuleNotFoundError) and is_absent_peer(error)
+        return None, absent, f"{type(error).__name__}: {error}"
+
+
+class _Announcement(io.TextIOBase):
+    """A standard output whose first word goes to the other side as an answer."""
+
+    said = False
+
+    def write(self, text: str) -> int:
+        if not self.said and text.strip():
+            _lines[0].send((text.split()[0], False, ""))
+            self.said = True
+        return len(text)
+
+
+def _announced(role: Callable[[list[str]], object], args: list[str]) -> object:
+    sys.stdout = _Announcement()
+    return role(args)

@@ -19,9 +19,6 @@ from arion_lib.bench.compare import in_turns
 from arion_lib.bench.ratios import Runs
 from arion_lib.bench.verdicts import ABSENT
 
-LONGEST = 150.0
-"""Seconds that one turn may take."""
-
 
 @dataclass(frozen=True, slots=True)
 class Lab:
@@ -35,7 +32,7 @@ class Lab:
     size: float = 1.0
     peers: tuple[str, ...] = ()
     grace: float = 0.1
-    limit: float = LONGEST
+    limit: float = 150.0
 
     def tasks(self, full: int, least: int = 10) -> int:
         """Return how many of something to take at this size.
@@ -45,24 +42,20 @@ class Lab:
         """
         return max(least, round(full * self.size))
 
-    def times(self, full: int) -> int:
-        """Return how often to repeat something at this size: once at least."""
-        return self.tasks(full, 1)
-
     def present(self, *names: str) -> list[str]:
         """Return ours and those of the named peers that were asked for.
 
         >>> Lab(peers=("PPE",)).present("PPE", "dask")
         ['ours', 'PPE']
         """
-        return ["ours", *(name for name in names if name in self.peers and name != "ours")]
+        return ["ours", *(name for name in names if name in self.peers)]
 
     def turns(self, job: Callable[..., float], arguments: Mapping[str, tuple[Any, ...]]) -> dict[str, Runs]:
         """Return what `job(*arguments[contender])` returned in each contender's process, once in each round."""
         found: dict[str, list[float]] = {name: [] for name in arguments}
         out: dict[str, str] = {}
+        children: dict[str, Child] = {}
         with ExitStack() as stack:
-            children: dict[str, Child] = {}
             for name in in_turns(list(arguments), self.rounds):
                 if name in out:
                     continue
@@ -73,12 +66,12 @@ class Lab:
                     out[name] = value
                 else:
                     found[name].append(value)
-        return {name: out.get(name) or values for name, values in found.items()}
+        return {**found, **out}
 
     def once(self, job: Callable[..., Any], *arguments: Any, limit: float | None = None) -> Any:
         """Call a job in a fresh process; return what it returned, or in a word why it did not."""
         with Child() as child:
-            return asked(child, job, arguments, self.limit if limit is None else limit)
+            return asked(child, job, arguments, limit or self.limit)
 
 
 def asked(child: Child, job: Callable[..., Any], arguments: tuple[Any, ...], limit: float) -> Any:

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from arion_lib.bench.child import Child, ChildFailedError, Hangs, alive, end
+from arion_lib.bench.scheduler.tasks import KILL
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -64,7 +65,7 @@ def test_closing_ends_what_was_started_and_killing_alone_does_not(parent_first: 
         assert left in child.descendants()
         if parent_first:
             found = child.descendants()
-            child.kill()
+            os.kill(child.pid, KILL)
             survived = alive(left)
             end(found)
             assert survived

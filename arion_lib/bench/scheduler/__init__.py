@@ -25,11 +25,9 @@ from arion_lib.bench.lab import Lab
 from arion_lib.bench.ratios import Result
 from arion_lib.bench.scheduler import callables, innocents, speed, stopping
 from arion_lib.bench.scheduler.chaos import chaos
-from arion_lib.bench.scheduler.pools import DISTRIBUTIONS, PEERS
+from arion_lib.bench.scheduler.pools import PEERS
 
-Measure = Callable[[Lab], Iterator[Result]]
-
-SPEED: dict[str, Measure] = {
+ROWS: dict[str, Callable[[Lab], Iterator[Result]]] = {
     "submit": speed.submit,
     "map": speed.batch,
     "dask": speed.on_dask,
@@ -42,18 +40,15 @@ SPEED: dict[str, Measure] = {
     "memory": speed.memory,
     "forms": callables.forms,
     "rest": callables.rest,
-}
-FAULTS: dict[str, Measure] = {
     "kill": stopping.kill,
     "cancel": stopping.cancel,
     "timeout": stopping.timeout,
     "poison": innocents.poison,
     "orphans": innocents.orphans,
+    "chaos": chaos,
 }
-CHAOS: dict[str, Measure] = {"chaos": chaos}
-ROWS = {**SPEED, **FAULTS, **CHAOS}
 """The rows by their names, in the order in which they are measured."""
-SECTIONS = {"speed": tuple(SPEED), "faults": tuple(FAULTS)}
+SECTIONS = {"speed": tuple(ROWS)[:12], "faults": tuple(ROWS)[12:-1]}
 """Words for several rows."""
 QUICK = 0.2
 CHAOS_ROUNDS = 20
@@ -66,19 +61,15 @@ def run(args: list[str]) -> int:
     parser.set_defaults(rounds=None)
     parser.add_argument("--quick", action="store_true", help=f"one round, {QUICK * 100:.0f} %% of the tasks")
     parser.add_argument("--chaos", action="store_true", help=f"only chaos, {CHAOS_ROUNDS} rounds unless --rounds says")
-    parser.add_argument(
-        "--peers",
-        nargs="*",
-        choices=PEERS,
-        metavar="PEER",
-        help="which to measure beside ours (default: all)",
-    )
+    said = "which to measure beside ours (default: all)"
+    parser.add_argument("--peers", nargs="*", choices=PEERS, default=PEERS, metavar="PEER", help=said)
     parser.add_argument("--grace", type=float, default=0.1, help="ours: seconds from interrupt to kill (default: 0.1)")
     chosen = parser.parse_args(args)
     own = "PYTHONWARNINGS" not in os.environ
     os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")  # it tells of what a killed peer left: expected
     try:
-        return finish(measured(ROWS, chosen_rows(chosen), lab_of(chosen)), chosen, peers=DISTRIBUTIONS)
+        libraries = ("pebble", "loky", "distributed")
+        return finish(measured(ROWS, chosen_rows(chosen), lab_of(chosen)), chosen, libraries)
     finally:
         if own:
             del os.environ["PYTHONWARNINGS"]
@@ -91,7 +82,7 @@ def chosen_rows(chosen: argparse.Namespace) -> list[str]:
     ['chain', 'kill']
     """
     if chosen.chaos:
-        return list(CHAOS)
+        return ["chaos"]
     wanted = {name for word in chosen.only or ROWS for name in SECTIONS.get(word, (word,))}
     return [name for name in ROWS if name in wanted]
 
@@ -99,5 +90,4 @@ def chosen_rows(chosen: argparse.Namespace) -> list[str]:
 def lab_of(chosen: argparse.Namespace) -> Lab:
     """Return how to measure what the options ask for."""
     rounds = chosen.rounds or (CHAOS_ROUNDS if chosen.chaos else 1 if chosen.quick else 5)
-    peers = PEERS if chosen.peers is None else tuple(chosen.peers)
-    return Lab(rounds, QUICK if chosen.quick else 1.0, peers, chosen.grace)
+    return Lab(rounds, QUICK if chosen.quick else 1.0, tuple(chosen.peers), chosen.grace)

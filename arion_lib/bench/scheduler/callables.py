@@ -35,14 +35,12 @@ FORMS: dict[str, Callable[[Any], Callable[[int], int]]] = {
     "reads a global list of 200,000": lambda cell: cell.by_list,
     "reads a global tuple of 200,000": lambda cell: cell.by_tuple,
 }
-BY_NAME = ("PPE",)
-"""Contenders that can only send what the worker can import: they get the module itself."""
 
 
 def form_job(name: str, form: str, count: int) -> float:
     """Seconds a task: a callable of this form submitted one by one, then all results."""
-    call = FORMS[form](cell if name in BY_NAME else _in_main())
-    with opened(name, 2) as pool:
+    call = FORMS[form](cell if name == "PPE" else _in_main())  # which can only send what the worker can import
+    with opened(name) as pool:
         pool.map(nothing, range(50))
         expected = [number % 1_000 + 1 for number in range(count)]
         return timed(lambda: pool.results([pool.submit(call, n % 1_000) for n in range(count)]), expected) / count
@@ -58,10 +56,9 @@ def _in_main() -> Any:
 
 def forms(lab: Lab) -> Iterator[Comparison]:
     """Compare the forms."""
+    counts = {"ours": lab.tasks(4_000, 100), "PPE": lab.tasks(800, 50), "loky": lab.tasks(400, 20)}
     for form in FORMS:
-        counts = {"ours": lab.tasks(4_000, 100), "PPE": lab.tasks(800, 50), "loky": lab.tasks(400, 20)}
-        names = lab.present("PPE", "loky")
-        runs = lab.turns(form_job, {name: (name, form, counts[name]) for name in names})
+        runs = lab.turns(form_job, {name: (name, form, counts[name]) for name in lab.present("PPE", "loky")})
         targets = {"ours": [at_least(2, of="PPE")] if "PPE" in runs else []}
         baseline = next((name for name in ("PPE", "loky") if not isinstance(runs.get(name, ""), str)), "ours")
         yield Comparison(f"forms: {form}", baseline, runs, targets, 1, "task")
@@ -81,19 +78,17 @@ def rest_job(tasks: int) -> int:
 
 
 def _dropped(scheduler: Scheduler, tasks: int) -> None:
-    timed = scheduler.with_options(timeout=600.0)
+    limited: Any = scheduler.with_options(timeout=600.0)
     follow: Any = scheduler.submit  # a task as an argument
     for start in range(0, tasks, 1_000):
         handles: list[Any] = []
         for number in range(start, start + 250):
-            step = number % 7
-            first = scheduler.submit(nothing, number)
             handles += [
-                first,
-                scheduler.submit(cell.made(step), number),
-                timed.submit(nothing, number),
-                follow(successor, first),
+                scheduler.submit(nothing, number),
+                scheduler.submit(cell.made(number % 7), number),
+                limited.submit(nothing, number),
             ]
+            handles.append(follow(successor, handles[-3]))
         for handle in handles:
             handle.result(60.0)
 

@@ -20,27 +20,22 @@ class Shop:
         self.stock = list(range(100))
 
     def next(self, number: int) -> int:
-        """Return the next number."""
         return number + 1
 
 
 def add(step: int, number: int) -> int:
-    """Return the sum."""
     return step + number
 
 
 def by_table(number: int) -> int:
-    """Look the next number up in a dict."""
     return TABLE[number]
 
 
 def by_list(number: int) -> int:
-    """Look the next number up in a long list."""
     return NUMBERS[number]
 
 
 def by_tuple(number: int) -> int:
-    """Look the next number up in a long tuple, which cannot change."""
     return LASTING[number]
 
 

@@ -12,6 +12,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ import psutil
 
 from arion_lib.bench.child import Child, alive, end
 from arion_lib.bench.lab import Lab, asked
-from arion_lib.bench.scheduler.pools import PATIENCE, PATIENCES, POOLS, Ours, fate_of, opened
-from arion_lib.bench.scheduler.tasks import block, die, nap, noted, nothing, spin
+from arion_lib.bench.scheduler.pools import ANSWER, LOCAL, POOLS, Ours, fate_of, opened
+from arion_lib.bench.scheduler.tasks import KILL, block, die, nap, noted, nothing, spin
 from arion_lib.bench.verdicts import Table, Verdict, at_most, lines_of
 
 DEATHS = 3
@@ -37,11 +38,12 @@ def poison_job(name: str, innocents: int) -> tuple[int, int, int, float, str]:
         pool.results([pool.submit(nap, number, 0.0) for number in range(10)])
         path = Path(folder) / "deaths"
         began = time.monotonic()
-        before = [pool.submit(nap, number, NAP) for number in range(innocents // 2)]
-        submit = pool.scheduler.with_options(retries=10).submit if isinstance(pool, Ours) else pool.submit
+        handles = [pool.submit(nap, number, NAP) for number in range(innocents // 2)]
+        submit = pool.pool.with_options(retries=10).submit if isinstance(pool, Ours) else pool.submit
         poison = submit(die, str(path))
-        handles = before + _as_many_as_it_takes(pool, range(innocents // 2, innocents))
-        until = began + PATIENCES.get(name, PATIENCE) + innocents * NAP
+        with suppress(Exception):  # a broken pool takes no more: what it took before stays in the list
+            handles.extend(pool.submit(nap, number, NAP) for number in range(innocents // 2, innocents))
+        until = began + ANSWER + innocents * NAP
         fates = [fate_of(pool, handle, until) for handle in handles]
         seconds = time.monotonic() - began
         late = fates.count("hangs")
@@ -51,20 +53,10 @@ def poison_job(name: str, innocents: int) -> tuple[int, int, int, float, str]:
         return deaths, innocents - right - late, late, seconds, str(fate)
 
 
-def _as_many_as_it_takes(pool: Any, numbers: range) -> list[Any]:
-    handles = []
-    for number in numbers:
-        try:
-            handles.append(pool.submit(nap, number, NAP))
-        except Exception:  # noqa: BLE001  (a broken pool takes no more: those are lost, too)
-            break
-    return handles
-
-
 def poison(lab: Lab) -> Iterator[Table]:
     """Hand in one poison task among innocent ones."""
     innocents = lab.tasks(200, 20)
-    found = {name: lab.once(poison_job, name, innocents) for name in lab.present(*POOLS)}
+    found = {name: lab.once(poison_job, name, innocents) for name in lab.present(*LOCAL)}
 
     def cells(came_to: tuple[int, int, int, float, str]) -> tuple[str, ...]:
         deaths, wrong, late, seconds, fate = came_to
@@ -77,15 +69,14 @@ def poison(lab: Lab) -> Iterator[Table]:
     yield Table(f"poison: one poison task among {innocents}", head, lines_of(found, cells), [verdict])
 
 
-def open_job(name: str, folder: str) -> int:
-    """Open a pool, keep one of its two workers busy for ever, and return without closing it."""
+def open_job(name: str, folder: str) -> None:
+    """Open a pool, keep both of its workers busy for ever, and return without closing it."""
     pool = POOLS[name](2)
     pool.results([pool.submit(nothing, number) for number in range(4)])
-    task = pool.submit(spin, str(Path(folder) / "spin")), pool.submit(block, str(Path(folder) / "block"))
-    noted(str(Path(folder) / "spin"))
-    noted(str(Path(folder) / "block"))
-    _OPEN.append((pool, task))
-    return os.getpid()
+    paths = [str(Path(folder) / word) for word in ("spin", "block")]
+    _OPEN.append((pool, [pool.submit(busy, path) for busy, path in zip((spin, block), paths, strict=True)]))
+    for path in paths:
+        noted(path)
 
 
 _OPEN: list[Any] = []
@@ -94,11 +85,11 @@ _OPEN: list[Any] = []
 def orphans_of(name: str, patience: float = 3.0) -> tuple[int, int] | str:
     """Kill a pool's parent with -9; return how many processes it had, and how many of them outlive it."""
     with tempfile.TemporaryDirectory() as folder, Child() as child:
-        parent = asked(child, open_job, (name, folder), PATIENCE * 5)
-        if isinstance(parent, str):
-            return parent
+        refused = asked(child, open_job, (name, folder), ANSWER * 5)
+        if refused is not None:
+            return str(refused)
         had = child.descendants()
-        child.kill()
+        os.kill(child.pid, KILL)
         _, left = psutil.wait_procs(had, timeout=patience)
         left = [process for process in left if alive(process)]
         end(left)
@@ -107,7 +98,7 @@ def orphans_of(name: str, patience: float = 3.0) -> tuple[int, int] | str:
 
 def orphans(lab: Lab) -> Iterator[Table]:
     """Kill parents."""
-    found = {name: orphans_of(name) for name in lab.present("PPE", "loky", "mp.Pool", "pebble", "dask")}
+    found = {name: orphans_of(name) for name in lab.present(*LOCAL)}
     lines = lines_of(found, lambda one: [f"{one[1]} of {one[0]}"])
     ours = found["ours"]
     verdict = at_most(0, "").judge("ours", ours if isinstance(ours, str) else ours[1])

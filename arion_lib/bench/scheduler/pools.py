@@ -1,7 +1,7 @@
-"""The contenders of the scheduler's benchmark: one small class each, in its library's own way of doing it.
+"""The contenders of the scheduler's benchmark, each in its library's own way of doing it.
 
-Idea        All can submit a call and wait for its result; what one cannot do (deadlines, priorities) it does not have,
-            and the row that asks for it says so.
+Idea        All can submit a call and wait for its result. Most have the interface of `concurrent.futures`; the others
+            are a small class that gives them the same words.
 Invariant   Every pool is opened with its defaults but for the number of workers, does the same calls, and is closed.
 When wrong  A peer that is not installed raises `ModuleNotFoundError` when it is opened.
 See         arion_lib/bench/scheduler · tests/bench/test_scheduler.py
@@ -13,7 +13,7 @@ import gc
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,16 +24,19 @@ TASKS = "arion_lib.bench.scheduler.tasks"
 """What ours imports before it forks workers; the pools that fork this process have it from the start."""
 CLOSING = 8.0
 """Seconds that closing may take: a pool with a killed worker may never manage it."""
+ANSWER = 6.0
+"""Seconds after which a pool's answer is not waited for any more."""
 
 
 class Pool:
-    """What all of them can do."""
+    """A pool that has the interface of `concurrent.futures`; `ending` is what its `shutdown` takes."""
 
     submit: Any
-    """`submit(fn, *args)` hands in a call and returns a handle: the library's own where it can be, as it is timed."""
+    """Hands in `fn(*args)` and returns a handle: the library's own method where it can be, as it is timed."""
 
-    def __init__(self, workers: int) -> None:
-        raise NotImplementedError
+    def __init__(self, pool: Any, **ending: Any) -> None:
+        self.pool, self.ending = pool, ending
+        self.submit = pool.submit
 
     def result(self, handle: Any, timeout: float | None = None) -> Any:
         """Wait for a call's result. Raises `TimeoutError`, or what became of it."""
@@ -45,11 +48,7 @@ class Pool:
 
     def map(self, fn: Call, items: Iterable[Any], chunk: int = 1) -> list[Any]:
         """Return `fn` of each item, the batch handed in at once."""
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """End the pool and what runs in it."""
-        raise NotImplementedError
+        return list(self.pool.map(fn, items, chunksize=chunk))
 
     def after(self, fn: Call, *handles: Any) -> Any:
         """Hand in a call that takes the results of others: here by waiting for them."""
@@ -59,61 +58,26 @@ class Pool:
         """Hand in a call that takes a list of the results of others."""
         return self.submit(fn, self.results(handles))
 
+    def close(self) -> None:
+        """End the pool and what runs in it."""
+        self.pool.shutdown(wait=True, **self.ending)
+
 
 class Ours(Pool):
-    """`arion_lib.scheduler`, every feature on."""
+    """`arion_lib.scheduler`, every feature on: it takes handles as arguments."""
 
     def __init__(self, workers: int, **options: Any) -> None:
-        self.scheduler = Scheduler(workers, preload=(TASKS,), **options)
-        self.submit = self.scheduler.submit
+        super().__init__(Scheduler(workers, preload=(TASKS,), **options), cancel_futures=True, deadline=0.01)
 
     def submit_timed(self, fn: Call, timeout: float, *args: Any) -> Any:
         """Hand in a call that may run for `timeout` seconds."""
-        return self.scheduler.with_options(timeout=timeout).submit(fn, *args)
-
-    def map(self, fn: Call, items: Iterable[Any], chunk: int = 1) -> list[Any]:  # noqa: ARG002
-        return list(self.scheduler.map(fn, items))
+        return self.pool.with_options(timeout=timeout).submit(fn, *args)
 
     def after(self, fn: Call, *handles: Any) -> Any:
-        return self.scheduler.submit(fn, *handles)
+        return self.submit(fn, *handles)
 
     def gathered(self, fn: Call, handles: list[Any]) -> Any:
-        return self.scheduler.submit(fn, handles)
-
-    def close(self) -> None:
-        self.scheduler.shutdown(wait=True, cancel_futures=True, deadline=0.01)
-
-
-class Standard(Pool):
-    """`concurrent.futures.ProcessPoolExecutor`."""
-
-    def __init__(self, workers: int) -> None:
-        self.pool = self.opened(workers)
-        self.submit = self.pool.submit
-
-    def opened(self, workers: int) -> Any:
-        """Open the executor."""
-        from concurrent.futures import ProcessPoolExecutor
-
-        return ProcessPoolExecutor(workers)
-
-    def map(self, fn: Call, items: Iterable[Any], chunk: int = 1) -> list[Any]:
-        return list(self.pool.map(fn, items, chunksize=chunk))
-
-    def close(self) -> None:
-        self.pool.shutdown(wait=True, cancel_futures=True)
-
-
-class Loky(Standard):
-    """`loky.ProcessPoolExecutor`."""
-
-    def opened(self, workers: int) -> Any:
-        from loky import ProcessPoolExecutor  # type: ignore[import-untyped]
-
-        return ProcessPoolExecutor(workers)
-
-    def close(self) -> None:
-        self.pool.shutdown(wait=True, kill_workers=True)
+        return self.submit(fn, handles)
 
 
 class Multiprocessing(Pool):
@@ -137,9 +101,6 @@ class Multiprocessing(Pool):
 
     def results(self, handles: Iterable[Any]) -> list[Any]:
         return [handle.get() for handle in handles]
-
-    def map(self, fn: Call, items: Iterable[Any], chunk: int = 1) -> list[Any]:
-        return self.pool.map(fn, items, chunksize=chunk)
 
     def close(self) -> None:
         self.pool.terminate()
@@ -176,15 +137,14 @@ class Dask(Pool):
         import logging
 
         import dask
-        from distributed import Client, LocalCluster
+        import distributed
 
         dask.config.set({"distributed.admin.tick.limit": "1h"})
-        open_cluster: Any = LocalCluster  # untyped
-        open_client: Any = Client
-        self.cluster = open_cluster(
+        library: Any = distributed  # untyped
+        self.cluster = library.LocalCluster(
             n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
         )
-        self.client = open_client(self.cluster)
+        self.client = library.Client(self.cluster)
 
     def submit(self, fn: Call, *args: Any) -> Any:
         return self.client.submit(fn, *args, pure=False)
@@ -192,51 +152,43 @@ class Dask(Pool):
     def results(self, handles: Iterable[Any]) -> list[Any]:
         return list(self.client.gather(list(handles)))
 
-    def map(self, fn: Call, items: Iterable[Any], chunk: int = 1) -> list[Any]:
-        found = self.client.map(fn, list(items), pure=False, batch_size=None if chunk == 1 else chunk)
-        return self.results(found)
-
-    def after(self, fn: Call, *handles: Any) -> Any:
-        return self.submit(fn, *handles)
-
-    def gathered(self, fn: Call, handles: list[Any]) -> Any:
-        return self.submit(fn, handles)
+    def map(self, fn: Call, items: Iterable[Any], chunk: int = 1) -> list[Any]:  # noqa: ARG002  it has another idea
+        return self.results(self.client.map(fn, list(items), pure=False))
 
     def close(self) -> None:
         self.client.close(timeout=CLOSING)
         self.cluster.close(timeout=CLOSING)
 
 
-class OursOnDask(Pool):
-    """`arion_lib.scheduler.dask`, on a local cluster of its own."""
-
-    def __init__(self, workers: int) -> None:
-        from arion_lib.scheduler.dask import DaskScheduler
-
-        self.scheduler = DaskScheduler(workers=workers)
-        self.submit = self.scheduler.submit
-
-    def map(self, fn: Call, items: Iterable[Any], chunk: int = 1) -> list[Any]:
-        return list(self.scheduler.map(fn, items, chunksize=chunk))
-
-    def close(self) -> None:
-        self.scheduler.shutdown(wait=True, cancel_futures=True, deadline=0.01)
+def _standard(workers: int) -> Pool:
+    return Pool(ProcessPoolExecutor(workers), cancel_futures=True)
 
 
-POOLS: dict[str, type[Pool]] = {
+def _loky(workers: int) -> Pool:
+    from loky import ProcessPoolExecutor  # type: ignore[import-untyped]
+
+    return Pool(ProcessPoolExecutor(workers), kill_workers=True)
+
+
+def _ours_on_dask(workers: int) -> Pool:
+    from arion_lib.scheduler.dask import DaskScheduler
+
+    return Pool(DaskScheduler(workers=workers), cancel_futures=True, deadline=0.01)
+
+
+POOLS: dict[str, Callable[[int], Pool]] = {
     "ours": Ours,
-    "ours on dask": OursOnDask,
-    "PPE": Standard,
+    "PPE": _standard,
     "mp.Pool": Multiprocessing,
     "pebble": Pebble,
-    "loky": Loky,
+    "loky": _loky,
     "dask": Dask,
+    "ours on dask": _ours_on_dask,
 }
 """The contenders by the names that tables use; PPE is `concurrent.futures.ProcessPoolExecutor`."""
-
-PEERS = tuple(name for name in POOLS if name != "ours")
-
-DISTRIBUTIONS = ("pebble", "loky", "distributed")
+PEERS = ("PPE", "mp.Pool", "pebble", "loky", "dask")
+"""Those that a run can leave out. Dask, which is slower by a factor of a hundred, is measured in a row of its own."""
+LOCAL = PEERS[:-1]
 
 
 @contextmanager
@@ -268,12 +220,6 @@ def check(found: object, expected: object) -> None:
     """Raise `ValueError` for a wrong result: a contender must not be fast by leaving something out."""
     if found != expected:
         raise ValueError("wrong results")
-
-
-PATIENCE = 6.0
-"""Seconds after which a peer's answer is not waited for any more."""
-PATIENCES = {"dask": 30.0}
-"""It starts a whole interpreter for a killed worker."""
 
 
 def fate_of(pool: Pool, handle: Any, until: float) -> Any:

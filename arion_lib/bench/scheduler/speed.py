@@ -21,44 +21,28 @@ import psutil
 
 from arion_lib.bench.lab import Lab
 from arion_lib.bench.ratios import Comparison, Runs
-from arion_lib.bench.scheduler.pools import POOLS, check, opened, timed
+from arion_lib.bench.scheduler.pools import LOCAL, POOLS, check, opened, timed
 from arion_lib.bench.scheduler.tasks import add, block, loops_for, noted, nothing, same, share, successor, total, work
 from arion_lib.bench.verdicts import Bound, Table, at_least, at_most, lines_of, median
-
-WORKERS = 2
-SLOWER = {"ours": 1.0, "mp.Pool": 0.4, "dask": 0.01}
-"""What share of ours' tasks the others are given, so that their turns are not much longer; 0.1 unless said here."""
-REPEATS = {"ours": 6, "dask": 1}
-"""How often a short graph is run in one turn; 4 unless said here."""
-
 
 # --- jobs: called in a contender's process ---
 
 
-def submit_job(name: str, count: int) -> float:
-    """Seconds a task: no-op calls submitted one by one, then all results."""
-    with opened(name, WORKERS) as pool:
+def rate_job(name: str, count: int, chunk: int = 0) -> float:
+    """Seconds a task: no-op calls submitted one by one (`chunk` 0), or handed in as one batch."""
+    numbers = list(range(count))
+    with opened(name) as pool:
         pool.map(nothing, range(200))
         submit = pool.submit
-        return timed(lambda: pool.results([submit(nothing, n) for n in range(count)]), list(range(count))) / count
-
-
-def map_job(name: str, count: int, chunk: int) -> float:
-    """Seconds a task: no-op calls handed in as one batch."""
-    with opened(name, WORKERS) as pool:
-        pool.map(nothing, range(200))
-        return timed(lambda: pool.map(nothing, range(count), chunk), list(range(count))) / count
-
-
-def dask_job(name: str, count: int, chunk: int) -> float:
-    """Seconds a task: no-op calls one by one (`chunk` 0), or as one batch."""
-    return map_job(name, count, chunk) if chunk else submit_job(name, count)
+        if chunk:
+            return timed(lambda: pool.map(nothing, numbers, chunk), numbers) / count
+        return timed(lambda: pool.results([submit(nothing, n) for n in numbers]), numbers) / count
 
 
 def latency_job(name: str, count: int) -> float:
     """Median seconds from submit to result while nothing else is to be done."""
     seconds = []
-    with opened(name, WORKERS) as pool:
+    with opened(name) as pool:
         pool.map(nothing, range(50))
         gc.collect()
         for number in range(count):
@@ -74,70 +58,56 @@ def efficiency_job(name: str, count: int, loops: int, repeats: int) -> float:
 
     A core's speed changes from one second to the next; what is compared must be neighbours, in the same processes.
     """
+
+    def many(count: int) -> float:
+        squares = [number * number for number in range(count)]
+        return timed(lambda: pool.results([pool.submit(work, number, loops) for number in range(count)]), squares)
+
+    def long_calls() -> float:
+        part = count // 2
+        return timed(lambda: pool.results([pool.submit(share, part, loops) for _ in range(2)]), [part] * 2)
+
     shares = []
-    with opened(name, WORKERS) as pool:
-        _many(pool, 20, loops)
-        _long_calls(pool, count, loops)
-        before = _long_calls(pool, count, loops)
+    with opened(name) as pool:
+        many(20)
+        long_calls()
+        before = long_calls()
         for _ in range(repeats):
-            seconds = _many(pool, count, loops)
-            after = _long_calls(pool, count, loops)
+            seconds = many(count)
+            after = long_calls()
             shares.append((before + after) / 2 / seconds)
             before = after
     return statistics.median(shares)
 
 
-def _many(pool: Any, count: int, loops: int) -> float:
-    """Seconds for `count` tasks, from the first submit to the last result."""
-    squares = [number * number for number in range(count)]
-    return timed(lambda: pool.results([pool.submit(work, number, loops) for number in range(count)]), squares)
-
-
-def _long_calls(pool: Any, count: int, loops: int) -> float:
-    """Seconds for `count` pieces of work as one call to each worker."""
-    part = count // WORKERS
-    return timed(lambda: pool.results([pool.submit(share, 0, part, loops) for _ in range(WORKERS)]), [part] * WORKERS)
-
-
-def chain_job(name: str, count: int, repeats: int) -> float:
-    """Seconds a task: each takes the result of the one before."""
-
-    def chain(pool: Any) -> Any:
-        last = pool.submit(successor, 0)
-        for _ in range(count - 1):
-            last = pool.after(successor, last)
-        return pool.result(last)
-
-    return _graph(name, chain, count, count, repeats)
-
-
-def fan_job(name: str, count: int, repeats: int) -> float:
-    """Seconds a task: one, then `count` that take its result, then one that takes all of theirs."""
-
-    def fan(pool: Any) -> Any:
-        first = pool.submit(nothing, 1)
-        return pool.result(pool.gathered(total, [pool.after(same, first) for _ in range(count)]))
-
-    return _graph(name, fan, count, count + 2, repeats)
-
-
-def tree_job(name: str, leaves: int, repeats: int) -> float:
-    """Seconds a task: leaves added up pair by pair."""
-
-    def tree(pool: Any) -> Any:
-        level = [pool.submit(nothing, number) for number in range(leaves)]
-        while len(level) > 1:
-            level = [pool.after(add, level[at], level[at + 1]) for at in range(0, len(level), 2)]
-        return pool.result(level[0])
-
-    return _graph(name, tree, leaves * (leaves - 1) // 2, 2 * leaves - 1, repeats)
-
-
-def _graph(name: str, graph: Any, expected: int, tasks: int, repeats: int) -> float:
-    with opened(name, WORKERS) as pool:
+def graph_job(name: str, graph: Callable[[Any, int], Any], count: int, expected: int, tasks: int) -> float:
+    """Seconds a task of a graph that is run five times; the first run teaches each function's length."""
+    with opened(name) as pool:
         pool.map(nothing, range(50))
-        seconds = [timed(lambda: graph(pool), expected) / tasks for _ in range(repeats)]
-    return statistics.median(seconds[1:] or seconds)  # the first run teaches each function's length
+        seconds = [timed(lambda: graph(pool, count), expected) / tasks for _ in range(5)]
+    return statistics.median(seconds[1:])
+
+
+def a_chain(pool: Any, count: int) -> Any:
+    """Run tasks of which each takes the result of the one before."""
+    last = pool.submit(successor, 0)
+    for _ in range(count - 1):
+        last = pool.after(successor, last)
+    return pool.result(last)
+
+
+def a_fan(pool: Any, count: int) -> Any:
+    """Run one task, then `count` that take its result, then one that takes all of theirs."""
+    first = pool.submit(nothing, 1)
+    return pool.result(pool.gathered(total, [pool.after(same, first) for _ in range(count)]))
+
+
+def a_tree(pool: Any, leaves: int) -> Any:
+    """Add leaves up pair by pair."""
+    level = [pool.submit(nothing, number) for number in range(leaves)]
+    while len(level) > 1:
+        level = [pool.after(add, level[at], level[at + 1]) for at in range(0, len(level), 2)]
+    return pool.result(level[0])
 
 
 def array_job(name: str, megabytes: int, repeats: int) -> float:
@@ -146,7 +116,7 @@ def array_job(name: str, megabytes: int, repeats: int) -> float:
 
     array = numpy.arange(megabytes * 125_000, dtype=numpy.float64)
     seconds = []
-    with opened(name, WORKERS) as pool:
+    with opened(name) as pool:
         pool.map(nothing, range(20))
         for _ in range(repeats):
             began = time.perf_counter()
@@ -162,9 +132,9 @@ def memory_job(name: str, count: int) -> float:
 
     The pool is left open, and the workers blocked: this is for a process of its own.
     """
-    pool = POOLS[name](WORKERS)
+    pool = POOLS[name](2)
     with tempfile.TemporaryDirectory(prefix="arion-bench-") as folder:
-        paths = [str(Path(folder) / str(number)) for number in range(WORKERS)]
+        paths = [str(Path(folder) / word) for word in ("first", "second")]
         blocked = [pool.submit(block, path) for path in paths]
         for path in paths:
             noted(path)
@@ -192,14 +162,11 @@ def _settled() -> int:
 
 # --- rows ---
 
-POOLED = ("PPE", "mp.Pool", "pebble", "loky", "dask")
-
 
 def submit(lab: Lab) -> Iterator[Comparison]:
-    """Compare no-op tasks submitted one by one."""
+    """Compare no-op tasks submitted one by one; the peers are given a fifth of them."""
     count = lab.tasks(50_000, 200)
-    parts = {name: max(10, round(count * SLOWER.get(name, 0.1))) for name in lab.present(*POOLED)}
-    runs = lab.turns(submit_job, {name: (name, part) for name, part in parts.items()})
+    runs = lab.turns(rate_job, {name: (name, count if name == "ours" else count // 5) for name in lab.present(*LOCAL)})
     targets = [at_least(8, of="PPE"), at_least(3, of="mp.Pool")]
     yield _compared(f"submit: {count:,} no-op tasks one by one", runs, targets)
 
@@ -211,7 +178,7 @@ def batch(lab: Lab) -> Iterator[Comparison]:
         arguments = {name: (name, count, 1) for name in lab.present("PPE", "mp.Pool")}
         if "PPE" in arguments:
             arguments["PPE, chunks of 100"] = ("PPE", count, 100)
-        runs = lab.turns(map_job, arguments)
+        runs = lab.turns(rate_job, arguments)
         yield _compared(f"map: {count:,} no-op tasks as a batch", runs, [at_least(10, of="PPE")])
 
 
@@ -223,16 +190,13 @@ def on_dask(lab: Lab) -> Iterator[Comparison]:
     one_by_one, bundles = "dask, one by one", "ours on dask, bundles of 100"
     few = max(10, count // 10)
     arguments = {one_by_one: ("dask", few, 0), "dask, mapped": ("dask", few, 1), bundles: ("ours on dask", count, 100)}
-    runs = lab.turns(dask_job, arguments)
-    targets = {bundles: [at_least(10)]}
-    yield Comparison(f"dask: {count:,} no-op tasks", one_by_one, runs, targets, 1, "task")
+    runs = lab.turns(rate_job, arguments)
+    yield Comparison(f"dask: {count:,} no-op tasks", one_by_one, runs, {bundles: [at_least(10)]}, 1, "task")
 
 
 def latency(lab: Lab) -> Iterator[Comparison]:
     """Compare submit to result, one task at a time."""
-    count = lab.tasks(400, 20)
-    arguments = {name: (name, count // 4 if name == "dask" else count) for name in lab.present(*POOLED)}
-    runs = lab.turns(latency_job, arguments)
+    runs = lab.turns(latency_job, {name: (name, lab.tasks(400, 20)) for name in lab.present(*LOCAL)})
     yield _compared("latency: submit to result, idle, p50 of each round", runs, [at_most(0.75, of="PPE")])
 
 
@@ -240,8 +204,8 @@ def efficiency(lab: Lab) -> Iterator[Table]:
     """Compare ideal time with real time for a fixed amount of work."""
     for milliseconds, full, target in ((0.1, 5_000, 0.75), (1, 500, 0.93), (10, 100, 0.98)):
         count, loops = lab.tasks(full, 20), loops_for(milliseconds / 1e3)
-        counts = {name: max(10, count // 10) if name == "dask" else count for name in lab.present(*POOLED)}
-        runs = lab.turns(efficiency_job, {name: (name, few, loops, lab.times(3)) for name, few in counts.items()})
+        arguments = {name: (name, count, loops, lab.tasks(3, 1)) for name in lab.present(*LOCAL)}
+        runs = lab.turns(efficiency_job, arguments)
         verdict = at_least(target, "").judge("ours", median(runs["ours"]))
         lines = lines_of(runs, lambda got: (f"{median(got):.3f}", f"{min(got):.3f} to {max(got):.3f}"))
         title = f"efficiency: {count:,} busy tasks of {milliseconds:g} ms"
@@ -251,37 +215,38 @@ def efficiency(lab: Lab) -> Iterator[Table]:
 def chain(lab: Lab) -> Iterator[Comparison]:
     """Compare a chain of tasks."""
     count = lab.tasks(1_000)
-    yield _graphs(lab, f"chain: {count:,} tasks, each needs the one before", count, chain_job, 2.5, *POOLED)
+    yield _graphs(lab, f"chain: {count:,} tasks, each needs the one before", 2.5, a_chain, count, count, count)
 
 
 def fan(lab: Lab) -> Iterator[Comparison]:
     """Compare a fan-out and fan-in."""
     count = lab.tasks(1_000)
-    yield _graphs(lab, f"fan: {count:,} tasks between one and one", count, fan_job, 5, "PPE", "mp.Pool", "dask")
+    yield _graphs(lab, f"fan: {count:,} tasks between one and one", 5, a_fan, count, count, count + 2)
 
 
 def tree(lab: Lab) -> Iterator[Comparison]:
     """Compare a reduction tree."""
     leaves = 1_024 if lab.size >= 0.2 else 64
-    yield _graphs(lab, f"tree: {leaves:,} leaves added up in pairs", leaves, tree_job, 5, "PPE", "mp.Pool", "dask")
+    sums = leaves * (leaves - 1) // 2
+    yield _graphs(lab, f"tree: {leaves:,} leaves added up in pairs", 5, a_tree, leaves, sums, 2 * leaves - 1)
 
 
-def _graphs(lab: Lab, title: str, count: int, job: Callable[..., float], factor: float, *peers: str) -> Comparison:
-    runs = lab.turns(job, {name: (name, count, REPEATS.get(name, 4)) for name in lab.present(*peers)})
+def _graphs(lab: Lab, title: str, factor: float, *graph: Any) -> Comparison:
+    runs = lab.turns(graph_job, {name: (name, *graph) for name in lab.present("PPE", "mp.Pool")})
     return _compared(title, runs, [at_least(factor, of="PPE")])
 
 
 def array(lab: Lab) -> Iterator[Comparison]:
     """Compare a large array there and back."""
     size = lab.tasks(50, 2)
-    runs = lab.turns(array_job, {name: (name, size, 5) for name in lab.present(*POOLED)})
+    runs = lab.turns(array_job, {name: (name, size, 5) for name in lab.present(*LOCAL)})
     yield _compared(f"array: {size} MB there and back", runs, [at_least(3, of="PPE")], size * 1e6, "B")
 
 
 def memory(lab: Lab) -> Iterator[Table]:
     """Compare bytes per queued task, each in a fresh process."""
     count = lab.tasks(200_000, 100_000)
-    found = {name: lab.once(memory_job, name, count) for name in lab.present("PPE", "mp.Pool", "pebble", "loky")}
+    found = {name: lab.once(memory_job, name, count) for name in lab.present(*LOCAL)}
     lines = lines_of(found, lambda value: [f"{value:,.0f} B"])
     verdict = at_most(350, "B").judge("ours", found["ours"])
     title = f"memory: a queued task, of {count:,}"

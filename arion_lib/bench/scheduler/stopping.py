@@ -12,14 +12,14 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from arion_lib.bench.lab import Lab
-from arion_lib.bench.scheduler.pools import PATIENCE, PATIENCES, POOLS, TASKS, Ours, fate_of, opened
+from arion_lib.bench.scheduler.pools import ANSWER, LOCAL, TASKS, Ours, fate_of, opened
 from arion_lib.bench.scheduler.tasks import (
     KILL,
     loops_for,
@@ -36,8 +36,9 @@ from arion_lib.bench.verdicts import Table, Verdict, at_most, lines_of, median, 
 from arion_lib.scheduler import Scheduler
 from arion_lib.units import seconds_text
 
-ENDLESS: dict[str, Callable[[str], None]] = {"Python": spin, "C": spin_in_c}
-NAP = 0.005
+ENDLESS = {"Python": spin, "C": spin_in_c}
+OTHERS = 20
+"""Short tasks that wait behind the one whose worker is killed."""
 
 
 # --- kill -9 of a worker ---
@@ -51,31 +52,27 @@ def kill_job(count: int) -> tuple[list[float], float]:
     seconds = []
     with tempfile.TemporaryDirectory() as folder, Scheduler(2, poison_after=count + 9, preload=(TASKS,)) as scheduler:
         for number in range(count):
-            path = str(Path(folder) / str(number))
-            _both_are_up(scheduler, Path(folder) / f"{number}-meeting")
+            meeting, path = Path(folder) / f"{number}-meeting", str(Path(folder) / str(number))
+            meeting.mkdir()
+            for met in [scheduler.submit(meet, str(meeting), place, 2) for place in range(2)]:
+                met.result(ANSWER)  # both workers are up
             task = scheduler.with_options(retries=1).submit(stay_once, path)
             pid, _ = noted(path)
             killed = time.monotonic()
             os.kill(pid, KILL)
-            again, began = task.result(PATIENCE)
+            again, began = task.result(ANSWER)
             if again == pid:
                 raise ValueError("the killed process ran the task again")
             seconds.append(began - killed)
         return seconds, _longest_silence(scheduler)
 
 
-def _both_are_up(scheduler: Scheduler, folder: Path) -> None:
-    folder.mkdir()
-    for met in [scheduler.submit(meet, str(folder), number, 2) for number in range(2)]:
-        met.result(PATIENCE)
-
-
 def _longest_silence(scheduler: Scheduler, tasks: int = 1_000) -> float:
     loops = loops_for(0.001)
     handles = [scheduler.with_options(retries=1).submit(work_until, loops) for _ in range(tasks)]
-    handles[tasks // 4].result(PATIENCE)
+    handles[tasks // 4].result(ANSWER)
     os.kill(next(worker.pid for worker in scheduler.status().workers if worker.pid), KILL)
-    ends = sorted(handle.result(PATIENCE * 5) for handle in handles)
+    ends = sorted(handle.result(ANSWER * 5) for handle in handles)
     return max(after - before for before, after in pairwise(ends))
 
 
@@ -85,10 +82,10 @@ def peer_kill_job(name: str, others: int, patience: float) -> tuple[float | str,
         path = str(Path(folder) / "victim")
         victim = pool.submit(stay_once, path)
         pid, _ = noted(path)
-        waiting = [pool.submit(nap, number, NAP) for number in range(others)]
+        waiting = [pool.submit(nap, number, 0.005) for number in range(others)]
         killed = time.monotonic()
         os.kill(pid, KILL)
-        by_then = killed + max(patience, PATIENCE * 5)  # they are not lost while the machine is merely busy
+        by_then = killed + ANSWER * 5  # they are not lost while the machine is merely busy
         lost = sum(fate_of(pool, handle, by_then) != number * number for number, handle in enumerate(waiting))
         fate = fate_of(pool, victim, time.monotonic() + patience)
         return (fate[1] - killed if isinstance(fate, tuple) else fate), lost
@@ -96,19 +93,16 @@ def peer_kill_job(name: str, others: int, patience: float) -> tuple[float | str,
 
 def kill(lab: Lab) -> Iterator[Table]:
     """Kill workers of ours, and one of each peer."""
-    others = 20
-    ours = lab.once(kill_job, lab.times(30))
-    patience = {name: PATIENCES.get(name, PATIENCE) for name in lab.present(*POOLS)[1:]}
-    theirs = {name: lab.once(peer_kill_job, name, others, seconds) for name, seconds in patience.items()}
+    ours = lab.once(kill_job, lab.tasks(30, 1))
+    theirs = {name: lab.once(peer_kill_job, name, OTHERS, ANSWER) for name in lab.present(*LOCAL)[1:]}
 
     def cells_of_ours(answer: tuple[list[float], float]) -> tuple[str, str]:
-        seconds, silence = answer
-        return f"runs again: {spread(seconds)}", f"longest pause of the queue {seconds_text(silence)}"
+        return f"runs again: {spread(answer[0])}", f"longest pause of the queue {seconds_text(answer[1])}"
 
     def cells(answer: tuple[float | str, int]) -> tuple[str, str]:
         fate, lost = answer
         its = f"its task: {fate}" if isinstance(fate, str) else f"runs again after {seconds_text(fate)}"
-        return its, f"{lost} of {others} others lost"
+        return its, f"{lost} of {OTHERS} others lost"
 
     lines = [*lines_of({"ours": ours}, cells_of_ours), *lines_of(theirs, cells)]
     verdicts = _limits("its task running again", ours if isinstance(ours, str) else ours[0], 0.010, 0.050)
@@ -129,7 +123,7 @@ def cancel_job(name: str, kind: str, count: int, grace: float) -> list[float]:
             following = pool.submit(now)
             asked = time.monotonic()
             endless.cancel()
-            seconds.append(pool.result(following, PATIENCE) - asked)
+            seconds.append(pool.result(following, ANSWER) - asked)
     return seconds
 
 
@@ -140,14 +134,14 @@ def timeout_job(name: str, kind: str, count: int, grace: float, limit: float) ->
         for number in range(count):
             path = str(Path(folder) / str(number))
             endless = pool.submit_timed(ENDLESS[kind], limit, path)
-            _, began = noted(path)
+            due = noted(path)[1] + limit
             following = pool.submit(now)
             try:
-                pool.result(endless, PATIENCE)
+                pool.result(endless, ANSWER)
                 raise ValueError("an endless task returned")
             except TimeoutError:
                 knew = time.monotonic()
-            late.append((knew - began - limit, pool.result(following, PATIENCE) - began - limit))
+            late.append((knew - due, pool.result(following, ANSWER) - due))
     return late
 
 
@@ -158,9 +152,12 @@ def _single(name: str, grace: float) -> Iterator[Any]:
         with opened(name, 1) as pool:
             yield pool
         return
-    with closing(Ours(1, grace=grace)) as ours:
-        ours.result(ours.submit(now), PATIENCE)
+    ours = Ours(1, grace=grace)
+    try:
+        ours.result(ours.submit(now), ANSWER)
         yield ours
+    finally:
+        ours.close()
 
 
 def cancel(lab: Lab) -> Iterator[Table]:
@@ -168,19 +165,16 @@ def cancel(lab: Lab) -> Iterator[Table]:
     lines: list[tuple[str, ...]] = []
     verdicts: list[Verdict] = []
     for kind in ENDLESS:
-        past = lab.grace if kind == "C" else 0.0
-        found = lab.once(cancel_job, "ours", kind, lab.times(20), lab.grace)
+        past, beyond = (lab.grace, f" past the grace of {seconds_text(lab.grace)}") if kind == "C" else (0.0, "")
+        found = lab.once(cancel_job, "ours", kind, lab.tasks(20, 1), lab.grace)
         seconds = found if isinstance(found, str) else [value - past for value in found]
-        lines.append(("ours", kind, spread(seconds) + (f" past the grace of {seconds_text(past)}" if past else "")))
+        lines.append(("ours", kind, spread(seconds) + beyond))
         verdicts += _limits(f"{kind}: place free", seconds, 0.010, 0.025)
-        for name in lab.present("pebble", "PPE", "loky", "dask")[1:]:
+        for name in lab.present("pebble", "PPE", "loky")[1:]:
             found = lab.once(cancel_job, name, kind, 2, lab.grace)
-            lines.append((name, kind, _never(found) if isinstance(found, str) else spread(found)))
+            never = isinstance(found, str) and "TimeoutError" in found
+            lines.append((name, kind, f"never (waited {ANSWER:g} s)" if never else spread(found)))
     yield Table("cancel: a running `while True` cancelled", ("name", "in", "place free after"), lines, verdicts)
-
-
-def _never(word: str) -> str:
-    return f"never (waited {PATIENCE:g} s)" if "TimeoutError" in word else word
 
 
 def timeout(lab: Lab) -> Iterator[Table]:
@@ -189,13 +183,12 @@ def timeout(lab: Lab) -> Iterator[Table]:
     lines: list[tuple[str, ...]] = []
     verdicts: list[Verdict] = []
     for kind in ENDLESS:
-        past = lab.grace if kind == "C" else 0.0
         for name in lab.present("pebble"):
-            times = lab.times(10) if name == "ours" else 2
-            found = lab.once(timeout_job, name, kind, times, lab.grace, limit)
-            knew, free = (found, found) if isinstance(found, str) else ([*late] for late in zip(*found, strict=True))
-            if name == "ours" and not isinstance(free, str):
-                free = [late - past for late in free]
+            past = lab.grace if kind == "C" and name == "ours" else 0.0
+            found = lab.once(timeout_job, name, kind, lab.tasks(10, 1) if name == "ours" else 2, lab.grace, limit)
+            word = isinstance(found, str)
+            knew = found if word else [late for late, _ in found]
+            free = found if word else [late - past for _, late in found]
             lines.append((name, kind, spread(knew), spread(free)))
             if name == "ours":
                 verdicts.append(at_most(0.020, "s").judge(f"{kind}: caller told", worst(knew)))

@@ -17,28 +17,33 @@ from typing import Any
 
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 """Ends a process on the spot; Windows has no SIGKILL, its SIGTERM is as abrupt."""
-PATIENCE = 20.0
-"""Seconds to wait for something that another process is about to do."""
+BEGINNING = 20.0
+"""Seconds to wait for another process to begin what it was given."""
 
 
 def nothing(number: int) -> int:
-    """Return the argument."""
     return number
 
 
+def same(value: Any) -> Any:
+    return value
+
+
 def add(a: int, b: int) -> int:
-    """Return the sum."""
     return a + b
 
 
 def successor(number: int) -> int:
-    """Return the next number."""
     return number + 1
 
 
 def total(numbers: list[int]) -> int:
-    """Return the sum of a list."""
     return sum(numbers)
+
+
+def now() -> float:
+    """Return the clock that all processes of a machine share."""
+    return time.monotonic()
 
 
 def work(number: int, loops: int) -> int:
@@ -48,33 +53,23 @@ def work(number: int, loops: int) -> int:
     return number * number
 
 
-def share(first: int, count: int, loops: int) -> int:
+def share(count: int, loops: int) -> int:
     """Do many pieces of work, one after the other, in one call; return how many."""
-    for number in range(first, first + count):
+    for number in range(count):
         work(number, loops)
     return count
+
+
+def work_until(loops: int) -> float:
+    """Be busy, then return the clock."""
+    work(0, loops)
+    return now()
 
 
 def nap(number: int, seconds: float) -> int:
     """Wait; return the square of the first argument."""
     time.sleep(seconds)
     return number * number
-
-
-def same(value: Any) -> Any:
-    """Return the argument, whatever it is."""
-    return value
-
-
-def now() -> float:
-    """Return the clock that all processes of a machine share."""
-    return time.monotonic()
-
-
-def work_until(loops: int) -> float:
-    """Be busy, then return the clock."""
-    work(0, loops)
-    return time.monotonic()
 
 
 def block(path: str) -> None:
@@ -99,7 +94,7 @@ def spin_in_c(path: str) -> None:
 
 def stay_once(path: str) -> tuple[int, float]:
     """Wait for ever when run for the first time; afterwards return the process and the clock at its start."""
-    began = time.monotonic()
+    began = now()
     if not Path(path).exists():
         block(path)
     return os.getpid(), began
@@ -112,32 +107,30 @@ def die(path: str) -> None:
     os.kill(os.getpid(), KILL)
 
 
-def meet(folder: str, number: int, count: int) -> float:
-    """Wait until `count` calls of this have begun; return the clock at the start of this one."""
-    began = time.monotonic()
+def meet(folder: str, number: int, count: int) -> None:
+    """Wait until `count` calls of this have begun, each with a number of its own."""
     note(str(Path(folder) / str(number)))
-    deadline = began + PATIENCE
-    while len(os.listdir(folder)) < count and time.monotonic() < deadline:  # noqa: PTH208  (a name each, no stat)
+    deadline = now() + BEGINNING
+    while len(os.listdir(folder)) < count and now() < deadline:  # noqa: PTH208  (a name each, no stat)
         time.sleep(0.001)
-    return began
 
 
 def note(path: str) -> None:
     """Write this process's id and the clock to a file that appears with all of it at once."""
     half = f"{path}.{os.getpid()}"
-    Path(half).write_text(f"{os.getpid()} {time.monotonic()!r}", encoding="utf-8")
+    Path(half).write_text(f"{os.getpid()} {now()!r}", encoding="utf-8")
     os.replace(half, path)  # noqa: PTH105  (both are strings)
 
 
-def noted(path: str, patience: float = PATIENCE) -> tuple[int, float]:
+def noted(path: str) -> tuple[int, float]:
     """Wait for what `note` wrote; return it. Raises `TimeoutError`."""
-    deadline = time.monotonic() + patience
+    deadline = now() + BEGINNING
     while True:
         try:
             pid, when = Path(path).read_text(encoding="utf-8").split()
         except FileNotFoundError:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"the task did not begin within {patience:g} s") from None
+            if now() > deadline:
+                raise TimeoutError(f"the task did not begin within {BEGINNING:g} s") from None
             time.sleep(0.0005)
             continue
         return int(pid), float(when)
@@ -146,11 +139,10 @@ def noted(path: str, patience: float = PATIENCE) -> tuple[int, float]:
 def loops_for(seconds: float) -> int:
     """Return how many loops of `work` keep an undisturbed core busy for so long."""
     tried = 20_000
-    best = min(_seconds_of(tried) for _ in range(15))
-    return max(1, int(tried * seconds / best))
 
+    def once() -> float:
+        began = time.perf_counter()
+        work(0, tried)
+        return time.perf_counter() - began
 
-def _seconds_of(loops: int) -> float:
-    began = time.perf_counter()
-    work(0, loops)
-    return time.perf_counter() - began
+    return max(1, int(tried * seconds / min(once() for _ in range(15))))
