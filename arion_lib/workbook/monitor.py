@@ -97,7 +97,10 @@ class Monitor(Watching):
             yield look
 
     def say(self, words: str) -> None:
-        self._view.say(words)
+        self._view.buttons.say(words)
+
+    def show_running(self, on: bool) -> None:
+        self._view.buttons.show_running(on)
 
     def _repr_mimebundle_(self, **_: Any) -> Mapping[str, Any]:
         """What a notebook shows: the widget, and a sentence where widgets do not live (a stored notebook, say)."""
@@ -113,25 +116,46 @@ def in_words(title: str) -> str:
     )
 
 
+class Buttons:
+    """A live figure's start and stop, and the line beside them. Which one can be pressed says whether it runs."""
+
+    def __init__(self, watching: Watching) -> None:
+        import ipywidgets as widgets
+
+        self._status = widgets.HTML()
+        self.start, self.stop = widgets.Button(), widgets.Button(description="stop", icon="stop")
+        self.start.on_click(lambda _: watching.start())
+        self.stop.on_click(lambda _: watching.stop())
+        self.row = [self.start, self.stop, self._status]
+        self.show_running(False)
+
+    def show_running(self, on: bool) -> None:
+        """Green and "running" while it runs: another press gives it more time. Then stop can be pressed, too."""
+        self.start.description, self.start.icon = ("running", "refresh") if on else ("start", "play")
+        self.start.button_style, self.start.tooltip = ("success", "go on for longer") if on else ("primary", "start")
+        self.stop.disabled, self.stop.button_style = not on, "warning" if on else ""
+
+    def say(self, status: str) -> None:
+        self._status.value = f"&nbsp;{html.escape(status)}"
+
+    @property
+    def said(self) -> str:
+        """What the line says now, as HTML."""
+        return str(self._status.value)
+
+
 class _View:
     """The widgets of one monitor."""
 
     def __init__(self, monitor: Monitor, knobs: Sequence[Knob]) -> None:
         import ipywidgets as widgets
 
-        self._status, self._picture = widgets.HTML(), widgets.HTML()
-        start = widgets.Button(description="start", icon="play", button_style="success")
-        stop = widgets.Button(description="stop", icon="stop")
-        start.on_click(lambda _: monitor.start())
-        stop.on_click(lambda _: monitor.stop())
-        buttons = widgets.HBox([start, stop, self._status])
-        self._box = widgets.VBox([buttons, *(_control(widgets, knob, monitor) for knob in knobs), self._picture])
+        self.buttons, self._picture = Buttons(monitor), widgets.HTML()
+        controls = [_control(widgets, knob, monitor) for knob in knobs]
+        self._box = widgets.VBox([widgets.HBox(self.buttons.row), *controls, self._picture])
 
     def show(self, svg: str) -> None:
         self._picture.value = svg
-
-    def say(self, status: str) -> None:
-        self._status.value = f"&nbsp;{html.escape(status)}"
 
     def mimebundle(self) -> Mapping[str, Any]:
         return dict(self._box._repr_mimebundle_())

@@ -1,7 +1,7 @@
 """A scheduler as a live figure: what waits, what each worker does, and buttons that interfere.
 
 Idea        Events become bars, a snapshot becomes points, both are drawn as our own SVG a few times a second.
-Invariant   Nothing runs before the reader starts it (one snapshot sets the controls); it stops by itself, and after
+Invariant   Nothing runs before the reader uses a control (one snapshot sets them); it stops by itself, and after
             `stop` nothing of it is subscribed and no thread is left. What it remembers is bounded, however fast the
             tasks are.
 When wrong  What a button asked for and did not get is one sentence beside it; the figure goes on.
@@ -25,7 +25,7 @@ from arion_lib.measure.lanes import lanes_svg
 from arion_lib.measure.live import Panel, live_svg
 from arion_lib.measure.recorder import Bar, Recorder
 from arion_lib.units import progress_text
-from arion_lib.workbook.monitor import in_words
+from arion_lib.workbook.monitor import Buttons, in_words
 from arion_lib.workbook.watching import Watching
 
 PANELS = (Panel("queue", "tasks"), Panel("throughput", "tasks/s"))
@@ -57,9 +57,11 @@ class Scheduling(Protocol):
 class SchedulerMonitor(Watching):
     """Show a scheduler's queue, throughput and workers, with buttons to cancel, to kill and to scale.
 
-    `submitting` adds a button for each entry ("200 naps": a function that submits them). The run ends by itself
-    `seconds` after the last touch of a control. Drawn every `every` seconds.
+    `submitting` adds a button for each entry ("200 naps": a function that submits them). Every control but stop starts
+    the figure. The run ends by itself `seconds` after the last touch of a control. Drawn every `every` seconds.
     """
+
+    how = "Press start, or use another control."
 
     def __init__(
         self,
@@ -94,7 +96,7 @@ class SchedulerMonitor(Watching):
         self._do(lambda: _submitted(word, submit))
 
     def _do(self, act: Callable[[], str]) -> None:
-        self.touch()
+        self.start()  # before it acts: the figure shows what comes of it
         try:
             self._view.answer(act())
         except Exception as error:  # noqa: BLE001  a button's boundary: an error becomes the answer beside it
@@ -146,7 +148,10 @@ class SchedulerMonitor(Watching):
             unsubscribe()
 
     def say(self, words: str) -> None:
-        self._view.say(words)
+        self._view.buttons.say(words)
+
+    def show_running(self, on: bool) -> None:
+        self._view.buttons.show_running(on)
 
     def _repr_mimebundle_(self, **_: Any) -> Mapping[str, Any]:
         """What a notebook shows: the widget, and a sentence where widgets do not live (a stored notebook, say)."""
@@ -228,24 +233,23 @@ class _View:
     def __init__(self, monitor: SchedulerMonitor, most: int, submitting: Mapping[str, Callable[[], object]]) -> None:
         import ipywidgets as widgets
 
-        self._status, self._answer = widgets.HTML(), widgets.HTML()
+        self.buttons, self._answer = Buttons(monitor), widgets.HTML()
         self._panels, self._lanes = widgets.HTML(), widgets.HTML()
         self._worker = widgets.Dropdown(options=[LONGEST], description="worker")
         self._size = widgets.IntSlider(min=1, max=most, description="worker processes", continuous_update=False)
         self._size.style.description_width = "120px"
         self._shown_size = self._size.value
         actions: dict[str, Callable[[], None]] = {
-            "start": monitor.start,
-            "stop": monitor.stop,
             "cancel its task": lambda: monitor.cancel(self._worker.value or None),
             "kill it": lambda: monitor.kill(self._worker.value or None),
         }
-        start, stop, cancel, kill = (_button(widgets, word, act) for word, act in actions.items())
+        cancel, kill = (_button(widgets, word, act) for word, act in actions.items())
         self._size.observe(lambda change: self._moved(monitor, change["new"]), names="value")
         more = [
             _button(widgets, f"submit {word}", partial(monitor.submit, word, act)) for word, act in submitting.items()
         ]
-        rows = ([start, stop, *more, self._status], [self._worker, cancel, kill, self._answer], [self._size])
+        start, stop, status = self.buttons.row
+        rows = ([start, stop, *more, status], [self._worker, cancel, kill, self._answer], [self._size])
         self._box = widgets.VBox([*(widgets.HBox(row) for row in rows), self._panels, self._lanes])
 
     def _moved(self, monitor: SchedulerMonitor, workers: int) -> None:
@@ -267,9 +271,6 @@ class _View:
     def show(self, panels: str, lanes: str) -> None:
         self._panels.value, self._lanes.value = panels, lanes
 
-    def say(self, status: str) -> None:
-        self._status.value = f"&nbsp;{html.escape(status)}"
-
     def answer(self, words: str) -> None:
         self._answer.value = f"&nbsp;{html.escape(words)}"
 
@@ -283,7 +284,7 @@ def _submitted(word: str, submit: Callable[[], object]) -> str:
 
 
 def _button(widgets: Any, word: str, act: Callable[[], None]) -> Any:
-    icons = {"start": "play", "stop": "stop", "cancel its task": "times", "kill it": "bolt"}
+    icons = {"cancel its task": "times", "kill it": "bolt"}
     button = widgets.Button(description=word, icon=icons.get(word, "plus"), layout={"width": "auto"})
     button.on_click(lambda _: act())
     return button

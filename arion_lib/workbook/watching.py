@@ -27,7 +27,7 @@ class Watching(ABC):
         if not (seconds > 0 and every > 0):
             raise ValueError(f"seconds and every must be > 0, got {seconds} and {every}")
         self._seconds, self._every = seconds, every
-        self._touched = 0.0
+        self._touched, self._touching = 0.0, threading.Lock()
         self._stopping, self._turn = threading.Event(), threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -39,6 +39,10 @@ class Watching(ABC):
     def say(self, words: str) -> None:
         """Show the status line."""
 
+    @abstractmethod
+    def show_running(self, on: bool) -> None:
+        """Show by the buttons whether it runs."""
+
     @property
     def running(self) -> bool:
         """Whether something is being watched now."""
@@ -48,14 +52,26 @@ class Watching(ABC):
         """Begin to watch, or go on for another `seconds`."""
         self.touch()
         with self._turn:
+            if self._thread is not None and self._stopping.is_set():  # it is about to end: begin anew behind it
+                self._thread.join()
             if not self.running:
                 self._stopping.clear()
+                self.show_running(True)
                 self._thread = threading.Thread(target=self._run, name="live-monitor", daemon=True)
                 self._thread.start()
 
     def touch(self) -> None:
         """Count `seconds` from now on."""
-        self._touched = time.monotonic()
+        with self._touching:
+            self._touched = time.monotonic()
+
+    def _left(self) -> float:
+        """Return the seconds that are left; when there are none, the end has begun, and no touch delays it."""
+        with self._touching:
+            left = self._touched + self._seconds - time.monotonic()
+            if left <= 0:
+                self._stopping.set()
+            return left
 
     def stop(self) -> None:
         """End the run and wait until everything it opened is closed."""
@@ -70,13 +86,14 @@ class Watching(ABC):
         try:
             with self.watched() as look:
                 while not self._stopping.wait(self._every):
-                    left = self._touched + self._seconds - time.monotonic()
-                    if left <= 0:
+                    if (left := self._left()) <= 0:
                         break
                     look()
-                    self.say(f"running, {left:.0f} s left")
+                    self.say(f"{left:.0f} s left; each control gives {self._seconds:.0f} s more")
                 self.say("stopping ...")
         except Exception as error:  # noqa: BLE001 - the thread's boundary: an error becomes the status line
+            self._stopping.set()
             self.say(f"ended by {type(error).__name__}: {error}")
         else:
             self.say(f"stopped. {self.how}")
+        self.show_running(False)

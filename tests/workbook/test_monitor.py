@@ -80,7 +80,59 @@ def test_it_stops_by_itself() -> None:
     live._thread.join(10)
     assert not live.running
     assert engine.told[-1] == "closed"
-    assert live._view._status.value.endswith("stopped. Press start, or move a slider.")
+    assert live._view.buttons.said.endswith("stopped. Press start, or move a slider.")
+
+
+@pytest.mark.usefixtures("no_leaks")
+def test_the_buttons_say_whether_it_runs() -> None:
+    engine = Engine()
+    live = monitor(engine)
+    start, stop = live._view.buttons.start, live._view.buttons.stop
+    still = ("start", "primary", True)
+
+    def looks() -> tuple[str, str, bool]:
+        return start.description, start.button_style, stop.disabled
+
+    assert looks() == still
+    start.click()
+    assert engine.was_read.wait(10)
+    assert looks() == ("running", "success", False)
+    stop.click()
+    assert looks() == still
+    engine.fails = True
+    start.click()
+    assert live._thread is not None
+    live._thread.join(10)
+    assert looks() == still, "also when an error ended it"
+    live.stop()
+
+
+@pytest.mark.usefixtures("no_leaks")
+def test_a_start_while_it_ends_by_itself_begins_anew() -> None:
+    engine = Engine()
+    closing, go_on = threading.Event(), threading.Event()
+
+    class Slow(Engine):
+        @contextmanager
+        def __call__(self) -> Iterator[Engine]:
+            with engine() as opened:
+                yield opened
+                closing.set()
+                assert go_on.wait(10)
+
+    live = monitor(Slow(), seconds=0.05)
+    live.start()
+    assert closing.wait(10)  # its time is up, and it has not closed yet
+    live._seconds = 60.0
+    again = threading.Thread(target=live.start)
+    again.start()
+    go_on.set()
+    again.join(10)
+    engine.was_read.clear()
+    assert engine.was_read.wait(10)
+    assert live._view.buttons.start.description == "running"
+    live.stop()
+    assert engine.told.count("closed") == 2
 
 
 @pytest.mark.usefixtures("no_leaks")
@@ -90,7 +142,7 @@ def test_an_error_ends_the_run_is_shown_and_the_next_start_begins_anew() -> None
     live.start()
     assert live._thread is not None
     live._thread.join(10)
-    assert "OSError: the engine is out of oil" in live._view._status.value
+    assert "OSError: the engine is out of oil" in live._view.buttons.said
     engine.fails = False
     live.start()
     assert engine.was_read.wait(10)

@@ -111,7 +111,7 @@ def test_it_stops_by_itself() -> None:
     monitor._thread.join(10)
     assert not monitor.running
     assert not fake.callbacks
-    assert monitor._view._status.value.endswith("stopped. Press start.")
+    assert monitor._view.buttons.said.endswith("stopped. Press start, or use another control.")
 
 
 def test_it_draws_queue_throughput_and_a_lane_for_each_worker() -> None:
@@ -128,7 +128,7 @@ def test_an_error_of_the_scheduler_ends_the_watching_and_is_shown() -> None:
         fake.broken = True
         assert monitor._thread is not None
         monitor._thread.join(10)
-        assert "OSError: the scheduler is out of order" in monitor._view._status.value
+        assert "OSError: the scheduler is out of order" in monitor._view.buttons.said
     assert not fake.callbacks
 
 
@@ -152,16 +152,39 @@ def test_the_buttons_act_on_the_worker_busy_the_longest_or_on_the_chosen_one() -
 def test_what_cannot_be_done_is_told_beside_the_buttons() -> None:
     fake = Fake()
     fake.workers = (WorkerStatus(1, "processes", "idle"),)
-    monitor = SchedulerMonitor(fake)
-    monitor.cancel()
-    assert "no worker runs one" in monitor._view._answer.value
-    fake.workers = ()
-    monitor.kill()
-    assert "no worker to kill" in monitor._view._answer.value
-    fake.broken = True
-    monitor.kill()
-    assert "OSError: the scheduler is out of order" in monitor._view._answer.value
+    with watching(fake) as monitor:
+        monitor.cancel()
+        assert "no worker runs one" in monitor._view._answer.value
+        fake.workers = ()
+        monitor.kill()
+        assert "no worker to kill" in monitor._view._answer.value
+        fake.broken = True
+        monitor.kill()
+        assert "OSError: the scheduler is out of order" in monitor._view._answer.value
     assert fake.asked == []
+
+
+@pytest.mark.parametrize("control", ["start", "submit naps", "slider", "cancel its task", "kill it"])
+def test_every_control_starts_the_figure(control: str) -> None:
+    fake = Fake()
+    monitor = SchedulerMonitor(fake, {"naps": list}, every=0.01)  # type: ignore[arg-type]
+    view = monitor._view
+    buttons = {
+        each.description: each for row in view._box.children[:2] for each in row.children if hasattr(each, "click")
+    }
+    assert not monitor.running
+    try:
+        if control == "slider":
+            view._size.value = 5
+        else:
+            buttons[control].click()
+        assert monitor.running
+        assert view.buttons.start.description == "running"
+        fake.draws()
+    finally:
+        buttons["stop"].click()
+    assert not monitor.running
+    assert (fake.size == 5) is (control == "slider")
 
 
 def test_the_slider_scales_and_follows_but_never_scales_by_following() -> None:
@@ -236,7 +259,7 @@ def until(monitor: SchedulerMonitor, true: Callable[[], object]) -> None:
     """Look until it is true, as long as the monitor runs; a bound only so that a broken test ends."""
     deadline = time.monotonic() + 20
     while not true():
-        assert monitor.running, monitor._view._status.value
+        assert monitor.running, monitor._view.buttons.said
         assert time.monotonic() < deadline, monitor._view._lanes.value
         time.sleep(0.005)
 
@@ -293,7 +316,10 @@ def test_a_button_submits_and_what_it_raises_is_a_sentence() -> None:
     buttons = {
         button.description: button for button in monitor._view._box.children[0].children if hasattr(button, "click")
     }
-    buttons["submit naps"].click()
-    assert (asked, "submitted naps" in monitor._view._answer.value) == (["naps"], True)
-    buttons["submit nothing"].click()
-    assert "ZeroDivisionError" in monitor._view._answer.value
+    try:
+        buttons["submit naps"].click()
+        assert (asked, "submitted naps" in monitor._view._answer.value) == (["naps"], True)
+        buttons["submit nothing"].click()
+        assert "ZeroDivisionError" in monitor._view._answer.value
+    finally:
+        monitor.stop()
