@@ -66,6 +66,7 @@ def begin(folder: Path) -> None:
     """Let the notebooks in `folder` keep a record; one that is there goes on."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / FILE).touch()
+    classroom.give_identity(folder)
 
 
 def note(kind: str, name: str, **more: str | float) -> None:

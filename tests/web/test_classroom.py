@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -18,15 +21,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arion_lib.pipeline.store import open_store
-from arion_lib.web.classroom.board import Board, render
-from arion_lib.web.classroom.room import Room, histogram
+from arion_lib.web.classroom.board import Board, addresses, greeting, render
+from arion_lib.web.classroom.room import MOST_BARS, Room, histogram
 from arion_lib.web.edge.server import running
-from arion_lib.workbook import classroom, join_class, predict, predictions
+from arion_lib.workbook import classroom, join_class, predict, predictions, progress
 from arion_lib.workbook.classroom import Member
 from tests.browser import browser
 
-VALUES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.lists(st.integers()))
-KEYS = st.sampled_from(["learner", "kind", "name", "mark", "value", "unit", "notebook", "at", "likely"])
+TEXTS = st.text(st.characters(exclude_categories=()))
+NUMBERS = st.one_of(st.integers(), st.floats(), st.sampled_from([10**400, 5e-324, 1e308]))
+EVENTS = st.fixed_dictionaries(
+    {"learner": TEXTS, "kind": st.sampled_from(["check", "prediction", "measured"]), "name": TEXTS},
+    optional={
+        "mark": st.sampled_from(["ok", "no", "todo"]),
+        "value": st.one_of(NUMBERS, st.none(), st.booleans(), TEXTS),
+        **{key: st.one_of(TEXTS, NUMBERS) for key in ("me", "unit", "notebook", "likely")},
+    },
+)
 
 
 @pytest.fixture
@@ -66,12 +77,14 @@ def test_learners_stand_by_name_whoever_came_first() -> None:
     assert page.index("ada-9") < page.index("ada-10") < page.index("Bob")
 
 
-@given(st.lists(st.dictionaries(KEYS, VALUES)))
+@given(st.lists(EVENTS))
 def test_no_event_breaks_the_board(events: list[dict[str, object]]) -> None:
     room = Room()
     for event in events:
         room.add(event)
-    assert "<h1>The class</h1>" in render("page", room)
+    page = render("page", room).encode()
+    assert b"<h1>The class</h1>" in page
+    assert len(page) < 20_000 + 5_000 * len(events)
 
 
 @given(st.lists(st.floats(0, 1e18)), st.one_of(st.none(), st.floats(0, 1e18)))
@@ -81,6 +94,48 @@ def test_a_histogram_counts_every_prediction_once(values: list[float], measured:
     bars = histogram(values, measured)
     assert sum(bar.count for bar in bars) == len(values)
     assert sum(bar.measured for bar in bars) == (measured is not None)
+    assert len(bars) <= MOST_BARS
+    assert all(before.high <= after.low for before, after in pairwise(bars))
+
+
+def test_one_wild_guess_leaves_the_rooms_histogram_on_one_screen() -> None:
+    bars = histogram([80, 120, 150, 400, 9e12], measured=480)
+    assert [bar.gap for bar in bars] == [False, False, False, True, False]
+    assert [bar.count for bar in bars] == [1, 2, 1, 0, 1]
+
+
+def test_two_of_one_nickname_are_two_rows_and_one_who_comes_back_is_one() -> None:
+    room = Room()
+    for me, name in (("a1", "1.1"), ("b2", "1.1"), ("a1", "1.2")):
+        room.add({**check_of("ada", name, "ok"), "me": me})
+    assert [(one.nickname, sorted(one.exercises)) for one in room.by_name()] == [
+        ("ada", ["1.1", "1.2"]),
+        ("ada (2)", ["1.1"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("nickname", "shown"),
+    [
+        ("Zoë ✨ 李", "Zoë ✨ 李"),
+        ("\u202eevil\u202c", "evil"),
+        ("two\nlines", "two lines"),
+        ("Jos\udce9", "Jos"),
+        ("x" * 300, "x" * 60),
+    ],
+)
+def test_a_nickname_of_odd_characters_is_one_readable_line(nickname: str, shown: str) -> None:
+    room = Room()
+    assert room.add(check_of(nickname, "1.1", "ok"))
+    assert [one.nickname for one in room.by_name()] == [shown]
+    assert f"<bdi>{shown}</bdi>" in render("inner", room)
+
+
+@pytest.mark.parametrize("nickname", ["", "  ", "\u200b\u200b"])
+def test_a_nickname_that_cannot_be_seen_is_no_row(nickname: str) -> None:
+    room = Room()
+    assert not room.add(check_of(nickname, "1.1", "ok"))
+    assert not room.learners
 
 
 def test_what_a_learner_sends_is_shown_as_text() -> None:
@@ -106,7 +161,7 @@ def test_checks_and_predictions_reach_the_board_each_once(
     page = get(url)
     assert "100 to 200" in page
     assert "measured: 480" in page
-    assert list(served.room.learners) == ["ada"]
+    assert [one.nickname for one in served.room.by_name()] == ["ada"]
 
 
 def test_an_event_that_is_sent_twice_counts_once(board: tuple[str, Board]) -> None:
@@ -115,7 +170,7 @@ def test_an_event_that_is_sent_twice_counts_once(board: tuple[str, Board]) -> No
     event = json.dumps({"id": "same", **check_of("ada", "1.1", "no")})
     assert [member._taken(event) for _ in range(2)] == [True, True]
     get(url)
-    assert served.room.learners["ada"].exercises["1.1"].tries == 1
+    assert served.room.learners["ada", ""].exercises["1.1"].tries == 1
 
 
 def test_a_board_that_starts_late_gets_what_was_said_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,6 +185,80 @@ def test_a_board_that_starts_late_gets_what_was_said_before(tmp_path: Path, monk
             assert "early" in get(url)
 
 
+def test_a_board_that_does_not_answer_is_told_once_and_nothing_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(classroom, "PATIENCE", 0.05)
+    monkeypatch.setattr(classroom, "_member", [])
+    with open_store(tmp_path / "class.db") as store:
+        with running(Board(store)) as url:
+            port = int(url.rpartition(":")[2])
+        join_class(url, "ada")
+        said = capsys.readouterr().out
+        assert f"the class's board at {url} does not answer" in said
+        assert "what you do is sent when it does" in said
+        classroom.tell(check_of("ada", "1.1", "ok"))
+        assert not capsys.readouterr().out
+        with running(Board(store), port=port):
+            classroom._member[0].flush()
+            assert "ada" in get(url)
+        assert not classroom._member[0].news()
+
+
+def test_an_address_where_something_else_answers_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    class Elsewhere(http.server.BaseHTTPRequestHandler):
+        """As a hotel's page that wants a password first: it says yes to everything."""
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"Welcome, please log in")
+
+        do_POST = do_GET  # noqa: N815  the standard library's name
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        member = Member(f"http://127.0.0.1:{server.server_address[1]}", "ada")
+        assert not member._taken(json.dumps({"id": "1", **check_of("ada", "1.1", "ok")}))
+        server.shutdown()
+    assert "is no class's board (it answers something else): ask the teacher for the address" in member.news()
+    assert not member.news()  # once is enough
+
+
+def test_a_wrong_address_in_the_environment_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(classroom, "_member", [])
+    monkeypatch.setattr(classroom, "_refused", [])
+    monkeypatch.setenv(classroom.ADDRESS, "ftp://board")
+    for _ in range(2):
+        classroom.tell({"kind": "check"})
+    assert capsys.readouterr().out.count("not in a class, as ARION_CLASS is wrong: address must be like") == 1
+
+
+def test_a_learner_who_starts_again_is_the_same_to_the_board(
+    board: tuple[str, Board], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, served = board
+    progress.begin(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(classroom.ADDRESS, url.removeprefix("http://"))
+    monkeypatch.delenv(classroom.NICKNAME, raising=False)
+    for exercise in ("1.1", "1.2"):  # each time a new kernel, in a folder that was prepared anew
+        progress.begin(tmp_path)
+        monkeypatch.setattr(classroom, "_member", [])
+        monkeypatch.setattr(classroom, "_mine", exercise)
+        progress.note("check", exercise, mark="ok", likely="")
+        classroom._member[0].flush()
+    get(url)
+    (one,) = served.room.learners.values()
+    assert sorted(one.exercises) == ["1.1", "1.2"]
+    assert one.nickname.startswith("learner-")
+
+
 def test_without_an_address_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(classroom, "_member", [])
     monkeypatch.delenv(classroom.ADDRESS, raising=False)
@@ -137,9 +266,12 @@ def test_without_an_address_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> 
     classroom.tell({"kind": "check"})
 
 
-def test_what_is_no_address_is_refused() -> None:
-    with pytest.raises(ValueError, match=r'must be like "http://.*", got .board.: the teacher has it'):
-        join_class("board")
+@pytest.mark.parametrize(
+    "address", ["board", "http://", "ftp://192.168.1.2:8765", "192.168.1.2:87x", "192.168.1.2: 8765"]
+)
+def test_what_is_no_address_is_refused(address: str) -> None:
+    with pytest.raises(ValueError, match=rf'must be like "http://.*", got {address!r}: the teacher has it'):
+        join_class(address)
 
 
 def test_only_the_board_and_the_webhook_can_be_reached(board: tuple[str, Board]) -> None:
@@ -184,11 +316,11 @@ def test_the_word_says_how_to_join_and_leaves_no_trace(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "arion_lib", "class", "--port", "0", "--host", "127.0.0.1"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
-        said = [server.stdout.readline() for _ in range(6)]
+        said = [server.stdout.readline() for _ in range(9)]
         port = re.findall(r":(\d+)", said[0])[0]
         assert "The class" in get(f"http://127.0.0.1:{port}/")
         assert f"set ARION_CLASS=http://127.0.0.1:{port} " in said[2]  # nobody else can reach what listens there
-        assert "join_class(" in said[4]
+        assert "join_class(" in said[5]
         assert list(tmp_path.iterdir())
         server.send_signal(signal.SIGINT)
         assert server.wait(60) == 0
@@ -200,3 +332,17 @@ def test_code_in_a_reason_is_shown_as_code_and_still_escaped() -> None:
     room.add(check_of("ada", "1.1", "no", "the `try` is too wide: `<b>`"))
     page = render("inner", room)
     assert "the <code>try</code> is too wide: <code>&lt;b&gt;</code>" in page
+
+
+def test_the_greeting_says_when_no_other_machine_can_come() -> None:
+    room, alone = greeting(["http://192.168.1.20:8765", "http://127.0.0.1:8765"]), greeting(["http://127.0.0.1:8765"])
+    assert "join the room's network" in alone[-1]
+    assert not any("join the room's network" in line for line in room)
+    assert "ARION_CLASS=http://192.168.1.20:8765 ARION_NICKNAME=ada python -m arion_lib lab" in room[1]
+
+
+def test_every_card_of_this_machine_is_an_address_and_no_address_comes_twice() -> None:
+    found = addresses(8765)
+    assert found[-1] == "http://127.0.0.1:8765"
+    assert len(found) == len(set(found))
+    assert not [url for url in found[:-1] if "//127." in url]

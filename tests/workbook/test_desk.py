@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from arion_lib.workbook import catalogue, desk, guide, notebooks, progress
+from arion_lib.workbook import catalogue, classroom, desk, guide, notebooks, progress
 
 
 def test_the_command_writes_every_notebook_and_refuses_a_wrong_number(
@@ -20,6 +20,7 @@ def test_the_command_writes_every_notebook_and_refuses_a_wrong_number(
         *(path.name for path in notebooks.select([])),
         desk.START,
         progress.FILE,
+        classroom.IDENTITY,
     }
     with pytest.raises(SystemExit) as caught:
         desk.run(["9", "--to", str(tmp_path)])
@@ -45,7 +46,7 @@ def test_the_status_counts_exercises_that_were_right_once(
     assert said[0] == f"1_streaming_pipeline: 1 of {count} exercises"
     assert said[1] == "  [ ok ] 1.1  3 tries"
     assert "  [ no ] 4.1  1 try" in said
-    assert list(tmp_path.iterdir()) == [tmp_path / progress.FILE]
+    assert {path.name for path in tmp_path.iterdir()} == {progress.FILE, classroom.IDENTITY}
 
 
 def test_every_exercise_of_the_catalogue_is_checked_in_its_notebook() -> None:

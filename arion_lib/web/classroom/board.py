@@ -21,12 +21,15 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from arion_lib.pipeline.store import Store, StoreError, open_store
 from arion_lib.web.classroom.room import Room
 from arion_lib.web.edge.server import ServerFailed, listening_socket, serve_until_signal
 from arion_lib.web.requests import Limits
 from arion_lib.web.service import PipelineService
 
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104
 STREAM = "class"
 PATH = f"/webhook/{STREAM}"
 LIMITS = Limits(max_body=64 << 10, max_record=8 << 10)
@@ -134,12 +137,24 @@ def _code(text: str) -> Any:
 
 
 def addresses(port: int) -> list[str]:
-    """Return the addresses under which the room's machines can reach this one; asks no other machine."""
-    found = {"127.0.0.1"}
+    """Return the addresses under which the room's machines can reach this one, the likeliest first; asks no other."""
+    first = []
     with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect(("192.0.2.1", 9))  # sends nothing: it chooses the interface (an address kept for documents)
-        found.add(probe.getsockname()[0])
-    return [f"http://{address}:{port}" for address in sorted(found, key=lambda a: a.startswith("127."))]
+        first.append(probe.getsockname()[0])
+    cards = [
+        card.address for found in psutil.net_if_addrs().values() for card in found if card.family == socket.AF_INET
+    ]
+    outside = [address for address in (*first, *sorted(cards)) if not address.startswith(("127.", "169.254."))]
+    return [url_of(address, port) for address in dict.fromkeys([*outside, "127.0.0.1"])]
+
+
+def url_of(host: str, port: int) -> str:
+    """
+    >>> url_of("192.168.1.20", 8765), url_of("::1", 8765)
+    ('http://192.168.1.20:8765', 'http://[::1]:8765')
+    """
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -174,15 +189,26 @@ def run(args: list[str]) -> int:
 
 
 def _greet(host: str, port: int) -> None:
-    here, *others = addresses(port) if host in ("0.0.0.0", "::") else [f"http://{host}:{port}"]  # noqa: S104
+    sys.stdout.write("\n".join(greeting(addresses(port) if host in EVERYWHERE else [url_of(host, port)])) + "\n")
+    sys.stdout.flush()
+
+
+def greeting(urls: list[str]) -> list[str]:
+    """Return what the teacher reads: where the board is, what learners type, what to do when they cannot reach it."""
+    here, *others = urls
+    alone = here.startswith(("http://127.", "http://[::1]"))
     lines = [
         f"the board            {here}",
-        f"learners, before lab ARION_CLASS={here} python -m arion_lib lab",
+        f"learners, before lab ARION_CLASS={here} ARION_NICKNAME=ada python -m arion_lib lab",
         f"on Windows           set ARION_CLASS={here}  (in PowerShell: $env:ARION_CLASS='{here}')",
+        "                     set ARION_NICKNAME=ada  (in PowerShell: $env:ARION_NICKNAME='ada')",
         "                     py -m arion_lib lab",
-        f'or in a notebook     from arion_lib.workbook import join_class; join_class("{here}", "nickname")',
+        f'or in a notebook     from arion_lib.workbook import join_class; join_class("{here}", "ada")',
+        "if they cannot       open the board in a learner's browser: when it does not come, this machine's firewall",
+        "                     holds it back, or the Wi-Fi keeps machines apart (a phone's hotspot does not)",
         "Ctrl-C ends it; nothing is kept without --keep FILE",
         *(f"here also            {url}" for url in others),
     ]
-    sys.stdout.write("\n".join(lines) + "\n")
-    sys.stdout.flush()
+    if alone:
+        lines.append("Only this machine can open that address: join the room's network, then start this again.")
+    return lines
