@@ -47,6 +47,9 @@ ROOT = Path(__file__).resolve().parents[2]
 WHEELS = "wheels"
 """A folder of the clone: where it is there, packages come from it and from nowhere else (see the word `pack`)."""
 
+MADE_FOR = "made-for.txt"
+"""In that folder: the systems and Pythons that it holds wheels for, a line each."""
+
 NO_WHEEL = re.compile(
     r"No matching distribution found for ([\w.-]+?)==|Because ([\w.-]+?)==\S+ (?:\{[^}]*\} )?has no (?:usable )?wheels"
 )
@@ -141,12 +144,28 @@ def _unreachable(name: str, said: str) -> bool:
     return any("connection broken by" in line or "Could not fetch URL" in line for line in asked)
 
 
-def no_wheel(python: Path, name: str) -> str:
+def no_wheel(python: Path, name: str, wheels: Path = ROOT / WHEELS) -> str:
     """Return the sentence for a needed package that has no wheel here."""
+    lacks = f"{name} must have a wheel for {_version(python)} on {sysconfig.get_platform()}, got none"
+    if wheels.is_dir():
+        note = wheels / MADE_FOR
+        made_for = "; ".join(note.read_text("utf-8").splitlines()) if note.exists() else "other machines"
+        return (
+            f"{lacks} in {wheels}, which was made for {made_for}: use a Python named there"
+            " (`python3.13 -m arion_lib lab`, say), or take that folder away and install from the network."
+        )
     return (
-        f"{name} must have a wheel for {_version(python)} on {sysconfig.get_platform()}, got none, and it is needed: "
+        f"{lacks}, and it is needed: "
         f"use Python {TRIED} (`python3.13 -m arion_lib lab`, say); if yours is one of these, please file an issue."
     )
+
+
+def note_made_for(wheels: Path, target: str) -> None:
+    """Add a line to what the folder of wheels says that it was made for; one that stands there stays one."""
+    wheels.mkdir(parents=True, exist_ok=True)
+    note = wheels / MADE_FOR
+    lines = note.read_text("utf-8").splitlines() if note.exists() else []
+    note.write_text("\n".join([*dict.fromkeys([*lines, target])]) + "\n", "utf-8")
 
 
 def _version(python: Path) -> str:
