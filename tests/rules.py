@@ -303,13 +303,16 @@ def _canonical(name: str) -> str:
 
 
 def conda_complaints(environment: str, project: str) -> list[str]:
-    """Check that conda's environment is Python as pyproject wants it, pip, and the lock: nothing of its own."""
+    """Check that conda's environment is one promised Python, pip, and the lock: nothing of its own.
+
+    One, as Binder reads it (`python=X.Y`): of a range it makes an environment with the Python that it takes by default.
+    """
     lines = [line.strip() for line in environment.splitlines() if line.strip().startswith("- ")]
     table = tomllib.loads(project)["project"]
-    python = f"- python{table['requires-python']}"
+    promised = [line.rpartition(" ")[2] for line in table["classifiers"] if "Python :: 3." in line]
+    python = next((f"- python={one}" for one in promised if f"- python={one}" in lines), "- python=X.Y")
     expected = ["- conda-forge", "- nodefaults", python, "- pip", "- pip:", "- -r requirements.lock"]
-    got = [line.partition(",")[0] for line in lines]
-    return [] if got == expected else [f"environment.yml must list {expected}, got {got}"]
+    return [] if lines == expected else [f"environment.yml must list {expected}, got {lines}"]
 
 
 def modules(package: Path) -> list[tuple[str, str]]:

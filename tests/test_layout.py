@@ -281,4 +281,5 @@ def test_a_lock_with_a_hole_is_found(lock: str, complaint: str) -> None:
 def test_condas_environment_is_pyprojects() -> None:
     assert rules.conda_complaints(CONDA, PROJECT) == []
     assert rules.conda_complaints(CONDA + "      - numpy\n", PROJECT)
-    assert rules.conda_complaints(CONDA.replace("3.11", "3.10"), PROJECT)
+    assert rules.conda_complaints(CONDA.replace("3.13", "3.10"), PROJECT)  # not promised
+    assert rules.conda_complaints(CONDA.replace("=3.13", ">=3.11,<3.16"), PROJECT)  # Binder cannot read a range

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import doctest
+import json
+import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -76,3 +80,53 @@ def test_the_readme_has_a_badge_where_the_repositorys_address_is_known_and_no_ot
     known = re.fullmatch(r"https://github\.com/([^/]+/[^/]+)/blob/main", address.known_source())
     badges = re.findall(r"https://mybinder\.org/v2/gh/([^/]+/[^/]+)/", README)
     assert badges == ([known.group(1)] if known else [])
+
+
+def test_the_readme_says_how_to_open_a_fork_on_binder_in_the_form_that_the_site_links_to() -> None:
+    shown = (
+        "OWNER/REPOSITORY"
+        if not address.known_source()
+        else address.known_source().split("/", 3)[3][: -len("/blob/main")]
+    )
+    link = re.findall(r"\]\(https://(.*)\)", address.binder(shown, "HEAD"))[0]
+    assert link in " ".join(README.split())
+
+
+@pytest.mark.posix("Binder runs postBuild by bash")
+def test_what_binder_runs_puts_the_page_there_that_the_link_opens(tmp_path: Path) -> None:
+    for name in ("arion_lib", "notebooks", "postBuild", "pyproject.toml", "requirements.lock"):
+        source = ROOT / name
+        copy = shutil.copytree if source.is_dir() else shutil.copy
+        copy(source, tmp_path / name)
+    (tmp_path / "bin").mkdir()
+    python = tmp_path / "bin" / "python"  # pip installs nothing, and the settings of this Python's Jupyter stay
+    instead = f'"-m pip") ;; "-c "*) echo "{tmp_path}/prefix" ;; *) exec "{sys.executable}" "$@" ;;'
+    python.write_text(f'#!/bin/sh\ncase "$1 $2" in {instead} esac\n')
+    python.chmod(0o755)
+    path = os.pathsep.join([str(python.parent), os.environ["PATH"]])
+    subprocess.run(
+        [tmp_path / "postBuild"], cwd=tmp_path, env={**os.environ, "PATH": path}, check=True, capture_output=True
+    )
+    page = re.findall(r"urlpath=lab/tree/([^`)]+)", address.binder("o/r"))[0]
+    assert (tmp_path / page).exists()
+    assert len(list((tmp_path / page).parent.glob("*.ipynb"))) == 5
+    assert (tmp_path / "prefix/etc/jupyter/labconfig/default_setting_overrides.json").exists()
+
+
+def test_the_dev_container_lets_its_own_pages_reach_the_kernels_and_no_others() -> None:
+    """Codespaces shows JupyterLab under a name of its own; the server refuses names that it does not know."""
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text("utf-8"))
+    folder = container["containerEnv"]["JUPYTER_CONFIG_PATH"].replace("${containerWorkspaceFolder}", str(ROOT))
+    settings = json.loads((Path(folder) / "jupyter_server_config.json").read_text("utf-8"))
+    allowed = re.compile(settings["ServerApp"]["allow_origin_pat"])
+    assert allowed.fullmatch("https://fuzzy-waffle-x5j9-8888.app.github.dev")
+    for other in (
+        "https://app.github.dev.evil.org",
+        "http://a-8888.app.github.dev",
+        "https://evil.org/.app.github.dev",
+    ):
+        assert not allowed.fullmatch(other)
+    assert set(container["portsAttributes"]) == {str(port) for port in container["forwardPorts"]}
+    image, _, python = container["image"].rpartition(":")
+    assert image == "mcr.microsoft.com/devcontainers/python"
+    assert python in re.findall(r"Python :: (3\.\d+)", (ROOT / "pyproject.toml").read_text("utf-8"))

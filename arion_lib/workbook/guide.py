@@ -28,10 +28,20 @@ MORE = "More"
 
 BEFORE = """## The day before
 
-- Everybody needs Python 3.11 or newer and the clone, or the offline kit: `python -m arion_lib pack` makes it.
-- Try the room's machines: `python -m arion_lib doctor --try` starts a kernel and runs a few cells.
-- The board: `python -m arion_lib class` prints the address that learners set as `ARION_CLASS`.
-- Measured cells want a machine that is not busy: close what else runs, video calls above all.
+- **Ask everybody** for their system and for what `python --version` says (`py --version` on Windows): it must be 3.11
+  to 3.15. For those who have none, put python.org's installers on a memory stick.
+- **A good line at home**: everybody clones and runs `python -m arion_lib lab` today. **Bad Wi-Fi**: you make the
+  offline kit, for the systems and Pythons that you were told:
+  `python -m arion_lib pack --to /media/stick --system windows-x86_64 macos-arm64 --python 3.13`. Each machine copies
+  the folder from the stick, and the same `lab` sets it up there without a network.
+- **Try one machine of each kind**, its Wi-Fi off: `python -m arion_lib doctor --try` runs a few cells in a kernel.
+- **The board**, in the room itself: `python -m arion_lib class` prints what learners type. Open its address in a second
+  machine's browser. If the page does not come, allow Python in the firewall; if it still does not, the Wi-Fi keeps
+  machines apart, as many for guests do: take a phone's hotspot, or leave the board out. Everything else works without.
+- **Your own screen**: `python -m arion_lib lab --teach`, then *View, Presentation Mode* for large text.
+- **Somebody's machine will not do it**: let two share one. `python -m arion_lib site` writes pages to read without
+  Python, with each answer behind a triangle: a hand-out for the end as well.
+- **Measured cells** want a machine that is not busy: close what else runs, video calls above all.
 """
 
 
@@ -136,6 +146,7 @@ def guide_for(path: Path) -> str:
             f"{reading} minutes to read and run, {working} for the exercises, {reading + working} in all"
             + (f"; {optional} more are optional." if optional else "."),
             "",
+            BEFORE,
             *(note + "\n" for part in parts for note in part.notes),
             "## How long, and what to leave out",
             "",
@@ -148,7 +159,6 @@ def guide_for(path: Path) -> str:
             "When an answer behaves like one of these, its check names the misconception.",
             "",
             *(_misconceptions(exercise) for part in parts for exercise in part.exercises),
-            BEFORE,
         ]
     )
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
 
-from arion_lib.workbook import catalogue, guide, learner, notebooks
+from arion_lib.setup import installer, words
+from arion_lib.workbook import catalogue, guide, learner, notebooks, pack
 
 PATHS = notebooks.select([])
 
@@ -29,6 +32,20 @@ def test_the_guide_names_each_section_note_and_misconception_once(path: Path) ->
         assert text.count(f"### {exercise.id} `{exercise.name}`") == 1
         for wrong in exercise.wrong:
             assert f"- {wrong.misconception}\n" in text
+
+
+def test_the_checklist_stands_before_the_notes_and_its_commands_are_understood() -> None:
+    text = guide.guide_for(PATHS[0])
+    assert text.index("## The day before") < text.index("## How long, and what to leave out")
+    commands = [shlex.split(found) for found in re.findall(r"`python -m arion_lib ([^`]*)`", guide.BEFORE)]
+    assert {"lab", "pack", "class", "doctor", "site"} == {word for word, *_ in commands} <= set(words.WORDS)
+    (packed,) = [args for word, *args in commands if word == "pack"]
+    assert [str(target) for target in pack._targets(packed)] == [
+        "windows-x86_64, Python 3.13",
+        "macos-arm64, Python 3.13",
+    ]
+    oldest, newest = (f"3.{version[1]}" for version in (installer.OLDEST, installer.NEWEST))
+    assert f"it must be {oldest} to {newest}" in " ".join(guide.BEFORE.split())
 
 
 def test_minutes_are_words_and_lines_and_what_exercises_take() -> None:

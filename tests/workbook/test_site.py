@@ -119,7 +119,7 @@ def test_who_reads_can_start_it_in_the_browser_where_the_address_is_known(
     assert links_of("") == []  # the control: no address, no link that leads nowhere
     assert links_of("https://git.example.org/who/arion/blob/main") == []
     binder, codespaces = links_of("https://github.com/who/arion/blob/main")
-    assert binder == "https://mybinder.org/v2/gh/who/arion/main?urlpath=lab/tree/notebooks/START.md"
+    assert binder == "https://mybinder.org/v2/gh/who/arion/main?urlpath=lab/tree/work/START.md"
     assert codespaces == "https://codespaces.new/who/arion"
     monkeypatch.setattr(address, "ROOT", tmp_path)
     assert address.known_source() == ""

@@ -39,7 +39,7 @@ def without_installing(source: str) -> str:
 
 def binder(repository: str, branch: str = "main") -> str:
     """Return the link that opens the notebooks' start page on Binder."""
-    page = "urlpath=lab/tree/notebooks/START.md"
+    page = "urlpath=lab/tree/work/START.md"  # the learner's copies, which postBuild makes
     return f"[the notebooks on Binder](https://mybinder.org/v2/gh/{repository}/{branch}?{page})"
 
 
