@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -37,6 +38,40 @@ def test_groups_are_printed_with_exact_sums_windows_and_figures(
     assert out == (b'{"group":{"t":"a","at":"2026-03-01T10:00:00Z"},"count":10,"sum":1.00,"min":0.10,"mean":0.10}\n')
     assert b"bad, and counted nowhere: 1 of 11 records" in err
     assert b"record at byte 470: " in err
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_sum_is_printed_that_was_asked_for_without_other_figures(
+    no_leaks: None, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes], workers: str
+) -> None:
+    paths = [tmp_path / "a.ndjson", tmp_path / "b.ndjson"]
+    for path in paths:
+        path.write_bytes(b'{"t":"a","n":0.1}\n{"t":"a","n":2}\n')
+    assert run([*map(str, paths), "--group-by", "t", "--sum-field", "n", "--workers", workers]) == 0
+    assert capsysbinary.readouterr().out == b'{"group":{"t":"a"},"count":4,"sum":4.2}\n'
+
+
+def test_a_file_in_which_nothing_can_be_read_is_no_success(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, good, store = tmp_path / "e.ndjson.gz", tmp_path / "e.ndjson", local_url("sqlite", tmp_path / "s.db")
+    path.write_bytes(gzip.compress(b'{"t":"a"}\n', mtime=0))
+    good.write_bytes(b'{"t":"a"}\n')
+    assert run([str(path), "--group-by", "t"]) == 2
+    assert "looks like gzip" in capsys.readouterr().err
+    assert run([str(path), str(good), "--store", store]) == 2
+    out, err = capsys.readouterr()
+    assert f"{path}: 0 accepted, 0 known, " in out
+    assert "1 accepted, 0 known, 0 dead letters\n" in out
+    assert f"nothing in {path} was fit" in err
+    assert run([str(good), "--group-by", "t"]) == run([str(good), "--store", store]) == 0
+
+
+def test_a_file_that_has_grown_is_refused_with_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, store = tmp_path / "e.ndjson", local_url("sqlite", tmp_path / "s.db")
+    path.write_bytes(b'{"n":1}\n')
+    assert run([str(path), "--store", store]) == 0
+    path.write_bytes(b'{"n":1}\n{"n":2}\n')
+    assert run([str(path), "--store", store]) == 2
+    assert "give what is new a file, or a --stream, of its own" in capsys.readouterr().err
 
 
 def test_a_file_that_is_taken_into_a_store_twice_counts_once(

@@ -3,7 +3,8 @@
 Idea        A file at rest is cut into ranges of whole records; each worker sums its ranges; sums merge exactly.
 Invariant   The same groups as one process finds, digit by digit, however many workers there are; memory follows the
             groups, not the files.
-When wrong  Bad lines are counted and the first of them named on stderr; exit code 2 for what cannot be read or asked.
+When wrong  Bad lines are counted and the first of them named on stderr; exit code 2 for what cannot be asked, and for a
+            file in which nothing can be read.
 See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_ingest_files.py
 """
 
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from arion_lib.pipeline.decoder import encode
+from arion_lib.pipeline.deliveries import OtherBody
 from arion_lib.pipeline.files.ingest_ranges import ingest_file
 from arion_lib.pipeline.files.ranges import RANGE, Answer, aggregate_range, merge_answers, ranges
 from arion_lib.pipeline.groups import Figure, Part
@@ -73,7 +75,7 @@ def _sum(chosen: argparse.Namespace) -> int:
         raise ValueError(f"without --store there must be {must}, got none: what is to be printed?")
     parts: list[Part] = list(wishes.parts())
     answer = aggregate_files(
-        chosen.files, parts, wishes.sum_field, figures=tuple(chosen.figures), workers=chosen.workers
+        chosen.files, parts, wishes.sum_field, figures=("sum", *chosen.figures), workers=chosen.workers
     )
     names = [*wishes.group_by, *wishes.times]
     for key in sorted(answer.groups, key=repr):
@@ -87,19 +89,27 @@ def _sum(chosen: argparse.Namespace) -> int:
         sys.stderr.write(f"record at byte {letter.offset}: {letter.reason}\n")
     if answer.malformed:
         sys.stderr.write(f"bad, and counted nowhere: {answer.malformed} of {how_many(answer.records, 'records')}\n")
-    return 0
+    return 2 if answer.records and answer.malformed == answer.records else 0
 
 
 def _store(chosen: argparse.Namespace) -> int:
-    recipe = _wishes(chosen)
+    recipe, code = _wishes(chosen), 0
     with nobody_elses(), open_store(chosen.store) as store, _pool(chosen.workers) as pool:
         for path in chosen.files:
             name = str(path.resolve())[-500:]
-            receipt = ingest_file(path, store, chosen.stream, recipe, name, pool=pool, workers=chosen.workers)
-            sys.stdout.write(
-                f"{path}: {receipt.accepted} accepted, {receipt.duplicates} known, {receipt.dead} dead letters\n"
-            )
-    return 0
+            try:
+                receipt = ingest_file(path, store, chosen.stream, recipe, name, pool=pool, workers=chosen.workers)
+            except OtherBody as error:
+                must = "a file must hold what was taken in under its name before"
+                do = "give what is new a file, or a --stream, of its own"
+                raise ValueError(f"{must}, got other bytes in {path}: {do}") from error
+            dead = how_many(receipt.dead, "dead letters")
+            sys.stdout.write(f"{path}: {receipt.accepted} accepted, {receipt.duplicates} known, {dead}\n")
+            if receipt.dead and not (receipt.accepted or receipt.duplicates):
+                code = 2
+                said = f"nothing in {path} was fit: python -m arion_lib letters {chosen.stream} says why"
+                sys.stderr.write(f"python -m arion_lib ingest: {said}\n")
+    return code
 
 
 def _pool(workers: int) -> AbstractContextManager[Executor | None]:
