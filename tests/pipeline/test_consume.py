@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from arion_lib.pipeline.queues.consume import consume
+from arion_lib.pipeline.queues.consume import consume, run
 from arion_lib.pipeline.queues.file_queue import FileBroker
 from tests.pipeline.queues import Queue, queue
 
@@ -55,3 +55,27 @@ def test_the_command_prints_pipes_and_says_what_is_wrong(tmp_path: Path) -> None
     assert wrong.returncode == 2
     assert b"a queue's URL must be file:///folder" in wrong.stderr
     assert b"Traceback" not in wrong.stderr
+
+
+def test_a_mistyped_folder_is_told_and_not_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--data", str(tmp_path / "data")]) == 2
+    assert "--data must be the folder of a service, got " in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()
+    assert run(["--data", str(tmp_path / "data"), "--wait", "0.01"]) == 0  # a service that comes later makes no error
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--max", "0"], "must be a whole number from 1, got '0'"),
+        (["--max=-1"], "must be a whole number from 1, got '-1'"),
+        (["--wait", "nan"], "must be seconds or the word forever"),
+        (["--claim-timeout", "nan"], "must be seconds, 0.001 or more, got 'nan'"),
+        (["--claim-timeout", "0"], "must be seconds, 0.001 or more, got '0'"),
+    ],
+)
+def test_a_wrong_option_is_told(options: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(options)
+    assert ended.value.code == 2
+    assert words in capsys.readouterr().err

@@ -30,6 +30,8 @@ def run(args: list[str]) -> int:
     chosen = _parser().parse_args(args)
     url = chosen.broker or local_url("file", chosen.data / "queue")
     try:
+        if not chosen.broker and chosen.wait == 0.0:
+            _check_folder(chosen.data)
         with nobody_elses(), open_broker(url, claim_timeout=chosen.claim_timeout) as broker:
             consume(broker, sys.stdout.buffer, wait=chosen.wait, most=chosen.max, ids=chosen.ids)
     except BrokenPipeError:
@@ -87,19 +89,37 @@ def _parser() -> argparse.ArgumentParser:
     add("--broker", help="queue's URL, redis://... or amqp://... (default: files in --data)")
     add("--data", type=Path, default=Path("arion-data"), help="folder of the service (default: ./%(default)s)")
     add("--wait", type=_wait, default=0.0, help="seconds to wait for more, or forever (default: end when none is left)")
-    add("--max", type=int, help="end after so many messages, or a few more: a block is never split")
+    add("--max", type=_most, help="end after so many messages, or a few more: a block is never split")
     add("--ids", action="store_true", help='print {"id": ..., "stream": ..., "data": MESSAGE}')
-    add("--claim-timeout", type=float, default=30.0, help="seconds until a block that was not taken comes again")
+    add("--claim-timeout", type=_seconds, default=30.0, help="seconds until a block that was not taken comes again")
     return parser
 
 
+def _check_folder(data: Path) -> None:
+    if not (data / "queue").is_dir():
+        must = "--data must be the folder of a service"
+        raise ValueError(f"{must}, got {data} without a queue: with --wait forever it may come later")
+
+
 def _wait(text: str) -> float | None:
-    if text == "forever":
-        return None
+    return None if text == "forever" else _number(text, 0.0, "seconds or the word forever")
+
+
+def _seconds(text: str) -> float:
+    return _number(text, 0.001, "seconds, 0.001 or more")
+
+
+def _number(text: str, least: float, rule: str) -> float:
     try:
         seconds = float(text)
     except ValueError:
         seconds = -1.0
-    if not 0.0 <= seconds <= 1e9:
-        raise argparse.ArgumentTypeError(f"must be seconds or the word forever, got {text[:40]!r}")
+    if not least <= seconds <= 1e9:
+        raise argparse.ArgumentTypeError(f"must be {rule}, got {text[:40]!r}")
     return seconds
+
+
+def _most(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text[:18]) > 0):
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1, got {text[:40]!r}")
+    return int(text[:18])
