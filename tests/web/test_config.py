@@ -21,6 +21,7 @@ from arion_lib.web.edge.fast_protocol import FastProtocol
 from arion_lib.web.requests import Limits
 from arion_lib.web.signatures import HmacVerifier, Verifier, sign
 from arion_lib.web.startup.config import ConfigError, example, read_config
+from arion_lib.web.startup.doors import doors_of
 from arion_lib.web.startup.options import FROM_FILE, command_line
 from arion_lib.web.streams import IdIn, Rules, Streams
 from tests.web.client import get, post
@@ -281,3 +282,33 @@ def test_a_scheme_of_ones_own_is_checked() -> None:
         HmacVerifier([PLAIN], header="x", encoding="base32")
     with pytest.raises(ValueError, match="8 characters"):
         HmacVerifier(["short"], header="x")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_files_are_read_as_editors_and_shells_of_windows_write_them(
+    encoding: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret, file, token = tmp_path / "secret", tmp_path / "arion.toml", tmp_path / "token"
+    secret.write_text(f"{PLAIN}\n", encoding=encoding)
+    token.write_text("0123456789abcdef\n", encoding=encoding)
+    text = f"""[streams.a]\nsecret_file = "{secret.as_posix()}"\nscheme = "github"\n"""
+    file.write_text(text, encoding=encoding)
+    verifier = read_config(file).streams.of("a").verifier
+    assert verifier is not None
+    digest = hmac.digest(PLAIN.encode(), BODY, "sha256").hex()
+    assert verifier.fits({b"x-hub-signature-256": f"sha256={digest}".encode()}, BODY)
+    assert doors_of(command_line().parse_args(["--token-file", str(token)]))[0].token == "0123456789abcdef"
+
+
+@pytest.mark.parametrize("name", ["arion.toml", "secret"])
+def test_a_file_that_is_no_text_is_named_and_not_shown(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "secret").write_text(PLAIN)
+    text = f"""[streams.a]\nsecret_file = "{(tmp_path / "secret").as_posix()}"\nscheme = "github"\n"""
+    (tmp_path / "arion.toml").write_text(text)
+    (tmp_path / name).write_bytes(b"geheim\xe4geheim")
+    assert serve.run(["--config", str(tmp_path / "arion.toml"), "--data", str(tmp_path / "data")]) == 2
+    error = capsys.readouterr().err
+    assert f"{name} must be text in UTF-8, got other bytes at 6" in error
+    assert "geheim" not in error

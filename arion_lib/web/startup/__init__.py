@@ -6,5 +6,5 @@ When wrong  `ValueError` with the option's name, or argparse's sentence.
 See         tests/web/test_serve.py · tests/web/test_config.py
 
 Read in this order: options (the command line), config (the file: a table a stream), doors (who may send, who may look),
-late_broker (a queue that may come later than the service).
+texts (files that people write), late_broker (a queue that may come later than the service).
 """

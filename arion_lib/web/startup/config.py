@@ -50,6 +50,7 @@ from arion_lib.pipeline.shapes.recipe import Recipe, read_recipe
 from arion_lib.pipeline.stores.addresses import checked_stream
 from arion_lib.web.signatures import HmacVerifier, Verifier
 from arion_lib.web.startup.options import FROM_FILE, age
+from arion_lib.web.startup.texts import text_of
 from arion_lib.web.streams import IdIn, Rules, Streams, shared_secrets
 
 SCHEMES: Mapping[str, Mapping[str, str]] = {
@@ -85,11 +86,11 @@ class Config:
 
 
 def read_config(path: Path, secrets: Sequence[str] = ()) -> Config:
-    """Read the file; `secrets` are those of the stream that names none. Raises `ConfigError`, `OSError`."""
+    """Read the file; `secrets` are those of the stream that names none. Raises `ValueError`, `OSError`."""
     mistakes: list[str] = []
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        found = tomllib.loads(text_of(path))
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError(str(path), [f"no TOML: {error}"]) from None
     _check_keys("", found, ("unknown_streams", "queries", "streams", *FROM_FILE), mistakes)
     unknown, queries = found.get("unknown_streams", "take"), found.get("queries", True)
@@ -179,7 +180,7 @@ def _verifier(table: Mapping[str, Any], scheme: object) -> Verifier | HmacVerifi
     place, name = places[0], table[places[0]]
     if not isinstance(name, str):
         raise TypeError(f"{place} must be text, got {name!r:.60}")
-    text = os.environ.get(name, "") if place == "secret_env" else Path(name).read_text(encoding="utf-8")
+    text = os.environ.get(name, "") if place == "secret_env" else text_of(Path(name))
     secrets = text.split()
     if not secrets:
         raise ValueError(f"{place} must hold a secret, got none in {name}")

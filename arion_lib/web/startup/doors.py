@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from arion_lib.web.edge.gate import LOCAL, LOOPBACK, Doors, Gate, is_loopback
+from arion_lib.web.startup.texts import text_of
 
 SECRETS = "ARION_WEBHOOK_SECRETS"
 """Environment variable with the shared secrets, separated by spaces: a command line shows in every process list."""
@@ -36,7 +37,7 @@ def _texts(variable: str, files: Sequence[Path]) -> Iterator[tuple[str, str]]:
     if variable in os.environ:
         yield f"${variable}", os.environ[variable]
     for file in files:
-        yield str(file), file.read_text(encoding="utf-8")
+        yield str(file), text_of(file)
 
 
 def doors_of(chosen: argparse.Namespace) -> tuple[Doors, tuple[str, int] | None]:
