@@ -120,3 +120,13 @@ async def inflated_whole(body: bytes, limits: Limits) -> bytes:
         yield body
 
     return b"".join([piece async for piece in inflated(once(), limits)])
+
+
+async def up_to_line(blocks: AsyncIterator[bytes]) -> bytes:
+    """Return the blocks up to the one in which the first line ends, or `SMALL` bytes are reached, or the body ends."""
+    held = b""
+    async for block in blocks:
+        held += block
+        if b"\n" in block or len(held) >= SMALL:
+            break
+    return held

@@ -23,7 +23,7 @@ from arion_lib.pipeline.formats.records import open_decoder
 from arion_lib.pipeline.ingest import Cut, Intake, Receipt, again
 from arion_lib.pipeline.shapes.recipe import Recipe
 from arion_lib.pipeline.store import Store
-from arion_lib.web.bodies import SMALL, Body, Disconnected, inflated, inflated_whole
+from arion_lib.web.bodies import SMALL, Body, Disconnected, inflated, inflated_whole, up_to_line
 from arion_lib.web.committing.arriving import Arriving
 from arion_lib.web.committing.blocks import commit_blocks, compared
 from arion_lib.web.edge.answers import ONE, answer, read_to_end, refuse
@@ -198,7 +198,7 @@ class Webhook:
         known = await self._known(post)
         recipe, first = post.target.recipe, b""
         if recipe is None:
-            recipe, first = first_line(await anext(blocks, b""))
+            recipe, first = first_line(await up_to_line(blocks))
         if known and known.complete:
             return self._again(await compared(known, first, blocks))
         intake = self._intake(post, recipe, known)

@@ -20,8 +20,9 @@ from arion_lib.pipeline.deliveries import Delivery, fingerprint
 from arion_lib.pipeline.ingest import Cut
 from arion_lib.pipeline.store import Outcome
 from arion_lib.pipeline.stores.sqlite import SqliteStore
-from arion_lib.web import webhook
+from arion_lib.web import bodies, webhook
 from arion_lib.web.bodies import inflated
+from arion_lib.web.playing.load import new_loop_run
 from arion_lib.web.requests import Limits
 from arion_lib.web.signatures import sign
 from tests.web.client import Wire, get, post, until
@@ -107,6 +108,27 @@ def test_windows_may_be_of_milliseconds(served: Served) -> None:
 def test_the_first_line_may_be_the_configuration(served: Served) -> None:
     body = b'{"group_by": ["type"], "sum_field": "amount"}\n' + lines(events(10))
     assert post(f"{served.orders}?config=body", body, LINES).json["groups"] == 5
+    assert sums(served) == {(f"t{n}",): (2, 2 * n + 5) for n in range(5)}
+
+
+def test_the_first_line_may_come_in_any_pieces(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a slow sender's gzip inflates to may end anywhere, also inside of the line that configures the body."""
+    body = gzip.compress(b'{"group_by": ["type"], "sum_field": "amount"}\n' + lines(events(10)))
+    monkeypatch.setattr(bodies, "FLUSH", -1.0)  # every byte is a block of its own
+    pieces = iter(body)
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        piece = bytes([byte]) if (byte := next(pieces, None)) is not None else b""
+        return {"type": "http.request", "body": piece, "more_body": bool(piece)}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    headers = [(b"content-encoding", b"gzip"), (b"content-type", b"application/x-ndjson")]
+    scope = {"method": "POST", "path": "/webhook/orders", "query_string": b"config=body", "headers": headers}
+    new_loop_run(served.service.webhook(scope, receive, send))
+    assert (sent[0]["status"], json.loads(sent[1]["body"])["groups"]) == (200, 5)
     assert sums(served) == {(f"t{n}",): (2, 2 * n + 5) for n in range(5)}
 
 
