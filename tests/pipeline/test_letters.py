@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from arion_lib.pipeline.batch import Batch, DeadLetter
+from arion_lib.pipeline.formats.documents import PathDecoder
+from arion_lib.pipeline.ingest import ingest
 from arion_lib.pipeline.shapes.recipe import Recipe
 from arion_lib.pipeline.stores.letters import between, delete, replay
 from tests.pipeline.databases import Database, database
@@ -41,6 +43,19 @@ def test_what_is_fit_by_another_recipe_is_stored_and_its_letter_gone(database: D
         assert numbers(store.dead_letters("s")) == [2, 4], "an array is no event, here as there"
         assert [list(entry.messages) for entry in store.outbox()][-1] == [BAD]
         assert replay(store, "s", Recipe()).dead == 2
+
+
+@pytest.mark.parametrize("number", [b"1e99999999999999999999", b"[" * 300 + b"]" * 300])
+def test_a_document_that_could_not_be_read_is_never_replayed_as_a_record(database: Database, number: bytes) -> None:
+    body = b'{"x": %b, "events": [{"n": 1}]}' % number
+    with database.open() as store:
+        with pytest.raises(ValueError, match="must be readable to its end"):
+            ingest([body], store, "s", Recipe(), lambda kind, skip: PathDecoder("events.item", kind, skip=skip))
+        [letter] = store.dead_letters("s")
+        assert body.startswith(letter.letter.raw)
+        assert (replay(store, "s", Recipe()).dead, store.rows("s")) == (1, [])
+        store.commit(letters(body))  # the control: a letter that is a whole object is a record
+        assert replay(store, "s", Recipe()).accepted == 1
 
 
 def test_two_that_replay_at_once_store_each_record_once(no_leaks: None, database: Database) -> None:

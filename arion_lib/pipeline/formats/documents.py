@@ -194,7 +194,8 @@ class PathDecoder(ArrayDecoder):
         try:
             self._find_array(final)
         except ValueError as error:
-            self._break(self._offset, str(error), bytes(self._text))
+            # Without its last byte: a whole document may be JSON, and would be taken for a record where it is replayed.
+            self._break(self._offset, str(error), bytes(self._text)[:-1])
         return self._place is Place.INSIDE
 
     def _find_array(self, final: bool) -> None:
