@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import importlib
 import json
 import os
 import re
@@ -10,12 +11,14 @@ import shlex
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
 
 from arion_lib.setup import words
 from arion_lib.setup.environment import ROOT
+from arion_lib.workbook.checks import Mark, judge
 from arion_lib.workbook.site import address
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -80,6 +83,18 @@ def test_the_readme_has_a_badge_where_the_repositorys_address_is_known_and_no_ot
     known = re.fullmatch(r"https://github\.com/([^/]+/[^/]+)/blob/main", address.known_source())
     badges = re.findall(r"https://mybinder\.org/v2/gh/([^/]+/[^/]+)/", README)
     assert badges == ([known.group(1)] if known else [])
+
+
+def test_the_exercise_that_contributing_shows_can_be_pasted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / ".github" / "CONTRIBUTING.md").read_text("utf-8")
+    (shown,) = re.findall(r"^ *```python\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)
+    (tmp_path / "pasted.py").write_text(textwrap.dedent(shown), "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    exercise = importlib.import_module("pasted").PAIRS
+    assert judge(exercise, exercise.solution).mark is Mark.OK
+    for wrong in exercise.wrong:
+        assert judge(exercise, exercise.answer_of(wrong)).misconception == wrong.misconception
+    assert f'check("{exercise.id}", {exercise.name})' in text
 
 
 def test_the_readme_says_how_to_open_a_fork_on_binder_in_the_form_that_the_site_links_to() -> None:
