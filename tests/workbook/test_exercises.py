@@ -197,10 +197,36 @@ def test_the_answer_in_the_notebook_is_accepted_and_the_learners_is_todo(exercis
     assert not any(BEGIN in source for source in sources)
 
 
+@pytest.mark.parametrize("exercise", [e for e in EXERCISES if e.notebook in FOUND], ids=lambda e: e.id)
+def test_no_cell_above_an_exercise_answers_it(exercise: Exercise) -> None:
+    above = definitions(sources_of(view(json.loads(FOUND[exercise.notebook].read_text("utf-8")))), exercise.name)
+    assert exercise.name in above, "the control: this one stands there, unwritten"
+    quick = dataclasses.replace(exercise, wrong=exercise.wrong[:1])
+    alike = {name: answer for name, answer in above.items() if could_stand_for(answer, exercise.solution)}
+    assert exercise.name in alike
+    assert [name for name, answer in alike.items() if judge(quick, answer).mark is Mark.OK] == []
+
+
+def could_stand_for(other: Any, solution: Any) -> bool:
+    """Whether it takes what the solution takes, or has its methods: nothing else is called, it may kill its process."""
+    if isinstance(solution, type):
+        methods = {name for name in vars(solution) if inspect.isfunction(getattr(solution, name))} - {"pull"}
+        return isinstance(other, type) and methods <= set(dir(other))
+    return not isinstance(other, type) and len(inspect.signature(other).parameters) == len(
+        inspect.signature(solution).parameters
+    )
+
+
 def answer_in(sources: list[str], exercise: Exercise) -> object:
     """The answer as a reader's kernel has it: the cell that defines it, with the definitions and imports it uses."""
     name = next(names[exercise.id] for names in map(checked, sources) if exercise.id in names)
+    return definitions(sources, name)[name]
+
+
+def definitions(sources: list[str], name: str) -> dict[str, object]:
+    """What the cells define up to the one that defines `name`; nothing else of them is executed."""
     namespace: dict[str, object] = {}
+    found: dict[str, object] = {}
     for source in sources:
         try:
             tree = ast.parse(source)
@@ -209,7 +235,8 @@ def answer_in(sources: list[str], exercise: Exercise) -> object:
         wanted = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
         names = {n.name for n in tree.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
         tree.body = [n for n in tree.body if isinstance(n, wanted)]
-        exec(compile(tree, f"<notebook {exercise.notebook}>", "exec"), namespace)  # noqa: S102 - our own notebook
+        exec(compile(tree, "<notebook>", "exec"), namespace)  # noqa: S102 - our own notebook
+        found |= {each: namespace[each] for each in names}
         if name in names:
-            return namespace[name]
+            return found
     raise AssertionError(f"no cell defines {name}")
