@@ -125,8 +125,16 @@ def render(part: str, room: Room) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     pages = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined)
-    pages.filters["code"] = _code
+    pages.filters.update(code=_code, number=_number)
     return pages.get_template("board.html.j2").render(part=part, room=room)
+
+
+def _number(value: float) -> str:
+    """
+    >>> _number(2000000), _number(247_922.688), _number(0.05), _number(1e15)
+    ('2,000,000', '247,923', '0.05', '1e+15')
+    """
+    return f"{value:,.0f}" if 1_000 <= value < 1e12 else f"{value:.3g}"
 
 
 def _code(text: str) -> Any:
