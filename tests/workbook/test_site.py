@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import pytest
 
 from arion_lib.workbook import catalogue, learner, notebooks, site
-from arion_lib.workbook.site import address, cells, pages
+from arion_lib.workbook.site import address, cells, figures, pages
 from tests.browser import browser
 
 FETCHING = {"img": "src", "script": "src", "link": "href", "iframe": "src", "source": "src", "object": "data"}
@@ -40,6 +40,19 @@ class Seen(html.parser.HTMLParser):
             self.fetched.append(address)
         if tag == "img" and not about.get("alt"):
             self.without_words.append(str(about.get("src"))[:60])
+
+
+class Words(html.parser.HTMLParser):
+    """The text of a page, with single blanks."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self._said: list[str] = []
+        self.feed(text)
+        self.words = " ".join(" ".join(self._said).split())
+
+    def handle_data(self, data: str) -> None:
+        self._said.append(data)
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +151,42 @@ def test_the_page_of_figures_is_there_only_when_some_are_stored(
     assert (tmp_path / "site" / "figures.html" in written) is stored
     for path in written:
         assert ("figures.html" in Seen(path.read_text("utf-8")).links) is stored, path.name
+
+
+MEASURED = """30 November 2026 · python -m arion_lib bench lazy
+2 cores · Python 3.11.7 · Linux x86_64
+
+map: 1,000 <elements>
+name |    best | speed
+-----+---------+------
+ours | 4.99 us | 17.2x
+PPE  | 80.2 us |    1x
+  met     ours: speed at least 8x PPE: 17.2x
+
+only words
+"""
+
+
+def test_what_a_benchmark_printed_is_a_table_with_its_machine_and_its_verdicts() -> None:
+    text = figures.as_html(MEASURED, "lazy")
+    page = Seen(text)
+    assert [page.tags.count(tag) for tag in ("table", "tr", "td", "li")] == [1, 3, 4, 1]
+    assert "<p>2 cores · Python 3.11.7 · Linux x86_64</p>" in text
+    assert '<h3 id="lazy-1">map: 1,000 &lt;elements&gt;</h3>' in text
+    assert '<th scope="row">ours</th><td>4.99 us</td><td>17.2x</td>' in text
+    assert "<li>met ours: speed at least 8x PPE: 17.2x</li>" in text
+    assert "only words</pre>" in text
+    assert "---" not in text
+
+
+@pytest.mark.parametrize("path", sorted(pages.FIGURES.glob("*.txt")), ids=lambda path: path.stem)
+def test_every_line_that_is_stored_is_on_the_page(path: Path) -> None:
+    printed = path.read_text("utf-8")
+    words = Words(figures.as_html(printed, path.stem)).words
+    for line in printed.splitlines():
+        for piece in line.split("|") if not line.startswith("--") else ():
+            assert " ".join(piece.split()) in words, line
+    assert words.count("Python 3.") >= 1, "the machine is named"
 
 
 @pytest.mark.thorough

@@ -6,7 +6,8 @@ Invariant   The folder works from `file://`: every link inside it leads somewher
 When wrong  A notebook without outputs is refused with the command that stores them.
 See         README.md · tests/workbook/test_site.py
 
-Read in this order: pages (what there is), cells (a notebook's cells as HTML), frame.html.j2 and style.css.
+Read in this order: pages (what there is), cells (a notebook's cells as HTML), figures (a benchmark's tables),
+frame.html.j2 and style.css.
 """
 
 from arion_lib.workbook.site.pages import build

@@ -20,12 +20,12 @@ from pathlib import Path
 
 from arion_lib.setup.environment import ROOT
 from arion_lib.workbook import guide, learner, notebooks
-from arion_lib.workbook.site import address, cells
+from arion_lib.workbook.site import address, cells, figures
 
 HERE = Path(__file__).parent
 FIGURES = ROOT / ".github" / "figures"
 """What `python -m arion_lib bench NAME --save` kept, a file a part: date and command, the machine, the tables."""
-MEASURED = "As printed by the command in each first line, on the day and the machine that are named there."
+MEASURED = "Each part begins with the day, the command that measured it, and the machine."
 
 PARTS = ("pipeline", "resources", "contracts", "lazy", "scheduler")
 
@@ -168,9 +168,7 @@ def _stored() -> list[Path]:
 
 def _figures() -> str:
     parts = ["<h1>The figures of the benchmarks</h1>", f"<p>{MEASURED}</p>"]
-    for path in _stored():
-        parts.append(f'<h2 id="{path.stem}">{path.stem}</h2>')
-        parts.append(f'<pre class="text" tabindex="0">{html.escape(path.read_text("utf-8"))}</pre>')
+    parts += [figures.as_html(path.read_text("utf-8"), path.stem) for path in _stored()]
     return "\n".join(parts)
 
 
