@@ -6,7 +6,7 @@ When wrong  A target that is missed is printed as missed, and fails the run with
 See         tests/bench/test_pipeline.py
 
     readers.py  ours and the peers at parsing · store.py: rows, groups and queues, durable
-    http.py     a long body and single posts; servers.py: what they are compared with
+    http.py     a long body and single posts, and the servers that they are compared with
 """
 
 from __future__ import annotations
@@ -28,12 +28,10 @@ from arion_lib.bench.ratios import Result
 from arion_lib.bench.verdicts import Bounds
 from arion_lib.pipeline.files.sample import write_sample
 
-PARSERS = ("msgspec", "orjson", "pysimdjson", "ijson", "pandas", "duckdb", "polars")
-PEERS = (*PARSERS, "uvicorn", "uvloop", "httptools", "fastapi")
-
-Layout = Literal["lines", "array"]
-
 _MB = 1_000_000
+WHOLE_UP_TO = 200 * _MB
+"""Bytes of an array past which those that hold all of it are left out."""
+Layout = Literal["lines", "array"]
 
 
 def run(args: list[str]) -> int:
@@ -42,7 +40,9 @@ def run(args: list[str]) -> int:
     parser = options("pipeline", said, SECTIONS)
     parser.add_argument("--size", type=size_in_bytes, default=100 * _MB, help="of the input: 100MB (default), 1GB")
     chosen = parser.parse_args(args)
-    return finish(measured(SECTIONS, chosen.only, chosen), chosen, peers=PEERS)
+    libraries = ("msgspec", "orjson", "pysimdjson", "ijson", "pandas", "duckdb", "polars")
+    servers = ("uvicorn", "uvloop", "httptools", "fastapi")
+    return finish(measured(SECTIONS, chosen.only, chosen), chosen, [*libraries, *servers])
 
 
 def size_in_bytes(text: str) -> int:
@@ -66,30 +66,17 @@ def parse(chosen: argparse.Namespace) -> Iterator[Result]:
 
 def parse_lines(folder: Path, size: int, rounds: int) -> Comparison:
     """Compare readers of newline-delimited JSON."""
-    return _compared(
-        folder,
-        size,
-        rounds,
-        layout="lines",
-        contenders=readers.LINES,
-        baseline="json.loads per line",
-        targets={"ours": [at_least(6), at_least(0.8, of="msgspec loop")]},
-        title="NDJSON: parse, project, group, sum",
-    )
+    targets = {"ours": [at_least(6), at_least(0.8, of="msgspec loop")]}
+    title = "NDJSON: parse, project, group, sum"
+    return _compared(folder, size, rounds, "lines", readers.LINES, "json.loads per line", targets, title)
 
 
 def parse_array(folder: Path, size: int, rounds: int) -> Comparison:
-    """Compare readers of one JSON array; those that hold all of it only up to 200 MB."""
-    return _compared(
-        folder,
-        size,
-        rounds,
-        layout="array",
-        contenders=readers.ARRAYS if size > 200 * _MB else readers.ARRAYS | readers.WHOLE,
-        baseline="ijson" + CLEAN,
-        targets={"ours": at_least(7), "ours" + CLEAN: at_least(7)},
-        title="JSON array: parse, project, group, sum",
-    )
+    """Compare readers of one JSON array; those that hold all of it only of a short one."""
+    contenders = readers.ARRAYS if size > WHOLE_UP_TO else readers.ARRAYS | readers.WHOLE
+    targets = {"ours": at_least(7), "ours" + CLEAN: at_least(7)}
+    title = "JSON array: parse, project, group, sum"
+    return _compared(folder, size, rounds, "array", contenders, "ijson" + CLEAN, targets, title)
 
 
 def _compared(
@@ -116,27 +103,28 @@ def _compared(
 
 def memory(chosen: argparse.Namespace) -> Iterator[Result]:
     """Compare peaks: ours at growing sizes, and what holds the whole body."""
-    size, least = chosen.size, 10 * _MB
-    part = min(size, 100 * _MB)
+    size, part = chosen.size, min(chosen.size, 100 * _MB)
     large_lines, large_array = f"ours, {size // _MB} MB of lines", f"ours, {size // _MB} MB array"
+    small_lines, small_array = "ours, 10 MB of lines", "ours, 10 MB array"
     with tempfile.TemporaryDirectory(prefix="arion-bench-") as name:
 
-        def sample(file: str, size: int, layout: Layout, leave_out: bool = False) -> Path:
-            write_sample(Path(name) / file, size, layout=layout, leave_out=leave_out)
-            return Path(name) / file
+        def sample(size: int, layout: Layout, leave_out: bool = False) -> Path:
+            path = Path(name) / f"{size}.{layout}.{leave_out}"
+            write_sample(path, size, layout=layout, leave_out=leave_out)
+            return path
 
-        clean = sample("clean", part, "array", leave_out=True)
+        clean = sample(part, "array", leave_out=True)
         contenders: Mapping[str, Callable[[], object]] = {
-            "ours, 10 MB of lines": partial(readers.ours, sample("small lines", least, "lines")),
-            large_lines: partial(readers.ours, sample("large lines", size, "lines")),
-            "ours, 10 MB array": partial(readers.ours_array, sample("small array", least, "array")),
-            large_array: partial(readers.ours_array, sample("large array", size, "array")),
+            small_lines: partial(readers.ours, sample(10 * _MB, "lines")),
+            large_lines: partial(readers.ours, sample(size, "lines")),
+            small_array: partial(readers.ours_array, sample(10 * _MB, "array")),
+            large_array: partial(readers.ours_array, sample(size, "array")),
             f"json whole, {part // _MB} MB array": partial(readers.json_whole, clean),
             f"ijson, {part // _MB} MB array": partial(readers.ijson_items, clean),
         }
         targets = {
-            large_lines: [at_most(24e6, "B"), at_most(4e6, "B", of="ours, 10 MB of lines")],
-            large_array: [at_most(24e6, "B"), at_most(4e6, "B", of="ours, 10 MB array")],
+            large: [at_most(24e6, "B"), at_most(4e6, "B", of=small)]
+            for large, small in ((large_lines, small_lines), (large_array, small_array))
         }
         yield compare_memory(contenders, targets=targets, title="Peak memory over the baseline")
 

@@ -9,7 +9,7 @@ See         arion_lib/bench/pipeline/__init__.py · tests/bench/test_pipeline.py
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ def msgspec_loop(path: Path) -> Totals:
     return totals
 
 
-def by_line(path: Path, loads: Callable[[bytes], Any]) -> Totals:
+def by_line(path: Path, loads: Callable[[bytes], Any] = json.loads) -> Totals:
     """Parse each line whole, pick the two fields."""
     totals: Totals = {}
     with path.open("rb") as file:
@@ -76,34 +76,36 @@ def by_line(path: Path, loads: Callable[[bytes], Any]) -> Totals:
     return totals
 
 
-def json_lines(path: Path) -> Totals:
-    """Use the standard library."""
-    return by_line(path, json.loads)
-
-
 def orjson_lines(path: Path) -> Totals:
-    """Use orjson."""
     import orjson
 
     return by_line(path, orjson.loads)
 
 
 def simdjson_lines(path: Path) -> Totals:
-    """Use simdjson's lazy objects."""
     import simdjson
 
     return by_line(path, simdjson.Parser().parse)
 
 
+def summed(events: Iterable[Any]) -> Totals:
+    """Sum events that are parsed."""
+    totals: Totals = {}
+    for event in events:
+        totals[event["type"]] = totals.get(event["type"], 0) + event["amount"]
+    return totals
+
+
+def json_whole(path: Path) -> Totals:
+    """Read the whole array and parse it at once: the naive version."""
+    return summed(json.loads(path.read_bytes()))
+
+
 def ijson_items(path: Path, prefix: str = "item", lines: bool = False) -> Totals:
-    """Use ijson's iterator over objects."""
     import ijson  # type: ignore[import-untyped]
 
-    totals: Totals = {}
     with path.open("rb") as file:
-        for event in ijson.items(file, prefix, multiple_values=lines):
-            totals[event["type"]] = totals.get(event["type"], 0) + event["amount"]
-    return totals
+        return summed(ijson.items(file, prefix, multiple_values=lines))
 
 
 def pandas_lines(path: Path) -> Totals:
@@ -122,7 +124,6 @@ def duckdb_file(path: Path, layout: str = "newline_delimited") -> Totals:
     """Use DuckDB with all its threads, told which two columns there are."""
     import duckdb
 
-    # The names are constants of this file; the path is a parameter.
     rows = duckdb.execute(
         "SELECT type, sum(amount) FROM read_json(?, format=?, columns={type: 'VARCHAR', amount: 'BIGINT'}, "
         "ignore_errors=?, maximum_object_size=1048576) WHERE type IS NOT NULL AND amount IS NOT NULL GROUP BY type",
@@ -136,21 +137,13 @@ def polars_lines(path: Path) -> Totals:
     import polars as pl
 
     frame = pl.scan_ndjson(path, schema={"type": pl.String, "amount": pl.Int64}).group_by("type").agg(pl.sum("amount"))
-    return {row["type"]: row["amount"] for row in frame.collect().to_dicts()}
-
-
-def json_whole(path: Path) -> Totals:
-    """Read the whole array and parse it at once: the naive version."""
-    totals: Totals = {}
-    for event in json.loads(path.read_bytes()):
-        totals[event["type"]] = totals.get(event["type"], 0) + event["amount"]
-    return totals
+    return dict(frame.collect().iter_rows())
 
 
 LINES: dict[str, Reader] = {
     "ours": ours,
     "msgspec loop": msgspec_loop,
-    "json.loads per line": json_lines,
+    "json.loads per line": by_line,
     "orjson per line": orjson_lines,
     "pysimdjson per line": simdjson_lines,
     "DuckDB": duckdb_file,

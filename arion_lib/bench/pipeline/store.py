@@ -12,7 +12,7 @@ import argparse
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 
@@ -22,8 +22,7 @@ from arion_lib.pipeline.batch import Batch
 from arion_lib.pipeline.files.sample import sample_events
 from arion_lib.pipeline.stores.sqlite import SqliteStore
 
-_ROWS = 20_000  # a call
-_SETTINGS = ("journal_mode = WAL", "synchronous = FULL", "cache_size = -4096", "journal_size_limit = 67108864")
+SETTINGS = ("journal_mode = WAL", "synchronous = FULL", "cache_size = -4096", "journal_size_limit = 67108864")
 
 
 def results(chosen: argparse.Namespace) -> Iterator[Result]:
@@ -33,16 +32,17 @@ def results(chosen: argparse.Namespace) -> Iterator[Result]:
             yield rows_and_outbox(Path(name), batch, chosen.rounds)
 
 
-def rows_and_outbox(folder: Path, batch: int, rounds: int, rows: int = _ROWS) -> Comparison:
+def rows_and_outbox(folder: Path, batch: int, rounds: int, rows: int = 20_000) -> Comparison:
     """Compare durable batches of rows with an outbox to the plain `executemany` of the same rows without one."""
     events = list(sample_events(rows))
     copies = [event + b" " for event in events]  # messages that are not the rows: the outbox holds their bytes
     with ExitStack() as stack:
-        plain = stack.enter_context(_database(folder / f"plain{batch}.db"))
+        plain = stack.enter_context(closing(sqlite3.connect(folder / f"plain{batch}.db", isolation_level=None)))
+        for setting in SETTINGS:
+            plain.execute(f"PRAGMA {setting}")
         plain.execute("CREATE TABLE rows (id INTEGER PRIMARY KEY, body)")
-        echoing = stack.enter_context(SqliteStore(folder / f"echo{batch}.db"))
-        copying = stack.enter_context(SqliteStore(folder / f"copy{batch}.db"))
-        alone = stack.enter_context(SqliteStore(folder / f"rows{batch}.db"))
+        stores = {name: SqliteStore(folder / f"{name}{batch}.db") for name in ("rows", "echo", "copy")}
+        alone, echoing, copying = map(stack.enter_context, stores.values())
         return compare(
             {
                 "executemany, no outbox": partial(_executemany, plain, events, batch),
@@ -59,14 +59,12 @@ def rows_and_outbox(folder: Path, batch: int, rounds: int, rows: int = _ROWS) ->
         )
 
 
-# -- contenders
-
-
 def _executemany(db: sqlite3.Connection, events: list[bytes], batch: int) -> int:
     for start in range(0, len(events), batch):
-        with _transaction(db):
-            texts = ((event.decode(),) for event in events[start : start + batch])
-            db.executemany("INSERT INTO rows (body) VALUES (?)", texts)
+        texts = ((event.decode(),) for event in events[start : start + batch])
+        db.execute("BEGIN")
+        db.executemany("INSERT INTO rows (body) VALUES (?)", texts)
+        db.execute("COMMIT")
     return len(events)
 
 
@@ -75,31 +73,8 @@ def _commit(store: SqliteStore, events: list[bytes], messages: list[bytes] | Non
         rows = events[start : start + batch]
         outgoing = rows if messages is events else messages[start : start + batch] if messages else ()
         store.commit(Batch("bench", rows=rows, messages=outgoing))
-    if messages:
-        _forget(store)
+    if messages:  # empty the outbox as a relay does, so that it is no longer in the last round than in the first
+        with store._connections.transaction(durable=False) as db:
+            db.execute("DELETE FROM pending")
+            db.execute("DELETE FROM outbox")
     return len(events)
-
-
-def _forget(store: SqliteStore) -> None:
-    """Empty the outbox as a relay does, so that it is no longer in the last round than in the first."""
-    with store._connections.transaction(durable=False) as db:
-        db.execute("DELETE FROM pending")
-        db.execute("DELETE FROM outbox")
-
-
-# -- places
-
-
-@contextmanager
-def _database(path: Path) -> Iterator[sqlite3.Connection]:
-    with closing(sqlite3.connect(path, isolation_level=None)) as db:
-        for setting in _SETTINGS:
-            db.execute(f"PRAGMA {setting}")
-        yield db
-
-
-@contextmanager
-def _transaction(db: sqlite3.Connection) -> Iterator[None]:
-    db.execute("BEGIN")
-    yield
-    db.execute("COMMIT")
