@@ -15,17 +15,14 @@ import tracemalloc
 from collections.abc import Iterator
 
 from arion_lib.bench.command import finish, measured, options
-from arion_lib.bench.compare import Comparison, at_most, compare
+from arion_lib.bench.compare import at_most, compare
 from arion_lib.bench.ratios import Result
 from arion_lib.bench.resources import workloads as peers
 from arion_lib.bench.verdicts import Table
 from arion_lib.resources import Resources
 
-PEERS = ("svcs", "dependency-injector")
-FURTHER = 2.5e-6  # seconds for each further resource
-OVERHEAD = 0.030  # seconds for a thousand resources in parallel
-GROWTH = 32 * 1024  # bytes per 20,000 acquisitions
 SLOW = 0.050  # seconds that a slow resource takes to open, and to close
+GROWTH = 32 * 1024  # bytes per 20,000 acquisitions
 CYCLES = 1_000
 
 
@@ -33,31 +30,24 @@ def run(args: list[str]) -> int:
     """Measure, print the tables, and return the exit code."""
     said = "Open and close resources that do nothing, that are slow, and very many of them."
     chosen = options("resources", said, SECTIONS).parse_args(args)
-    return finish(measured(SECTIONS, chosen.only, chosen), chosen, peers=PEERS)
+    return finish(measured(SECTIONS, chosen.only, chosen), chosen, ("svcs", "dependency-injector"))
 
 
 def trivial(chosen: argparse.Namespace) -> Iterator[Result]:
     """Compare one trivial resource, and measure what each further one adds."""
-    rounds: int = chosen.rounds
-    sync, further = peers.synchronous(1, CYCLES), peers.synchronous(11, CYCLES // 5)
-    yield _compared("one trivial resource, `with`", sync, "ExitStack", rounds, 6.0)
-    tasks, tasks_further = peers.asynchronous(1, CYCLES), peers.asynchronous(11, CYCLES // 5)
-    yield _compared("one trivial resource, `async with`", tasks, "AsyncExitStack", rounds, 5.0)
-    added = {
-        "ours, `with`": _each_further(sync["ours"], further["ours"], rounds),
-        "ours, `async with`": _each_further(tasks["ours"], tasks_further["ours"], rounds),
-        "ExitStack": _each_further(sync["ExitStack"], further["ExitStack"], rounds),
-        "AsyncExitStack": _each_further(tasks["AsyncExitStack"], tasks_further["AsyncExitStack"], rounds),
-    }
+    added: dict[str, float] = {}
+    for make, stack, word, most in (
+        (peers.synchronous, "ExitStack", "with", 6.0),
+        (peers.asynchronous, "AsyncExitStack", "async with", 5.0),
+    ):
+        one, eleven = make(1, CYCLES), make(11, CYCLES // 5)
+        title, targets = f"one trivial resource, `{word}`", {"ours": at_most(most)}
+        yield compare(one, stack, rounds=3 * chosen.rounds, targets=targets, title=title, work=CYCLES, unit="cycle")
+        added[f"ours, `{word}`"] = _each_further(one["ours"], eleven["ours"], chosen.rounds)
+        added[stack] = _each_further(one[stack], eleven[stack], chosen.rounds)
     lines = [(name, f"{value * 1e6:.2f} us") for name, value in added.items()]
-    verdicts = [at_most(FURTHER, "s").judge(name, added[name]) for name in added if name.startswith("ours")]
+    verdicts = [at_most(2.5e-6, "s").judge(name, added[name]) for name in added if name.startswith("ours")]
     yield Table("each further trivial resource (processor time)", ("name", "adds"), lines, verdicts, {"seconds": added})
-
-
-def _compared(title: str, contenders: dict[str, peers.Cycle], baseline: str, rounds: int, most: float) -> Comparison:
-    return compare(
-        contenders, baseline, rounds=3 * rounds, targets={"ours": at_most(most)}, title=title, work=CYCLES, unit="cycle"
-    )
 
 
 def _each_further(one: peers.Cycle, eleven: peers.Cycle, rounds: int) -> float:
@@ -93,7 +83,7 @@ def many(chosen: argparse.Namespace) -> Iterator[Result]:
     overhead = min(asyncio.run(main()) for _ in range(3 * chosen.rounds))
     growth = _growth(20_000)
     figures = {
-        "1,000 in parallel, tasks (processor time)": (overhead, at_most(OVERHEAD, "s")),
+        "1,000 in parallel, tasks (processor time)": (overhead, at_most(0.030, "s")),
         "memory per 20,000 acquisitions": (growth, at_most(GROWTH, "B")),
     }
     verdicts = [bound.judge(name, value) for name, (value, bound) in figures.items()]

@@ -1,7 +1,7 @@
 """The contenders of the resources benchmark: one cycle of opening and closing, each in its library's own way.
 
 Idea        A contender is a function without arguments that opens `count` resources, uses none, and closes them.
-Invariant   Every contender opens and closes the same resources the same number of times and returns that number.
+Invariant   Every contender opens and closes the same resources the same number of times.
 When wrong  A peer that is not installed raises ModuleNotFoundError when it is called, and is listed as absent.
 See         arion_lib/bench/resources/__init__.py · tests/bench/test_resources.py
 """
@@ -11,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import time
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, ExitStack
+from functools import partial
 from typing import Any
 
 from arion_lib.resources import Resources
@@ -71,45 +72,64 @@ def synchronous(count: int, cycles: int) -> dict[str, Cycle]:
     return {
         "ExitStack": with_exit_stack,
         "ours": with_ours,
-        "svcs": lambda: _svcs(count, cycles),
-        "dependency-injector": lambda: _injector(count, cycles),
+        "svcs": partial(_svcs, count, cycles),
+        "dependency-injector": partial(_injector, count, cycles),
     }
 
 
-def imported_svcs() -> Any:
-    """Import svcs, which imports web frameworks' test clients, which warn about versions that are not ours."""
+def asynchronous(count: int, cycles: int) -> dict[str, Cycle]:
+    """The same, each in one event loop."""
+    ours = Resources(**many(TrivialAsync, count))
+
+    async def with_exit_stack() -> None:
+        for _ in range(cycles):
+            async with AsyncExitStack() as stack:
+                for _ in range(count):
+                    await stack.enter_async_context(TrivialAsync())
+
+    async def with_ours() -> None:
+        for _ in range(cycles):
+            async with ours:
+                pass
+
+    return {
+        "AsyncExitStack": _in_a_loop(with_exit_stack),
+        "ours": _in_a_loop(with_ours),
+        "svcs": _in_a_loop(partial(_svcs_async, count, cycles)),
+        "dependency-injector": _in_a_loop(partial(_injector_async, count, cycles)),
+    }
+
+
+def _registered(base: type, count: int) -> tuple[Callable[[], Any], list[type]]:
+    """Return what opens a container of svcs, and the `count` kinds of resources that it enters when it gets one."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # of the web frameworks that it imports, whose versions are not ours
         import svcs
-    return svcs
 
-
-def _registered(base: type, count: int) -> tuple[Any, list[type]]:
-    """A registry of `count` kinds of resources, which svcs enters when it gets one, and the kinds."""
-    registry, kinds = imported_svcs().Registry(), [type(f"R{i}", (base,), {}) for i in range(count)]
+    registry, kinds = svcs.Registry(), [type(f"R{i}", (base,), {}) for i in range(count)]
     for kind in kinds:
         registry.register_factory(kind, kind)
-    return registry, kinds
+    return lambda: svcs.Container(registry), kinds
 
 
 def _svcs(count: int, cycles: int) -> None:
-    svcs, (registry, kinds) = imported_svcs(), _registered(Trivial, count)
+    container, kinds = _registered(Trivial, count)
     for _ in range(cycles):
-        with svcs.Container(registry) as container:
+        with container() as opened:
             for kind in kinds:
-                container.get(kind)
+                opened.get(kind)
 
 
 async def _svcs_async(count: int, cycles: int) -> None:
-    svcs, (registry, kinds) = imported_svcs(), _registered(TrivialAsync, count)
+    container, kinds = _registered(TrivialAsync, count)
     for _ in range(cycles):
-        async with svcs.Container(registry) as container:
+        async with container() as opened:
             for kind in kinds:
-                await container.aget(kind)
+                await opened.aget(kind)
 
 
 def _provided(make: Callable[[], object], count: int) -> Any:
-    """A container of `count` resources."""
+    """Return a container of `count` resources."""
     from dependency_injector import containers, providers
 
     container = containers.DynamicContainer()
@@ -140,35 +160,8 @@ async def _injector_async(count: int, cycles: int) -> None:
         await container.shutdown_resources()
 
 
-def asynchronous(count: int, cycles: int) -> dict[str, Cycle]:
-    """The same, each in one event loop."""
-    ours = Resources(**many(TrivialAsync, count))
-
-    async def with_exit_stack() -> None:
-        for _ in range(cycles):
-            async with AsyncExitStack() as stack:
-                for _ in range(count):
-                    await stack.enter_async_context(TrivialAsync())
-
-    async def with_ours() -> None:
-        for _ in range(cycles):
-            async with ours:
-                pass
-
-    contenders: dict[str, Callable[[], Awaitable[None]]] = {
-        "AsyncExitStack": with_exit_stack,
-        "ours": with_ours,
-        "svcs": lambda: _svcs_async(count, cycles),
-        "dependency-injector": lambda: _injector_async(count, cycles),
-    }
-    return {name: _in_a_loop(contender) for name, contender in contenders.items()}
-
-
-def _in_a_loop(contender: Callable[[], Awaitable[None]]) -> Cycle:
-    async def main() -> None:
-        await contender()
-
-    return lambda: asyncio.run(main())
+def _in_a_loop(contender: Callable[[], Coroutine[Any, Any, None]]) -> Cycle:
+    return lambda: asyncio.run(contender())
 
 
 class Slow:
