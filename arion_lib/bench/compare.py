@@ -25,11 +25,9 @@ A contender may import its package inside the function (or be `None`): absent pe
 from __future__ import annotations
 
 import gc
-import operator
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from arion_lib.bench.ratios import Comparison, Row, Runs
 from arion_lib.bench.verdicts import ABSENT, Bound, Bounds, at_least, at_most, bounds_of, is_absent_peer
@@ -38,7 +36,6 @@ from arion_lib.short_repr import short_repr
 __all__ = ["Bound", "Comparison", "Row", "at_least", "at_most", "compare"]
 
 Contender = Callable[[], object]
-Equal = Callable[[Any, Any], object]
 
 
 def compare(
@@ -47,8 +44,6 @@ def compare(
     *,
     rounds: int = 5,
     targets: Bounds | None = None,
-    check: Equal | None = operator.eq,
-    before: Callable[[], object] | None = None,
     min_seconds: float = 0.05,
     pause_gc: bool = False,
     work: float | None = None,
@@ -57,11 +52,10 @@ def compare(
 ) -> Comparison:
     """Time `contenders` in interleaved rounds and relate them to `baseline`.
 
-    Each contender is called once untimed; `check(result, baseline's result)` must be true (`None`: results are not
-    compared). Then `rounds` rounds follow, each starting with the next contender; within a round a contender is
-    called as often as it takes to last `min_seconds` (found as `timeit` does: 1, 2, 5, 10, ...). `before` runs
-    untimed ahead of each turn. The garbage collector runs before each turn, never counts objects older than the
-    comparison, and pauses during the turn if `pause_gc`. `work` is how much one call handles, in `unit`.
+    Each contender is called once untimed, and must return what the baseline returns. Then `rounds` rounds follow, each
+    starting with the next contender; within a round a contender is called as often as it takes to last `min_seconds`
+    (found as `timeit` does: 1, 2, 5, 10, ...). The garbage collector runs before each turn, never counts objects older
+    than the comparison, and pauses during the turn if `pause_gc`. `work` is how much one call handles, in `unit`.
 
     Raises `ValueError` when an argument is wrong, the baseline cannot run, or results differ; what a contender
     raises goes through, apart from a package that is not installed.
@@ -71,27 +65,22 @@ def compare(
         raise ValueError(f"rounds must be >= 1, got {rounds}")
     wanted = bounds_of(targets, contenders, baseline)
     with _steady_collector():
-        present, absent = _warm_up(contenders, baseline, check, before)
-        calls = {name: _calls(fn, min_seconds, before) for name, fn in present.items()}
+        present, absent = _warm_up(contenders, baseline)
+        calls = {name: _calls(fn, min_seconds) for name, fn in present.items()}
         seconds: dict[str, list[float]] = {name: [] for name in present}
         for name in in_turns(list(present), rounds):
-            seconds[name].append(_turn(present[name], calls[name], before, pause_gc) / calls[name])
+            seconds[name].append(_turn(present[name], calls[name], pause_gc) / calls[name])
     runs: dict[str, Runs] = {**seconds, **absent}
-    return Comparison(title, baseline, runs, wanted, work, unit, calls)
+    return Comparison(title, baseline, runs, wanted, work, unit)
 
 
-def _warm_up(
-    contenders: Mapping[str, Contender | None],
-    baseline: str,
-    check: Equal | None,
-    before: Callable[[], object] | None,
-) -> tuple[dict[str, Contender], dict[str, str]]:
-    present: dict[str, Contender] = {}
+def _warm_up(contenders: Mapping[str, Contender | None], baseline: str) -> tuple[dict[str, Contender], dict[str, str]]:
+    """Call each once. Return those that ran, and a word for each that is not installed."""
     absent: dict[str, str] = {}
-    expected: object = None
+    found: dict[str, object] = {}
     for name in [baseline, *(n for n in contenders if n != baseline)]:  # its result is what the others are held to
         try:
-            result = _called(contenders[name], before)
+            found[name] = _called(contenders[name])
         except ModuleNotFoundError as error:
             if not is_absent_peer(error):
                 raise
@@ -99,33 +88,26 @@ def _warm_up(
                 raise ValueError(f"baseline must be able to run, got {name!r}: {error}") from error
             absent[name] = ABSENT
             continue
-        fn = contenders[name]
-        assert fn is not None  # noqa: S101  `_called` refused None
-        present[name] = fn
-        if name == baseline:
-            expected = result
-        elif check is not None and not check(result, expected):
+        if found[name] != found[baseline]:
             raise ValueError(
-                f"contenders must return equal results, got {short_repr(result, 80)} from {name!r} "
-                f"and {short_repr(expected, 80)} from {baseline!r}; pass check=... if they only differ in form"
+                f"contenders must return equal results, got {short_repr(found[name], 80)} from {name!r} "
+                f"and {short_repr(found[baseline], 80)} from {baseline!r}"
             )
-    return {name: present[name] for name in contenders if name in present}, absent
+    return {name: fn for name, fn in contenders.items() if fn is not None and name in found}, absent
 
 
-def _called(fn: Contender | None, before: Callable[[], object] | None) -> object:
+def _called(fn: Contender | None) -> object:
     if fn is None:
         raise ModuleNotFoundError(ABSENT)
-    if before is not None:
-        before()
     return fn()
 
 
-def _calls(fn: Contender, min_seconds: float, before: Callable[[], object] | None) -> int:
+def _calls(fn: Contender, min_seconds: float) -> int:
     """Find how many calls last `min_seconds` (the steps of `timeit.Timer.autorange`)."""
     step = 1
     while True:
         for number in (step, step * 2, step * 5):
-            if _turn(fn, number, before, pause_gc=False) >= min_seconds:
+            if _turn(fn, number, pause_gc=False) >= min_seconds:
                 return number
         step *= 10
 
@@ -141,9 +123,7 @@ def in_turns(names: Sequence[str], rounds: int) -> Iterator[str]:
         yield from [*names[shift:], *names[:shift]]
 
 
-def _turn(fn: Contender, number: int, before: Callable[[], object] | None, pause_gc: bool) -> float:
-    if before is not None:
-        before()
+def _turn(fn: Contender, number: int, pause_gc: bool) -> float:
     gc.collect()
     pause_gc = pause_gc and gc.isenabled()
     if pause_gc:

@@ -3,7 +3,7 @@
 Idea        A ratio to a baseline says more than seconds: it travels to another machine.
 Invariant   Ratios are medians over rounds of "this one's seconds / the baseline's seconds in the same round".
 When wrong  A contender without seconds has a word in their place; what that does to a target, `verdicts.py` says.
-See         arion_lib/bench/compare.py, arion_lib/bench/lab.py (how they are measured) · tests/bench/test_ratios.py
+See         arion_lib/bench/compare.py, arion_lib/bench/lab.py (how they are measured) · tests/bench/test_verdicts.py
 """
 
 from __future__ import annotations
@@ -22,23 +22,13 @@ Runs = Sequence[float] | str
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One contender's figures. `rounds` are seconds per call, one for each round."""
+    """One contender's figures: seconds of one call in the best round and in the median one; ratios to the baseline."""
 
     name: str
-    rounds: tuple[float, ...]
-    calls: int  # calls within each round, so that a round is long enough for the clock
+    best: float
+    median: float
     ratio: float  # median over rounds of seconds / the baseline's seconds
     best_ratio: float  # best seconds / the baseline's best seconds
-
-    @property
-    def best(self) -> float:
-        """Seconds of one call in the best round."""
-        return min(self.rounds)
-
-    @property
-    def median(self) -> float:
-        """Seconds of one call in the median round."""
-        return statistics.median(self.rounds)
 
     @property
     def speedup(self) -> float:
@@ -50,7 +40,7 @@ class Row:
 class Comparison:
     """What was found: the seconds of each contender that ran, and a word for each that did not.
 
-    `work` is how much one call handles, in `unit`; `calls` how many calls there were in a round (1 unless said).
+    `work` is how much one call handles, in `unit`.
     """
 
     title: str
@@ -59,7 +49,6 @@ class Comparison:
     targets: Mapping[str, Sequence[Bound]] = field(default_factory=dict)
     work: float | None = None
     unit: str = ""
-    calls: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def seconds(self) -> dict[str, Sequence[float]]:
@@ -67,27 +56,23 @@ class Comparison:
         return {name: runs for name, runs in self.runs.items() if not isinstance(runs, str)}
 
     @property
-    def rows(self) -> tuple[Row, ...]:
-        """The contenders that ran, in the same order."""
-        return tuple(self[name] for name in self.seconds)
-
-    @property
     def absent(self) -> dict[str, str]:
         """Why the others did not run, by name."""
         return {name: runs for name, runs in self.runs.items() if isinstance(runs, str)}
 
-    def __getitem__(self, name: str) -> Row:
-        if name not in self.seconds:
-            why = f": {self.absent[name]}" if name in self.absent else ""
-            raise KeyError(f"name must be one of {', '.join(self.seconds)}, got {name!r}{why}")
-        runs = self.seconds[name]
-        reference = self.seconds.get(self.baseline, runs)
-        ratio = self.ratio(name, self.baseline)
-        best_ratio = min(runs) / min(reference)
-        return Row(name, tuple(runs), self.calls.get(name, 1), 1.0 if ratio is None else ratio, best_ratio)
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The contenders that ran, in the same order."""
+        return tuple(self[name] for name in self.seconds)
 
-    def __contains__(self, name: object) -> bool:
-        return name in self.seconds
+    def __getitem__(self, name: str) -> Row:
+        seconds, absent = self.seconds, self.absent
+        if name not in seconds:
+            why = f": {absent[name]}" if name in absent else ""
+            raise KeyError(f"name must be one of {', '.join(seconds)}, got {name!r}{why}")
+        runs = seconds[name]
+        best_ratio = min(runs) / min(seconds.get(self.baseline, runs))
+        return Row(name, min(runs), statistics.median(runs), self.ratio(name, self.baseline) or 1.0, best_ratio)
 
     def ratio(self, name: str, reference: str) -> float | None:
         """Give one's seconds over the other's in the same round, the median over rounds; None where one did not run."""
@@ -102,9 +87,9 @@ class Comparison:
         return {row.name: row.ratio for row in self.rows}
 
     @property
-    def verdicts(self) -> tuple[Verdict, ...]:
+    def verdicts(self) -> Sequence[Verdict]:
         """What each target came to."""
-        return tuple(self._verdict(name, bound) for name, some in self.targets.items() for bound in some)
+        return [self._verdict(name, bound) for name, some in self.targets.items() for bound in some]
 
     def _verdict(self, name: str, bound: Bound) -> Verdict:
         reference = bound.of or self.baseline
@@ -116,33 +101,36 @@ class Comparison:
     @property
     def ok(self) -> bool:
         """Whether no target is missed."""
-        return self._laid_out().ok
+        return self.laid_out().ok
 
     def table(self) -> str:
         """Lay the figures out as text, fastest first."""
-        return self._laid_out().table()
+        return self.laid_out().table()
 
     def as_dict(self) -> dict[str, Any]:
         """Give the figures as JSON-ready values (seconds, ratios), for `--json FILE`."""
-        return self._laid_out().as_dict()
+        return self.laid_out().as_dict()
 
-    def _laid_out(self) -> Table:
+    def laid_out(self) -> Table:
+        """Lay the figures out."""
         head = ["name", "best", "median", "time ratio", "speed", *(["throughput"] if self.work is not None else [])]
-        lines = [self._cells(row) for row in sorted(self.rows, key=lambda row: row.ratio)]
+        lines = [
+            [
+                row.name,
+                *(seconds_text(row.best), seconds_text(row.median), f"{row.ratio:.3g}x", f"{row.speedup:.3g}x"),
+                *([] if self.work is None else [rate_text(self.work / row.best, self.unit)]),
+            ]
+            for row in sorted(self.rows, key=lambda row: row.ratio)
+        ]
         figures = {
             "baseline": self.baseline,
             "work": self.work,
             "unit": self.unit,
-            "rounds": {row.name: list(row.rounds) for row in self.rows},
+            "rounds": {name: list(runs) for name, runs in self.seconds.items()},
             "ratios": self.ratios,
             "absent": self.absent,
         }
         return Table(self.title, head, [*lines, *map(list, self.absent.items())], self.verdicts, figures)
-
-    def _cells(self, row: Row) -> list[str]:
-        rate = [rate_text(self.work / row.best, self.unit)] if self.work is not None else []
-        ratios = [f"{row.ratio:.3g}x", f"{row.speedup:.3g}x"]
-        return [row.name, seconds_text(row.best), seconds_text(row.median), *ratios, *rate]
 
 
 Result: TypeAlias = Comparison | Table

@@ -65,7 +65,7 @@ def test_rounds_are_interleaved_and_each_starts_with_another_contender(clock):
 
 def test_a_short_function_is_repeated_until_a_turn_is_long_enough(clock):
     result = compare({"a": clock.work("a", 0.001)}, baseline="a", rounds=3, min_seconds=0.05)
-    assert result["a"].calls == 50
+    assert len(clock.calls) == 1 + 88 + 3 * 50  # once untimed; 1, 2, 5, ... 50 to find how many; then the rounds
     assert result["a"].best == pytest.approx(0.001)
 
 
@@ -74,7 +74,7 @@ def test_the_number_of_calls_is_the_least_of_1_2_5_10_that_lasts_long_enough(sec
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module.gc, "collect", lambda: 0)
         clock = FakeClock(patch)
-        calls = module._calls(clock.work("a", seconds), 0.05, None)
+        calls = module._calls(clock.work("a", seconds), 0.05)
     steps = [m * 10**e for e in range(4) for m in (1, 2, 5)]
     assert calls in steps
     assert calls * seconds >= 0.05 * (1 - 1e-9)
@@ -84,11 +84,7 @@ def test_the_number_of_calls_is_the_least_of_1_2_5_10_that_lasts_long_enough(sec
 def test_results_that_differ_stop_the_comparison():
     with pytest.raises(ValueError, match=r"equal results, got 2 from 'b' and 1 from 'a'"):
         compare({"a": lambda: 1, "b": lambda: 2}, baseline="a", min_seconds=1e-6)
-    assert compare({"a": lambda: 1, "b": lambda: 2}, baseline="a", min_seconds=1e-6, check=None)["b"]
-    same_parity = compare(
-        {"a": lambda: 1, "b": lambda: 3}, baseline="a", min_seconds=1e-6, check=lambda x, y: x % 2 == y % 2
-    )
-    assert "b" in same_parity
+    assert compare({"a": lambda: 1, "b": lambda: 1.0}, baseline="a", min_seconds=1e-6)["b"]
 
 
 def test_a_peer_that_is_not_installed_is_listed_and_skipped():
@@ -155,18 +151,6 @@ def test_wrong_arguments_are_refused_before_anything_runs(arguments, message):
 def test_a_target_must_be_positive(make):
     with pytest.raises(ValueError, match="limit must be > 0, got 0"):
         make(0)
-
-
-def test_before_runs_untimed_ahead_of_each_turn(clock):
-    seen = []
-
-    def before():
-        seen.append(len(clock.calls))
-        clock.now += 1_000  # would show in the seconds
-
-    result = compare({"a": clock.work("a", 1.0)}, baseline="a", rounds=3, before=before)
-    assert result["a"].best == 1.0
-    assert seen == [0, 1, 2, 3, 4]  # the check of results, the search for the number of calls, three rounds
 
 
 def test_the_collector_pauses_only_within_a_turn_and_only_on_request():
