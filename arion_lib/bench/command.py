@@ -32,7 +32,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from datetime import date
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar
 
 from arion_lib.nearest import did_you_mean
 
@@ -47,38 +47,29 @@ FIGURES = Path(__file__).parents[2] / ".github" / "figures"
 
 def run(args: list[str]) -> int:
     """Run the benchmark that the first argument names, or list the names. Returns the exit code."""
-    try:
-        chosen = _understood(args, benchmarks())
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 2
+    chosen = refuse_wrong(args)
     if chosen.name is None:
         print("benchmarks:", ", ".join(benchmarks()) or "none")
         return 0
-    return _load(chosen.name)(chosen.rest)
+    return int(importlib.import_module(f"arion_lib.bench.{chosen.name}").run(chosen.rest))
 
 
-def refuse_wrong(args: list[str]) -> None:
+def refuse_wrong(args: list[str]) -> argparse.Namespace:
     """Leave by `SystemExit` for `--help` and for an unknown name; needs nothing but the standard library."""
-    try:
-        _understood(args, benchmarks())
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        raise SystemExit(2) from None
-
-
-def _understood(args: list[str], names: Sequence[str]) -> argparse.Namespace:
+    names = benchmarks()
+    known = ", ".join(names) or "none"
     parser = argparse.ArgumentParser(
         prog="python -m arion_lib bench",
         description="Measure ours and the installed peers side by side.",
-        epilog="example: python -m arion_lib bench lazy --rounds 3 --json lazy.json"
-        f"    benchmarks: {', '.join(names) or 'none'}",
+        epilog=f"example: python -m arion_lib bench lazy --rounds 3 --json lazy.json    benchmarks: {known}",
     )
     parser.add_argument("name", nargs="?", metavar="NAME", help="benchmark to run; without one, list them")
     parser.add_argument("rest", nargs=argparse.REMAINDER, metavar="...", help="options of the benchmark (NAME --help)")
     chosen = parser.parse_args(args)
     if chosen.name is not None and chosen.name not in names:
-        raise ValueError(_unknown(chosen.name, names))
+        hint = did_you_mean(chosen.name, names, str)
+        print(f"{parser.prog}: NAME must be one of {known}, got {chosen.name!r}{hint}", file=sys.stderr)
+        raise SystemExit(2)
     return chosen
 
 
@@ -95,17 +86,16 @@ def machine(peers: Sequence[str] = ()) -> str:
     >>> machine(["no-such-peer"]).split(" · ")[3:]
     ['no-such-peer not installed']
     """
-    facts = [
-        f"{usable_cores()} cores",
-        f"Python {platform.python_version()}",
-        f"{platform.system()} {platform.machine()}",
-    ]
-    return " · ".join([*facts, *(f"{peer} {_version(peer)}" for peer in peers)])
 
+    def version(peer: str) -> str:
+        try:
+            return metadata.version(peer)
+        except metadata.PackageNotFoundError:
+            return "not installed"
 
-def usable_cores() -> int:
-    """Count the cores this process may use, which in a container can be fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # a container's
+    facts = [f"{cores} cores", f"Python {platform.python_version()}", f"{platform.system()} {platform.machine()}"]
+    return " · ".join([*facts, *(f"{peer} {version(peer)}" for peer in peers)])
 
 
 def options(name: str, description: str, sections: Iterable[str] = ()) -> argparse.ArgumentParser:
@@ -177,22 +167,6 @@ def load() -> str:
 def _is_benchmark(path: Path) -> bool:
     # Read, not imported: listing the names must not cost the import of every peer.
     return path.stem != "command" and "\ndef run(" in path.read_text(encoding="utf-8")
-
-
-def _version(distribution: str) -> str:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return "not installed"
-
-
-def _load(name: str) -> Callable[[list[str]], int]:
-    return cast("Callable[[list[str]], int]", importlib.import_module(f"arion_lib.bench.{name}").run)
-
-
-def _unknown(name: str, names: Sequence[str]) -> str:
-    hint = did_you_mean(name, names, str)
-    return f"python -m arion_lib bench: NAME must be one of {', '.join(names) or 'none'}, got {name!r}{hint}"
 
 
 def _at_least_one(text: str) -> int:

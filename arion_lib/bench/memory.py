@@ -4,17 +4,6 @@ Idea        Peak memory needs no interleaving - it does not drift - but a fresh 
 Invariant   A figure is growth over the process's baseline, the worst of the rounds: targets here are upper bounds.
 When wrong  A contender whose package is not installed is listed as such; one stopped at its limit has missed.
 See         arion_lib/measure/run.py (how a peak is read) · tests/bench/test_memory.py
-
-    from arion_lib.bench.memory import compare_memory
-    from arion_lib.bench.verdicts import at_most
-
-    result = compare_memory(
-        {"ours, 1 GB": partial(ours, big), "ours, 10 MB": partial(ours, small), "json": partial(with_json, big)},
-        targets={"ours, 1 GB": [at_most(24e6, "B"), at_most(4e6, "B", of="ours, 10 MB")]},
-        limit=8e9,                                      # bytes of growth at which a contender is stopped
-    )
-    print(result.table())
-    result.figures["peaks"]["ours, 1 GB"]               # bytes, one for each round
 """
 
 from __future__ import annotations
