@@ -14,10 +14,12 @@ icontract (it holds IPython's asttokens below 3).
 # No `from __future__ import annotations` here: evaluating strings is not what is measured.
 
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial, wraps
 from itertools import repeat
+from pkgutil import resolve_name
 from time import perf_counter_ns
 from types import MethodType
 from typing import Any, Protocol, runtime_checkable
@@ -137,18 +139,6 @@ def _decorated(decorate: Maker) -> Any:
     return type("Decorated", (), {name: decorate(vars(Bare)[name]) for name in ("twice", "three", "many")})()
 
 
-def _beartype() -> Any:
-    from beartype import beartype
-
-    return _decorated(beartype)
-
-
-def _typeguard() -> Any:
-    from typeguard import typechecked
-
-    return _decorated(typechecked)
-
-
 def _pydantic() -> Any:
     import pydantic
 
@@ -160,7 +150,7 @@ def _timed_beartype() -> Any:
     from beartype import beartype
 
     def timed(function: Maker) -> Maker:
-        durations: list[int] = []
+        durations: deque[int] = deque(maxlen=LOOP)
 
         @wraps(function)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -169,8 +159,6 @@ def _timed_beartype() -> Any:
                 return function(*args, **kwargs)
             finally:
                 durations.append(perf_counter_ns() - start)
-                if len(durations) > LOOP:
-                    durations.clear()
 
         return wrapper
 
@@ -188,9 +176,9 @@ def _refusing() -> Any:
 CALLERS: dict[str, Maker] = {
     "bare": Bare,
     "ours": Ours,
-    "beartype": _beartype,
+    "beartype": lambda: _decorated(resolve_name("beartype:beartype")),
     "pydantic": _pydantic,
-    "typeguard": _typeguard,
+    "typeguard": lambda: _decorated(resolve_name("typeguard:typechecked")),
 }
 TWICE = "found = target.twice(3)"
 CHECKED = {"ours": [at_most(3.0), at_most(0.45, of="beartype")]}
@@ -255,18 +243,6 @@ def _widened(*bases: Any) -> Contender:
         return str(WideSquare.__name__)
 
     return define
-
-
-def _beartyped() -> Contender:
-    from beartype import beartype
-
-    return _same(PlainShape, then=beartype)
-
-
-def _pydantic_model() -> Contender:
-    from pydantic import BaseModel
-
-    return _same(BaseModel)
 
 
 def _pure_interface(define: Maker) -> Any:
@@ -378,7 +354,11 @@ ASKED: dict[str, Maker] = {
 
 THREE = "found = target.three(first=3, second='a', third=1.5)"
 READ = "found = target.mode"
-IDENTICAL = {**_definers(_same), "beartype": _beartyped, "pydantic": _pydantic_model}
+IDENTICAL = {
+    **_definers(_same),
+    "beartype": lambda: _same(PlainShape, then=resolve_name("beartype:beartype")),
+    "pydantic": lambda: _same(resolve_name("pydantic:BaseModel")),
+}
 TIMED = {"bare": Bare, "ours": Measured, "beartype + timing": _timed_beartype}
 REFUSING = {"bare": Bare, "ours": Ours, "a descriptor": _refusing}
 

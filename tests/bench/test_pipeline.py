@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from arion_lib.bench.pipeline import parse_array, parse_lines, run, size_in_bytes
+from arion_lib.bench.pipeline import parse_array, parse_lines, rows_and_outbox, run, size_in_bytes
 from arion_lib.bench.pipeline import readers as peers
 from arion_lib.pipeline.files.sample import write_sample
+from arion_lib.pipeline.stores.sqlite import SqliteStore
 
 READERS = {
     **{("lines", name): read for name, read in peers.LINES.items()},
@@ -48,3 +51,20 @@ def test_the_command_writes_its_figures(tmp_path: Path, capsys: pytest.CaptureFi
 def test_a_size_that_makes_no_sense_is_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="size must be"):
         size_in_bytes(text)
+
+
+def test_every_row_is_stored_by_everybody(tmp_path: Path) -> None:
+    result = rows_and_outbox(tmp_path, 100, rounds=1, rows=400)
+    assert {row.name for row in result.rows} == {
+        "executemany, no outbox",
+        "store: rows alone",
+        "store: rows + outbox",
+        "store: rows + other messages",
+    }
+    with closing(sqlite3.connect(tmp_path / "plain100.db")) as db:
+        plain = db.execute("SELECT count(*), count(DISTINCT body) FROM rows").fetchone()
+        assert plain[0] > plain[1] == 400
+        assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    with SqliteStore(tmp_path / "echo100.db") as store:
+        assert store.status().rows % 400 == 0
+        assert store.status().rows >= 800

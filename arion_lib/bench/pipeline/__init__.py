@@ -5,7 +5,7 @@ Invariant   All contenders return the same totals before any is timed.
 When wrong  A target that is missed is printed as missed, and fails the run with --strict.
 See         tests/bench/test_pipeline.py
 
-    readers.py  ours and the peers at parsing · store.py: rows, groups and queues, durable
+    readers.py  ours and the peers at parsing
     http.py     a long body and single posts, and the servers that they are compared with
 """
 
@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import argparse
 import re
+import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -22,15 +24,19 @@ from typing import Literal
 from arion_lib.bench.command import finish, measured, options
 from arion_lib.bench.compare import Comparison, at_least, at_most, compare
 from arion_lib.bench.memory import compare_memory
-from arion_lib.bench.pipeline import http, readers, store
+from arion_lib.bench.pipeline import http, readers
 from arion_lib.bench.pipeline.readers import CLEAN
 from arion_lib.bench.ratios import Result
 from arion_lib.bench.verdicts import Bounds
-from arion_lib.pipeline.files.sample import write_sample
+from arion_lib.pipeline.batch import Batch
+from arion_lib.pipeline.files.sample import sample_events, write_sample
+from arion_lib.pipeline.stores.sqlite import SqliteStore
 
 _MB = 1_000_000
 WHOLE_UP_TO = 200 * _MB
 """Bytes of an array past which those that hold all of it are left out."""
+SETTINGS = ("journal_mode = WAL", "synchronous = FULL", "cache_size = -4096", "journal_size_limit = 67108864")
+"""As our store's: durable against durable, every contender waits for the disk as often as ours."""
 Layout = Literal["lines", "array"]
 
 
@@ -129,4 +135,59 @@ def memory(chosen: argparse.Namespace) -> Iterator[Result]:
         yield compare_memory(contenders, targets=targets, title="Peak memory over the baseline")
 
 
-SECTIONS = {"parse": parse, "memory": memory, "store": store.results, "http": http.results}
+def stored(chosen: argparse.Namespace) -> Iterator[Result]:
+    """Compare durable writes."""
+    with tempfile.TemporaryDirectory(prefix="arion-bench-") as name:
+        for batch in (1_000, 10_000):
+            yield rows_and_outbox(Path(name), batch, chosen.rounds)
+
+
+def rows_and_outbox(folder: Path, batch: int, rounds: int, rows: int = 20_000) -> Comparison:
+    """Compare durable batches of rows with an outbox to the plain `executemany` of the same rows without one."""
+    events = list(sample_events(rows))
+    copies = [event + b" " for event in events]  # messages that are not the rows: the outbox holds their bytes
+    with ExitStack() as stack:
+        plain = stack.enter_context(closing(sqlite3.connect(folder / f"plain{batch}.db", isolation_level=None)))
+        for setting in SETTINGS:
+            plain.execute(f"PRAGMA {setting}")
+        plain.execute("CREATE TABLE rows (id INTEGER PRIMARY KEY, body)")
+        stores = {name: SqliteStore(folder / f"{name}{batch}.db") for name in ("rows", "echo", "copy")}
+        alone, echoing, copying = map(stack.enter_context, stores.values())
+        return compare(
+            {
+                "executemany, no outbox": partial(_executemany, plain, events, batch),
+                "store: rows alone": partial(_commit, alone, events, None, batch),
+                "store: rows + outbox": partial(_commit, echoing, events, events, batch),
+                "store: rows + other messages": partial(_commit, copying, events, copies, batch),
+            },
+            baseline="executemany, no outbox",
+            rounds=rounds,
+            targets={"store: rows + outbox": at_least(0.8)},
+            work=rows,
+            unit="rows",
+            title=f"SQLite, durable, {batch:,} rows of 700 bytes a batch",
+        )
+
+
+def _executemany(db: sqlite3.Connection, events: list[bytes], batch: int) -> int:
+    for start in range(0, len(events), batch):
+        texts = ((event.decode(),) for event in events[start : start + batch])
+        db.execute("BEGIN")
+        db.executemany("INSERT INTO rows (body) VALUES (?)", texts)
+        db.execute("COMMIT")
+    return len(events)
+
+
+def _commit(store: SqliteStore, events: list[bytes], messages: list[bytes] | None, batch: int) -> int:
+    for start in range(0, len(events), batch):
+        rows = events[start : start + batch]
+        outgoing = rows if messages is events else messages[start : start + batch] if messages else ()
+        store.commit(Batch("bench", rows=rows, messages=outgoing))
+    if messages:  # empty the outbox as a relay does, so that it is no longer in the last round than in the first
+        with store._connections.transaction(durable=False) as db:
+            db.execute("DELETE FROM pending")
+            db.execute("DELETE FROM outbox")
+    return len(events)
+
+
+SECTIONS = {"parse": parse, "memory": memory, "store": stored, "http": http.results}

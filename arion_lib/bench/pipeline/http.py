@@ -26,8 +26,8 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from arion_lib.bench.child import Child
 from arion_lib.bench.compare import Comparison, at_least, at_most, compare
+from arion_lib.bench.lab import Child
 from arion_lib.bench.memory import peaks_table
 from arion_lib.bench.pipeline import readers
 from arion_lib.bench.ratios import Result

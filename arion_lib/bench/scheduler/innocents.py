@@ -18,8 +18,7 @@ from typing import Any
 
 import psutil
 
-from arion_lib.bench.child import Child, alive, end
-from arion_lib.bench.lab import Lab, asked
+from arion_lib.bench.lab import Child, Lab, alive, asked, end
 from arion_lib.bench.scheduler.pools import ANSWER, LOCAL, POOLS, Ours, fate_of, opened
 from arion_lib.bench.scheduler.tasks import KILL, block, die, nap, noted, nothing, spin
 from arion_lib.bench.verdicts import Table, Verdict, at_most, lines_of

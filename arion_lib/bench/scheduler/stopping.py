@@ -14,24 +14,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from arion_lib.bench.lab import Lab
 from arion_lib.bench.scheduler.pools import ANSWER, LOCAL, TASKS, Ours, fate_of, opened
-from arion_lib.bench.scheduler.tasks import (
-    KILL,
-    loops_for,
-    meet,
-    nap,
-    noted,
-    now,
-    spin,
-    spin_in_c,
-    stay_once,
-    work_until,
-)
+from arion_lib.bench.scheduler.tasks import KILL, meet, nap, noted, now, spin, spin_in_c, stay_once
 from arion_lib.bench.verdicts import Table, Verdict, at_most, lines_of, median, spread, worst
 from arion_lib.scheduler import Scheduler
 from arion_lib.units import seconds_text
@@ -44,11 +32,8 @@ OTHERS = 20
 # --- kill -9 of a worker ---
 
 
-def kill_job(count: int) -> tuple[list[float], float]:
-    """Kill the worker of a task with a retry, `count` times; return the seconds until it ran again, elsewhere.
-
-    Then a stream of 1 ms tasks while one worker of two is killed; the longest that none of them ended.
-    """
+def kill_job(count: int) -> list[float]:
+    """Kill the worker of a task with a retry, `count` times; return the seconds until it ran again, elsewhere."""
     seconds = []
     with tempfile.TemporaryDirectory() as folder, Scheduler(2, poison_after=count + 9, preload=(TASKS,)) as scheduler:
         for number in range(count):
@@ -64,16 +49,7 @@ def kill_job(count: int) -> tuple[list[float], float]:
             if again == pid:
                 raise ValueError("the killed process ran the task again")
             seconds.append(began - killed)
-        return seconds, _longest_silence(scheduler)
-
-
-def _longest_silence(scheduler: Scheduler, tasks: int = 1_000) -> float:
-    loops = loops_for(0.001)
-    handles = [scheduler.with_options(retries=1).submit(work_until, loops) for _ in range(tasks)]
-    handles[tasks // 4].result(ANSWER)
-    os.kill(next(worker.pid for worker in scheduler.status().workers if worker.pid), KILL)
-    ends = sorted(handle.result(ANSWER * 5) for handle in handles)
-    return max(after - before for before, after in pairwise(ends))
+    return seconds
 
 
 def peer_kill_job(name: str, others: int, patience: float) -> tuple[float | str, int]:
@@ -96,16 +72,13 @@ def kill(lab: Lab) -> Iterator[Table]:
     ours = lab.once(kill_job, lab.tasks(30, 1))
     theirs = {name: lab.once(peer_kill_job, name, OTHERS, ANSWER) for name in lab.present(*LOCAL)[1:]}
 
-    def cells_of_ours(answer: tuple[list[float], float]) -> tuple[str, str]:
-        return f"runs again: {spread(answer[0])}", f"longest pause of the queue {seconds_text(answer[1])}"
-
     def cells(answer: tuple[float | str, int]) -> tuple[str, str]:
         fate, lost = answer
         its = f"its task: {fate}" if isinstance(fate, str) else f"runs again after {seconds_text(fate)}"
         return its, f"{lost} of {OTHERS} others lost"
 
-    lines = [*lines_of({"ours": ours}, cells_of_ours), *lines_of(theirs, cells)]
-    verdicts = _limits("its task running again", ours if isinstance(ours, str) else ours[0], 0.010, 0.050)
+    lines = [*lines_of({"ours": ours}, lambda seconds: [f"runs again: {spread(seconds)}"]), *lines_of(theirs, cells)]
+    verdicts = _limits("its task running again", ours, 0.010, 0.050)
     yield Table("kill: kill -9 of a worker", ("name", "the task it ran", "the others"), lines, verdicts)
 
 

@@ -60,12 +60,6 @@ def share(count: int, loops: int) -> int:
     return count
 
 
-def work_until(loops: int) -> float:
-    """Be busy, then return the clock."""
-    work(0, loops)
-    return now()
-
-
 def nap(number: int, seconds: float) -> int:
     """Wait; return the square of the first argument."""
     time.sleep(seconds)

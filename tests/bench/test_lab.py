@@ -10,7 +10,7 @@ import threading
 import psutil
 import pytest
 
-from arion_lib.bench.child import Child, ChildFailedError, Hangs, alive, end
+from arion_lib.bench.lab import Child, ChildFailedError, Hangs, alive, end
 from arion_lib.bench.scheduler.tasks import KILL
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
