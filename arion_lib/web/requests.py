@@ -20,6 +20,7 @@ from arion_lib.pipeline.formats.records import LINE_TYPES, SNIFFED_TYPES
 from arion_lib.pipeline.shapes.recipe import Recipe, read_recipe
 from arion_lib.pipeline.shapes.rows import row_reader
 from arion_lib.pipeline.stores.addresses import checked_stream
+from arion_lib.pipeline.stores.plan import LETTER_LIMIT
 from arion_lib.web.problems import Problem
 from arion_lib.web.streams import Rules, Streams
 
@@ -43,9 +44,9 @@ class Limits:
     slowest: float = 100.0  # bytes a second of waiting
 
     def __post_init__(self) -> None:
-        """Check that each is positive, and a record's size no smaller than decoders take. Raises `ValueError`."""
-        if self.max_record < 64:
-            raise ValueError(f"max_record must be >= 64 bytes, got {self.max_record}")
+        """Check that each is positive, and a record's size what decoders and dead letters take. Raises `ValueError`."""
+        if not 64 <= self.max_record <= LETTER_LIMIT:
+            raise ValueError(f"max_record must be >= 64 and <= {LETTER_LIMIT} bytes, got {self.max_record}")
         for name in self.__slots__:
             if getattr(self, name) <= 0 and name != "slowest":
                 raise ValueError(f"{name} must be > 0, got {getattr(self, name)}")

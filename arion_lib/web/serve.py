@@ -65,6 +65,9 @@ def _serve(args: list[str], chosen: argparse.Namespace) -> int:
     streams, options = _streams(chosen)
     chosen = command_line(options).parse_args(args)
     judged = _Judged(*doors_of(chosen), streams, _limits(chosen))
+    if chosen.remember < streams.good_for:
+        must = f"--remember must be >= {streams.good_for:.0f}s where posts are signed"
+        raise ValueError(f"{must}, got {chosen.remember:.0f}s: so long a captured post is good, and would count again")
     if not (chosen.store and chosen.broker):
         make_folder(chosen.data)
     store_url = chosen.store or local_url("sqlite", chosen.data / "arion.db")

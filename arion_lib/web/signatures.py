@@ -19,6 +19,9 @@ PREFIX = "whsec_"
 TOLERANCE = 300.0
 """Seconds that a signature's time may lie before or after the receiver's clock."""
 
+GOOD_FOR = 2 * TOLERANCE
+"""Seconds for which a signature may be good: the sender's clock may be ahead."""
+
 
 class SignatureError(ValueError):
     """The sender is not who it should be, or too late. `must`, `got` and `do` say which rule was broken."""
@@ -116,6 +119,11 @@ class Verifier:
         self._names = [f"{names}-{part}".encode() for part in ("id", "timestamp", "signature")]
         self._tolerance = tolerance
         self._clock = clock
+
+    @property
+    def id_header(self) -> bytes:
+        """The header of the message's id: the signature covers it."""
+        return self._names[0]
 
     def begin(self, headers: Mapping[bytes, bytes]) -> Verification:
         """Check the three headers (lower-case names) and return the verification of the body that follows.

@@ -3,7 +3,7 @@
 Idea        A sender may ask for a recipe in its query; where the service's owner has decided, that holds instead.
 Invariant   The rules of a stream are the same from the start to the end of the service. A secret is good for one
             stream: no signature covers the address, so a captured request could be sent to every stream that has the
-            same secret, and would count in each.
+            same secret, and would count in each. Where a signature covers an id, that is the delivery's.
 When wrong  A secret that two streams share is a `ValueError` when the rules are made. A stream that is not taken is a
             `Problem` 404, a query where none may be a 400.
 See         arion_lib/web/startup/config.py (the file that says it) · tests/web/test_config.py
@@ -21,7 +21,7 @@ from arion_lib.pipeline.shapes.meta import describe
 from arion_lib.pipeline.shapes.recipe import Recipe
 from arion_lib.pipeline.shapes.rows import event_id
 from arion_lib.web.problems import Problem
-from arion_lib.web.signatures import HmacVerifier, Verifier
+from arion_lib.web.signatures import GOOD_FOR, HmacVerifier, Verifier
 
 
 class IdIn:
@@ -62,6 +62,16 @@ class Rules:
     keep_headers: tuple[str, ...] | None = None
     keep: float | None = None
 
+    def __post_init__(self) -> None:
+        """Look whether the delivery's id is what the signature covers. Raises `ValueError`."""
+        if isinstance(self.verifier, Verifier) and self.id_in is None:
+            covered, header = self.verifier.id_header.decode(), self.delivery_header.decode()
+            if header != covered:
+                raise ValueError(
+                    f"delivery_header must be {covered}, which is signed, got {header}: a captured post could be sent "
+                    "again under other ids, and would count each time"
+                )
+
     def beside(self, delivery: str | None, headers: Mapping[bytes, bytes]) -> str | None:
         """Return what is kept beside each row of a post that comes now, where anything is."""
         if self.keep_headers is None:
@@ -93,6 +103,12 @@ class Streams:
         if rules is None:
             raise Problem(404, "the stream must be one that this service takes", repr(stream[:80]), "ask its owner")
         return rules
+
+    @property
+    def good_for(self) -> float:
+        """Seconds for which a captured post could be sent again, where signatures hold a time; 0.0 where none does."""
+        all_of_them = [*self.named.values(), *([self.others] if self.others else [])]
+        return GOOD_FOR if any(isinstance(rules.verifier, Verifier) for rules in all_of_them) else 0.0
 
     @property
     def ages(self) -> dict[str, float]:

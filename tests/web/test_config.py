@@ -312,3 +312,26 @@ def test_a_file_that_is_no_text_is_named_and_not_shown(
     error = capsys.readouterr().err
     assert f"{name} must be text in UTF-8, got other bytes at 6" in error
     assert "geheim" not in error
+
+
+def test_a_delivery_is_named_by_what_is_signed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A captured post, good for minutes, must not count again under another id."""
+    file = tmp_path / "arion.toml"
+    monkeypatch.setenv("A", SECRET)
+
+    def configured(more: str, scheme: str = "standard") -> Path:
+        file.write_text(f'[streams.a]\nsecret_env = "A"\nscheme = "{scheme}"\n{more}\n', encoding="utf-8")
+        return file
+
+    for scheme in ("standard", "svix"):
+        with pytest.raises(ConfigError, match=r"delivery_header must be .*-id, which is signed, got x-request-id"):
+            read_config(configured('delivery_header = "X-Request-Id"', scheme))
+    for more in ("", 'delivery_field = "id"', 'delivery_header = "Webhook-Id"'):
+        assert read_config(configured(more)).streams.good_for == 600.0
+    assert read_config(configured('delivery_header = "x-request-id"', "github")).streams.good_for == 0.0
+
+
+def test_a_service_that_would_take_nothing_does_not_start(tmp_path: Path) -> None:
+    (tmp_path / "arion.toml").write_text('unknown_streams = "refuse"\n', encoding="utf-8")
+    with pytest.raises(ConfigError, match="nothing would be taken"):
+        read_config(tmp_path / "arion.toml")

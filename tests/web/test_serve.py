@@ -136,6 +136,11 @@ def test_a_wrong_option_is_told_with_exit_code_2(
         (["--stream", "a", "--config", "arion.toml"], "--stream must be left out beside --config"),
         (["--stream", ""], "stream"),
         (["--max-line", "5"], "max_record must be >= 64"),
+        (["--max-line", "300m"], "and <= 268435456 bytes"),
+        (
+            ["--stream", "a", "--secret", SECRET, "--remember", "9m"],
+            "--remember must be >= 600s where",
+        ),
         (["--host", ""], "--host must be an address"),
         (["--host", "0.0.0.0"], "pages and controls must not be open to everybody"),
         (["--host", "::"], "pages and controls must not be open to everybody"),

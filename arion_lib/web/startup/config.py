@@ -42,6 +42,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -105,6 +106,8 @@ def read_config(path: Path, secrets: Sequence[str] = ()) -> Config:
         _noted(mistakes, f"[streams.{name}]", lambda name=name: checked_stream(name))  # type: ignore[misc]
         named[name] = _rules(f"[streams.{name}]", table, ours, mistakes)
     others = Rules(verifier=ours) if unknown == "take" else None
+    if unknown == "refuse" and not streams:
+        mistakes.append('unknown_streams must be "take" where no [streams.NAME] is named: nothing would be taken')
     mistakes += shared_secrets(named, others)
     options = {key: value for name in FROM_FILE for key, value in _options(name, found, mistakes)}
     if mistakes:
@@ -141,13 +144,15 @@ def _rules(where: str, table: Mapping[str, Any], ours: Verifier | None, mistakes
     header = table.get("delivery_header", preset)
     if not isinstance(header, str) or not _HEADER.fullmatch(header.lower()):
         mistakes.append(f"{where} delivery_header must be a header's name, got {header!r:.60}")
-        header = ""
+        header = preset
     inside = table.get("delivery_field")
     if inside is not None and "delivery_header" in table:
         mistakes.append(f"{where} delivery_field must stand alone, got delivery_header as well")
     id_in = None if inside is None else _noted(mistakes, f"{where} delivery_field:", lambda: IdIn(inside))
     keep = _noted(mistakes, f"{where} keep", lambda: _age(table["keep"])) if "keep" in table else None
-    return Rules(recipe, verifier, header.lower().encode(), id_in, _kept(where, table, recipe, mistakes), keep)
+    kept = _kept(where, table, recipe, mistakes)
+    make = partial(Rules, recipe, verifier, header.lower().encode(), id_in, kept, keep)
+    return _noted(mistakes, where, make) or Rules()
 
 
 def _age(text: object) -> float:
