@@ -29,6 +29,18 @@ def test_headers_are_made_for_each_event(served: Served) -> None:
     assert served.service.webhook.figures.accepted == 10
 
 
+def test_requests_made_ahead_are_all_there_before_the_first_is_sent(served: Served) -> None:
+    figures, made = served.service.webhook.figures, []
+
+    def headers(n: int, body: bytes) -> dict[str, str]:
+        made.append((n, figures.accepted))
+        return {"webhook-id": f"m{n}-{len(body)}"}
+
+    load = post_events(served.orders, 40, connections=4, headers=headers, ahead=True)
+    assert made == [(n, 0) for n in range(40)]
+    assert (load.answered, figures.accepted) == (40, 40)
+
+
 def test_a_rate_can_change_while_it_runs(served: Served) -> None:
     with LoadGenerator(served.orders, connections=8) as load:
         assert load.counts()["sent"] == 0

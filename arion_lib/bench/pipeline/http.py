@@ -200,7 +200,7 @@ def single_events(folder: Path, rounds: int, posts: int = 10_000) -> Table:
         for turn in ["warm", *range(rounds)]:
             for name, url in urls.items():
                 stream, headers = ("signed", signed) if name == SIGNED else (f"s{turn}", None)
-                post = partial(post_events, headers=headers)
+                post = partial(post_events, headers=headers, ahead=True)
                 load = sender.call(post, f"{url}/webhook/{stream}", counts[name], limit=300.0)
                 if load.statuses != {200: counts[name]}:
                     raise RuntimeError(f"{name} must answer {counts[name]} posts with 200, got {load}")

@@ -94,8 +94,8 @@ class Dialect(Protocol):
         """Return the values for `within`: the stream's rows with numbers past `after`, to `upto`."""
         ...
 
-    def place(self, stream: int, seq: int) -> tuple[int, ...]:
-        """Return the key columns of a row."""
+    def places(self, stream: int, first: int) -> tuple[Iterable[int], ...]:
+        """Return the key's columns, for the rows numbered `first` and on without an end."""
         ...
 
     def many(self, values: Iterable[Any]) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from itertools import count, repeat
 from typing import Any
 
 from arion_lib.pipeline.batch import Aggregate, Number
@@ -98,9 +99,9 @@ class PostgresDialect:
         last = (1 << 63) - 1
         return stream, min(after, last), last if upto is None else upto
 
-    def place(self, stream: int, seq: int) -> tuple[int, ...]:
-        """Return the two columns of the key."""
-        return stream, seq
+    def places(self, stream: int, first: int) -> tuple[Iterable[int], ...]:
+        """Return two columns."""
+        return repeat(stream), count(first)
 
     def many(self, values: Iterable[Any]) -> list[Any]:
         """Return an array."""
@@ -133,10 +134,10 @@ class PostgresDialect:
         numbers = (figures.sum, figures.min, figures.max)
         return figures.count, "".join(map(_kind, numbers)), figures.values, *map(_numeric, numbers)
 
-    def loaded(self, count: int, kinds: str, valued: int | None, *stored: Decimal | None) -> Aggregate:
+    def loaded(self, records: int, kinds: str, valued: int | None, *stored: Decimal | None) -> Aggregate:
         """Return what `kept` kept."""
         total, least, greatest = map(_number_of_kind, kinds, stored)
-        return Aggregate(count, total, least, greatest, valued)
+        return Aggregate(records, total, least, greatest, valued)
 
 
 def make_tables(db: PostgresSession, where: str) -> None:

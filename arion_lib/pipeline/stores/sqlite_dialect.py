@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
+from itertools import count
 from typing import Any
 
 from arion_lib.pipeline.batch import Aggregate
@@ -93,9 +94,9 @@ class SqliteDialect:
         last = (1 << STREAM_BITS) - 1
         return self.base(stream) + min(after, last), self.base(stream) + (last if upto is None else upto)
 
-    def place(self, stream: int, seq: int) -> tuple[int, ...]:
-        """Return the key."""
-        return (self.base(stream) + seq,)
+    def places(self, stream: int, first: int) -> tuple[Iterable[int], ...]:
+        """Return one column."""
+        return (count(self.base(stream) + first),)
 
     def many(self, values: Iterable[Any]) -> str:
         """Return a JSON array."""
@@ -123,6 +124,6 @@ class SqliteDialect:
         total, least, greatest = map(encode_number, (figures.sum, figures.min, figures.max))
         return figures.count, total, least, greatest, figures.values
 
-    def loaded(self, count: int, total: Stored, least: Stored, greatest: Stored, valued: int | None) -> Aggregate:
+    def loaded(self, records: int, total: Stored, least: Stored, greatest: Stored, valued: int | None) -> Aggregate:
         """Return what `kept` kept."""
-        return Aggregate(count, decode_number(total), decode_number(least), decode_number(greatest), valued)
+        return Aggregate(records, decode_number(total), decode_number(least), decode_number(greatest), valued)

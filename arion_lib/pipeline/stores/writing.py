@@ -9,8 +9,8 @@ See         tests/pipeline/test_store.py
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from itertools import zip_longest
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, repeat
 
 from arion_lib.pipeline.batch import Aggregate, DeadLetter
 from arion_lib.pipeline.deliveries import Delivery, Fingerprint
@@ -100,8 +100,9 @@ class Writing:
         self._rows(number, first, plan)
         if plan.settled:
             self._settle(number, plan.settled)
-        letters = [_columns(letter) for letter in plan.dead]
-        self._append("dead", number, dead + 1, ("record", '"offset"', "reason", "raw"), letters)
+        if plan.dead:
+            letters = zip(*map(_columns, plan.dead), strict=True)
+            self._append("dead", number, dead + 1, ("record", '"offset"', "reason", "raw"), letters)
         if plan.groups:
             self._join(number, plan.groups)
         if plan.deliveries:
@@ -115,11 +116,11 @@ class Writing:
             self._outbox(number, plan, self._dialect.base(number) + first)
 
     def _rows(self, number: int, first: int, plan: Plan) -> None:
-        if not plan.metas:
-            self._append("rows", number, first, ("body",), [(row.decode(),) for row in plan.rows])
-            return
-        described = zip_longest(map(bytes.decode, plan.rows), plan.metas)
-        self._append("rows", number, first, ("body", "meta"), list(described))
+        bodies = map(bytes.decode, plan.rows)
+        if plan.metas:
+            self._append("rows", number, first, ("body", "meta"), (bodies, chain(plan.metas, repeat(None))))
+        elif plan.rows:
+            self._append("rows", number, first, ("body",), (bodies,))
 
     def _settle(self, number: int, seqs: Sequence[int]) -> None:
         how = self._dialect
@@ -127,11 +128,11 @@ class Writing:
         self._db.execute(gone, (*how.span(number, min(seqs) - 1, max(seqs)), how.many(seqs)))
 
     def _append(
-        self, table: str, number: int, first: int, columns: Sequence[str], rows: Sequence[tuple[object, ...]]
+        self, table: str, number: int, first: int, names: Sequence[str], columns: Iterable[Iterable[object]]
     ) -> None:
-        if rows:
-            placed = ((*self._dialect.place(number, seq), *row) for seq, row in enumerate(rows, first))
-            self._dialect.insert(self._db, table, ("*", *columns), placed)
+        """Append what comes column by column; it is made into rows while the database takes them, so no copy waits."""
+        rows = zip(*columns, *self._dialect.places(number, first), strict=False)  # the keys have no end
+        self._dialect.insert(self._db, table, (*names, "*"), rows)
 
     def _join(self, number: int, groups: Mapping[str, Aggregate]) -> None:
         """Join the groups with what is stored and write the sums; the lock keeps everybody else out meanwhile."""

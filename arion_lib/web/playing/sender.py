@@ -133,6 +133,7 @@ class Sender:
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self.head = f"POST {target} HTTP/1.1\r\nhost: {parts.netloc}\r\ncontent-type: application/json\r\n".encode()
         self.event, self.headers = event, headers
+        self.nth: Callable[[int], bytes] = self.request
         self.idle: list[_Connection] = []
         self.open: set[_Connection] = set()
         self.statuses: Counter[int] = Counter()
@@ -149,7 +150,7 @@ class Sender:
     def ready(self, connection: _Connection) -> None:
         """Send the next event on this connection, or keep it for when one may be sent."""
         if self.sent < self.allowed:
-            connection.post(self.request(self.sent))
+            connection.post(self.nth(self.sent))
             self.sent += 1
         else:
             self.idle.append(connection)
@@ -161,6 +162,10 @@ class Sender:
         self.allowed = total
         while self.idle and self.sent < self.allowed:
             self.ready(self.idle.pop())
+
+    def make_ahead(self, total: int) -> None:
+        """Make all requests now: to sign one costs about as much as to send it."""
+        self.nth = [self.request(n) for n in range(total)].__getitem__
 
     def request(self, n: int) -> bytes:
         body = self.event(n)
@@ -188,17 +193,27 @@ class Sender:
 
 
 def post_events(
-    url: str, total: int, *, connections: int = 64, event: Event = order, headers: Headers | None = None
+    url: str,
+    total: int,
+    *,
+    connections: int = 64,
+    event: Event = order,
+    headers: Headers | None = None,
+    ahead: bool = False,
 ) -> Load:
     """Post `total` events to `url`, each connection sending its next one when the last is answered; return the figures.
 
     Opens `connections` keep-alive connections, and again those that break. `event(n)` is the n-th body and
-    `headers(n, body)` its further headers. Runs an event loop of its own: call it from a process of its own when
-    the server's speed is the question. Raises `OSError` when the server cannot be reached.
+    `headers(n, body)` its further headers; `ahead` makes all requests before the clock runs, and keeps them in memory.
+    Runs an event loop of its own: call it from a process of its own when the server's speed is the question. Raises
+    `OSError` when the server cannot be reached.
     """
     if total < 1 or connections < 1:
         raise ValueError(f"total and connections must be >= 1, got {total} and {connections}")
-    return new_loop_run(_post(Sender(url, event, headers), total, connections))
+    sender = Sender(url, event, headers)
+    if ahead:
+        sender.make_ahead(total)
+    return new_loop_run(_post(sender, total, connections))
 
 
 async def _post(sender: Sender, total: int, connections: int) -> Load:
