@@ -49,6 +49,7 @@ class Verdict:
     misconception: str = ""
     printed: str = ""
     sure: bool = True  # the misconception explains every case
+    asked: str = ""  # where no misconception is known: what this case is about
 
     def __str__(self) -> str:
         """
@@ -70,6 +71,7 @@ class Verdict:
             "got": self.got,
             "printed": _lines(self.printed),
             "likely" if self.sure else "perhaps": self.misconception,
+            "asked for": self.asked,
         }
         lines = [f"       {label:<24} {text}" for label, text in rows.items() if text]
         return "\n".join([f"{self.mark.value} {self.exercise}", *lines])
@@ -107,11 +109,12 @@ def judge(exercise: Exercise, answer: object) -> Verdict:
             likely, sure = _certain(exercise, answer, got), True
             if not likely:
                 likely, sure = _misconception(exercise, number, got_all)
-            if not likely:
-                likely, sure = case.why or _general(got), True
+            asked = "" if likely else case.why
+            if not likely and not asked:
+                likely, sure = _general(got, expected), True
             expects, gives = _what_differs(replace(want, line=""), got)  # the line is the solution's
             return Verdict(
-                Mark.NO, title, len(expected), case.show, str(expects), str(gives), likely, got.printed, sure
+                Mark.NO, title, len(expected), case.show, str(expects), str(gives), likely, got.printed, sure, asked
             )
     return Verdict(Mark.OK, title, len(expected))
 
@@ -200,13 +203,13 @@ def _lines(printed: str) -> str:
     return ("\n" + " " * 32).join(kept)
 
 
-def _general(got: Outcome) -> str:
+def _general(got: Outcome, expected: Sequence[Outcome]) -> str:
     match got.kind:
         case Kind.READ_AHEAD:
             return "the answer reads further than it was asked to: hand on each element before you take the next"
         case Kind.TIME:
             return "a loop that never ends, or a wait for something that never comes"
-        case Kind.VALUE if got.value is None:
+        case Kind.VALUE if got.value is None and not any(each.value is None for each in expected):
             return "a branch without `return` gives None"
         case _:
             return ""

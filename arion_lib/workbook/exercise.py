@@ -33,7 +33,7 @@ class Case:
 
     A probe must build its input anew each time, must bound what it reads (`outcome.first`, `outcome.Counted`), and
     returns something with a stable repr. An exception is an outcome too: its type is compared, its message is not.
-    `why` explains a failure here that no wrong answer of the catalogue explains.
+    `why` says what this case asks for; it is shown where no wrong answer of the catalogue explains a failure here.
     What a probe needs changed for the whole process (a function of a module, a logger, tracemalloc) is `within`: the
     checker's own thread enters and leaves it. An answer that never ends would keep it changed for ever.
     """

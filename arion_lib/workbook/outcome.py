@@ -81,9 +81,10 @@ class Outcome:
         """
         match self.kind:
             case Kind.VALUE:
-                return short_repr(self.value)
+                return _by_own_names(short_repr(self.value))
             case Kind.RAISED:
-                return f"{self.value}: {self.text}".removesuffix(": ") + (f"   <- {self.line}" if self.line else "")
+                said = f"{self.value}: {_by_own_names(self.text)}".removesuffix(": ")
+                return said + (f"   <- {self.line}" if self.line else "")
             case Kind.TIME:
                 return f"no end after {self.value:g} s"
             case _:
@@ -249,6 +250,15 @@ def _outcome(code: Callable[[], object], own: str) -> Outcome:
         return Outcome(Kind.RAISED, _name(e), _message(e), _own_line(e.__traceback__, own))
 
 
+def _by_own_names(text: str) -> str:
+    """Leave of a function that Python names by all that it stands in its own name alone.
+
+    >>> _by_own_names("probe.<locals>.on_bad() missing 1 required positional argument: 'line'")
+    "on_bad() missing 1 required positional argument: 'line'"
+    """
+    return re.sub(r"[\w.<>]+\.<locals>\.(?=\w)", "", text)
+
+
 def _name(error: BaseException) -> str:
     """Return the type of an error; where it lists violations, their codes too: only the same ones are equal."""
     codes = [f"{v.code} of {v.cls}.{v.member}" for v in getattr(error, "violations", ())]
@@ -256,11 +266,8 @@ def _name(error: BaseException) -> str:
 
 
 def _message(error: BaseException) -> str:
-    """Return the first line of a message; of a diagnosis with violations all of it, for it is there to be read.
-
-    Where Python names a function by all that it stands in, only its own name is left.
-    """
-    lines = re.sub(r"[\w.<>]+\.<locals>\.(?=\w)", "", str(error)).splitlines() or [""]
+    """Return the first line of a message; of a diagnosis with violations all of it, for it is there to be read."""
+    lines = str(error).splitlines() or [""]
     return lines[0][:200] if not getattr(error, "violations", ()) else ("\n" + " " * 32).join(lines)
 
 

@@ -94,6 +94,18 @@ def test_a_misconception_that_explains_some_cases_only_is_named_with_a_perhaps()
     assert "       likely                   odd, not even" in str(judge(EXERCISE, odd))  # control: here it explains all
 
 
+def test_none_is_told_to_be_a_forgotten_return_only_where_none_is_never_right() -> None:
+    def nothing(numbers: Iterable[int]) -> None:
+        return None
+
+    case = call("evens", [1, 2], then=lambda result: result)
+    wrong = [Wrong("x", answer=list)]
+    never = Exercise("9.6", "evens", 1, 5, list, [case], wrong)
+    assert judge(never, nothing).misconception == "a branch without `return` gives None"
+    sometimes = Exercise("9.7", "evens", 1, 5, lambda numbers: numbers or None, [case, call("evens", [])], wrong)
+    assert judge(sometimes, nothing).misconception == ""
+
+
 def test_an_error_with_another_message_has_another_cause() -> None:
     def without_a_place(numbers: Any) -> Iterator[int]:
         return (n for n in numbers[0:] if n % 2 == 0)

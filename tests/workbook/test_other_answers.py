@@ -84,6 +84,15 @@ def borrowed_by_index(pool: list[str]) -> Iterator[str]:
         pool += [connection]
 
 
+@contextlib.contextmanager
+def borrowed_and_decorated(pool: list[str]) -> Iterator[str]:
+    connection = pool.pop()
+    try:
+        yield connection
+    finally:
+        pool.append(connection)
+
+
 def unwind_by_popping(exits: Iterable[Answer], error: BaseException | None) -> BaseException | None:
     left = list(exits)
     while left:
@@ -223,6 +232,7 @@ def retried_by_recursion(call: Answer, retries: int, backoff: float, retry_on: A
         ("2.1", both_closing),
         ("2.1", both_on_a_stack),
         ("2.2", borrowed_by_index),
+        ("2.2", borrowed_and_decorated),
         ("2.3", unwind_by_popping),
         ("3.1", same_names_by_loop),
         ("4.2", take_by_zip),

@@ -71,7 +71,7 @@ def test_a_function_is_named_by_its_own_name() -> None:
         raise AssertionError
 
     outcome = run(lambda: on_bad(1))  # type: ignore[call-arg]
-    assert outcome.text == "on_bad() missing 1 required positional argument: 'line'"
+    assert str(outcome) == "TypeError: on_bad() missing 1 required positional argument: 'line'"
 
 
 def test_not_implemented_is_todo_from_anywhere_in_the_answer() -> None:

@@ -180,6 +180,7 @@ SHOUTING = Exercise(
             {"isinstance(value, str) and ": ""},
         ),
         Wrong("the fields are asked for, not their texts", {"[field for": "[value for"}),
+        Wrong("return the class itself, not an instance of it", {"return Shouting": "return Shouting()"}),
     ],
 )
 
@@ -275,6 +276,7 @@ STORAGE = Exercise(
         Wrong("retries is named by callers only: without the * a contract promises it by position", {"*, ": ""}),
         Wrong("the text says that there are no retries by default", {"retries: int = 0": "retries: int = 3"}),
         Wrong("callers may leave retries out: give it the default of the text", {"retries: int = 0": "retries: int"}),
+        Wrong("the first parameter of a method is self", {"load(self, key": "load(key"}),
         Wrong("the key has no default in the text", {"key: str": 'key: str = ""'}),
         Wrong(
             "the text lets callers pass the key by position: it stands before the lone *",

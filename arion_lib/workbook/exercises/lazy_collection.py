@@ -165,6 +165,23 @@ TAKE = Exercise(
             },
         ),
         Wrong(
+            "a `for` pulls an element before its body can say no: stop behind the n-th `yield`, for n = 0 before",
+            {
+                "    if n == 0:\n        return\n": "",
+                "(elements, 1)": "(elements)",
+                "yield x\n        if taken == n:\n            return": "if taken == n:\n"
+                "            return\n"
+                "        yield x",
+            },
+        ),
+        Wrong(
+            "a source has no places to cut a slice from: it gives one element after the other",
+            {
+                "    if n == 0:\n        return\n": "",
+                "in enumerate(elements, 1)": "in enumerate(elements[:n], 1)",
+            },
+        ),
+        Wrong(
             "with n = 0 nothing may be pulled: look at n before the loop", {"if n == 0:\n        return": "n = n or 1"}
         ),
         Wrong(
@@ -291,6 +308,10 @@ LOOP = Exercise(
     ],
     wrong=[
         Wrong("a for pulls an element before its body can say no: look first", answer=_for_loop(at_the_end=False)),
+        Wrong(
+            "return the function's text, not the function: the notebook hands it to `exec`",
+            answer=lambda _: iter,
+        ),
         Wrong("a filter behind the take jumps over the line that ends the loop", answer=_for_loop(at_the_end=True)),
         Wrong("the run goes on pulling after the n-th element, and only drops what comes", answer=_takes_as_filter),
         Wrong("next() at the end of a source raises in the generator", {"next(source, run)": "next(source)"}),
@@ -370,6 +391,10 @@ PAGE = Exercise(
                 "kept = islice(_applied(source, steps[:below])": "below = len(steps)\n"
                 "    kept = islice(list(_applied(source, steps))"
             },
+        ),
+        Wrong(
+            "a source has no places to cut a slice from: `islice` counts",
+            {"islice(_applied(source, steps[:below]), (number - 1) * size, number * size)": "source[: number * size]"},
         ),
         Wrong(
             "the maps run for elements that are cut off: cut first, where nothing stands between",

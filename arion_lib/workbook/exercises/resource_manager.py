@@ -96,7 +96,7 @@ def _opening_order(connect: Connect, work: Work) -> None:
             second.close()
 
 
-def _using(faulty: str = "", error: BaseException | None = None) -> Case:
+def _using(faulty: str = "", error: BaseException | None = None, why: str = "") -> Case:
     """The case in which one step fails: "open first", "work", "close second" and so on."""
     came_from = error or OSError(faulty)
 
@@ -109,8 +109,12 @@ def _using(faulty: str = "", error: BaseException | None = None) -> Case:
             _raise(faults.get("work"))
 
         raised = "nothing"
+
+        def connect(name: str) -> _Connection:
+            return _Connection(name, log, faults)
+
         try:
-            answer(lambda name: _Connection(name, log, faults), work)
+            answer(connect, work)
         except NotImplementedError:  # not written yet: the check says so
             raise
         except BaseException as came:  # noqa: BLE001 - which one comes out is the question
@@ -120,7 +124,7 @@ def _using(faulty: str = "", error: BaseException | None = None) -> Case:
         return {"steps": log, "left open": [name for name in opened if name not in closed], "raised": raised}
 
     return Case(
-        f"both(connect, work), `{faulty}` raises {type(came_from).__name__}" if faulty else "nothing fails", probe
+        f"both(connect, work), `{faulty}` raises {type(came_from).__name__}" if faulty else "nothing fails", probe, why
     )
 
 
@@ -132,7 +136,9 @@ BOTH = Exercise(
     solution=both,
     cases=[
         _using(),
-        _using("open first"),
+        _using(
+            "open first", why="when `first` does not open there is nothing to close: `try` stands behind its opening"
+        ),
         _using("open second"),
         _using("work"),
         _using("close second"),
@@ -147,6 +153,13 @@ BOTH = Exercise(
         Wrong(
             "`first` is open before any `try` begins: when `second` cannot open, it stays open",
             {"    try:\n        second = connect": "    second = connect", "        try:": "    try:\n        try:"},
+        ),
+        Wrong(
+            "when `work()` raises, `second` is still open: it needs a `finally`, too",
+            {
+                "        try:\n            work()": "        work()",
+                "        finally:\n            second": "        second",
+            },
         ),
         Wrong(
             "an error in a `finally` skips the rest of it: each `close()` needs a `finally` of its own",
@@ -187,14 +200,15 @@ def borrowed(pool: list[str]) -> Iterator[str]:
         pool.append(connection)
 
 
-def _borrowing(pool: str, error: BaseException | None = None) -> Case:
+def _borrowing(pool: str, error: BaseException | None = None, why: str = "") -> Case:
     """The case that borrows once from a pool (a letter a connection), in a body that may raise."""
 
     def probe(answer: Answer) -> object:
         connections, seen = list(pool), []
         raised = "nothing"
         try:
-            with contextmanager(answer)(connections) as connection:
+            made = answer(connections)  # a generator, or what `contextmanager` has made of one already
+            with made if hasattr(made, "__enter__") else contextmanager(lambda: made)() as connection:
                 seen.append((connection, "".join(connections)))
                 _raise(error)
         except NotImplementedError:  # not written yet: the check says so
@@ -204,7 +218,7 @@ def _borrowing(pool: str, error: BaseException | None = None) -> Case:
         return {"in the body": seen, "pool afterwards": connections, "raised": raised}
 
     said = f", the body raises {type(error).__name__}" if error is not None else ""
-    return Case(f"with borrowed({list(pool)}){said}", probe)
+    return Case(f"with borrowed({list(pool)}){said}", probe, why)
 
 
 BORROWED = Exercise(
@@ -214,8 +228,8 @@ BORROWED = Exercise(
     minutes=8,
     solution=borrowed,
     cases=[
-        _borrowing(""),
-        _borrowing("a"),
+        _borrowing("", why="nothing was taken: let the error of `pop` come out, and give nothing back"),
+        _borrowing("a", why="it is given back however the body ends, also when the body goes well"),
         _borrowing("ab"),
         _borrowing("a", ValueError("body")),
         _borrowing("a", KeyboardInterrupt()),
@@ -224,6 +238,10 @@ BORROWED = Exercise(
         Wrong(
             "when the body raises, the lines after `yield` are not reached: put them into `finally`",
             {"    try:\n        yield": "    yield", "    finally:\n        pool": "    pool"},
+        ),
+        Wrong(
+            "with `return` it is no generator: the body of `with` runs while a generator stands at `yield`",
+            {"yield connection": "return connection"},
         ),
         Wrong(
             "the body's error must come out again: `finally` lets it, a broad `except` keeps it",
@@ -370,6 +388,14 @@ UNWIND = Exercise(
         ),
         Wrong("the innermost exit comes first: go backwards", {"reversed(exits)": "exits"}),
         Wrong(
+            "return the error that is left, do not raise it: the caller decides",
+            {"    return error": "    if error is not None:\n        raise error"},
+        ),
+        Wrong(
+            "the note shows what the late error is: `{late!r}`, with the `!r`",
+            {"error = _in_line(error, late)": _NOTED.replace("!r", "").format("error")},
+        ),
+        Wrong(
             "Ctrl-C in an exit is no `Exception`: it must not keep the other exits from being called",
             {"except BaseException": "except Exception"},
         ),
@@ -477,6 +503,13 @@ SHOP = Exercise(
         _shopping(hangs=True),
     ],
     wrong=[
+        Wrong(
+            "return it without entering it: at the end of your own `with` everything is closed again",
+            {
+                "return Resources(": "with Resources(",
+                "=0.1),\n    )": "=0.1),\n    ) as opened:\n        return opened",
+            },
+        ),
         Wrong(
             "a release without a limit may hang for ever: give the API a `release_timeout`",
             {", release_timeout=0.1": ""},
