@@ -7,7 +7,7 @@ See         arion_lib/measure/run.py (how to use) · arion_lib/measure/plots.py 
 """
 
 from arion_lib.measure.counter import tick
-from arion_lib.measure.limits import ChildDied, MemoryLimit, TimeLimit
+from arion_lib.measure.fresh import ChildDied
 from arion_lib.measure.results import Measurement, Memory, Throughput
 from arion_lib.measure.run import measure, measure_memory, measure_throughput
 from arion_lib.measure.tables import Growth, Table, measure_each, measure_growth
@@ -17,10 +17,8 @@ __all__ = [
     "Growth",
     "Measurement",
     "Memory",
-    "MemoryLimit",
     "Table",
     "Throughput",
-    "TimeLimit",
     "measure",
     "measure_each",
     "measure_growth",

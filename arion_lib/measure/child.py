@@ -1,4 +1,4 @@
-"""The program that runs in the fresh process: load, set up, stand ready, run, report.
+"""The program that runs in the fresh process: load, stand ready, run, report.
 
 Idea        The parent keeps the clock and the eyes; this side only says where it stands.
 Invariant   Between "ready" and "done" nothing runs here but the measured function.
@@ -32,7 +32,7 @@ VALUE_LIMIT = 16 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What the parent wants done. `payload` is a cloudpickled (fn, args, setup)."""
+    """What the parent wants done. `payload` is a cloudpickled (fn, args)."""
 
     payload: bytes
     parent: int  # process id
@@ -41,7 +41,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The function is loaded and set up; the parent may take the baseline."""
+    """The function is loaded; the parent may take the baseline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +78,7 @@ def main() -> None:
 
 
 def _measured(job: Job, inbox: BinaryIO, outbox: BinaryIO) -> Outcome:
-    fn, args, setup = pickle.loads(job.payload)
-    if setup is not None:
-        setup()
+    fn, args = pickle.loads(job.payload)
     page = Page(Path(job.page))
     connect(page)
     gc.collect()

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import pickle
 import queue
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -23,13 +24,25 @@ from pathlib import Path
 
 from arion_lib.measure.child import Done, Job, Outcome, Ready
 from arion_lib.measure.launch import counter_page, kill_group, payload, started
-from arion_lib.measure.limits import Bounds, ChildDied, MemoryLimit, TimeLimit, signal_name
 from arion_lib.measure.results import Returned, Sample
 from arion_lib.measure.rss import Tree
 from arion_lib.units import bytes_text
 
 EVERY = 0.01
 """Seconds between two samples."""
+
+
+class ChildDied(RuntimeError):
+    """The measured process ended without a report.
+
+    `exitcode` is its exit code, `signal` the name of the signal that killed it (or `None`), `samples` what was seen.
+    """
+
+    def __init__(self, message: str, exitcode: int, samples: tuple[Sample, ...]) -> None:
+        super().__init__(message)
+        self.exitcode = exitcode
+        self.signal = signal_name(exitcode)
+        self.samples = samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,23 +55,16 @@ class Run:
     returned: Returned
 
 
-def run(
-    fn: Callable[..., object],
-    args: tuple[object, ...],
-    setup: Callable[[], object] | None,
-    bounds: Bounds,
-    *,
-    watch: str,
-) -> Run:
-    """Run `fn(*args)` in a fresh process after `setup()`, and sample its memory or its counter.
+def run(fn: Callable[..., object], args: tuple[object, ...], *, watch: str) -> Run:
+    """Run `fn(*args)` in a fresh process, and sample its memory or its counter.
 
-    `watch` is "memory" or "count". Raises what `fn` raises, `ChildDied`, `MemoryLimit` and `TimeLimit`.
+    `watch` is "memory" or "count". Raises what `fn` raises, and `ChildDied`.
     Cost: about 0.2 s beyond the work; `fn` and `args` are pickled.
     """
-    job = Job(payload(fn, args, setup), os.getpid())
+    job = Job(payload(fn, args), os.getpid())
     with counter_page() as (path, page), started() as (child, inbox):
         tree = Tree(child.pid)
-        follow = _Watch(child, inbox, bounds, tree.rss if watch == "memory" else page.read)
+        follow = _Watch(child, inbox, tree.rss if watch == "memory" else page.read)
         done, outcome = follow.conversation(replace(job, page=str(path)))
     if done is None or (outcome.value is None and not outcome.lost):
         raise _raised(outcome)
@@ -72,14 +78,11 @@ class _Watch:
         self,
         child: subprocess.Popen[bytes],
         inbox: queue.SimpleQueue[object],
-        bounds: Bounds,
         read: Callable[[], int | None],
     ) -> None:
         self._child = child
         self._inbox = inbox
-        self._bounds = bounds
         self._read = read
-        self._called = time.perf_counter()
         self.baseline = 0
         self.samples: list[Sample] = []
 
@@ -115,7 +118,8 @@ class _Watch:
                 due = max(due + EVERY, now)  # a late sample is not made up for
                 if watching:
                     self._sample(now - start)
-                self._check_time(now)
+                if self._child.poll() is not None and self._inbox.empty():
+                    kill_group(self._child)  # forked grandchildren may hold the pipe open: its end would never come
                 continue
             if message is None:
                 raise self._death()
@@ -125,18 +129,7 @@ class _Watch:
         figure = self._read()
         if figure is None:
             return  # it has ended, and memory that is no more is no sample
-        growth = figure - self.baseline
-        self.samples.append((at, growth))
-        limit = self._bounds.limit
-        if limit is not None and growth > limit:
-            raise MemoryLimit(limit, tuple(self.samples))
-
-    def _check_time(self, now: float) -> None:
-        timeout = self._bounds.timeout
-        if timeout is not None and now - self._called > timeout:
-            raise TimeLimit(timeout, tuple(self.samples))
-        if self._child.poll() is not None and self._inbox.empty():
-            kill_group(self._child)  # forked grandchildren may hold the pipe open, and its end would never come
+        self.samples.append((at, figure - self.baseline))
 
     def _death(self) -> ChildDied:
         exitcode = self._child.wait()
@@ -168,3 +161,17 @@ def _returned(outcome: Outcome) -> Returned:
         return Returned(pickle.loads(outcome.value))
     except Exception as error:  # noqa: BLE001  a value that does not unpickle must not cost the measurement
         return Returned(lost=f"it does not unpickle ({error}); return plain data")
+
+
+def signal_name(exitcode: int) -> str | None:
+    """Name the signal that an exit code of `subprocess` stands for, or `None`.
+
+    >>> signal_name(-9), signal_name(3)
+    ('SIGKILL', None)
+    """
+    if exitcode >= 0:
+        return None
+    try:
+        return signal.Signals(-exitcode).name
+    except ValueError:
+        return f"signal {-exitcode}"

@@ -33,18 +33,18 @@ _GRACE = 5.0
 _by_value_lock = threading.Lock()
 
 
-def payload(fn: Callable[..., object], args: tuple[object, ...], setup: Callable[[], object] | None) -> bytes:
-    """Pickle a function, its arguments and its set-up with all that the new interpreter could not import by name."""
+def payload(fn: Callable[..., object], args: tuple[object, ...]) -> bytes:
+    """Pickle a function and its arguments with all that the new interpreter could not import by name."""
     import cloudpickle
 
-    homes = [module for module in map(_module, (fn, setup, *args)) if module is not None]
+    homes = [module for module in map(_module, (fn, *args)) if module is not None]
     with _by_value_lock:  # cloudpickle's register is one for the process
         known = cloudpickle.list_registry_pickle_by_value()
         new = [module for module in dict.fromkeys(homes) if module.__name__ not in known]
         for module in new:
             cloudpickle.register_pickle_by_value(module)
         try:
-            return bytes(cloudpickle.dumps((fn, args, setup)))
+            return bytes(cloudpickle.dumps((fn, args)))
         finally:
             for module in new:
                 cloudpickle.unregister_pickle_by_value(module)

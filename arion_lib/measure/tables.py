@@ -2,7 +2,7 @@
 
 Idea        One call, a fresh process for each version and size, one table that prints as text and shows as HTML.
 Invariant   Rows keep the order they were asked for in; ratios refer to the first row.
-When wrong  A version that runs out of its bound, or is killed, becomes a row that says so; exceptions stop the call.
+When wrong  A version that is killed becomes a row that says so; exceptions stop the call.
 See         arion_lib/measure/plots.py (draws these tables) · tests/measure/test_tables.py
 
     from arion_lib.measure import measure_each, measure_growth
@@ -20,9 +20,9 @@ import html
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from arion_lib.measure.limits import ChildDied, MemoryLimit, TimeLimit
+from arion_lib.measure.fresh import ChildDied
 from arion_lib.measure.results import Measurement, Memory
 from arion_lib.measure.run import Measured, measure, measure_memory
 from arion_lib.units import amount_text, bytes_text, rate_text, seconds_text
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """A version that did not reach its end; `reason` says whether its bounds or the system stopped it."""
+    """A version that did not reach its end; `reason` says how it was stopped."""
 
     reason: str
     short: str = "stopped"  # the reason in the width of a table's cell
@@ -138,52 +138,29 @@ class Growth:
         return html_table(*self.cells())
 
 
-def measure_each(
-    versions: Mapping[str, Measured],
-    *args: object,
-    unit: str = "",
-    setup: Callable[[], object] | None = None,
-    timeout: float | None = None,
-    limit: float | None = None,
-) -> Table:
-    """Measure memory and throughput of each version on the same arguments; the parameters are those of `measure`.
+def measure_each(versions: Mapping[str, Measured], *args: object, unit: str = "") -> Table:
+    """Measure memory and throughput of each version on the same arguments; `unit` names what `tick` counts.
 
     Raises `TypeError` when `versions` is no dict, `ValueError` when it is empty.
     """
     _check_mapping("versions", versions, "name to function")
-    options: dict[str, Any] = {"unit": unit, "setup": setup, "timeout": timeout, "limit": limit}
-    return Table(
-        tuple((name, _unless_stopped(partial(measure, fn, *args, **options))) for name, fn in versions.items())
-    )
+    rows = ((name, _unless_killed(partial(measure, fn, *args, unit=unit))) for name, fn in versions.items())
+    return Table(tuple(rows))
 
 
-def measure_growth(
-    versions: Mapping[str, Measured],
-    inputs: Mapping[float, object],
-    *,
-    unit: str = "",
-    setup: Callable[[], object] | None = None,
-    timeout: float | None = None,
-    limit: float | None = None,
-) -> Growth:
+def measure_growth(versions: Mapping[str, Measured], inputs: Mapping[float, object], *, unit: str = "") -> Growth:
     """Measure the memory of each version as `fn(input)` for each input; `inputs` maps a size in `unit` to the input.
 
     Raises `TypeError` when one of them is no dict, `ValueError` when one is empty.
     """
     _check_mapping("versions", versions, "name to function")
     _check_mapping("inputs", inputs, "size to input")
-    return Growth(
-        unit,
-        tuple(
-            (
-                name,
-                size,
-                _unless_stopped(partial(measure_memory, fn, x, setup=setup, timeout=timeout, limit=limit)),
-            )
-            for name, fn in versions.items()
-            for size, x in inputs.items()
-        ),
+    rows = (
+        (name, size, _unless_killed(partial(measure_memory, fn, x)))
+        for name, fn in versions.items()
+        for size, x in inputs.items()
     )
+    return Growth(unit, tuple(rows))
 
 
 def text_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -228,13 +205,9 @@ def _padded(line: Sequence[str], widths: Sequence[int]) -> list[str]:
     ]
 
 
-def _unless_stopped(attempt: Callable[[], T]) -> T | Stopped:
+def _unless_killed(attempt: Callable[[], T]) -> T | Stopped:
     try:
         return attempt()
-    except MemoryLimit as error:
-        return Stopped(str(error), f"stopped past {bytes_text(error.limit)}")
-    except TimeLimit as error:
-        return Stopped(str(error), f"stopped after {seconds_text(error.timeout)}")
     except ChildDied as error:
         return Stopped(str(error), f"killed by {error.signal}" if error.signal else f"exit code {error.exitcode}")
 

@@ -167,7 +167,7 @@ def server_memory(folder: Path, size: int) -> Table:
     return peaks_table(title, peaks, {large: [at_most(6e6, "B", of=small)]})
 
 
-def _peak_of_server(folder: Path, size: int) -> tuple[list[int], float]:
+def _peak_of_server(folder: Path, size: int) -> tuple[int, float]:
     body = folder / f"body-{size}.ndjson"
     write_sample(body, size)
     with serving(serve.run, keeping(folder / f"memory-{size}")) as (pid, url):
@@ -177,7 +177,7 @@ def _peak_of_server(folder: Path, size: int) -> tuple[list[int], float]:
         seconds = time.perf_counter() - started
         peak = (high_water_mark(pid) or psutil.Process(pid).memory_info().rss) - idle
     body.unlink()
-    return [max(0, peak)], seconds
+    return max(0, peak), seconds
 
 
 # -- one event a post
