@@ -150,9 +150,10 @@ def no_wheel(python: Path, name: str, wheels: Path = ROOT / WHEELS) -> str:
     if wheels.is_dir():
         note = wheels / MADE_FOR
         made_for = "; ".join(note.read_text("utf-8").splitlines()) if note.exists() else "other machines"
+        python_there = next(iter(re.findall(r"Python (3\.\d+)", made_for)), f"3.{NEWEST[1]}")
         return (
             f"{lacks} in {wheels}, which was made for {made_for}: use a Python named there"
-            " (`python3.13 -m arion_lib lab`, say), or take that folder away and install from the network."
+            f" (`python{python_there} -m arion_lib lab`, say), or take that folder away and install from the network."
         )
     return (
         f"{lacks}, and it is needed: "

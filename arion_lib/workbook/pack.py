@@ -170,7 +170,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m arion_lib pack",
         description="Make a folder from which the workbook is set up without a network: the clone and all wheels. "
-        "About 200 MB a system and Python, and a minute on a good line: first ask which the room has. A machine "
+        "About 260 MB a system and Python, and two minutes on a good line: first ask which the room has. A machine "
         "installs from it only with one of these Pythons.",
         epilog="example: python -m arion_lib pack --to /media/stick --system windows-x86_64 --python 3.13 3.14",
     )

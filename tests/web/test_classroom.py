@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arion_lib.pipeline.store import open_store
-from arion_lib.web.classroom.board import Board, addresses, greeting, render
+from arion_lib.web.classroom.board import Board, addresses, greeting, render, run
 from arion_lib.web.classroom.room import MOST_BARS, Room, histogram
 from arion_lib.web.edge.server import running
 from arion_lib.workbook import classroom, join_class, predict, predictions, progress
@@ -102,6 +102,17 @@ def test_one_wild_guess_leaves_the_rooms_histogram_on_one_screen() -> None:
     bars = histogram([80, 120, 150, 400, 9e12], measured=480)
     assert [bar.gap for bar in bars] == [False, False, False, True, False]
     assert [bar.count for bar in bars] == [1, 2, 1, 0, 1]
+
+
+def test_the_measurement_is_shown_when_half_of_those_who_predicted_have_it() -> None:
+    room = Room()
+    for number in range(4):
+        room.add({"learner": f"l{number}", "kind": "prediction", "name": "peak", "value": 100, "unit": "MB"})
+    shown = []
+    for learner in ("somebody else", "l0", "l1"):
+        room.add({"learner": learner, "kind": "measured", "name": "peak", "value": 480, "unit": "MB"})
+        shown.append("measured: 480" in render("inner", room))
+    assert shown == [False, False, True]
 
 
 def test_two_of_one_nickname_are_two_rows_and_one_who_comes_back_is_one() -> None:
@@ -296,18 +307,40 @@ def test_two_hundred_learners_lose_nothing(board: tuple[str, Board]) -> None:
     assert all(len(one.exercises) == 3 for one in served.room.learners.values())
 
 
+UNTIL = """
+  const until = (ready, left) => ready() ? document.body.innerText : left
+    ? new Promise(done => setTimeout(done, 100)).then(() => until(ready, left - 1)) : 'nothing came';
+  const words = arguments[0];
+  return until(() => document.body.innerText.includes(words), 300)"""
+
+
 def test_a_real_browser_shows_what_arrives_while_it_looks(board: tuple[str, Board]) -> None:
     url, _ = board
     with browser() as window:
+        window.resize(390, 844)
         window.open(url)
         assert "Nobody has checked an answer yet." in window.run("return document.body.innerText")
-        member = Member(url, "grace")
-        member.tell(check_of("grace", "4.1", "no", "lists the whole source first"))
-        waits = """
-          const until = (ready, left) => ready() ? document.body.innerText : left
-            ? new Promise(done => setTimeout(done, 100)).then(() => until(ready, left - 1)) : 'nothing came';
-          return until(() => document.body.innerText.includes('grace'), 300)"""
-        assert "lists the whole source first" in window.run(waits)
+        member = Member(url, "grace" * 12)
+        for number in range(1, 9):
+            member.tell(check_of("grace" * 12, f"4.{number}", "no", "lists the whole source first"))
+        assert "lists the whole source first" in window.run(UNTIL, "4.8")
+        assert window.run("return document.documentElement.scrollWidth <= innerWidth"), "fits a phone"
+        stalls = "return [document.getElementById('wide-stalls')].every(s => s.scrollWidth <= s.clientWidth)"
+        assert window.run(stalls), "the reasons are read without scrolling sideways"
+        # What somebody looks at, scrolled sideways and by keyboard, stays where it is when news come.
+        window.run("const who = document.getElementById('wide-who'); who.focus(); who.scrollLeft = 20")
+        member.tell(check_of("grace" * 12, "5.1", "no"))
+        window.run(UNTIL, "5.1")
+        at = "const who = document.getElementById('wide-who'); return [who.scrollLeft, document.activeElement === who]"
+        assert window.run(at) == [20, True]
+
+
+def test_a_board_whose_server_has_gone_says_that_it_is_old(tmp_path: Path) -> None:
+    with browser() as window, open_store(tmp_path / "class.db") as store:
+        with running(Board(store)) as url:
+            window.open(url)
+            assert window.run("return document.getElementById('state').textContent") == ""
+        assert "what stands here is old" in window.run(UNTIL, "No connection since")
 
 
 @pytest.mark.posix("SIGINT to one process is POSIX")
@@ -325,6 +358,15 @@ def test_the_word_says_how_to_join_and_leaves_no_trace(tmp_path: Path) -> None:
         server.send_signal(signal.SIGINT)
         assert server.wait(60) == 0
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["", "no/folder/class.db"])
+def test_a_file_to_keep_the_events_in_that_cannot_be_is_refused(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        run(["--port", "0", "--keep", str(tmp_path / name)])
+    assert f"--keep must be a file in a folder that is there, got {tmp_path / name}" in capsys.readouterr().err
 
 
 def test_code_in_a_reason_is_shown_as_code_and_still_escaped() -> None:

@@ -96,7 +96,7 @@ def test_a_machine_that_the_pack_was_not_made_for_is_told_what_it_was_made_for(t
     assert (
         f"in {tmp_path}, which was made for windows-x86_64, Python 3.13; macos-arm64, Python 3.13: use a Python" in said
     )
-    assert "take that folder away" in said
+    assert "(`python3.13 -m arion_lib lab`, say), or take that folder away" in said
     assert "please file an issue" not in said
     assert "please file an issue" in installer.no_wheel(Path(sys.executable), "msgspec", tmp_path / "none")  # control
 

@@ -183,6 +183,8 @@ def _parser() -> argparse.ArgumentParser:
 def run(args: list[str]) -> int:
     """Serve the board until Ctrl-C; return the exit code."""
     options = _parser().parse_args(args)
+    if options.keep and (options.keep.is_dir() or not options.keep.parent.is_dir()):
+        _parser().error(f"--keep must be a file in a folder that is there, got {options.keep}")
     logging.basicConfig(stream=sys.stderr, level="WARNING", format="%(levelname)s %(name)s: %(message)s")
     try:
         with ExitStack() as stack:

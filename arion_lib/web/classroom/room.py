@@ -137,11 +137,15 @@ class Room:
         return sorted(found, key=lambda stall: -stall.stuck)
 
     def predictions(self) -> list[tuple[str, str, list[Bar], float | None]]:
-        """Return each prediction's name, unit, histogram, and the median of what the room measured (None: nothing)."""
+        """Return each prediction's name, unit, histogram, and the median of what the room measured.
+
+        None instead, until half of those who predicted have measured: the board must not tell what others still guess.
+        """
         found = []
         for (name, unit), by_learner in self.said.items():
-            measured = self.measured.get((name, unit))
-            middle = statistics.median(measured.values()) if measured else None
+            measured = self.measured.get((name, unit), {})
+            enough = 2 * len(measured.keys() & by_learner) >= len(by_learner)
+            middle = statistics.median(measured.values()) if enough else None
             found.append((name, unit, histogram(list(by_learner.values()), middle), middle))
         return found
 
