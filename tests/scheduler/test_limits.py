@@ -69,11 +69,14 @@ def test_a_limited_tag_keeps_no_thread_from_others(no_leaks: None) -> None:
         together = Together()
         limited = scheduler.with_options(lane="threads", tags="db")
         tasks = [limited.submit(together.enter) for _ in range(10)]
-        until(lambda: together.now == 2, "two of them")
-        assert scheduler.with_options(lane="threads").submit(jobs.add, 1, 2).result(PATIENCE) == 3
-        assert tasks[5].status() is State.PENDING
-        assert tasks[5].cancel()
-        together.go.set()
+        try:
+            until(lambda: scheduler._core.life.admitted == 10, "the intake of all")
+            assert [task.status() for task in tasks[2:]] == [State.PENDING] * 8
+            assert scheduler.with_options(lane="threads").submit(jobs.add, 1, 2).result(PATIENCE) == 3
+            until(lambda: together.now == 2, "two of them")
+            assert tasks[5].cancel()
+        finally:
+            together.go.set()
         for task in tasks[:5] + tasks[6:]:
             task.result(PATIENCE)
         assert together.most == 2
