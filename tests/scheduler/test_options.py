@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -43,6 +44,9 @@ WRONG: list[tuple[str, Any]] = [
     ("tags", 5),
     ("tags", [5]),
     ("name", 7),
+    ("key", 7),
+    ("at", 5.0),
+    ("at", datetime(2026, 11, 30)),  # without a time zone
     ("deadline", math.inf),
     ("prioritty", 3),
 ]

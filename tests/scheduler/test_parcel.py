@@ -33,6 +33,18 @@ def test_a_call_that_cannot_travel_gives_none_of_its_arrays_to_the_next_calls(no
             bad.result(20)
 
 
+def firsts(*arrays: Any) -> list[float]:
+    return [float(array[0]) for array in arrays]
+
+
+def test_a_call_gets_its_own_arrays_and_those_that_it_needs_each_in_its_place(no_leaks: None) -> None:
+    with Scheduler(1) as scheduler:
+        one, two = scheduler.submit(numpy.full, 4000, 1.0), scheduler.submit(numpy.full, 5000, 2.0)
+        one.result(20), two.result(20)  # they travel with the call
+        calls = [scheduler.submit(firsts, numpy.full(6000, 3.0), two, numpy.full(7000, 4.0), one) for _ in range(5)]
+        assert [task.result(20) for task in calls] == [[3.0, 2.0, 4.0, 1.0]] * 5
+
+
 def parcel_after_a_failed_call() -> Parcel:
     with Scheduler(0) as scheduler:
         threads = scheduler.with_options(lane="threads")

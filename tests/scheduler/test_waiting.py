@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from arion_lib.scheduler import Scheduler
+from arion_lib.scheduler.supervising.sleep import Sleep
 from arion_lib.scheduler.waiting.inbox import Inbox
 from arion_lib.scheduler.waiting.signals import Signal
 from tests.scheduler import jobs
@@ -74,4 +76,25 @@ def test_a_rest_is_none_when_something_is_in_the_inbox_already() -> None:
     inbox.wait(3_600.0)
     assert list(inbox.take(-1)) == [1]
     inbox.wait(0.0)
+    inbox.close()
+
+
+class Overtaken(Inbox[int]):
+    """Another thread puts something in just behind the first look at what there is."""
+
+    looks = 0
+
+    def __len__(self) -> int:
+        found, self.looks = super().__len__(), self.looks + 1
+        if self.looks == 1:
+            self.put(1)
+        return found
+
+
+def test_what_comes_behind_the_last_look_at_the_inbox_ends_the_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("arion_lib.scheduler.supervising.sleep.LONGEST", 20.0)
+    inbox = Overtaken()
+    sleep = Sleep(inbox, lambda: False)
+    assert sleep.until(math.inf) == [inbox.hear], "it slept as long as it may"
+    sleep.close()
     inbox.close()
