@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -102,6 +103,14 @@ def fresh(cluster: LocalCluster) -> Iterator[DaskScheduler]:
 def client(cluster: LocalCluster) -> Iterator[Client]:
     with Client(cluster, set_as_default=False) as client:
         yield client
+
+
+@pytest.fixture
+def without_the_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
 
 
 def dask_workers(client: Client) -> dict[str, int]:
@@ -273,15 +282,17 @@ def test_a_cancelled_waiting_task_never_runs(scheduler: DaskScheduler, client: C
     assert not (tmp_path / "log").exists()
 
 
-def test_a_cancellation_that_overtakes_its_task_is_made_good(
-    scheduler: DaskScheduler, client: Client, tmp_path: Path
+def test_nothing_is_left_in_the_cluster_of_tasks_that_are_cancelled_as_they_are_handed_over(
+    scheduler: DaskScheduler, client: Client, tmp_path: Path, without_the_collector: None
 ) -> None:
+    """What waits for the collector of cycles would be there still."""
     gates = [running(scheduler.submit(hold, tmp_path / "gate")) for _ in range(2)]
-    tasks = [scheduler.with_options(name="overtaken").submit(note, tmp_path / "log", "ran") for _ in range(20)]
+    tasks = [scheduler.with_options(name="fleeting").submit(note, tmp_path / "log", "ran") for _ in range(20)]
     assert all([task.cancel() for task in tasks])  # noqa: C419  (every one)
-    until(lambda: not states_in_dask(client, "overtaken"))
+    until(lambda: not states_in_dask(client, "fleeting"))
     (tmp_path / "gate").touch()
-    wait(gates)
+    wait([*gates, scheduler.submit(square, 1)])
+    assert not (tmp_path / "log").exists()
 
 
 # --- what dask sees ---
@@ -452,12 +463,13 @@ def test_the_running_task_of_a_submitter_that_is_gone_is_stopped(cluster: LocalC
         until(lambda: (tmp_path / "log").read_text().split() == [str(worker), "over"])
 
 
+async def cut_line(dask_scheduler: Any, name: str) -> None:
+    dask_scheduler.client_comms[name].comm.abort()
+
+
 def test_what_a_submitter_had_in_the_cluster_is_begun_again_when_its_line_was_cut(
     fresh: DaskScheduler, client: Client, tmp_path: Path
 ) -> None:
-    async def cut(dask_scheduler: Any, name: str) -> None:
-        dask_scheduler.client_comms[name].comm.abort()
-
     def bundle() -> Iterator[int]:
         return fresh.with_options(name="bundle").map(hold, [tmp_path / "gate"] * 20, range(20), chunksize=10)
 
@@ -465,7 +477,7 @@ def test_what_a_submitter_had_in_the_cluster_is_begun_again_when_its_line_was_cu
     until(lambda: (tmp_path / "log").exists() and (tmp_path / "log").read_text())
     needs = fresh.with_options(retries=1).submit(add, held, 0)
     waiting, bundles = [fresh.submit(square, number) for number in range(20)], bundle()
-    client.run_on_scheduler(cut, name=fresh._link.client.id)
+    client.run_on_scheduler(cut_line, name=fresh._link.client.id)
     until(lambda: (tmp_path / "log").read_text().count("\n") == 3)  # begun, over, begun
     (tmp_path / "gate").touch()
     assert held.result(PATIENCE) == needs.result(PATIENCE)
@@ -474,13 +486,25 @@ def test_what_a_submitter_had_in_the_cluster_is_begun_again_when_its_line_was_cu
     assert fresh.submit(square, 3).result(PATIENCE) == 9
 
 
-def test_with_dask_alone_a_line_that_was_cut_costs_what_runs(cluster: LocalCluster, tmp_path: Path) -> None:
-    async def cut(dask_scheduler: Any, name: str) -> None:
-        dask_scheduler.client_comms[name].comm.abort()
+def test_a_call_is_not_begun_again_for_ever_when_the_line_is_cut_each_time(
+    fresh: DaskScheduler, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("arion_lib.scheduler.dask.attempts.MOST_CUTS", 2)
+    log = tmp_path / "log"
+    held = fresh.submit(pid_to_the_end, tmp_path / "gate", log)
+    for begun in (1, 3, 5):  # each time but the first, the one before is over
+        until(lambda begun=begun: log.exists() and log.read_text().count("\n") == begun)
+        client.run_on_scheduler(cut_line, name=fresh._link.client.id)
+    with pytest.raises(SchedulerError, match="cut again and again"):
+        held.result(PATIENCE)
+    until(lambda: log.read_text().count("over") == 3)
+    assert fresh.submit(square, 3).result(PATIENCE) == 9
 
+
+def test_with_dask_alone_a_line_that_was_cut_costs_what_runs(cluster: LocalCluster, tmp_path: Path) -> None:
     with Client(cluster, set_as_default=False) as client, Client(cluster, set_as_default=False) as other:
         future = client.submit(hold, tmp_path / "gate", pure=False)
-        other.run_on_scheduler(cut, name=client.id)
+        other.run_on_scheduler(cut_line, name=client.id)
         until(future.cancelled)
         (tmp_path / "gate").touch()
 

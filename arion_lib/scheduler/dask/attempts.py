@@ -2,9 +2,10 @@
 
 Idea        Attempts that begin in the same turn of the loop are handed over together. A bundle of calls is one dask
             task, any other call one of its own; after a bundle, each call that is tried again goes alone.
-Invariant   A dask task is let go of when nobody waits for any of its calls.
+Invariant   A dask task is let go of when nobody waits for any of its calls: its future goes, and what a client sends is
+            read in order there, so that this never overtakes the submission (test_dask.py).
 When wrong  Whatever fails on the way to the cluster or back is the answer of the calls that it was about; a line that
-            was cut costs no answer: what it carried is begun again.
+            was cut costs no answer: what it carried is begun again, `MOST_CUTS` times at most.
 See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_dask.py
 """
 
@@ -12,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from arion_lib.scheduler.dask.results import LineCutError, Results, lost
@@ -29,8 +29,8 @@ MOST_AT_ONCE = 500
 """Dask tasks that are handed over together."""
 IN_ORDER = "0 ms"
 """Dask runs what is handed over within so long as one lot, in whatever order."""
-ONCE_MORE = (0.1, 1.0)
-"""Seconds after which a young key is cancelled again: dask forgets a cancellation that overtakes its task."""
+MOST_CUTS = 10
+"""How often an attempt is begun again because the line was cut: what cuts it each time may be the call itself."""
 
 
 class _Attempt(NamedTuple):
@@ -38,6 +38,8 @@ class _Attempt(NamedTuple):
 
     task: DaskTask[Any]
     answer: asyncio.Future[Answer]
+    cuts: int = 0
+    """How often the line was cut while the cluster had it."""
 
 
 class Attempts:
@@ -113,7 +115,7 @@ class Attempts:
             return Place(len(brought) - 1)
 
         calls = []
-        for task, _ in attempts:
+        for task, *_ in attempts:
             arguments = task.arguments
             if size_of(arguments) >= SCATTERED:
                 arguments = place(await self._link.client.scatter(arguments, hash=False))
@@ -130,7 +132,7 @@ class Attempts:
         task = attempts[0].task
         function, options = task.function, task.options
         if values is None:
-            values = [(one.arguments, tuple(need.answer for need in one.needs)) for one, _ in attempts]
+            values = [(one.arguments, tuple(need.answer for need in one.needs)) for one, *_ in attempts]
         tickets = list(itertools.islice(self._tickets, len(attempts)))
         self._view.asked.update(
             {ticket: Asked(attempt.task) for ticket, attempt in zip(tickets, attempts, strict=True)}
@@ -161,14 +163,13 @@ class Attempts:
 
     async def _follow(self, bundle: Bundle, attempts: list[_Attempt], future: Any) -> None:
         """Wait for a dask task and give each of its calls its answer; let go of it when that is not wanted any more."""
-        sent = time.monotonic()
         try:
             answers = await self._results.answers(bundle, future)
-        except asyncio.CancelledError:
-            self._link.spawn(self._forget(future, time.monotonic() - sent))
-            raise
-        except LineCutError:  # dask's scheduler has let go of all that we had there, and stopped it
-            self._put_out(attempts)
+        except LineCutError as error:  # dask's scheduler has let go of all that we had there, and stopped it
+            if attempts[0].cuts >= MOST_CUTS:  # those of a bundle stay together, and have seen the same
+                _give(attempts, error)
+            else:
+                self._put_out([one._replace(cuts=one.cuts + 1) for one in attempts])
             return
         except Exception as error:  # noqa: BLE001  (dask may fail in many ways: each is these calls' end)
             _give(attempts, error)
@@ -179,12 +180,6 @@ class Attempts:
         for attempt, answer in zip(attempts, answers, strict=True):
             if not attempt.answer.done():
                 attempt.answer.set_result(answer)
-
-    async def _forget(self, future: Any, age: float) -> None:
-        await self._link.client.cancel([future])
-        for pause in ONCE_MORE if age < 1.0 else ():
-            await asyncio.sleep(pause)
-            await self._link.client.cancel([future])
 
 
 def _give(attempts: list[_Attempt], error: Exception) -> None:

@@ -64,7 +64,7 @@ class Results:
             return [answer] * len(bundle.calls)
         if future.cancelled():
             if await _was_cut(future):
-                raise LineCutError
+                raise LineCutError("the line to dask's scheduler was cut again and again while this ran there")
             raise SchedulerError("the Dask cluster let go of the task: it was cancelled there, or was restarted")
         if len(bundle.calls) > 1:
             answers: list[Answer] = await self._collected(future)

@@ -61,7 +61,8 @@ class DaskScheduler(Executor):
       most once only as long as its dask worker lives. `retire_workers` and scaling down do the same to what runs.
     - When the line to dask's scheduler is cut (the submitter's machine slept for more than 30 s), dask stops what the
       submitter had there and lets go of the results that stayed there. What had not ended is begun again at the next
-      connection, also with `retries=0`. A submitter that stands still while its line holds loses nothing.
+      connection, also with `retries=0`, ten times at most. A submitter that stands still while its line holds loses
+      nothing.
     - A single call's result of 64 KiB or more stays in the cluster: tasks that need it get it from there, `result()`
       fetches it, and it is let go of with its handle. A lost one is computed again. Results in bundles come here.
     - A cancellation takes some 10 ms to reach the cluster: what begins in that time is stopped. A time limit and its
