@@ -26,6 +26,7 @@ class Seen(html.parser.HTMLParser):
         self.ids: set[str] = set()
         self.fetched: list[str] = []
         self.without_words: list[str] = []
+        self.unreachable: list[str] = []
         self.tags: list[str] = []
         self.feed(text)
 
@@ -38,6 +39,8 @@ class Seen(html.parser.HTMLParser):
             self.links.append(str(about["href"]))
         if tag in FETCHING and (address := about.get(FETCHING[tag])):
             self.fetched.append(address)
+        if tag == "pre" and "tabindex" not in about:
+            self.unreachable.append(str(self.getpos()))
         if tag == "img" and not about.get("alt"):
             self.without_words.append(str(about.get("src"))[:60])
 
@@ -81,6 +84,12 @@ def test_every_picture_has_words_and_every_page_its_landmarks(built: dict[str, S
         assert not page.without_words, name
         assert {"main", "nav", "footer", "h1", "title"} <= set(page.tags), name
         assert page.tags.count("h1") == 1, name
+
+
+def test_a_keyboard_reaches_every_text_that_may_be_wider_than_the_page(built: dict[str, Seen]) -> None:
+    assert any("pre" in page.tags for page in built.values())
+    for name, page in built.items():
+        assert not page.unreachable, name
 
 
 def test_every_notebook_guide_map_and_exercise_is_there(built: dict[str, Seen]) -> None:
@@ -174,7 +183,7 @@ def test_what_a_benchmark_printed_is_a_table_with_its_machine_and_its_verdicts()
     assert "<p>2 cores · Python 3.11.7 · Linux x86_64</p>" in text
     assert '<h3 id="lazy-1">map: 1,000 &lt;elements&gt;</h3>' in text
     assert '<th scope="row">ours</th><td>4.99 us</td><td>17.2x</td>' in text
-    assert "<li>met ours: speed at least 8x PPE: 17.2x</li>" in text
+    assert "<li><strong>met</strong> ours: speed at least 8x PPE: 17.2x</li>" in text
     assert "only words</pre>" in text
     assert "---" not in text
 
@@ -189,6 +198,9 @@ def test_every_line_that_is_stored_is_on_the_page(path: Path) -> None:
     assert words.count("Python 3.") >= 1, "the machine is named"
 
 
+OPEN = "document.querySelectorAll('details').forEach(folded => folded.open = true)"
+
+
 @pytest.mark.thorough
 @pytest.mark.parametrize("width", [360, 1280])
 def test_a_real_browser_shows_every_page_without_scrolling_sideways(width: int, tmp_path: Path) -> None:
@@ -196,6 +208,7 @@ def test_a_real_browser_shows_every_page_without_scrolling_sideways(width: int, 
         window.resize(width, 800)
         for path in site.build(tmp_path):
             window.open(path.as_uri())
+            window.run(OPEN)
             assert window.run("return document.documentElement.scrollWidth") <= width, path.name
             assert window.run("return [...document.images].every(i => i.complete && i.naturalWidth > 0)"), path.name
 
@@ -220,4 +233,5 @@ def test_text_stands_out_from_its_paper_in_both_colours(tmp_path: Path) -> None:
             window.dark(on)
             for path in site.build(tmp_path):
                 window.open(path.as_uri())
+                window.run(OPEN)
                 assert window.run(contrast) == [], (path.name, "dark" if on else "light")

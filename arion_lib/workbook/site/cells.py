@@ -33,6 +33,15 @@ def markdown(text: str) -> str:
     return page.replace("<table>", '<div class="wide" tabindex="0"><table>').replace("</table>", "</table></div>")
 
 
+def reachable(page: str) -> str:
+    """Let the keyboard reach, and so scroll, every text that may be wider than the page.
+
+    >>> reachable('<pre>a</pre><pre class="x" tabindex="0">b</pre>')
+    '<pre tabindex="0">a</pre><pre class="x" tabindex="0">b</pre>'
+    """
+    return re.sub(r"<pre(?![^>]*\btabindex=)", '<pre tabindex="0"', page)
+
+
 def with_contents(page: str) -> str:
     """Put a folded list of its sections behind the title of a long page: on a phone a notebook is forty screens.
 
@@ -86,6 +95,7 @@ def _output(output: Any) -> Iterator[str]:
     elif output["output_type"] == "error":
         last = html.escape(f"{output['ename']}: {output['evalue']}".splitlines()[0])
         traceback = str(ansi2html("\n".join(output["traceback"])))  # type: ignore[no-untyped-call]
+        traceback = re.sub(r' style="[^"]*"', "", traceback)  # colours of a terminal: of two papers they suit one
         yield f"<details><summary>{last}</summary>{_text(traceback)}</details>"
     else:
         yield _shown(output["data"], output.get("metadata", {}))
@@ -107,4 +117,10 @@ def _shown(data: dict[str, Any], about: dict[str, Any]) -> str:
 
 
 def _text(escaped: str) -> str:
-    return f'<pre class="text" tabindex="0">{escaped}</pre>'
+    """Lines without columns are words: on a phone they may wrap.
+
+    >>> _text("peak: 100 MB"), _text("name  peak")
+    ('<pre class="text words" tabindex="0">peak: 100 MB</pre>', '<pre class="text" tabindex="0">name  peak</pre>')
+    """
+    kind = "text" if re.search(r" {2}|\|", escaped) else "text words"
+    return f'<pre class="{kind}" tabindex="0">{escaped}</pre>'

@@ -33,7 +33,16 @@ def _block(lines: list[str], place: str) -> Iterator[str]:
     yield f'<h3 id="{place}">{html.escape(title)}</h3>'
     yield _table([_cells(line) for line in drawn if not _is_rule(line)], place)
     if verdicts := rest[len(drawn) :]:
-        yield "<ul>" + "".join(f"<li>{html.escape(' '.join(line.split()))}</li>" for line in verdicts) + "</ul>"
+        yield f"<ul>{''.join(map(_verdict, verdicts))}</ul>"
+
+
+def _verdict(line: str) -> str:
+    """
+    >>> _verdict("  met     ours: speed at least 8x PPE: 17.2x")
+    '<li><strong>met</strong> ours: speed at least 8x PPE: 17.2x</li>'
+    """
+    word, *words = re.split(r"\s{2,}", line.strip(), maxsplit=1)
+    return f"<li><strong>{html.escape(word)}</strong> {html.escape(' '.join(words))}</li>"
 
 
 def _is_rule(line: str) -> bool:

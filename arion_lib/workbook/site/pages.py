@@ -57,7 +57,7 @@ def build(folder: Path, source: str = "") -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for page in pages:
-        body = cells.with_contents(_links(page.body, {other.name for other in pages}, source))
+        body = cells.reachable(cells.with_contents(_links(page.body, {other.name for other in pages}, source)))
         text = frame.render(page=page, body=body, style=_style(), parts=_menu())
         (path := folder / page.name).write_text(text, "utf-8", newline="\n")
         written.append(path)
@@ -107,15 +107,17 @@ def _front(start: str, source: str) -> str:
 
         data = base64.b64encode((ROOT / picture.group(2)).read_bytes()).decode()
         drawn = f'<img src="data:image/png;base64,{data}" alt="{html.escape(picture.group(1))}">'
-    table = "## Five notebooks" + start.partition("# Start here")[2].replace(".ipynb)", ".html)")
+    table = "## The notebooks" + start.partition("# Start here")[2].replace(".ipynb)", ".html)")
     table = table.replace("A click on a link opens the notebook in a new tab.", "")
+    guides = "\n".join(f"- [the guide to notebook {number}](guide_{number}.html)" for number in range(1, 6))
     more = f"""
 {address.without_installing(source)}
 
 ## To teach with it
 
-A guide a notebook, with minutes, questions to ask and the wrong answers to expect:
-[1](guide_1.html), [2](guide_2.html), [3](guide_3.html), [4](guide_4.html), [5](guide_5.html).
+A guide a notebook, with a checklist for the day before, minutes, questions to ask and the wrong answers to expect:
+
+{guides}
 
 ## Behind it
 
@@ -177,6 +179,7 @@ def _menu() -> list[tuple[str, str]]:
     return [
         ("index.html", "start"),
         *books,
+        ("index.html#To-teach-with-it", "teaching"),
         ("glossary.html", "words"),
         ("library.html", "library"),
         *([("figures.html", "figures")] if _stored() else []),
