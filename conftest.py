@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from _pytest.doctest import DoctestItem
 
-pytest_plugins = ["arion_lib.workbook.strict", "tests.selection", "tests.elsewhere", "tests.hangs"]
+pytest_plugins = ["arion_lib.workbook.running.strict", "tests.selection", "tests.elsewhere", "tests.hangs"]
 
 
 @pytest.fixture(autouse=True)

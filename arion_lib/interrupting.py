@@ -5,7 +5,8 @@ Idea        CPython can be told to raise at a thread's next line of Python. Unti
 Invariant   After `calm`, or `settle`, the flag is down. Left up, as by a thread that ends or sleeps before it looks, it
             costs a look at each call, and on 3.11 whoever traces or profiles a call, in any thread, never comes back.
 When wrong  A thread that has ended, or has not begun, is not told; nothing happens.
-See         tests/ground/test_interrupting.py · arion_lib/scheduler/local/threads.py · arion_lib/workbook/outcome.py
+See         tests/ground/test_interrupting.py · arion_lib/scheduler/local/threads.py ·
+            arion_lib/workbook/checking/outcome.py
 """
 
 from __future__ import annotations

@@ -30,8 +30,8 @@ HOMES = {
     "matplotlib": {"measure/canvas.py"},
     "ipywidgets": {"workbook/monitor.py", "workbook/scheduler_monitor.py"},
     "rich": {"web/scheduling/top.py"},
-    "nbval": {"workbook/strict.py"},
-    "nbconvert": {"workbook/notebooks.py", "workbook/site/cells.py"},
+    "nbval": {"workbook/running/strict.py"},
+    "nbconvert": {"workbook/running/notebooks.py", "workbook/site/cells.py"},
     "uvicorn": {"web/edge/server.py", "web/edge/protocol.py"},
     "prometheus_client": {"web/monitoring/metrics.py", "scheduler/monitoring/exporters.py"},
     "redis": {"pipeline/queues/redis_queue.py", "resources/connections/cache.py"},
@@ -59,7 +59,7 @@ HEAVY = {*HOMES, "pandas", "numpy", "polars", "duckdb", "dask", "distributed", "
 }
 """What no import of a part brings along: it is imported where it is used."""
 
-ELSEWHERE = {"workbook/strict.py", "scheduler/dask/plugin.py"}
+ELSEWHERE = {"workbook/running/strict.py", "scheduler/dask/plugin.py"}
 """Files that only another program imports: pytest with nbval, a dask worker."""
 
 LABELS = ("Idea", "Invariant", "When wrong", "See")

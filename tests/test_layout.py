@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from arion_lib.setup.environment import ROOT
-from arion_lib.workbook import guide, learner
+from arion_lib.workbook.copying import learner
+from arion_lib.workbook.teaching import guide
 from tests import circles, rules
 
 PACKAGE = ROOT / "arion_lib"
@@ -133,7 +134,12 @@ def test_a_heavy_library_at_the_top_of_a_module_would_be_seen() -> None:
 
 
 def test_the_command_line_needs_the_standard_library_alone() -> None:
-    words = ["arion_lib.setup.words", "arion_lib.workbook.doctor", "arion_lib.workbook.suite", "arion_lib.workbook.lab"]
+    words = [
+        "arion_lib.setup.words",
+        "arion_lib.workbook.running.doctor",
+        "arion_lib.workbook.running.suite",
+        "arion_lib.workbook.copying.lab",
+    ]
     before = loaded_by()
     strangers = loaded_by(*words) - before - sys.stdlib_module_names - {"arion_lib", "__mp_main__"}
     assert strangers == set()

@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from arion_lib.setup.environment import LOCK, ROOT
-from arion_lib.workbook.doctor import peers_left_out
+from arion_lib.workbook.running.doctor import peers_left_out
 
 PROMISED = re.findall(r"Python :: (3\.\d+)", (ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 MACHINES = (

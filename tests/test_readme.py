@@ -18,7 +18,7 @@ import pytest
 
 from arion_lib.setup import words
 from arion_lib.setup.environment import ROOT
-from arion_lib.workbook.checks import Mark, judge
+from arion_lib.workbook.checking.checks import Mark, judge
 from arion_lib.workbook.site import address
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

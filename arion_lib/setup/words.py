@@ -38,20 +38,20 @@ class Word:
 
 WORKBOOK = ("web", "dask", "servers", "notebooks", "peers")
 WORDS = {
-    "lab": Word("open the workbook in JupyterLab", "arion_lib.workbook.lab", WORKBOOK, "lab 1", reads=True),
+    "lab": Word("open the workbook in JupyterLab", "arion_lib.workbook.copying.lab", WORKBOOK, "lab 1", reads=True),
     "test": Word(
         "run the whole test suite, the notebooks included",
-        "arion_lib.workbook.suite",
+        "arion_lib.workbook.running.suite",
         (*WORKBOOK, "dev"),
         "test tests/pipeline -k killed",
         reads=True,
         clone=True,
     ),
     # None: the standard library is enough, and the doctor, who looks at the environment, must not change it.
-    "learner": Word("write your own copy of the notebooks", "arion_lib.workbook.desk", None, "learner 1"),
+    "learner": Word("write your own copy of the notebooks", "arion_lib.workbook.copying.desk", None, "learner 1"),
     "run": Word(
         "execute notebooks, write the results as HTML",
-        "arion_lib.workbook.notebooks",
+        "arion_lib.workbook.running.notebooks",
         (*WORKBOOK, "dev"),
         "run 1 2",
         reads=True,
@@ -59,7 +59,7 @@ WORDS = {
     ),
     "guide": Word(
         "print the teacher's guide of a notebook",
-        "arion_lib.workbook.guide",
+        "arion_lib.workbook.teaching.guide",
         WORKBOOK,
         "guide 1",
         reads=True,
@@ -73,7 +73,7 @@ WORDS = {
     ),
     "pack": Word(
         "make a folder to set the workbook up from without a network",
-        "arion_lib.workbook.pack",
+        "arion_lib.workbook.teaching.pack",
         WORKBOOK,
         "pack --to /media/stick",
         clone=True,
@@ -86,7 +86,9 @@ WORDS = {
         reads=True,
         clone=True,
     ),
-    "doctor": Word("say what is here, what is missing, how to repair it", "arion_lib.workbook.doctor", None, "doctor"),
+    "doctor": Word(
+        "say what is here, what is missing, how to repair it", "arion_lib.workbook.running.doctor", None, "doctor"
+    ),
     "serve": Word("serve the web application", "arion_lib.web.serve", ("web",), "serve --help"),
     "ingest": Word(
         "sum files of JSON lines, on several cores, or take them into a store",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from arion_lib.workbook.checks import Mark, judge
+from arion_lib.workbook.checking.checks import Mark, judge
 from arion_lib.workbook.exercises.contracts_and_plugins import REPAIRED, SHOUTING
 
 

@@ -92,7 +92,7 @@ with Scheduler(0, threads=1) as scheduler:
     assert traced()
 """,
     "an exercise's time is over": """
-from arion_lib.workbook.outcome import run
+from arion_lib.workbook.checking.outcome import run
 
 def for_ever():
     while True:

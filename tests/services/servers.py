@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import pytest
 
-from arion_lib.workbook.doctor import SERVERS
+from arion_lib.workbook.running.doctor import SERVERS
 
 POSTGRES, REDIS, RABBITMQ = (server.url for server in SERVERS)
 

@@ -24,8 +24,9 @@ from arion_lib.pipeline.store import open_store
 from arion_lib.web.classroom.board import Board, addresses, greeting, render, run
 from arion_lib.web.classroom.room import MOST_BARS, Room, histogram
 from arion_lib.web.edge.server import running
-from arion_lib.workbook import classroom, join_class, predict, predictions, progress
-from arion_lib.workbook.classroom import Member
+from arion_lib.workbook import join_class, predict
+from arion_lib.workbook.record import classroom, predictions, progress
+from arion_lib.workbook.record.classroom import Member
 from tests.browser import browser
 
 TEXTS = st.text(st.characters(exclude_categories=()))

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from arion_lib.workbook import catalogue, check
-from arion_lib.workbook.checks import MOST_PRINTED, Mark, judge
-from arion_lib.workbook.exercise import Case, Exercise, Wrong, call, edited
-from arion_lib.workbook.outcome import Counted, first
+from arion_lib.workbook import check
+from arion_lib.workbook.checking import catalogue
+from arion_lib.workbook.checking.checks import MOST_PRINTED, Mark, judge
+from arion_lib.workbook.checking.exercise import Case, Exercise, Wrong, call, edited
+from arion_lib.workbook.checking.outcome import Counted, first
 
 
 def evens(numbers: Iterable[int]) -> Iterator[int]:

@@ -11,7 +11,8 @@ import nbformat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arion_lib.workbook import copies, learner, notebooks
+from arion_lib.workbook.copying import copies, learner
+from arion_lib.workbook.running import notebooks
 
 
 def markdown(name: str, source: str) -> dict[str, Any]:

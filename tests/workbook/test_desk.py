@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from arion_lib.workbook import catalogue, classroom, desk, guide, notebooks, progress
+from arion_lib.workbook.checking import catalogue
+from arion_lib.workbook.copying import desk
+from arion_lib.workbook.record import classroom, progress
+from arion_lib.workbook.running import notebooks
+from arion_lib.workbook.teaching import guide
 
 
 def test_the_command_writes_every_notebook_and_refuses_a_wrong_number(

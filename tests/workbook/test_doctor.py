@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from arion_lib.setup import environment, wheel
-from arion_lib.workbook import doctor
+from arion_lib.workbook.running import doctor
 
 
 @contextmanager

@@ -23,12 +23,12 @@ from typing import Any, NoReturn
 import pytest
 
 from arion_lib.resources import Resources
-from arion_lib.workbook import catalogue
-from arion_lib.workbook.checks import Mark, judge
-from arion_lib.workbook.exercise import Exercise, Wrong
+from arion_lib.workbook.checking import catalogue
+from arion_lib.workbook.checking.checks import Mark, judge
+from arion_lib.workbook.checking.exercise import Exercise, Wrong
+from arion_lib.workbook.checking.outcome import OutOfTime
+from arion_lib.workbook.copying.learner import BEGIN, view
 from arion_lib.workbook.exercises import streaming_pipeline
-from arion_lib.workbook.learner import BEGIN, view
-from arion_lib.workbook.outcome import OutOfTime
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 EXERCISES = catalogue.every()

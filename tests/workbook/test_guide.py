@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from arion_lib.setup import installer, words
-from arion_lib.workbook import catalogue, guide, learner, notebooks, pack
+from arion_lib.workbook.checking import catalogue
+from arion_lib.workbook.copying import learner
+from arion_lib.workbook.running import notebooks
+from arion_lib.workbook.teaching import guide, pack
 
 PATHS = notebooks.select([])
 

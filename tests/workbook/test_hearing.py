@@ -10,7 +10,7 @@ import nbclient
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from arion_lib.workbook import hearing
+from arion_lib.workbook.running import hearing
 
 
 class Missed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from arion_lib.workbook import interrupted
+from arion_lib.workbook.checking import interrupted
 
 CELL = """
 from json import JSONDecoder

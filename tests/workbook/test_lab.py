@@ -17,7 +17,8 @@ import psutil
 import pytest
 
 from arion_lib.setup.environment import ROOT
-from arion_lib.workbook import lab, notebooks
+from arion_lib.workbook.copying import lab
+from arion_lib.workbook.running import notebooks
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from IPython.core.interactiveshell import InteractiveShell
 
-from arion_lib.workbook import last_cell
+from arion_lib.workbook.checking import last_cell
 
 
 def ended(source: str, *, before: BaseException | None = None, during: BaseException | None = None) -> None:

@@ -11,8 +11,8 @@ import nbclient
 import nbformat
 import pytest
 
-from arion_lib.workbook import copies, learner
-from arion_lib.workbook.hearing import hear_all
+from arion_lib.workbook.copying import copies, learner
+from arion_lib.workbook.running.hearing import hear_all
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("[0-9]_*.ipynb"))
 

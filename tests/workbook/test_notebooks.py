@@ -14,7 +14,7 @@ from nbconvert import HTMLExporter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from arion_lib.setup.environment import ROOT
-from arion_lib.workbook import notebooks
+from arion_lib.workbook.running import notebooks
 
 SOURCES = [
     "print('one'); print('two')",
@@ -27,7 +27,7 @@ SOURCES = [
 def run_on(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the word in a process of its own, on another folder of notebooks."""
     code = (
-        "import sys; from pathlib import Path; from arion_lib.workbook import notebooks\n"
+        "import sys; from pathlib import Path; from arion_lib.workbook.running import notebooks\n"
         f"notebooks.FOLDER = Path({str(folder)!r})\n"
         "notebooks.select.__defaults__ = (notebooks.FOLDER,)\n"
         "sys.exit(notebooks.run(sys.argv[1:]))"

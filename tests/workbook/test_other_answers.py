@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from arion_lib.workbook import catalogue
-from arion_lib.workbook.checks import Mark, judge
+from arion_lib.workbook.checking import catalogue
+from arion_lib.workbook.checking.checks import Mark, judge
 
 Answer = Callable[..., Any]
 

@@ -10,8 +10,8 @@ from itertools import count
 
 import pytest
 
-from arion_lib.workbook import outcome
-from arion_lib.workbook.outcome import Counted, Kind, Outcome, ReadAhead, first, run
+from arion_lib.workbook.checking import outcome
+from arion_lib.workbook.checking.outcome import Counted, Kind, Outcome, ReadAhead, first, run
 
 
 def forever() -> None:

@@ -10,8 +10,8 @@ import pytest
 from packaging.markers import Marker, default_environment
 
 from arion_lib.setup import environment, installer
-from arion_lib.workbook import pack
-from arion_lib.workbook.pack import SYSTEMS, Target
+from arion_lib.workbook.teaching import pack
+from arion_lib.workbook.teaching.pack import SYSTEMS, Target
 
 LOCK = environment.LOCK.read_text("utf-8")
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from arion_lib.workbook import check, compare, predict, progress
+from arion_lib.workbook import check, compare, predict
+from arion_lib.workbook.record import progress
 
 WRITE = """
 import sys
-from arion_lib.workbook import progress
+from arion_lib.workbook.record import progress
 for number in range(200):
     progress.note("check", f"{sys.argv[1]}.{number}", mark="ok")
 """

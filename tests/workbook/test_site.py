@@ -10,7 +10,10 @@ from urllib.parse import unquote
 
 import pytest
 
-from arion_lib.workbook import catalogue, learner, notebooks, site
+from arion_lib.workbook import site
+from arion_lib.workbook.checking import catalogue
+from arion_lib.workbook.copying import learner
+from arion_lib.workbook.running import notebooks
 from arion_lib.workbook.site import address, cells, figures, pages
 from tests.browser import browser
 

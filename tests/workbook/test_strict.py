@@ -70,7 +70,7 @@ def _failure(case: ElementTree.Element) -> str:
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
     folder = tmp_path_factory.mktemp("strict")
-    return outcomes(folder, list(NOTEBOOKS), "-p", "arion_lib.workbook.strict", "--nbval-cell-timeout=4")
+    return outcomes(folder, list(NOTEBOOKS), "-p", "arion_lib.workbook.running.strict", "--nbval-cell-timeout=4")
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from arion_lib.workbook import doctor, trial
+from arion_lib.workbook.running import doctor, trial
 
 
 def test_a_kernel_runs_a_cell_of_each_part_and_the_doctor_says_so(capfd: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from arion_lib.workbook import verdict
-from arion_lib.workbook.strict import SANITIZE
+from arion_lib.workbook.running.strict import SANITIZE
 
 
 @pytest.mark.parametrize(

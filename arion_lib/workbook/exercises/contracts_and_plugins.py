@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias
 
 from arion_lib.contracts.contract import Contract, check
 from arion_lib.contracts.registry import Registry
-from arion_lib.workbook.exercise import Answer, Case, Exercise, Wrong
+from arion_lib.workbook.checking.exercise import Answer, Case, Exercise, Wrong
 
 # --- 3.1 same_names(promised, offered) ----------------------------------------------------------------------------
 

@@ -15,8 +15,8 @@ from itertools import count, islice
 from typing import Any
 
 from arion_lib.measure import measure_growth
-from arion_lib.workbook.exercise import Answer, Case, Exercise, Wrong
-from arion_lib.workbook.outcome import Counted, first
+from arion_lib.workbook.checking.exercise import Answer, Case, Exercise, Wrong
+from arion_lib.workbook.checking.outcome import Counted, first
 
 Fn = Callable[[Any], Any]
 

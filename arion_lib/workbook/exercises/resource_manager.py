@@ -19,7 +19,7 @@ from arion_lib.resources import Resources, Retry, resource
 from arion_lib.resources.monitoring.events import Step
 from arion_lib.resources.settle import error_text
 from arion_lib.units import how_many
-from arion_lib.workbook.exercise import Answer, Case, Exercise, Wrong
+from arion_lib.workbook.checking.exercise import Answer, Case, Exercise, Wrong
 
 Work = Callable[[], object]
 

@@ -19,8 +19,8 @@ from typing import Any
 
 from arion_lib.short_repr import short_repr
 from arion_lib.units import how_many
-from arion_lib.workbook.exercise import Answer, Case, Exercise, Wrong
-from arion_lib.workbook.outcome import Counted, first, peak_of, traced
+from arion_lib.workbook.checking.exercise import Answer, Case, Exercise, Wrong
+from arion_lib.workbook.checking.outcome import Counted, first, peak_of, traced
 
 OnBad = Callable[[int, bytes], None]
 Clock = Callable[[], float]

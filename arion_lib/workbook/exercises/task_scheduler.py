@@ -22,7 +22,7 @@ from subprocess import TimeoutExpired
 from typing import Any
 from unittest import mock
 
-from arion_lib.workbook.exercise import Answer, Case, Exercise, Wrong
+from arion_lib.workbook.checking.exercise import Answer, Case, Exercise, Wrong
 
 # --- 5.1 missing(jobs) ----------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from arion_lib.workbook import learner
+from arion_lib.workbook.copying import learner
 
 
 def notebook_as_html(notebook: learner.Notebook) -> str:

@@ -19,8 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from arion_lib.setup.environment import ROOT
-from arion_lib.workbook import guide, learner, notebooks
+from arion_lib.workbook.copying import learner
+from arion_lib.workbook.running import notebooks
 from arion_lib.workbook.site import address, cells, figures
+from arion_lib.workbook.teaching import guide
 
 HERE = Path(__file__).parent
 FIGURES = ROOT / ".github" / "figures"

@@ -13,7 +13,7 @@ import pkgutil
 from functools import cache
 
 from arion_lib.workbook import exercises
-from arion_lib.workbook.exercise import Exercise
+from arion_lib.workbook.checking.exercise import Exercise
 
 
 @cache

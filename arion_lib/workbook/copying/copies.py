@@ -4,7 +4,7 @@ Idea        Each cell of a copy carries the fingerprint of the text it was writt
             cells the learner changed, which ones we changed, and which ones the learner added.
 Invariant   An update loses nothing a learner wrote: it stays in its place, or directly below it; the old file is kept.
 When wrong  A copy that cannot be read as a notebook is left alone, with a sentence.
-See         arion_lib/workbook/learner.py (the view itself) · tests/workbook/test_copies.py
+See         arion_lib/workbook/copying/learner.py (the view itself) · tests/workbook/test_copies.py
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from arion_lib.workbook.learner import HERE, Notebook, text_of, view
+from arion_lib.workbook.copying.learner import HERE, Notebook, text_of, view
 
 STAMP = "arion"
 """The key, in the metadata of a copy and of its cells, of the fingerprint it was written with."""

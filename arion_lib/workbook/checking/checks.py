@@ -20,9 +20,10 @@ from enum import Enum
 
 from arion_lib.short_repr import short_repr
 from arion_lib.units import how_many
-from arion_lib.workbook import catalogue, last_cell, progress
-from arion_lib.workbook.exercise import Answer, Case, Exercise
-from arion_lib.workbook.outcome import Kind, Outcome, run
+from arion_lib.workbook.checking import catalogue, last_cell
+from arion_lib.workbook.checking.exercise import Answer, Case, Exercise
+from arion_lib.workbook.checking.outcome import Kind, Outcome, run
+from arion_lib.workbook.record import progress
 
 MOST_PRINTED = 2_000
 """Characters kept of what an answer prints on one case."""

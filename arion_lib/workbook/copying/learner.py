@@ -3,7 +3,7 @@
 Idea        One source, two views: what stands between two delimiters becomes `raise NotImplementedError`.
 Invariant   `view` leaks no line of an answer, no output and no instructor cell; Run All reaches the end of its result.
 When wrong  A delimiter without its twin, or an answer outside a function, is refused with its cell's number.
-See         arion_lib/workbook/copies.py (the files) · tests/workbook/test_learner.py
+See         arion_lib/workbook/copying/copies.py (the files) · tests/workbook/test_learner.py
 """
 
 from __future__ import annotations

@@ -19,8 +19,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from arion_lib.workbook import catalogue, learner, notebooks
-from arion_lib.workbook.exercise import Exercise
+from arion_lib.workbook.checking import catalogue
+from arion_lib.workbook.checking.exercise import Exercise
+from arion_lib.workbook.copying import learner
+from arion_lib.workbook.running import notebooks
 
 WORDS_A_MINUTE, LINES_A_MINUTE = 200, 60 / 8
 MORE = "More"

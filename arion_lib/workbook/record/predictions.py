@@ -16,7 +16,7 @@ from types import EllipsisType
 
 from arion_lib.nearest import did_you_mean, nearest
 from arion_lib.units import BYTES, SECONDS, one_or_many
-from arion_lib.workbook import progress
+from arion_lib.workbook.record import progress
 
 _FACTORS = {**BYTES, **SECONDS}
 _MEANT = {

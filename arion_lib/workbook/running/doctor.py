@@ -222,7 +222,7 @@ def run(args: list[str], say: Callable[[str], None] = print) -> int:
     for line in lines:
         say(line)
     if chosen.trial:
-        works, sentence = import_module("arion_lib.workbook.trial").attempt()
+        works, sentence = import_module("arion_lib.workbook.running.trial").attempt()
         say(sentence)
         return code if works else 1
     return code

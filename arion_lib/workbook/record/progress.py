@@ -5,7 +5,7 @@ Idea        One line of JSON an event, appended to a file in the learner's own f
 Invariant   Only a folder that `begin` prepared is written to (the complete notebooks keep no record), and no trouble
             with the record is a trouble for the notebook.
 When wrong  A line that is no event, such as one half written when the machine went down, is left out.
-See         arion_lib/workbook/desk.py (`learner --status`) · tests/workbook/test_progress.py
+See         arion_lib/workbook/copying/desk.py (`learner --status`) · tests/workbook/test_progress.py
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from arion_lib.workbook import classroom
+from arion_lib.workbook.record import classroom
 
 FILE = "progress.jsonl"
 SESSION = "JPY_SESSION_NAME"

@@ -4,7 +4,7 @@ Idea        Under asyncio a ZeroMQ socket tells of new messages only once; an ed
             there until the wait for it times out, which then finds it: here each wait lasts a second at most.
 Invariant   The same messages in the same order; a time limit is kept, and none is none (test_hearing.py).
 When wrong  What a channel raises is raised; `queue.Empty` only when the caller's own time is up.
-See         arion_lib/workbook/trial.py · tests/workbook/test_learner.py · https://github.com/zeromq/pyzmq/issues/1558
+See         arion_lib/workbook/running/trial.py · tests/workbook/test_learner.py · https://github.com/zeromq/pyzmq/issues/1558
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Idea        IPython tells when a cell has run, and how it ended; the names that 
             kept until a cell that defines them succeeds.
 Invariant   Outside IPython, and for cells that succeed, nothing is said.
 When wrong  A cell that cannot be parsed is searched for `def NAME` and `class NAME` line by line.
-See         arion_lib/workbook/checks.py · tests/workbook/test_last_cell.py
+See         arion_lib/workbook/checking/checks.py · tests/workbook/test_last_cell.py
 """
 
 from __future__ import annotations

@@ -127,7 +127,7 @@ def call(name: str, *args: object, then: Callable[[Any], object] = lambda result
 
     For an answer that returns a stream, give `then=first` (never `list`: an answer may be endless).
 
-    >>> from arion_lib.workbook.outcome import first
+    >>> from arion_lib.workbook.checking.outcome import first
     >>> case = call("enumerate", "ab", start=1, then=first)
     >>> case.show, case.probe(enumerate)
     ("enumerate('ab', start=1)", [(1, 'a'), (2, 'b')])

@@ -17,7 +17,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from arion_lib.setup.environment import IN_CLONE, ROOT, become
-from arion_lib.workbook import desk, notebooks
+from arion_lib.workbook.copying import desk
+from arion_lib.workbook.running import notebooks
 
 SETTINGS = notebooks.FOLDER / ".jupyter"
 QUIET = (

@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
 
-from arion_lib.workbook.hearing import hear_all
+from arion_lib.workbook.running.hearing import hear_all
 
 KERNEL = "python3"
 """The kernel's name in every notebook of the workbook."""

@@ -3,7 +3,7 @@
 Idea        A folder (`work/`) holds what is yours: the copies, the start page, the record of your checks.
 Invariant   Nothing but the standard library is imported, and no file of yours is overwritten.
 When wrong  A number no notebook has is refused with those there are.
-See         arion_lib/workbook/copies.py, progress.py · tests/workbook/test_desk.py
+See         arion_lib/workbook/copying/copies.py, progress.py · tests/workbook/test_desk.py
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from arion_lib.units import how_many
-from arion_lib.workbook import copies, notebooks, progress
+from arion_lib.workbook.copying import copies
+from arion_lib.workbook.record import progress
+from arion_lib.workbook.running import notebooks
 
 START = "START.md"
 
