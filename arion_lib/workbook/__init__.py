@@ -8,7 +8,7 @@ See         every notebook · tests/workbook
     checking/  exercises, what an answer came to, what is said of it · exercises/: those of each notebook
     record/    predictions, verdicts, what was kept of them · copying/: the learner's own copies
     running/   notebooks and tests as the suite runs them, the machine · teaching/: the guide, the pack · site/
-    the files beside them: what the notebooks' cells import by name, two live figures among it · tables/: too
+    The files beside these folders, and tables/, are what the notebooks' cells import by name.
 """
 
 from arion_lib.workbook.checking import interrupted
