@@ -14,7 +14,7 @@ A benchmark module is short:
         chosen = options("pipeline", "Parse and store.", SECTIONS).parse_args(args)  # --only, --rounds, --json ...
         return finish(measured(SECTIONS, chosen.only, chosen), chosen, peers=["orjson"])  # machine, versions, tables
 
-    def parse(chosen: argparse.Namespace) -> Iterator[Result]:
+    def parse(chosen: argparse.Namespace) -> Iterator[Table]:
         yield compare({...}, baseline="json", rounds=chosen.rounds)
 
     SECTIONS = {"parse": parse, "store": store}
@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING, TypeVar
 from arion_lib.nearest import did_you_mean
 
 if TYPE_CHECKING:
-    from arion_lib.bench.ratios import Result  # it imports more than `--help` may need
+    from arion_lib.bench.verdicts import Table  # it imports more than `--help` may need
 
 How = TypeVar("How")
 
@@ -119,8 +119,8 @@ def options(name: str, description: str, sections: Iterable[str] = ()) -> argpar
 
 
 def measured(
-    sections: Mapping[str, Callable[[How], Iterable[Result]]], only: Container[str] | None, how: How
-) -> Iterator[Result]:
+    sections: Mapping[str, Callable[[How], Iterable[Table]]], only: Container[str] | None, how: How
+) -> Iterator[Table]:
     """Measure the sections asked for (`None`: all) in their own order; the standard error names the one that runs."""
     for name, section in sections.items():
         if only is None or name in only:
@@ -128,7 +128,7 @@ def measured(
             yield from section(how)
 
 
-def finish(results: Iterable[Result], chosen: argparse.Namespace, peers: Sequence[str] = ()) -> int:
+def finish(results: Iterable[Table], chosen: argparse.Namespace, peers: Sequence[str] = ()) -> int:
     """Print the machine, each table once it is there, and what was missed; write `--json`; return the exit code."""
     from arion_lib.bench.verdicts import summary  # it imports more than `--help` may need
 

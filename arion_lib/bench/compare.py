@@ -29,7 +29,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from arion_lib.bench.ratios import Comparison, Row, Runs
+from arion_lib.bench.ratios import Comparison, Row, Runs, compared
 from arion_lib.bench.verdicts import ABSENT, Bound, Bounds, at_least, at_most, bounds_of, is_absent_peer
 from arion_lib.short_repr import short_repr
 
@@ -71,7 +71,7 @@ def compare(
         for name in in_turns(list(present), rounds):
             seconds[name].append(_turn(present[name], calls[name], pause_gc) / calls[name])
     runs: dict[str, Runs] = {**seconds, **absent}
-    return Comparison(title, baseline, runs, wanted, work, unit)
+    return compared(title, baseline, runs, wanted, work, unit)
 
 
 def _warm_up(contenders: Mapping[str, Contender | None], baseline: str) -> tuple[dict[str, Contender], dict[str, str]]:

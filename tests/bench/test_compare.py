@@ -93,7 +93,7 @@ def test_a_peer_that_is_not_installed_is_listed_and_skipped():
 
     result = compare({"ours": lambda: 1, "peer": peer, "none": None}, baseline="ours", min_seconds=1e-6)
     assert [row.name for row in result.rows] == ["ours"]
-    assert dict(result.absent) == {"peer": "not installed", "none": "not installed"}
+    assert result.figures["absent"] == {"peer": "not installed", "none": "not installed"}
     assert "peer | not installed" in result.table()
 
 

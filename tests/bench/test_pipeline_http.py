@@ -26,7 +26,7 @@ def test_the_three_tables_name_us_and_our_targets(tmp_path: Path) -> None:
     body = long_body(tmp_path, 1_500_000, 1)
     memory = server_memory(tmp_path, 1_500_000)
     posts = single_events(tmp_path, 1, posts=200)
-    assert body.targets["ours: deduplicated, SQLite, outbox"]
+    assert [verdict.target for verdict in body.verdicts] == ["ours: deduplicated, SQLite, outbox: speed at least 0.5x"]
     assert "1.5 MB body" in memory.table()
     assert [verdict.target for verdict in posts.verdicts if verdict.target.startswith(f"{OURS}:")] == [
         f"{OURS}: speed at least 0.55x {NOTHING}",

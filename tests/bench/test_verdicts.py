@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from arion_lib.bench.ratios import Comparison, Runs
+from arion_lib.bench.ratios import Runs, compared
 from arion_lib.bench.verdicts import Bound, Table, Verdict, at_least, at_most, spread, summary, worst
 
 
 def met(target: Bound, **runs: Runs) -> bool | None:
-    return Comparison("", "PPE", runs, {"ours": [target]}).verdicts[0].met
+    return compared("", "PPE", runs, {"ours": [target]}).verdicts[0].met
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_a_ratio_is_taken_within_a_round() -> None:
 def test_ours_that_hangs_has_missed_and_a_peer_that_hangs_decides_nothing() -> None:
     assert met(at_least(12), ours="hangs", PPE=[1.0]) is False
     assert met(at_least(12), ours=[1.0], PPE="hangs") is None
-    found = Comparison("t", "PPE", {"ours": [1.0], "PPE": "hangs"}, {"ours": [at_least(12)]})
+    found = compared("t", "PPE", {"ours": [1.0], "PPE": "hangs"}, {"ours": [at_least(12)]})
     assert "\nPPE  |  hangs |" in found.table()
     assert "not run ours: speed at least 12x: PPE: hangs" in found.table()
     assert at_most(1, "s").judge("x", "hangs").met is at_least(1, "s").judge("x", None).met is False

@@ -18,7 +18,6 @@ from arion_lib.bench.command import finish, measured, options
 from arion_lib.bench.compare import Comparison, at_least, at_most, compare
 from arion_lib.bench.lazy import workloads as peers
 from arion_lib.bench.lazy.workloads import LOOP
-from arion_lib.bench.ratios import Result
 from arion_lib.bench.verdicts import Bounds, Table
 from arion_lib.lazy import lazy
 from arion_lib.lazy.fuse import fuse
@@ -58,7 +57,7 @@ def loops(size: int, rounds: int, turn: float, judged: bool = True) -> Iterator[
         yield compare(workload(xs), LOOP, rounds=rounds, targets=targets, title=title, min_seconds=turn)
 
 
-def shapes(chosen: argparse.Namespace) -> Iterator[Result]:
+def shapes(chosen: argparse.Namespace) -> Iterator[Table]:
     """Compare pipelines that batch, flatten, count and list."""
     xs = list(range(chosen.size))
     yield _compared(chosen, "batch(100), sum each", peers.batch_and_sum(xs), LOOP, {"ours": at_most(0.65)})
@@ -68,7 +67,7 @@ def shapes(chosen: argparse.Namespace) -> Iterator[Result]:
     yield _compared(chosen, "to_list of 300,000", peers.to_list(xs), LOOP, {"ours": at_most(1.0)}, 3)
 
 
-def small(chosen: argparse.Namespace) -> Iterator[Result]:
+def small(chosen: argparse.Namespace) -> Iterator[Table]:
     """Compare what is small: a page of a large source, a pipeline over ten elements, the price of the note."""
     paging = _compared(chosen, "a page of 50 from the middle", peers.page(range(chosen.size)), "itertools")
     ten = _compared(chosen, "describe and run over 10 elements", peers.ten_elements(), "itertools")
@@ -101,7 +100,7 @@ def notes(chosen: argparse.Namespace) -> Comparison:
     return _compared(chosen, "the note on the good path", contenders, "without notes", targets, 2)
 
 
-def memory(chosen: argparse.Namespace) -> Iterator[Result]:
+def memory(chosen: argparse.Namespace) -> Iterator[Table]:
     """Compare the peak of Python's allocations for an input and one ten times as long, at equal output."""
     size = min(chosen.size, 1_000_000) // 10
     pipelines: dict[str, Callable[[range], object]] = {
@@ -143,7 +142,7 @@ def peaks(pipeline: Callable[[range], object], size: int) -> tuple[int, int]:
     return before, after
 
 
-def parallel(chosen: argparse.Namespace) -> Iterator[Result]:
+def parallel(chosen: argparse.Namespace) -> Iterator[Table]:
     """Compare maps that overlap: computing in two processes, waiting in sixteen threads."""
     two, sixteen = {"ours, processes=2": at_least(1.7)}, {"ours, threads=16": at_least(14)}
     yield _compared(chosen, "40,000 short computations", peers.computing(range(40_000)), "one process", two)
@@ -163,7 +162,7 @@ def _compared(
     return compare(contenders, baseline, rounds=rounds, targets=targets, title=title, min_seconds=chosen.turn)
 
 
-SECTIONS: dict[str, Callable[[argparse.Namespace], Iterator[Result]]] = {
+SECTIONS: dict[str, Callable[[argparse.Namespace], Iterator[Table]]] = {
     "parallel": parallel,  # first: a library that starts threads makes fork unsafe from then on
     "loops": lambda chosen: loops(chosen.size, chosen.rounds, chosen.turn),
     "memory": memory,

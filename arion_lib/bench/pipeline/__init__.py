@@ -26,8 +26,7 @@ from arion_lib.bench.compare import Comparison, at_least, at_most, compare
 from arion_lib.bench.memory import compare_memory
 from arion_lib.bench.pipeline import http, readers
 from arion_lib.bench.pipeline.readers import CLEAN
-from arion_lib.bench.ratios import Result
-from arion_lib.bench.verdicts import Bounds
+from arion_lib.bench.verdicts import Bounds, Table
 from arion_lib.pipeline.batch import Batch
 from arion_lib.pipeline.files.sample import sample_events, write_sample
 from arion_lib.pipeline.stores.sqlite import SqliteStore
@@ -63,7 +62,7 @@ def size_in_bytes(text: str) -> int:
     return int(found[1]) * {"": 1, "kb": 1_000, "mb": _MB, "gb": 1_000 * _MB}[found[2].lower()]
 
 
-def parse(chosen: argparse.Namespace) -> Iterator[Result]:
+def parse(chosen: argparse.Namespace) -> Iterator[Table]:
     """Compare readers of both layouts."""
     with tempfile.TemporaryDirectory(prefix="arion-bench-") as name:
         yield parse_lines(Path(name), chosen.size, chosen.rounds)
@@ -107,7 +106,7 @@ def _compared(
     return result
 
 
-def memory(chosen: argparse.Namespace) -> Iterator[Result]:
+def memory(chosen: argparse.Namespace) -> Iterator[Table]:
     """Compare peaks: ours at growing sizes, and what holds the whole body."""
     size, part = chosen.size, min(chosen.size, 100 * _MB)
     large_lines, large_array = f"ours, {size // _MB} MB of lines", f"ours, {size // _MB} MB array"
@@ -135,7 +134,7 @@ def memory(chosen: argparse.Namespace) -> Iterator[Result]:
         yield compare_memory(contenders, targets=targets, title="Peak memory over the baseline")
 
 
-def stored(chosen: argparse.Namespace) -> Iterator[Result]:
+def stored(chosen: argparse.Namespace) -> Iterator[Table]:
     """Compare durable writes."""
     with tempfile.TemporaryDirectory(prefix="arion-bench-") as name:
         for batch in (1_000, 10_000):

@@ -30,7 +30,6 @@ from arion_lib.bench.compare import Comparison, at_least, at_most, compare
 from arion_lib.bench.lab import Child
 from arion_lib.bench.memory import peaks_table
 from arion_lib.bench.pipeline import readers
-from arion_lib.bench.ratios import Result
 from arion_lib.bench.verdicts import Table, Verdict
 from arion_lib.measure.rss import high_water_mark
 from arion_lib.pipeline.files.sample import write_sample
@@ -50,7 +49,7 @@ Role = Callable[[list[str]], int]
 """What a server's process runs: an importable function of its arguments that prints its URL once it answers."""
 
 
-def results(chosen: argparse.Namespace) -> Iterator[Result]:
+def results(chosen: argparse.Namespace) -> Iterator[Table]:
     """Measure all of it; `chosen.size` is the bytes of the long body."""
     with tempfile.TemporaryDirectory(prefix="arion-bench-http-") as name:
         folder = Path(name)

@@ -16,7 +16,6 @@ from collections.abc import Iterator
 
 from arion_lib.bench.command import finish, measured, options
 from arion_lib.bench.compare import at_most, compare
-from arion_lib.bench.ratios import Result
 from arion_lib.bench.resources import workloads as peers
 from arion_lib.bench.verdicts import Table
 from arion_lib.resources import Resources
@@ -33,7 +32,7 @@ def run(args: list[str]) -> int:
     return finish(measured(SECTIONS, chosen.only, chosen), chosen, ("svcs", "dependency-injector"))
 
 
-def trivial(chosen: argparse.Namespace) -> Iterator[Result]:
+def trivial(chosen: argparse.Namespace) -> Iterator[Table]:
     """Compare one trivial resource, and measure what each further one adds."""
     added: dict[str, float] = {}
     for make, stack, word, most in (
@@ -63,14 +62,14 @@ def _seconds(cycle: peers.Cycle) -> float:
     return time.process_time() - began
 
 
-def beside(chosen: argparse.Namespace) -> Iterator[Result]:
+def beside(chosen: argparse.Namespace) -> Iterator[Table]:
     """Compare ten slow resources with one of them, both directions."""
     targets = {"ours, threads": at_most(1.05), "ours, tasks": at_most(1.03)}
     title = f"10 resources of {SLOW * 1e3:g} ms to open and {SLOW * 1e3:g} ms to close"
     yield compare(peers.beside(10, SLOW), "one of them", rounds=chosen.rounds, targets=targets, title=title)
 
 
-def many(chosen: argparse.Namespace) -> Iterator[Result]:
+def many(chosen: argparse.Namespace) -> Iterator[Table]:
     """Measure a thousand at once, and memory over many acquisitions."""
     tasks = Resources(parallel=True, **peers.many(peers.TrivialAsync, 1_000))
 

@@ -22,12 +22,12 @@ from collections.abc import Callable, Iterator
 
 from arion_lib.bench.command import finish, measured, options
 from arion_lib.bench.lab import Lab
-from arion_lib.bench.ratios import Result
 from arion_lib.bench.scheduler import callables, innocents, speed, stopping
 from arion_lib.bench.scheduler.chaos import chaos
 from arion_lib.bench.scheduler.pools import PEERS
+from arion_lib.bench.verdicts import Table
 
-ROWS: dict[str, Callable[[Lab], Iterator[Result]]] = {
+ROWS: dict[str, Callable[[Lab], Iterator[Table]]] = {
     "submit": speed.submit,
     "map": speed.batch,
     "dask": speed.on_dask,

@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 
 from arion_lib.bench.lab import Lab
-from arion_lib.bench.ratios import Comparison
+from arion_lib.bench.ratios import Comparison, compared
 from arion_lib.bench.scheduler import cell
 from arion_lib.bench.scheduler.pools import opened, timed
 from arion_lib.bench.scheduler.tasks import nothing, successor
@@ -61,7 +61,7 @@ def forms(lab: Lab) -> Iterator[Comparison]:
         runs = lab.turns(form_job, {name: (name, form, counts[name]) for name in lab.present("PPE", "loky")})
         targets = {"ours": [at_least(2, of="PPE")] if "PPE" in runs else []}
         baseline = next((name for name in ("PPE", "loky") if not isinstance(runs.get(name, ""), str)), "ours")
-        yield Comparison(f"forms: {form}", baseline, runs, targets, 1, "task")
+        yield compared(f"forms: {form}", baseline, runs, targets, 1, "task")
 
 
 def rest_job(tasks: int) -> int:

@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 
 from arion_lib.bench.lab import Lab
-from arion_lib.bench.ratios import Comparison, Runs
+from arion_lib.bench.ratios import Comparison, Runs, compared
 from arion_lib.bench.scheduler.pools import LOCAL, POOLS, check, opened, timed
 from arion_lib.bench.scheduler.tasks import add, block, loops_for, noted, nothing, same, share, successor, total, work
 from arion_lib.bench.verdicts import Bound, Table, at_least, at_most, lines_of, median
@@ -191,7 +191,7 @@ def on_dask(lab: Lab) -> Iterator[Comparison]:
     few = max(10, count // 10)
     arguments = {one_by_one: ("dask", few, 0), "dask, mapped": ("dask", few, 1), bundles: ("ours on dask", count, 100)}
     runs = lab.turns(rate_job, arguments)
-    yield Comparison(f"dask: {count:,} no-op tasks", one_by_one, runs, {bundles: [at_least(10)]}, 1, "task")
+    yield compared(f"dask: {count:,} no-op tasks", one_by_one, runs, {bundles: [at_least(10)]}, 1, "task")
 
 
 def latency(lab: Lab) -> Iterator[Comparison]:
@@ -258,4 +258,4 @@ def _compared(
 ) -> Comparison:
     """Relate the contenders to PPE, or to ours where PPE was not asked for; keep the targets that have a reference."""
     kept = {"ours": [target for target in targets if target.of in runs]}
-    return Comparison(title, "PPE" if "PPE" in runs else "ours", runs, kept, work, unit)
+    return compared(title, "PPE" if "PPE" in runs else "ours", runs, kept, work, unit)
