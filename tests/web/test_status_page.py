@@ -130,3 +130,37 @@ def test_a_real_browser_shows_it_live_and_works_by_keyboard(served: Served) -> N
             cut = "(s => s.scrollWidth > s.clientWidth).map(s => s.id)"
             assert window.run(f"return [...document.querySelectorAll('section')].filter{cut}") == [], width
         assert window.picture().startswith(b"\x89PNG")
+
+
+def test_a_long_name_of_a_stream_breaks_no_word_of_the_page(served: Served) -> None:
+    post(f"{served.url}/webhook/{'x' * 80}", b'{"id": "e1"}')
+    broken = """
+      const lines = cell => {
+        const text = document.createRange(); text.selectNodeContents(cell);
+        return new Set([...text.getClientRects()].map(line => Math.round(line.top))).size };
+      const words = [...document.querySelectorAll('thead th, #health tbody th, #streams td')].filter(
+        cell => !/\\s/.test(cell.textContent) && !cell.textContent.startsWith('xx'));
+      return words.filter(cell => lines(cell) > 1).map(cell => cell.textContent)"""
+    with browser() as window:
+        window.open(served.url + "/")
+        for width in (360, 768, 1_200):
+            window.resize(width, 900)
+            assert window.run(broken) == [], width
+            assert window.run("return document.documentElement.scrollWidth <= innerWidth"), width
+
+
+def test_every_link_of_a_row_says_to_whom_it_belongs(served: Served) -> None:
+    for name in ("orders", "%3Cb%3E%22"):
+        post(f"{served.url}/webhook/{name}", b'{"id": "e1"}')
+    page = get(served.url + "/").body.decode()
+    labels = re.findall(r'aria-label="([^"]*)">', page)
+    assert {"rows of orders", "letters of orders", "rows of &lt;b&gt;&quot;", "letters of &lt;b&gt;&quot;"} <= set(
+        labels
+    )
+
+
+def test_the_page_is_allowed_all_that_it_holds(served: Served) -> None:
+    """A browser that refuses the page's own icon says so in its console, each time."""
+    answer = get(served.url + "/")
+    assert b'<link rel="icon" href="data:,">' in answer.body
+    assert "img-src data:" in answer.headers["content-security-policy"]

@@ -64,10 +64,11 @@ class Section:
 
 @dataclass(frozen=True)
 class Link:
-    """A cell that leads somewhere in this service."""
+    """A cell that leads somewhere in this service; `about` tells it from the links of other rows."""
 
     path: str
     text: str
+    about: str = ""
 
 
 def _cells(row: Row) -> str:
@@ -80,9 +81,12 @@ def _cell(value: object) -> str:
 
     >>> _cell("<b>"), _cell(12345), _cell(Link("/docs", "docs"))
     ('&lt;b&gt;', '12,345', '<a href="/docs">docs</a>')
+    >>> _cell(Link("/rows?stream=a", "rows", "of a"))
+    '<a href="/rows?stream=a" aria-label="rows of a">rows</a>'
     """
     if isinstance(value, Link):
-        return f'<a href="{escape(value.path)}">{escape(value.text)}</a>'
+        label = f' aria-label="{escape(f"{value.text} {value.about}")}"' if value.about else ""
+        return f'<a href="{escape(value.path)}"{label}>{escape(value.text)}</a>'
     return escape(f"{value:,}" if isinstance(value, int) else str(value))
 
 
@@ -144,14 +148,15 @@ class Board:
                 name,
                 count,
                 f"{self._rates.get(name, 0.0):,.1f}",
-                Link(f"/rows?stream={quote(name, safe='')}", "rows"),
-                Link(f"/dead-letters?stream={quote(name, safe='')}", "letters"),
+                Link(f"/rows?stream={quote(name, safe='')}", "rows", f"of {name}"),
+                Link(f"/dead-letters?stream={quote(name, safe='')}", "letters", f"of {name}"),
             )
             for name, count in most
         ]
         note = f"since the start: {figures.accepted:,} taken, {figures.dead:,} dead, {figures.duplicates:,} sent again"
         refused = [f"{count:,} posts {status}" for status, count in sorted(figures.answers.items()) if status >= 400]
         note += f"; refused: {', '.join(refused)}" if refused else ""
+        note += ". A stream of before is listed once it takes a record again"
         return Section("streams", "Streams", ("stream", "records", "per s", "stored", "dead"), rows, note)
 
     def _queue(self) -> Section:
@@ -205,7 +210,8 @@ def status_page(service: PipelineService, tasks: ScheduledTasks, runs: ResourceR
         """Show streams, queue, scheduler, resources and plugins, live."""
         nonce = secrets.token_urlsafe(16)
         policy = f"default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; connect-src 'self'"
-        headers = {"content-security-policy": f"{policy}; base-uri 'none'; form-action 'none'"}
+        others = "img-src data:; base-uri 'none'; form-action 'none'"  # the icon, which is empty
+        headers = {"content-security-policy": f"{policy}; {others}"}
         return HTMLResponse(_page(await board.drawn(), nonce), headers=headers)
 
     @router.get("/events", summary="What changes on the page, once a second", response_class=StreamingResponse)
@@ -245,10 +251,12 @@ body { margin: 0 auto; max-width: 70rem; padding: 1rem }
 main { display: grid; gap: 1rem 2rem; grid-template-columns: repeat(auto-fit, minmax(min(22rem, 100%), 1fr)) }
 section { overflow-x: auto } h2 { font-size: 1.1rem; margin: .5rem 0 }
 table { border-collapse: collapse; width: 100% }
-th, td { overflow-wrap: anywhere }
+td { overflow-wrap: break-word }
+tbody th { overflow-wrap: anywhere; white-space: pre-wrap; min-width: 6ch } /* a stream's name may be long */
 th, td { border-bottom: 1px solid GrayText; padding: .2rem .5rem; text-align: left }
 tbody th { font-weight: normal } td { font-variant-numeric: tabular-nums }
 a:focus-visible { outline: 3px solid Highlight; outline-offset: 2px }
+@media (max-width: 30rem) { body { padding: .7rem } th, td { padding: .2rem .25rem } }
 .skip:not(:focus) { position: absolute; left: -100rem }
 </style></head><body>
 <a class="skip" href="#live">Skip to the figures</a>
