@@ -256,6 +256,7 @@ tbody th { overflow-wrap: anywhere; white-space: pre-wrap; min-width: 6ch } /* a
 th, td { border-bottom: 1px solid GrayText; padding: .2rem .5rem; text-align: left }
 tbody th { font-weight: normal } td { font-variant-numeric: tabular-nums }
 a:focus-visible { outline: 3px solid Highlight; outline-offset: 2px }
+@media (min-width: 50rem) { #streams { grid-column: span 2 } }
 @media (max-width: 30rem) { body { padding: .7rem } th, td { padding: .2rem .25rem } }
 .skip:not(:focus) { position: absolute; left: -100rem }
 </style></head><body>
