@@ -320,7 +320,8 @@ def test_a_real_browser_shows_what_arrives_while_it_looks(board: tuple[str, Boar
     with browser() as window:
         window.resize(390, 844)
         window.open(url)
-        assert "Nobody has checked an answer yet." in window.run("return document.body.innerText")
+        text = window.run("return document.body.innerText")
+        assert all(f"Nobody has {words} yet." in text for words in ("checked an answer", "made a prediction", "come"))
         member = Member(url, "grace" * 12)
         for number in range(1, 9):
             member.tell(check_of("grace" * 12, f"4.{number}", "no", "lists the whole source first"))
