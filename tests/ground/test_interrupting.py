@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 
 import pytest
 
-from arion_lib.interrupting import settle
+from arion_lib.interrupting import calm, interrupt, settle
 from arion_lib.setup.environment import ROOT
 
 BEGIN = """
@@ -52,24 +53,26 @@ def traced():
 LEFT = {
     "raised": "assert told(lambda thread: interrupt(thread, Stop))\ncalm(threading.current_thread())",
     "taken back": "def both(thread):\n    interrupt(thread, Stop)\n    calm(thread)\nassert not told(both)",
-    "raised in nobody": """
-thread = threading.Thread(target=int)
-thread.start()
-thread.join()
-interrupt(thread, Stop)
-calm(thread)
-""",
     "ended before it looked": """
+import _thread
+
+class Bare:
+    '''A thread without a line of Python of its own: it is in a call of C from begin to end.'''
+
+    def __init__(self, call):
+        self.ident, self.is_alive = _thread.start_new_thread(call, ()), lambda: True
+
 gate = threading.Lock()
 gate.acquire()
-thread = threading.Thread(target=gate.acquire)  # a call of C from begin to end
-thread.start()
-while not thread.is_alive():
+others = _thread._count()
+bare = Bare(gate.acquire)
+while _thread._count() == others:  # it has begun
     pass
-interrupt(thread, Stop)
+interrupt(bare, Stop)
 gate.release()
-thread.join()
-calm(thread)
+while _thread._count() > others:
+    pass
+calm(bare)
 """,
     "a task of a thread is cancelled": """
 from arion_lib.scheduler import Scheduler
@@ -91,14 +94,12 @@ with Scheduler(0, threads=1) as scheduler:
         print(type(error).__name__)
     assert traced()
 """,
-    "an exercise's time is over": """
+    "an exercise waits in C": """
 from arion_lib.workbook.checking.outcome import run
 
-def for_ever():
-    while True:
-        pass
-
-print(run(for_ever, seconds=0.1))
+gate = threading.Lock()
+gate.acquire()
+print(run(gate.acquire, seconds=0.01))
 """,
     "a thread that never looks": """
 import time
@@ -133,6 +134,35 @@ def ends(code: str, seconds: float) -> bool:
 @pytest.mark.parametrize("left", list(LEFT))
 def test_after_an_exception_raised_in_another_thread_calls_can_be_traced(left: str) -> None:
     assert ends(LEFT[left], 120)
+
+
+class Stop(Exception):
+    """What a thread is told that must not be told."""
+
+
+class SameNumber(threading.Thread):
+    """A thread whose number this one has, as it may be once a thread has ended."""
+
+    @property
+    def ident(self) -> int | None:
+        return threading.get_ident()
+
+
+def test_a_thread_that_has_ended_is_told_nothing_though_another_has_its_number() -> None:
+    ended = SameNumber(target=int)
+    ended.start()
+    ended.join()
+    interrupt(ended, Stop)
+    assert sum(len(str(number)) for number in range(1_000)) == 2_890  # it would be raised here
+    calm(ended)
+
+
+def test_a_thread_that_has_not_begun_is_told_nothing() -> None:
+    thread = threading.Thread(target=int)
+    interrupt(thread, Stop)
+    calm(thread)
+    thread.start()
+    thread.join()
 
 
 @pytest.mark.thorough
