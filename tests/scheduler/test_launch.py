@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -20,7 +21,7 @@ import pytest
 from arion_lib.scheduler import Scheduler
 from arion_lib.scheduler.starting import forkserver, interpreter, spawner, zygote
 from arion_lib.scheduler.starting.forkserver import STARTED, kill_with_its_group
-from arion_lib.scheduler.starting.launch import START_METHODS, StartMethod
+from arion_lib.scheduler.starting.launch import START_METHODS, StartMethod, starter
 from arion_lib.scheduler.starting.zygote import ZygoteStarter
 from arion_lib.setup.environment import ROOT
 from tests.scheduler import jobs
@@ -79,23 +80,71 @@ def test_descriptors_stay_open_until_the_worker_says_that_it_has_them(method: st
     starter.close()
 
 
-def test_a_worker_on_windows_has_a_process_group_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stand-in for its start there: in the program's group, Ctrl-C would end the workers at once, whatever they run."""
-    started: list[dict[str, Any]] = []
-    given: list[bytes] = []
+class StartedOnWindows:
+    """Stand-in for a process that was started there."""
 
-    class Started:
-        pid, stdin = 7, SimpleNamespace(write=given.append, close=lambda: None)
+    def __init__(self, _command: list[str], **options: Any) -> None:
+        self.options, self.pid, self.stdin, self.given, self.ended = options, 7, io.BytesIO(), b"", False
+        self.stdin.close = self.close  # type: ignore[method-assign]
+        MADE.append(self)
 
-        def __init__(self, command: list[str], **options: Any) -> None:
-            started.append(options)
+    def close(self) -> None:
+        self.given = self.stdin.getvalue()
 
-    ends = [SimpleNamespace(share=lambda pid: b"for %d" % pid)] * 2
+    def end(self) -> None:
+        self.ended = True
+
+
+MADE: list[StartedOnWindows] = []
+
+
+@pytest.fixture
+def windows(monkeypatch: pytest.MonkeyPatch) -> list[StartedOnWindows]:
+    """Return what is started as on Windows."""
+    MADE.clear()
     monkeypatch.setattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0x200, raising=False)
-    monkeypatch.setattr(subprocess, "Popen", Started)
+    monkeypatch.setattr(spawner, "Process", StartedOnWindows)
+    return MADE
+
+
+def test_a_worker_on_windows_has_a_process_group_of_its_own(windows: list[StartedOnWindows]) -> None:
+    """In the program's group, Ctrl-C would end the workers at once, whatever they run."""
+    ends = [SimpleNamespace(share=lambda pid: b"for %d" % pid)] * 2
     spawner.spawn_on_windows([*ends, "the note"], "{}")
-    assert [options["creationflags"] for options in started] == [0x200]
-    assert json.loads(b"".join(given)) == [b"for 7".hex(), b"for 7".hex(), "the note"]
+    (started,) = windows
+    assert started.options["creationflags"] == 0x200
+    assert json.loads(started.given) == [b"for 7".hex(), b"for 7".hex(), "the note"]
+
+
+def test_a_worker_on_windows_that_cannot_be_given_its_sockets_is_ended(windows: list[StartedOnWindows]) -> None:
+    def refuse(_pid: int) -> bytes:
+        raise OSError("no more of these")
+
+    with pytest.raises(OSError, match="no more"):
+        spawner.spawn_on_windows([SimpleNamespace(share=refuse)] * 2 + ["the note"], "{}")
+    assert [one.ended for one in windows] == [True]
+
+
+@pytest.mark.parametrize("method", [method for method in START_METHODS if method != "fork"])
+def test_a_process_whose_start_fails_when_it_runs_already_is_ended(
+    method: StartMethod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Popen does: it forks, and then reads from a pipe whether the program could be begun."""
+    pids, fork = [], subprocess._fork_exec  # type: ignore[attr-defined]
+
+    def forked(*arguments: Any) -> int:
+        pids.append(fork(*arguments))
+        return pids[-1]
+
+    def unreadable(_fd: int, _size: int) -> bytes:
+        raise OSError("injected")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(subprocess, "_fork_exec", forked)
+        patched.setattr(os, "read", unreadable)
+        with pytest.raises(OSError, match="injected"):
+            starter(method, []).start(1)
+    assert not psutil.pid_exists(pids[0])
 
 
 @pytest.mark.parametrize("method", START_METHODS)

@@ -3,7 +3,8 @@
 Idea        A worker should find what this process has: the same `sys.path`, warnings and `-X` options, the key of
             multiprocessing's managers and its resource tracker.
 Invariant   The process that is started is the interpreter itself, not a launcher of it.
-When wrong  Where the system gives no resource tracker, workers have trackers of their own.
+When wrong  Where the system gives no resource tracker, workers have trackers of their own. A start that fails half-way
+            leaves no process.
 See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_launch.py
 """
 
@@ -13,6 +14,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from typing import Any
 
 from arion_lib.scheduler.starting.forkserver import AUTHKEY
 
@@ -72,3 +74,20 @@ def program_of(function: str) -> str:
     """Return the code that a fresh interpreter begins with: this one's sys.path, then the function."""
     begin = f"from arion_lib.scheduler.starting.mains import {function}; {function}()"
     return f"import sys; sys.path[:] = {sys.path!r}; {begin}"
+
+
+class Process(subprocess.Popen[bytes]):
+    """A process that has ended when its start fails, though it may run by then: how it began cannot be read, say."""
+
+    def __init__(self, command: list[str], **options: Any) -> None:
+        try:
+            super().__init__(command, **options)
+        except BaseException:
+            if getattr(self, "pid", None) is not None and self.returncode is None:
+                self.end()
+            raise
+
+    def end(self) -> None:
+        """Kill it, and wait until it is gone."""
+        self.kill()
+        self.wait()

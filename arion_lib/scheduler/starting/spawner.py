@@ -14,11 +14,11 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import IO, Any, cast
 
 from arion_lib.scheduler.processes.outputs import levels
 from arion_lib.scheduler.starting.child import Child, close_raw, descriptors, new_child
-from arion_lib.scheduler.starting.interpreter import flags, inherited, interpreter, program_of, tracker
+from arion_lib.scheduler.starting.interpreter import Process, flags, inherited, interpreter, program_of, tracker
 
 
 class Spawner:
@@ -27,24 +27,13 @@ class Spawner:
     def start(self, number: int) -> Child:
         child, theirs = new_child(number)
         setup = json.dumps({"levels": levels(), "tracker": tracker()})
-        if sys.platform == "win32":
-            child.process = spawn_on_windows(theirs, setup)
-        else:
-            fds = descriptors(theirs)
-            program, variables = interpreter()
-            try:
-                child.process = subprocess.Popen(
-                    [program, *flags(), "-c", program_of("worker_main"), *map(str, fds), setup],
-                    env=variables,
-                    pass_fds=[*fds, *inherited()],
-                    stdin=subprocess.DEVNULL,
-                    start_new_session=True,
-                )
-            except OSError:
-                child.close()
-                close_raw(theirs)
-                raise
-        close_raw(theirs)
+        try:
+            child.process = (spawn_on_windows if sys.platform == "win32" else spawn)(theirs, setup)
+        except OSError:
+            child.close()
+            raise
+        finally:
+            close_raw(theirs)
         child.pid = child.process.pid
         if hasattr(os, "pidfd_open"):
             with suppress(OSError):  # without, its end is seen by its pipes
@@ -72,15 +61,30 @@ class Spawner:
         """Nothing is inherited."""
 
 
-def spawn_on_windows(theirs: Sequence[Any], setup: str) -> subprocess.Popen[bytes]:
+def spawn(theirs: Sequence[Any], setup: str) -> Process:
+    """Start a worker that inherits the ends of its pipes."""
+    program, variables = interpreter()
+    fds = descriptors(theirs)
+    return Process(
+        [program, *flags(), "-c", program_of("worker_main"), *map(str, fds), setup],
+        env=variables,
+        pass_fds=[*fds, *inherited()],
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def spawn_on_windows(theirs: Sequence[Any], setup: str) -> Process:
     """Start a worker that gets duplicates of the two sockets by its standard input."""
     program, variables = interpreter()
     command = [program, *flags(), "-c", program_of("windows_worker_main"), setup]
     group = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)  # Ctrl-C is for the program that has us
-    process = subprocess.Popen(command, env=variables, stdin=subprocess.PIPE, creationflags=group)
+    process = Process(command, env=variables, stdin=subprocess.PIPE, creationflags=group)
     *ends, name = theirs
-    shared = [end.share(process.pid).hex() for end in ends]
-    if process.stdin is not None:
-        process.stdin.write(json.dumps([*shared, name]).encode())
-        process.stdin.close()
+    try:
+        with cast(IO[bytes], process.stdin) as there:
+            there.write(json.dumps([*(end.share(process.pid).hex() for end in ends), name]).encode())
+    except OSError:
+        process.end()
+        raise
     return process

@@ -25,7 +25,7 @@ from contextlib import suppress
 from arion_lib.scheduler.processes.outputs import levels
 from arion_lib.scheduler.starting.child import OURS, Child, new_child
 from arion_lib.scheduler.starting.forkserver import ENDED, ORDER, REFUSED, REPORT, be_zygote, keeping_the_tracker
-from arion_lib.scheduler.starting.interpreter import environment, flags, inherited, program_of, tracker
+from arion_lib.scheduler.starting.interpreter import Process, environment, flags, inherited, program_of, tracker
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class ZygoteStarter:
         self._setup = json.dumps({"preload": list(preload), "levels": levels(), "tracker": tracker()})
         self._fresh = fresh
         self._control: socket.socket | None = None
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
         self._pid = 0
         self._rest = b""
         self._reports: list[tuple[int, int, int, int]] = []
@@ -157,7 +157,7 @@ class ZygoteStarter:
         if not self._fresh:
             self._pid = _fork_zygote(theirs, self._setup)
             return
-        self._process = subprocess.Popen(
+        self._process = Process(
             [sys.executable, *flags(), "-c", program_of("zygote_main"), str(theirs.fileno()), self._setup],
             env=environment(),
             pass_fds=[theirs.fileno(), *inherited()],
@@ -190,8 +190,7 @@ class ZygoteStarter:
     def _reap(self) -> None:
         """End the zygote, which may be in the middle of an import that never ends."""
         if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+            self._process.end()
             self._process = None
         if self._pid:
             with suppress(ChildProcessError, ProcessLookupError):
