@@ -36,6 +36,8 @@ from arion_lib.short_repr import short_repr
 __all__ = ["Bound", "Comparison", "Row", "at_least", "at_most", "compare"]
 
 Contender = Callable[[], object]
+IMMORTAL = 1_000
+"""More objects are frozen only where somebody froze them: Python 3.12 itself sets some hundred immortal ones aside."""
 
 
 def compare(
@@ -143,7 +145,7 @@ def _turn(fn: Contender, number: int, pause_gc: bool) -> float:
 def _steady_collector() -> Iterator[None]:
     # Without the freeze each collection would also walk the caller's data, and its cost would follow the set-up's size.
     gc.collect()
-    if gc.get_freeze_count():  # the caller's: what is frozen can only be thawed as a whole
+    if gc.get_freeze_count() > IMMORTAL:  # the caller's: what is frozen can only be thawed as a whole
         yield
         return
     gc.freeze()
