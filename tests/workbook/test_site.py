@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from arion_lib.setup.environment import ROOT
 from arion_lib.workbook import site
 from arion_lib.workbook.checking import catalogue
 from arion_lib.workbook.copying import learner
@@ -150,6 +151,15 @@ def test_who_reads_can_start_it_in_the_browser_where_the_address_is_known(
     assert address.known_source() == ""
     (tmp_path / "CITATION.cff").write_text("title: x\nrepository-code: https://github.com/who/arion/\n", "utf-8")
     assert address.known_source() == "https://github.com/who/arion/blob/main"
+
+
+def test_every_link_to_a_file_on_the_web_names_a_file_that_is_there(tmp_path: Path) -> None:
+    source = "https://github.com/who/arion/blob/main"
+    for path in site.build(tmp_path, source):
+        for link in Seen(path.read_text("utf-8")).links:
+            if link.startswith(source):
+                file = unquote(link.removeprefix(f"{source}/").partition("#")[0])
+                assert (ROOT / file).exists(), f"{path.name} links to {file}"
 
 
 @pytest.mark.parametrize("stored", [True, False])

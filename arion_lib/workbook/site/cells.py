@@ -34,11 +34,14 @@ def markdown(text: str) -> str:
 
 
 def reachable(page: str) -> str:
-    """Let the keyboard reach, and so scroll, every text that may be wider than the page.
+    """Let the keyboard reach, and so scroll, every text that may be wider than the page; a table's corner is no heading.
 
+    >>> reachable("<th></th>")
+    '<td></td>'
     >>> reachable('<pre>a</pre><pre class="x" tabindex="0">b</pre>')
     '<pre tabindex="0">a</pre><pre class="x" tabindex="0">b</pre>'
     """
+    page = re.sub(r"<th([^>]*)>\s*</th>", r"<td\1></td>", page)
     return re.sub(r"<pre(?![^>]*\btabindex=)", '<pre tabindex="0"', page)
 
 
