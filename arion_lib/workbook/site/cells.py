@@ -34,7 +34,7 @@ def markdown(text: str) -> str:
 
 
 def reachable(page: str) -> str:
-    """Let the keyboard reach, and so scroll, every text that may be wider than the page; a table's corner is no heading.
+    """Let the keyboard reach, and so scroll, every text that may be too wide; a table's empty corner is no heading.
 
     >>> reachable("<th></th>")
     '<td></td>'

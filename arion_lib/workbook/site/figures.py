@@ -64,4 +64,4 @@ def _table(rows: list[list[str]], place: str) -> str:
         f'<tr><th scope="row">{name}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>' for name, *cells in body
     )
     table = f"<table><thead><tr>{top}</tr></thead><tbody>{drawn}</tbody></table>"
-    return f'<div class="wide numbers" tabindex="0" role="region" aria-labelledby="{place}">{table}</div>'
+    return f'<div class="wide numbers" tabindex="0" role="group" aria-labelledby="{place}">{table}</div>'
