@@ -30,7 +30,11 @@ class Source:
         from pygments.formatters import HtmlFormatter
         from pygments.lexers import PythonLexer
 
-        code = highlight(self.text, PythonLexer(), HtmlFormatter(noclasses=True, nobackground=True, style="default"))
+        whole_words = (
+            "white-space:pre-wrap;word-break:normal;overflow-wrap:anywhere"  # JupyterLab breaks lines anywhere
+        )
+        form = HtmlFormatter(noclasses=True, nobackground=True, style="default", prestyles=whole_words)
+        code = highlight(self.text, PythonLexer(), form)
         style = "background:white;color:#222222;max-height:32em;overflow:auto;border:1px solid #999999;padding:0 1em"
         return (
             f"<details open><summary><code>{escape(repr(self))}</code></summary>"

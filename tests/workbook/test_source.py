@@ -20,6 +20,10 @@ def test_the_whole_text_is_shown_line_by_line() -> None:
     assert repr(shown) == f"arion_lib/nearest.py: {len(inspect.getsource(nearest).splitlines())} lines"
 
 
+def test_a_long_line_is_not_broken_inside_a_word() -> None:
+    assert "word-break:normal" in show_source(nearest)._repr_html_()
+
+
 def test_its_region_has_a_name_and_takes_the_keyboard() -> None:
     assert 'tabindex="0" role="region" aria-label="arion_lib/nearest.py"' in show_source(nearest)._repr_html_()
 

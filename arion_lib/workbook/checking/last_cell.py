@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 _DEFINES = re.compile(r"^(?:async\s+)?(?:def|class)\s+(\w+)", re.MULTILINE)
@@ -27,6 +28,21 @@ def failed_to_define(name: str) -> str:
         f"(the cell that defines {name} ended with {kind}, so its version before is judged here: "
         "repair that cell, run it, then run this one)"
     )
+
+
+def undefined(name: str, ran: Sequence[str]) -> str:
+    """Say what to do about a name that is not defined, given the texts of the cells that have run.
+
+    >>> undefined("cut", ['check("1.1", cut)'])
+    '(no cell that defines cut has run: run the cells above first, from the top)'
+    >>> undefined("bodies", ["max(bodies)"])
+    '(if a cell above defines bodies, run the cells from the top; if not, look at the spelling)'
+    """
+    if kind := _failed.get(name):
+        return f"(the cell that defines {name} ended with {kind}: repair that cell, run it, then run this one)"
+    if any(re.search(rf"^check\(.*\b{name}\)", text, re.MULTILINE) for text in ran[-1:]):
+        return f"(no cell that defines {name} has run: run the cells above first, from the top)"
+    return f"(if a cell above defines {name}, run the cells from the top; if not, look at the spelling)"
 
 
 def after(result: Any) -> None:

@@ -18,6 +18,11 @@ from arion_lib.nearest import did_you_mean, nearest
 from arion_lib.units import BYTES, SECONDS, one_or_many
 from arion_lib.workbook.record import progress
 
+
+class PredictionError(TypeError, ValueError):
+    """A prediction that cannot be kept; the message says what to write."""
+
+
 _FACTORS = {**BYTES, **SECONDS}
 _MEANT = {
     **{unit.lower(): unit for unit in _FACTORS},
@@ -67,8 +72,8 @@ def predict(name: str, value: float | EllipsisType | None, unit: str = "") -> No
 
     `unit` is "B", "kB" ... "TB", "ns" ... "s", "%", the plural of what is counted ("records"), or empty; `/s` makes it
     a rate.
-    Zero is a prediction: that nothing will happen. Raises `TypeError` for a name that is no text or a value that is no
-    number, `ValueError` for a negative or endless value and for an unknown unit.
+    Zero is a prediction: that nothing will happen. Raises `PredictionError` (a `TypeError` and a `ValueError`) for a
+    name that is no text, for a value that is no number, negative or endless, and for an unknown unit.
 
     >>> predict("peak", 120, "MB")
     you predict  peak: 120 MB
@@ -84,7 +89,7 @@ def predict(name: str, value: float | EllipsisType | None, unit: str = "") -> No
         print(f"you predict  {asked}  (put a number in place of ... and run this cell again)")
         return
     if not (value >= 0 and math.isfinite(value)):
-        raise ValueError(f"value must be a number >= 0, got {value!r}; what do you expect to be measured?")
+        raise PredictionError(f"value must be a number >= 0, got {value!r}; what do you expect to be measured?")
     _made[name] = Prediction(name, value, unit)
     print(f"you predict  {_made[name]}")
     progress.note("prediction", name, said=_amount(value, unit), value=value, unit=unit)
@@ -94,13 +99,13 @@ def _check_order(name: object, value: object, unit: object) -> None:
     """Refuse arguments of the wrong types; who swapped them needs to see the order."""
     order = 'write predict("peak", 120, "MB"): the name, the number, its unit'
     if not isinstance(name, str):
-        raise TypeError(f"name must be a text, got {name!r}; {order}")
+        raise PredictionError(f"name must be a text, got {name!r}; {order}")
     if not name.strip():
-        raise ValueError(f"name must be a word or two, got {name!r}; {order}")
+        raise PredictionError(f"name must be a word or two, got {name!r}; {order}")
     if value is not None and value is not ... and (isinstance(value, bool) or not isinstance(value, int | float)):
-        raise TypeError(f"value must be a number, got {value!r}; {order}")
+        raise PredictionError(f"value must be a number, got {value!r}; {order}")
     if not isinstance(unit, str):
-        raise TypeError(f"unit must be a text, got {unit!r}; {order}")
+        raise PredictionError(f"unit must be a text, got {unit!r}; {order}")
 
 
 def _check_unit(unit: str) -> None:
@@ -111,7 +116,9 @@ def _check_unit(unit: str) -> None:
         return
     hint = f"; did you mean {meant}?" if meant else did_you_mean(singular, _MEANT, _MEANT.__getitem__)
     known = ", ".join([*_FACTORS, "%"])
-    raise ValueError(f'unit must be one of {known}, or the plural of what is counted ("records"), got {unit!r}{hint}')
+    raise PredictionError(
+        f'unit must be one of {known}, or the plural of what is counted ("records"), got {unit!r}{hint}'
+    )
 
 
 def prediction(name: str) -> float | None:
