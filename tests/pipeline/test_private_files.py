@@ -18,7 +18,7 @@ pytestmark = pytest.mark.posix("Windows has other rights")
 
 COMMANDS: dict[str, tuple[Callable[[list[str]], int], list[str]]] = {
     "ingest": (ingest_files.run, ["events.ndjson", "--store", "STORE"]),
-    "consume": (consume.run, ["--data", "DATA"]),
+    "consume": (consume.run, ["--data", "DATA", "--wait", "0.01"]),
     "letters": (letters.run, ["files", "--data", "DATA"]),
 }
 
