@@ -294,12 +294,12 @@ def test_a_drain_counts_all_streams_of_all_its_rounds(store: SqliteStore, flaky:
 def test_a_relay_that_stands_by_does_not_spin(
     store: SqliteStore, flaky: Flaky, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looked, rounds = threading.Event(), []
-    look = Relay._round
+    looked, rounds = threading.Event(), list[int]()
+    look, standing_by = Relay._round, list[Relay]()
 
     def noted(relay: Relay) -> int:
         published = look(relay)
-        if relay is second:
+        if relay in standing_by:
             rounds.append(published)
             looked.set()
         return published
@@ -309,6 +309,7 @@ def test_a_relay_that_stands_by_does_not_spin(
         fill(store, 0, 1)
         received(flaky, 2)  # the first one leads
         second = Relay(other, flaky, poll=3_600.0)
+        standing_by.append(second)
         with second:
             assert looked.wait(PATIENCE)
             assert second.status().standby

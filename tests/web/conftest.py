@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from arion_lib.pipeline.batch import Batch
 from arion_lib.pipeline.broker import Broker
 from arion_lib.pipeline.queues.file_queue import FileBroker
-from arion_lib.pipeline.store import Store
+from arion_lib.pipeline.store import Outcome, Store
 from arion_lib.pipeline.stores.sqlite import SqliteStore
 from arion_lib.web.application import Application, create_app
 from arion_lib.web.edge.gate import Doors
@@ -86,3 +88,26 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One server for all tests of a module that leave nothing behind in it."""
     with serving(tmp_path_factory.mktemp("shared")) as one:
         yield one
+
+
+class HeldStore(SqliteStore):
+    """A store that commits when it is let, and may be told to fail."""
+
+    gate = threading.Event()
+    entered = threading.Event()
+    failure: Exception | None = None
+
+    def commit_all(self, batches: Iterable[Batch]) -> dict[int, Outcome]:
+        self.entered.set()
+        assert self.gate.wait(20)
+        if self.failure:
+            raise self.failure
+        return super().commit_all(batches)
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Iterator[HeldStore]:
+    with HeldStore(tmp_path / "held.db") as store:
+        store.gate, store.entered, store.failure = threading.Event(), threading.Event(), None
+        yield store
+        store.gate.set()

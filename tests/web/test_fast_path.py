@@ -8,7 +8,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arion_lib.pipeline.batch import Batch
 from arion_lib.pipeline.shapes.recipe import Recipe
-from arion_lib.pipeline.store import Outcome, StoreBusy
+from arion_lib.pipeline.store import StoreBusy
 from arion_lib.pipeline.stores.sqlite import SqliteStore
 from arion_lib.web.edge.fast_path import FastPath
 from arion_lib.web.edge.fast_protocol import FastProtocol
@@ -27,7 +26,7 @@ from arion_lib.web.signatures import HmacVerifier, Verifier, sign
 from arion_lib.web.streams import IdIn, Rules, Streams
 from tests.selection import examples
 from tests.web.client import Answer, Wire, accepts, until
-from tests.web.conftest import Serve, Served, only, serving
+from tests.web.conftest import HeldStore, Serve, Served, only, serving
 
 JSON = "content-type: application/json\r\n"
 EVENT = b'{"id": "e1", "amount": 7}'
@@ -286,29 +285,6 @@ def test_a_body_that_comes_later_goes_the_long_way(served: Served, taken: list[b
     assert taken == []
     assert ask(served, whole).json["accepted"] == 1
     assert taken == [EVENT]
-
-
-class HeldStore(SqliteStore):
-    """A store that commits when it is let, and may be told to fail."""
-
-    gate = threading.Event()
-    entered = threading.Event()
-    failure: Exception | None = None
-
-    def commit_all(self, batches: Iterable[Batch]) -> dict[int, Outcome]:
-        self.entered.set()
-        assert self.gate.wait(20)
-        if self.failure:
-            raise self.failure
-        return super().commit_all(batches)
-
-
-@pytest.fixture
-def held(tmp_path: Path) -> Iterator[HeldStore]:
-    with HeldStore(tmp_path / "held.db") as store:
-        store.gate, store.entered, store.failure = threading.Event(), threading.Event(), None
-        yield store
-        store.gate.set()
 
 
 def test_nothing_is_answered_before_the_event_is_durable(serve: Serve, held: HeldStore, taken: list[bytes]) -> None:

@@ -21,6 +21,7 @@ from arion_lib.pipeline.queues.file_queue import FileBroker
 from arion_lib.pipeline.stores.sqlite import SqliteStore
 from arion_lib.web import serve as serve_command
 from arion_lib.web.edge import server
+from arion_lib.web.group_commit import GroupCommit
 from arion_lib.web.requests import Limits
 from arion_lib.web.startup.late_broker import LateBroker
 from tests.chaos.nursery import Child, Nursery
@@ -287,3 +288,23 @@ def test_after_kill_nine_a_body_goes_on_where_its_last_batch_ended(nursery: Nurs
     child.kill()
     with SqliteStore(tmp_path / "arion.db") as store:
         assert ids(store) == [f"e{n}" for n in range(400)]
+
+
+def test_health_sees_a_thread_that_has_ended(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing ends them that is foreseen; where something does, a load balancer hears of it."""
+    with serve() as served:
+        assert get(f"{served.url}/health").json["status"] == "ok"
+        assert served.service.relay is not None
+        served.service.relay.stop()
+        health = get(f"{served.url}/health")
+        assert (health.status, health.json["status"], health.json["relay"]["ok"]) == (200, "degraded", False)
+        assert post(served.orders, b'{"id": "e1"}').status == 200, "events are taken all the same"
+        monkeypatch.setattr(GroupCommit, "_count", no_memory)
+        assert post(served.orders, b'{"id": "e2"}').status == 503
+        health = get(f"{served.url}/health")
+        assert (health.status, health.json["status"], health.json["store"]["ok"]) == (503, "down", False)
+        assert "has ended" in health.json["store"]["detail"]
+
+
+def no_memory(*_: object) -> None:
+    raise MemoryError

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
 import time
+from collections.abc import Iterable
+from typing import Any
 
 import psutil
 import pytest
 
-from arion_lib.web.edge import protocol
+from arion_lib.web import requests
+from arion_lib.web.edge import fast_path, protocol
 from tests.web.client import Wire, until
-from tests.web.conftest import Serve, Served
+from tests.web.conftest import HeldStore, Serve, Served
 
 EVENT = b'{"id":1}'
 
@@ -115,6 +119,23 @@ def test_a_large_address_leaves_nothing_behind(served: Served) -> None:
     assert process.memory_info().rss - before < 8 << 20
 
 
+def test_a_large_address_that_is_taken_is_not_remembered(served: Served) -> None:
+    def remembered() -> int:
+        return sum(cache.cache_info().currsize for cache in (requests.read_target, fast_path._remembered))
+
+    for length, more in ((20, True), (2_000, False)):
+        before = remembered()
+        for pieces in (1, 2):
+            with Wire(served.url) as wire:
+                whole = request(path=f"/webhook/orders?fields=id,{'y' * length}{pieces}")
+                wire.send(whole[:-3])
+                if pieces == 2:
+                    time.sleep(0.01)
+                wire.send(whole[-3:])
+                assert wire.answer().json["accepted"] == 1
+        assert (remembered() > before) == more
+
+
 def test_an_empty_line_does_not_hold_a_connection(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol.BoundedProtocol, "clock", staticmethod(time.monotonic))
     with serve() as served, Wire(served.url) as wire:
@@ -125,17 +146,25 @@ def test_an_empty_line_does_not_hold_a_connection(serve: Serve, monkeypatch: pyt
 
 
 def test_a_late_head_behind_a_pending_request_does_not_overtake_its_answer(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, held: HeldStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    close, looked = protocol.BoundedProtocol.close_late, threading.Event()
+
+    def noted(connections: Iterable[Any], now: float, patience: float) -> int:
+        late = any(one.head_since and now - one.head_since > patience for one in connections)
+        closed = close(connections, now, patience)
+        if late:
+            looked.set()
+        return closed
+
+    monkeypatch.setattr(protocol.BoundedProtocol, "close_late", staticmethod(noted))
     monkeypatch.setattr("arion_lib.web.edge.server.HEAD_PATIENCE", 0.1)
-    with serve() as served, Wire(served.url) as wire:
-        body = b"x" * 50_000
-        late = request(body, path="/webhook/orders?dedupe=id")
-        # The first request's body never ends before the look: it is pending while the head behind it is late.
-        wire.send(late[:-1])
-        time.sleep(1.3)
-        wire.send(late[-1:] + b"POST /web")
-        assert answers(wire) == [422, 408]
+    with serve(store=held) as served, Wire(served.url) as wire:
+        wire.send(request() + b"POST /web")
+        assert held.entered.wait(20)
+        assert looked.wait(20), "the head is late while the request before it waits for its commit"
+        held.gate.set()
+        assert answers(wire) == [200, 408]
 
 
 def test_pipelined_requests_take_the_memory_of_a_piece(serve: Serve) -> None:

@@ -168,6 +168,11 @@ def test_a_misspelt_field_is_told_in_the_answer_and_an_optional_one_counted(serv
     assert wrong["accepted"] == count
     assert wrong["missing"] == {"tpye": count, "amuont": count}
     assert wrong["hint"] == "no record has tpye or amuont: is the name right?"
+    kept = post(f"{served.url}/webhook/kept?fields=id,tip,tpye", body, LINES).json
+    assert (kept["missing"], kept["hint"]) == (
+        {"tip": count * 4 // 5, "tpye": count},
+        "no record has tpye: is the name right?",
+    )
 
 
 def test_an_event_without_the_id_is_a_dead_letter(served: Served) -> None:
