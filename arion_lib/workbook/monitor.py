@@ -123,7 +123,9 @@ class Buttons:
         import ipywidgets as widgets
 
         self._status = widgets.HTML()
-        self.start, self.stop = widgets.Button(), widgets.Button(description="stop", icon="stop")
+        layout = {"width": "110px", "flex": "0 0 auto"}  # a long line beside them takes nothing of their width
+        self.start, self.stop = (widgets.Button(layout=layout) for _ in range(2))
+        self.stop.description = self.stop.icon = "stop"
         self.start.on_click(lambda _: watching.start())
         self.stop.on_click(lambda _: watching.stop())
         self.row = [self.start, self.stop, self._status]

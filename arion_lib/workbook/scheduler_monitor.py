@@ -285,6 +285,8 @@ def _submitted(word: str, submit: Callable[[], object]) -> str:
 
 def _button(widgets: Any, word: str, act: Callable[[], None]) -> Any:
     icons = {"cancel its task": "times", "kill it": "bolt"}
-    button = widgets.Button(description=word, icon=icons.get(word, "plus"), layout={"width": "auto"})
+    button = widgets.Button(
+        description=word, icon=icons.get(word, "plus"), layout={"width": "auto", "flex": "0 0 auto"}
+    )
     button.on_click(lambda _: act())
     return button

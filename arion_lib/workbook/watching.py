@@ -89,7 +89,7 @@ class Watching(ABC):
                     if (left := self._left()) <= 0:
                         break
                     look()
-                    self.say(f"{left:.0f} s left; each control gives {self._seconds:.0f} s more")
+                    self.say(f"{left:.0f} s left")
                 self.say("stopping ...")
         except Exception as error:  # noqa: BLE001 - the thread's boundary: an error becomes the status line
             self._stopping.set()

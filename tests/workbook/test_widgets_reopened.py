@@ -61,6 +61,42 @@ def test_a_live_figure_is_there_after_reopening(kept: bool, shown: str, no_leaks
         assert until(window, SHOWN) == shown
 
 
+PLAY = """\
+from arion_lib.scheduler import Scheduler
+from arion_lib.workbook.scheduler_monitor import SchedulerMonitor
+SchedulerMonitor(Scheduler(workers=3), {"200 naps": list})"""
+FIGURE = """
+const outputs = [...document.querySelectorAll(".jp-OutputArea-output")];
+const shown = outputs.find(each => each.querySelector(".widget-slider"));
+if (!shown) return null;
+const buttons = [...shown.querySelectorAll("button.jupyter-button")];
+return {words: buttons.map(each => each.innerText.trim()), workers: shown.querySelector(".widget-readout").innerText,
+        green: buttons[0].classList.contains("mod-success"), stops: !buttons[1].disabled,
+        cut: buttons.filter(each => each.scrollWidth > each.clientWidth).length}"""
+FOCUS = "document.querySelector('.jp-OutputArea-output .noUi-handle').focus()"
+
+
+@pytest.mark.posix("signals to a process group are POSIX")
+def test_a_key_on_the_slider_starts_the_schedulers_figure(no_leaks: None, tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(new_notebook(cells=[new_code_cell(PLAY)], metadata=kernel), folder / "figure.ipynb")
+    with browser() as window, served(folder, tmp_path) as (base, token):
+        window.open(f"{base}/lab/tree/figure.ipynb?token={token}&reset")
+        until(window, READY)
+        window.run(RUN)
+        still = until(window, FIGURE)
+        words = ["start", "stop", "submit 200 naps", "cancel its task", "kill it"]
+        assert still == {"words": words, "workers": "3", "green": False, "stops": False, "cut": 0}
+        window.run(FOCUS)
+        for kind in ("rawKeyDown", "keyUp"):
+            key = {"type": kind, "key": "ArrowRight", "code": "ArrowRight", "windowsVirtualKeyCode": 39}
+            window.devtools("Input.dispatchKeyEvent", key)
+        runs = until(window, f"const figure = (() => {{{FIGURE}}})(); return figure && figure.stops ? figure : null")
+        assert runs == {"words": ["running", *words[1:]], "workers": "4", "green": True, "stops": True, "cut": 0}
+
+
 def until(window: Browser, script: str) -> object:
     """Ask the page until the script returns something true; it does not tell when it has drawn a widget."""
     end = time.monotonic() + 120
