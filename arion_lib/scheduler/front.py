@@ -28,7 +28,7 @@ from arion_lib.scheduler.monitoring.snapshot import Snapshot
 from arion_lib.scheduler.states import At, Event, State
 from arion_lib.scheduler.supervisor import Command, Supervisor
 from arion_lib.scheduler.task import Task
-from arion_lib.scheduler.waiting.signals import Question, Signal
+from arion_lib.scheduler.waiting.signals import Question
 
 T = TypeVar("T")
 
@@ -40,16 +40,12 @@ class Front:
         self.name, self.lanes, self.life = name, lanes, life
         self.supervisor = Supervisor(lanes, life, name=name, keep=keep)
         self.inbox, self.audience = self.supervisor.inbox, self.supervisor.audience
+        self.signals = self.audience.signals
         self.condition = threading.Condition(self.supervisor.lock)
         """What `concurrent.futures.wait` takes for each handle's own."""
         self.on_closing: Callable[[], None] = lambda: None
         """Called when no more tasks are taken, by any thread."""
         self.next_number: Callable[[], int] = itertools.count(1).__next__
-
-    @property
-    def closing(self) -> bool:
-        """Whether no more tasks are taken."""
-        return self.supervisor.closing
 
     @property
     def abandoned(self) -> bool:
@@ -144,11 +140,6 @@ class Front:
     def cancel_later(self, task: Task[Any]) -> None:
         """Have a task cancelled, without waiting for that."""
         self.post(functools.partial(self.supervisor.cancelling.each, [task]))
-
-    @property
-    def signals(self) -> dict[Task[Any], list[Signal]]:
-        """What the threads wait for that wait for a task."""
-        return self.audience.signals
 
     def add_callback(self, task: Task[Any], fn: Callable[[Future[Any]], object]) -> None:
         """Have something called when a task has ended."""

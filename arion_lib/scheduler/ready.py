@@ -116,7 +116,15 @@ class ReadyQueue(Generic[T]):
 
     def highest(self) -> int | None:
         """Return the priority of what `pop` gives next; None when empty."""
-        return self._first_live() if self._length else None
+        while self._length:
+            priority = self._first()
+            queue = self._queues[priority]
+            if id(queue[0]) not in self._discarded:
+                return priority
+            self._discarded.discard(id(queue.popleft()))  # let go of: its waiting must not count
+            if self._ageing is not None:
+                self._since[priority].popleft()
+        return None
 
     def counts(self) -> dict[int, int]:
         """Return how many wait at each priority, the highest first."""
@@ -149,17 +157,6 @@ class ReadyQueue(Generic[T]):
         if self._ageing is None or len(self._heap) == 1:
             return -self._heap[0]
         return self._oldest_counts(self._ageing)
-
-    def _first_live(self) -> int:
-        """Return the priority whose turn it is, letting go of discarded items: their waiting must not count."""
-        while True:
-            priority = self._first()
-            queue = self._queues[priority]
-            if id(queue[0]) not in self._discarded:
-                return priority
-            self._discarded.discard(id(queue.popleft()))
-            if self._ageing is not None:
-                self._since[priority].popleft()
 
     def _oldest_counts(self, ageing: float) -> int:
         """Return the priority whose first item is ahead, waiting counted in; the cost follows the priorities in use."""

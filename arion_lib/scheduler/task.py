@@ -36,12 +36,11 @@ class Core(Protocol):
     """What a handle asks of its scheduler; supervisor.py has it."""
 
     condition: threading.Condition
+    signals: dict[Task[Any], list[Signal]]
+    """What the threads wait for that wait for a task."""
 
     @property
     def abandoned(self) -> bool: ...
-
-    @property
-    def signals(self) -> dict[Task[Any], list[Signal]]: ...
 
     def refusal(self) -> ShutDownError: ...
 
@@ -134,8 +133,6 @@ class Task(Future, Generic[T]):  # type: ignore[type-arg]
         Raises what the function raised, `CancelledError`, `TimeoutError` when it is not done in time, or one of the
         scheduler's errors. The value is unpickled by the first call.
         """
-        if self._outcome() is State.SUCCEEDED and type(self._value) is not Packed:
-            return self._value  # type: ignore[no-any-return]
         error = self.exception(timeout)
         if error is not None:
             try:
@@ -153,9 +150,10 @@ class Task(Future, Generic[T]):  # type: ignore[type-arg]
         """
         if not self._place.final and not self._wait(timeout):
             raise FutureTimeoutError
-        if self._outcome() is State.CANCELLED:
+        outcome = self._place.state
+        if outcome is State.CANCELLED:
             raise CancelledError
-        if self._outcome() is State.SUCCEEDED:
+        if outcome is State.SUCCEEDED:
             return self._unpack() if type(self._value) is Packed else None
         return error_of(self)
 

@@ -40,7 +40,7 @@ def test_a_task_that_ends_while_a_thread_begins_to_wait_for_it_is_not_waited_for
             gate.open()
             assert scheduler.wait_idle(PATIENCE)
 
-        scheduler._core.audience.signals = Meeting(end)
+        scheduler._core.signals = scheduler._core.audience.signals = Meeting(end)
         found: list[int] = []
         thread = threading.Thread(target=lambda: found.append(task.result()), daemon=True)
         thread.start()

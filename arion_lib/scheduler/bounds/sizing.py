@@ -50,13 +50,13 @@ class Sizing:
         self._adaptation = adaptation = Adaptation(self._adapted, minimum, maximum, target)
 
         def look() -> None:
-            if self._adaptation is adaptation and not self._core.closing:
+            if self._adaptation is adaptation and not self._core.supervisor.closing:
                 adaptation.look(time.monotonic())
                 self._core.supervisor.at(time.monotonic() + LOOK, look)
 
         self._command(look)
 
     def _command(self, command: Callable[[], None]) -> None:
-        if self._core.closing:
+        if self._core.supervisor.closing:
             raise self._core.refusal()
         self._core.ask(command)

@@ -35,16 +35,16 @@ class Submission:
     def __init__(self, core: Front, max_pending: int | None, when_full: Literal["wait", "refuse"]) -> None:
         self._core, self._max_pending, self._when_full = core, max_pending, when_full
         self._functions = Functions()
-        self.periodic = PeriodicCalls(core.cancel_later, lambda: core.closing)
+        self.periodic = PeriodicCalls(core.cancel_later, lambda: core.supervisor.closing)
         core.on_closing = self.periodic.end
 
     def submit(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Task[Any]:
         """Submit a call without options. What most are, a known function and plain arguments, is dealt with here."""
         core = self._core
-        if not (kwargs or core.closing or self._max_pending or type(fn) in WRAPPED):
+        if not (kwargs or core.supervisor.closing or self._max_pending or type(fn) in WRAPPED):
             function = self._functions.find(fn)
             if function.plain:
-                if all_atoms(args):
+                if ATOMS.issuperset(map(type, args)):
                     call = (function.number, *args)
                     task: Task[Any] = Task(core, core.next_number(), function, call, function.options, None)
                     core.post(task)
@@ -56,7 +56,7 @@ class Submission:
         self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], chosen: Chosen | None
     ) -> Task[Any]:
         core = self._core
-        if core.closing:
+        if core.supervisor.closing:
             raise core.refusal()
         if self._max_pending is not None:
             self._make_room(self._max_pending)
@@ -71,7 +71,7 @@ class Submission:
                     self._functions.pickled(function)
                 except NotTransferableError as error:
                     return self._refused(function, options, error)
-            if options.plain and not kwargs and all_atoms(args):
+            if options.plain and not kwargs and ATOMS.issuperset(map(type, args)):
                 return self._post(function, (function.number, *args), (), options)
             return self._submit_pickled(function, args, kwargs, options)
         return self._submit_here(function, args, kwargs, options)
@@ -81,7 +81,7 @@ class Submission:
     ) -> list[Task[Any]]:
         """Submit a function with many arguments; what is asked for each submit is asked once."""
         core, tasks = self._core, list[Task[Any]]()
-        if core.closing:
+        if core.supervisor.closing:
             raise core.refusal()
         if type(fn) in WRAPPED:  # what it is bound to is an argument of each call
             return [self._submit(fn, args, {}, chosen) for args in calls]
@@ -90,7 +90,7 @@ class Submission:
         plain = (options.plain and not self._max_pending) and (options.lane or function.lane) == "processes"
         batch: list[Task[Any]] = []
         for args in calls:
-            if plain and function.data is not None and all_atoms(args):
+            if plain and function.data is not None and ATOMS.issuperset(map(type, args)):
                 task: Task[Any] = Task(core, core.next_number(), function, (function.number, *args), options, None)
                 batch.append(task)
             else:
@@ -130,7 +130,7 @@ class Submission:
         self, times: Times, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], chosen: Chosen
     ) -> Periodic:
         core = self._core
-        if core.closing:
+        if core.supervisor.closing:
             raise core.refusal()
 
         def submit_in(seconds: float) -> Task[Any]:
@@ -168,8 +168,3 @@ class Submission:
             raise QueueFullError(f"as many tasks wait or run as max_pending={most} allows; submit later, or wait")
         if not core.is_own_thread():  # a callback that submits must not wait: others, behind it, may be waited for
             core.wait_for(lambda: core.unfinished() < most)
-
-
-def all_atoms(args: tuple[Any, ...]) -> bool:
-    """Whether all arguments can stand in the call as they are."""
-    return ATOMS.issuperset(map(type, args))
