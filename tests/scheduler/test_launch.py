@@ -70,12 +70,12 @@ def test_descriptors_stay_open_until_the_worker_says_that_it_has_them(method: st
     """Stand-in: macOS may lose a descriptor that its sender closes while it is on its way."""
     starter = ZygoteStarter([], fresh=method == "forkserver")
     child = starter.start(7)
-    fds = list(starter._on_their_way[7])
+    fds = list(starter.coming[7])
     assert len(fds) == 3
     for fd in fds:
         os.fstat(fd)  # the control: OSError, when they are closed as soon as they are sent
     until(lambda: bool(starter.ended([child]) or child.pid), f"the report {STARTED}")
-    assert not starter._on_their_way
+    assert not starter.coming
     child.close()
     starter.close()
 

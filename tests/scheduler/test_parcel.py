@@ -114,7 +114,7 @@ def test_a_function_that_an_error_kept_from_a_worker_can_be_called_again(
 ) -> None:
     with Scheduler(1) as scheduler:
         with monkeypatch.context() as patched:
-            patched.setattr("arion_lib.scheduler.processes.sending.Sending.post", lambda *_: 1 / 0)
+            patched.setattr("arion_lib.scheduler.processes.parcel.Sending.post", lambda *_: 1 / 0)
             with pytest.raises(ZeroDivisionError):
                 scheduler.submit(len, b"x").result(20)
         assert scheduler.submit(len, b"x").result(20) == 1

@@ -52,11 +52,11 @@ def test_short_tasks_are_sent_by_the_hundred_though_a_coarse_clock_says_they_tak
     mean: float | None, sent: int
 ) -> None:
     """The clock of Windows moves every 1/64 s: the mean of short calls is exactly 0.0 there."""
-    lane: Any = SimpleNamespace(_ready=ReadyQueue(), _window=FIRST_WINDOW)
+    lane: Any = SimpleNamespace(_ready=ReadyQueue(), _window=FIRST_WINDOW, _pool=SimpleNamespace(recycle_after=None))
     for _ in range(100):
         lane._ready.push(SimpleNamespace(_function=SimpleNamespace(mean=mean), options=SimpleNamespace(priority=0)), 0)
-    worker: Any = SimpleNamespace(load=0.0)
-    assert len(Giving._fitting(lane, worker, 50)) == sent
+    worker: Any = SimpleNamespace(load=0.0, outstanding={})
+    assert len(Giving._share(lane, worker, 1)) == sent
 
 
 # --- deaths ---

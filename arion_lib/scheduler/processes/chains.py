@@ -15,9 +15,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from arion_lib.scheduler.processes.parcel import Parcel, to_be_packed
+from arion_lib.scheduler.processes.parcel import Parcel, Sending, to_be_packed
 from arion_lib.scheduler.processes.pool import Pool
-from arion_lib.scheduler.processes.sending import Sending
 from arion_lib.scheduler.processes.worker_handle import WorkerHandle
 from arion_lib.scheduler.ready import ReadyQueue
 from arion_lib.scheduler.states import State, Waiting
@@ -38,12 +37,12 @@ class Chains:
     def extend_all(self) -> None:
         """Send what has come to follow calls that are at workers already."""
         for worker in self._pool.workers.values():
-            if not (worker.draining or worker.revoking or worker.interrupting or worker.at_end or worker.choked):
+            if not (worker.draining or worker.revoking or worker.interrupting or worker.at_end or worker.unsent):
                 self.extend(worker)
 
     def extend(self, worker: WorkerHandle) -> None:
         """Send what needs only the last call that the worker was sent: it keeps that one's result for the next."""
-        while not worker.choked:
+        while not worker.unsent:
             task = worker.outstanding.get(worker.last)
             if task is None or task._more is None or not task._more.dependents:
                 return

@@ -70,7 +70,7 @@ class Deaths:
         """Forget a worker: nothing is read from it or written to it any more. What it had is put back."""
         del self._pool.workers[worker.number]
         self._pool.core.unwatch(worker.child.outbox.fileno())
-        if worker.choked:
+        if worker.unsent:
             self._pool.core.unwatch(worker.child.inbox.fileno())
         if worker.child.watch is not None:
             self._pool.core.unwatch(worker.child.watch)

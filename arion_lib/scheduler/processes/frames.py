@@ -36,9 +36,9 @@ def frame(message: Message, buffers: Sequence[Buffer] = ()) -> list[Buffer]:
     >>> parser.feed(b"".join(frame((7, "done"), [b"raw"])))
     [(7, 'done', [bytearray(b'raw')])]
     """
-    if not buffers:
-        return [small_frame(message)]
     body = marshal.dumps(message, MARSHAL)
+    if not buffers:
+        return [HEADER.pack(0, len(body)) + body]
     sizes = b"".join(SIZE.pack(len(buffer)) for buffer in buffers)
     return [HEADER.pack(len(buffers), len(body)) + sizes + body, *buffers]
 

@@ -9,13 +9,13 @@ See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_processes.p
 
 from __future__ import annotations
 
+import operator
 import time
 from typing import Any
 
 from arion_lib.scheduler.processes.chains import MOST_FOLLOWING, Chains
-from arion_lib.scheduler.processes.parcel import Parcel, to_be_packed
+from arion_lib.scheduler.processes.parcel import Parcel, Sending, to_be_packed
 from arion_lib.scheduler.processes.pool import TRUST, Pool
-from arion_lib.scheduler.processes.sending import Sending
 from arion_lib.scheduler.processes.watching import STUCK
 from arion_lib.scheduler.processes.worker_handle import PER_CALL, WorkerHandle
 from arion_lib.scheduler.ready import ReadyQueue
@@ -29,6 +29,7 @@ FEWEST_AHEAD = 2
 """Calls that a worker has, the running one included, however long a window they fill: it need not wait for the next."""
 MOST_AHEAD = 2_000
 """Calls sent ahead at most."""
+LOAD = operator.attrgetter("load")
 LONG = 0.05
 """Seconds from which a task is worth waiting for: the next one is sent when it has ended."""
 
@@ -42,15 +43,16 @@ class Giving:
         self._chains = Chains(ready, pool, self._sending, MOST_AHEAD)
         self._window = FIRST_WINDOW
 
-    def dispatch(self) -> None:
+    def dispatch(self, _now: float) -> None:
         """Send each worker that has room its share."""
+        if self._pool.deaths.given_up:
+            self._pool.try_again()
         if self._overtaken():
             self._give_urgent()
             return
         if self._pool.core.life.extended:
             self._chains.extend_all()
-        able = [worker for worker in self._pool.workers.values() if self._has_room(worker)]
-        able.sort(key=lambda worker: worker.load)
+        able = sorted(filter(self._has_room, self._pool.workers.values()), key=LOAD)
         for place, worker in enumerate(able):
             if not self._ready:
                 return
@@ -61,10 +63,10 @@ class Giving:
                 and len(self._ready) > MOST_AHEAD
             ):
                 self._window *= 1.5  # it ran out of work although there was plenty: send further ahead
-            self._give(worker, len(able) - place)
+            self._send(worker, self._share(worker, len(able) - place))
 
     def _has_room(self, worker: WorkerHandle) -> bool:
-        if worker.draining or worker.revoking or worker.at_end or worker.choked or worker.still:
+        if worker.draining or worker.revoking or worker.at_end or worker.unsent or worker.still:
             return False
         count = len(worker.outstanding)
         if not count:
@@ -102,22 +104,18 @@ class Giving:
             highest, current = self._ready.highest(), worker.current()
             if highest is None or worker.lowest is None or highest <= worker.lowest or current is None:
                 continue
-            blocked = worker.choked or worker.draining or worker.still
+            blocked = worker.unsent or worker.draining or worker.still
             if worker.revoking and worker.last == worker.revoking[0] and not blocked:
                 mean = current._function.mean
                 if mean is not None and mean < STUCK:
                     self._send(worker, self._ready.take(1))
 
-    def _give(self, worker: WorkerHandle, sharers: int) -> None:
-        """Send one worker its share of the ready tasks, as many as fit its window."""
+    def _share(self, worker: WorkerHandle, sharers: int) -> list[Task[Any]]:
+        """Take from the queue one worker's share: what fits its window, at least one task. Count it into its load."""
         fair = max(1, len(self._ready) // (2 * sharers))
         most = min(fair, MOST_AHEAD - len(worker.outstanding))
         if self._pool.recycle_after is not None:
             most = min(most, self._pool.recycle_after - worker.done - len(worker.outstanding))
-        self._send(worker, self._fitting(worker, most))
-
-    def _fitting(self, worker: WorkerHandle, most: int) -> list[Task[Any]]:
-        """Take from the queue what fits a worker's window, at least one task; count it into the worker's load."""
         ready, window, load = self._ready, self._window, worker.load
         tasks = ready.take(1)
         mean = tasks[0]._function.mean

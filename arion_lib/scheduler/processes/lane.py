@@ -14,7 +14,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from arion_lib.scheduler.lane import Core
 from arion_lib.scheduler.monitoring.snapshot import LaneStatus
 from arion_lib.scheduler.processes.answers import Answers
 from arion_lib.scheduler.processes.giving import Giving
@@ -23,7 +22,6 @@ from arion_lib.scheduler.processes.view import describe
 from arion_lib.scheduler.processes.watching import Watching
 from arion_lib.scheduler.ready import ReadyQueue
 from arion_lib.scheduler.starting.launch import StartMethod
-from arion_lib.scheduler.states import At
 from arion_lib.scheduler.task import Task
 
 SAMPLE = 1_000
@@ -49,7 +47,7 @@ class ProcessLane:
     ) -> None:
         self.ready: ReadyQueue[Task[Any]] = ReadyQueue(ageing)
         self.method = method
-        self.pool = Pool(
+        self.pool = pool = Pool(
             self.ready,
             size,
             method,
@@ -60,31 +58,16 @@ class ProcessLane:
             initializer=initializer,
         )
         self.pool.take = Answers(self.pool).take
-        self._giving = Giving(self.ready, self.pool)
-        self._watching = Watching(self.ready, self.pool, grace)
+        watching = Watching(self.ready, self.pool, grace)
+        self.dispatch = Giving(self.ready, self.pool).dispatch
+        self.check, self.stop = watching.check, watching.stop
+        self.open, self.close, self.kill, self.abandon = pool.open, pool.close, pool.kill, pool.abandon
+        self.scale = pool.scale
 
     @property
     def size(self) -> int:
         """How many workers there should be."""
         return self.pool.size
-
-    def open(self, core: Core) -> None:
-        self.pool.open(core)
-
-    def scale(self, size: int) -> None:
-        """Change the number of workers; see `Pool.scale`."""
-        self.pool.scale(size)
-
-    def dispatch(self, _now: float) -> None:
-        if self.pool.deaths.given_up:
-            self.pool.try_again()
-        self._giving.dispatch()
-
-    def check(self, now: float) -> float:
-        return self._watching.check(now)
-
-    def stop(self, at: At) -> None:
-        self._watching.stop(at)
 
     def assigned(self) -> list[Task[Any]]:
         return [task for worker in self.pool.workers.values() for task in worker.outstanding.values()]
@@ -95,15 +78,6 @@ class ProcessLane:
 
     def status(self, now: float) -> LaneStatus:
         return describe(self.pool, self.ready, now)
-
-    def close(self, now: float) -> bool:
-        return self.pool.close(now)
-
-    def kill(self) -> None:
-        self.pool.kill()
-
-    def abandon(self) -> None:
-        self.pool.abandon()
 
     def queued_seconds(self) -> float:
         """Return how long one worker would take for what waits and runs here; `inf` when that is not known."""

@@ -1,25 +1,28 @@
-"""Calls on their way to one worker: packed in the order in which they are to be run.
+"""Calls on their way to one worker: packed in the order in which they are to be run, framed, written.
 
 Idea        A worker is told of a function once; a call that needs an earlier one's result says so by that one's number.
 Invariant   Buffers are in the order in which the worker will want them: those of what a call needs, then its own.
-When wrong  A result that cannot travel raises `NotTransferableError`; the parcel is as it was before that call.
-See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_parcel.py
+            Nothing of a call is in a message before all of it can travel (test_parcel.py).
+When wrong  A call that needs a result which cannot travel fails, and is left out. A message that is too large for a
+            frame is sent call by call; only the tasks that are too large fail.
+See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_parcel.py · tests/scheduler/test_frames.py
 """
 
 from __future__ import annotations
 
+import time
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from arion_lib.scheduler.calls.arguments import Linked
 from arion_lib.scheduler.calls.values import ATOMS, Packed, encode
+from arion_lib.scheduler.errors import NotTransferableError
 from arion_lib.scheduler.processes import wire
 from arion_lib.scheduler.processes.frames import Buffer
+from arion_lib.scheduler.processes.pool import Pool
 from arion_lib.scheduler.processes.worker_handle import WorkerHandle
 from arion_lib.scheduler.states import At
-
-if TYPE_CHECKING:
-    from arion_lib.scheduler.task import Task
+from arion_lib.scheduler.task import Task
 
 
 class Parcel:
@@ -34,10 +37,6 @@ class Parcel:
         self.buffers: list[Buffer] = []
         self.linked = False
         """Whether a call needs the result of one that was sent to the same worker just before it."""
-
-    def message(self, first: int) -> tuple[Any, ...]:
-        """Return what the worker is to read; `first` is the number of the first call."""
-        return first, self.forget, self.linked, self.functions, self.calls
 
     def add(self, task: Task[Any]) -> None:
         """Add a task's call. Raises `NotTransferableError` when a result that it needs cannot travel."""
@@ -87,6 +86,52 @@ class Parcel:
         if type(value) is Packed:
             buffers += value.buffers
         return wire.need_value(value)
+
+
+class Sending:
+    """What sends to the workers of a pool."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    def pack(self, parcel: Parcel, task: Task[Any]) -> bool:
+        """Add a task's call to a message; False when that cannot travel: then the task has failed."""
+        try:
+            parcel.add(task)
+        except NotTransferableError as error:  # a thread's result that it needs cannot travel
+            self._pool.core.life.reject(task, error, time.monotonic())
+            return False
+        return True
+
+    def post(self, worker: WorkerHandle, parcel: Parcel, first: int) -> None:
+        """Send a message. One that is too large for a frame fails the tasks that are too large, and only these."""
+        if not parcel.calls:
+            return
+        worker.moved_at = time.monotonic()
+        try:
+            message = (first, parcel.forget, parcel.linked, parcel.functions, parcel.calls)
+            sent = worker.send(message, parcel.buffers)
+        except ValueError:
+            sent = self._post_one_by_one(worker, parcel, first)
+        if not sent:
+            self._pool.wait_to_write(worker)
+
+    def _post_one_by_one(self, worker: WorkerHandle, parcel: Parcel, first: int) -> bool:
+        """Send each call alone, with all that came along before it; a call that cannot be framed is not sent."""
+        sent, forget, functions, used = True, parcel.forget, parcel.functions, 0
+        for number, call in enumerate(parcel.calls, first):
+            buffers = parcel.buffers[used : used + wire.buffers_of(call)] if call[0] < 0 else []
+            used += len(buffers)
+            try:
+                sent = worker.send((number, forget, parcel.linked, functions, [call]), buffers)
+                forget, functions = (), []
+            except ValueError as error:
+                task = worker.outstanding.pop(number)
+                text = f"the arguments of {task.name!r} must be less than 2 GiB apart from arrays: {error}"
+                self._pool.core.life.reject(task, NotTransferableError(text), time.monotonic())
+        if functions:
+            parcel.not_sent()
+        return sent
 
 
 def to_be_packed(task: Task[Any]) -> list[Task[Any]]:

@@ -130,7 +130,7 @@ class Pool:
         self._refusal = None
         if time.monotonic() < self._retry_at:
             return
-        while self._missing() > 0 and self._starter.busy() < MOST_AT_ONCE:
+        while self._missing() > 0 and len(self._starter.coming) < MOST_AT_ONCE:
             try:
                 self._start()
             except OSError as error:
@@ -153,9 +153,9 @@ class Pool:
 
     def check_size(self, now: float) -> float:
         """Bring the pool to its size where that has not been possible so far; return when to look again."""
-        if not self._open or self._closing or not (self._missing() > 0 or self._starter.busy()):
+        if not self._open or self._closing or not (self._missing() > 0 or self._starter.coming):
             return math.inf
-        if self._starter.busy():
+        if self._starter.coming:
             self._look_for_ends()
         if now >= self._retry_at:
             self._retry_at = 0.0
@@ -189,7 +189,7 @@ class Pool:
             self.close_inbox(worker, time.monotonic())
 
     def close_inbox(self, worker: WorkerHandle, now: float) -> None:
-        if worker.choked:
+        if worker.unsent:
             self.core.unwatch(worker.child.inbox.fileno())
         worker.close_inbox(now)
 

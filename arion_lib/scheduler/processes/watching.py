@@ -64,7 +64,7 @@ class Watching:
                 soonest = min(kill_at - LEAD, worker.insist(now))
         elif worker.outstanding:
             soonest = self._check_time(worker, now)
-        elif worker.passing and not worker.choked:
+        elif worker.passing and not worker.unsent:
             self._forget_dropped(worker)
         return soonest
 

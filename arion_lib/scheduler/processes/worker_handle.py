@@ -80,7 +80,8 @@ class WorkerHandle:
         """The last call that is being taken back, and when the note may be trusted."""
         self.closing_since: float | None = None
         self._parser = FrameParser()
-        self._unsent: list[Buffer] = []
+        self.unsent: list[Buffer] = []
+        """What its full pipe has not taken yet."""
 
     # --- sending ---
 
@@ -99,27 +100,22 @@ class WorkerHandle:
 
     def send(self, message: Message, buffers: list[Buffer]) -> bool:
         """Send some calls; False when the pipe is full and `flush` has to be called once it is not."""
-        self._unsent += frame(message, buffers)
+        self.unsent += frame(message, buffers)
         return self.flush()
 
     def flush(self) -> bool:
         """Write what is unsent as far as the pipe takes it; True when nothing is left."""
         try:
-            while self._unsent:
-                self._unsent = rest_of(self._unsent, self.child.inbox.write(self._unsent))
+            while self.unsent:
+                self.unsent = rest_of(self.unsent, self.child.inbox.write(self.unsent))
         except BlockingIOError:
             return False
         except ConnectionError:  # the worker has died: its end is told another way
-            self._unsent.clear()
+            self.unsent.clear()
         except OSError:  # half a message may be written, and none can follow it
-            self._unsent.clear()
+            self.unsent.clear()
             self.kill()
         return True
-
-    @property
-    def choked(self) -> bool:
-        """Whether something is still to be written."""
-        return bool(self._unsent)
 
     # --- receiving ---
 

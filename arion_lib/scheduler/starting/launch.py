@@ -11,7 +11,7 @@ See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_endings.py
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal, Protocol
 
 from arion_lib.scheduler.starting.child import Child
@@ -25,6 +25,10 @@ START_METHODS: tuple[StartMethod, ...] = ("spawn",) if sys.platform == "win32" e
 class Starter(Protocol):
     """Starts workers and learns of their ends. All its methods are called by the supervisor's thread."""
 
+    @property
+    def coming(self) -> Collection[int]:
+        """The numbers of the workers that were ordered and are not there yet."""
+
     def start(self, number: int) -> Child:
         """Start one; it may still be on its way when this returns."""
 
@@ -33,9 +37,6 @@ class Starter(Protocol):
 
     def ended(self, children: Sequence[Child]) -> list[Child]:
         """Return those of the children that have ended since, their exit codes set; does not block."""
-
-    def busy(self) -> int:
-        """Return how many workers were ordered and are not there yet."""
 
     def close(self) -> None:
         """End what starts workers, whatever it does; workers that are left end with it."""

@@ -24,6 +24,9 @@ from arion_lib.scheduler.starting.interpreter import Process, flags, inherited, 
 class Spawner:
     """Starts each worker as a fresh interpreter."""
 
+    coming: tuple[int, ...] = ()
+    """None: what was ordered is there."""
+
     def start(self, number: int) -> Child:
         child, theirs = new_child(number)
         setup = json.dumps({"levels": levels(), "tracker": tracker()})
@@ -42,9 +45,6 @@ class Spawner:
 
     def watched(self) -> int | None:
         return None
-
-    def busy(self) -> int:
-        return 0
 
     def ended(self, children: Sequence[Child]) -> list[Child]:
         found = []

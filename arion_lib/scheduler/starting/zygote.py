@@ -45,7 +45,7 @@ class ZygoteStarter:
         self._alive: set[int] = set()
         self._orders: deque[tuple[bytes, list[int]]] = deque()
         """What the zygote is still to be asked."""
-        self._on_their_way: dict[int, list[int]] = {}
+        self.coming: dict[int, list[int]] = {}
         """The descriptors sent with an order; macOS may lose them when the sender closes them before they arrive."""
         self._open()
 
@@ -55,16 +55,13 @@ class ZygoteStarter:
         child, theirs = new_child(number)
         fds = [one if isinstance(one, int) else one.detach() for one in theirs if not isinstance(one, str)]
         OURS.update(fds)
-        self._on_their_way[number] = fds
+        self.coming[number] = fds
         if sys.platform == "win32":
             raise NotImplementedError("Windows cannot fork")
         self._alive.add(number)
         self._orders.append((ORDER.pack(number), fds))
         self._send_orders()
         return child
-
-    def busy(self) -> int:
-        return len(self._on_their_way)
 
     def _send_orders(self) -> None:
         """Send what the zygote has not been asked yet. One that is busy is asked again later: busy is not dead."""
@@ -118,7 +115,7 @@ class ZygoteStarter:
     def abandon(self) -> None:
         if self._control is not None:
             self._control.close()
-        for number in list(self._on_their_way):
+        for number in list(self.coming):
             self._arrived(number)
 
     def close(self) -> None:
@@ -129,13 +126,13 @@ class ZygoteStarter:
             self._control.close()
             self._control = None
         self._orders.clear()
-        for number in list(self._on_their_way):
+        for number in list(self.coming):
             self._arrived(number)
         self._reap()
 
     def _arrived(self, number: int) -> None:
         """Close our copies of a worker's descriptors: it has its own, or it will never need them."""
-        for fd in self._on_their_way.pop(number, ()):
+        for fd in self.coming.pop(number, ()):
             OURS.discard(fd)
             os.close(fd)
 
