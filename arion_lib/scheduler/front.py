@@ -26,8 +26,9 @@ from arion_lib.scheduler.monitoring.history import history
 from arion_lib.scheduler.monitoring.look import snapshot
 from arion_lib.scheduler.monitoring.snapshot import Snapshot
 from arion_lib.scheduler.states import At, Event, State
-from arion_lib.scheduler.supervisor import Command, Supervisor
+from arion_lib.scheduler.supervisor import Supervisor
 from arion_lib.scheduler.task import Task
+from arion_lib.scheduler.waiting.inbox import Command
 from arion_lib.scheduler.waiting.signals import Question
 
 T = TypeVar("T")

@@ -57,6 +57,7 @@ class Lifecycle:
         self.extended = False
         """Whether a task has come that needs one which is at a worker: it may follow it there."""
         self.timers = Timers()
+        """When `advance` is to be called."""
         self._ends = Ends(self.out, self.telling, self.waiting, self._unblock, self._hand_on)
 
     @property
@@ -68,9 +69,11 @@ class Lifecycle:
 
     def admit_alike(self, tasks: list[Task[Any]]) -> None:
         """Take in tasks of one function and the same options that need, and have, nothing special: most are such."""
-        fresh = [task for task in tasks if task._place is WAITING]
-        for task in fresh:
-            task._place = QUEUED
+        fresh: list[Task[Any]] = []
+        for task in tasks:
+            if task._place is WAITING:
+                task._place = QUEUED
+                fresh.append(task)
         if fresh:
             self.out.append(Queue(fresh))
 
@@ -231,10 +234,6 @@ class Lifecycle:
         more.ready_at = NOT_YET
 
     # --- the clock ---
-
-    def next_due(self) -> float:
-        """Return when `advance` is to be called; `inf` for never."""
-        return self.timers.next()
 
     def advance(self, now: float) -> None:
         """Let happen what was to happen by now: ends of waits, and deadlines, wherever the tasks are."""

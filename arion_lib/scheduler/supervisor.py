@@ -27,13 +27,11 @@ from arion_lib.scheduler.supervising.sleep import LONGEST, Sleep
 from arion_lib.scheduler.task import Task
 from arion_lib.scheduler.waiting.aside import Aside
 from arion_lib.scheduler.waiting.audience import Audience
-from arion_lib.scheduler.waiting.inbox import Inbox
-from arion_lib.scheduler.waiting.intake import Intake
+from arion_lib.scheduler.waiting.inbox import Command, Inbox, Intake
 from arion_lib.scheduler.waiting.signals import Question, Signal
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-Command = Callable[[], object]
 
 LOOK = 0.02
 """Seconds between two looks at what has begun, while somebody subscribes to events."""
@@ -66,7 +64,7 @@ class Supervisor:
         self._next_check = 0.0
         self._again = False
         self.at_end: dict[Command, None] = {}
-        self._sleep = Sleep(self.inbox, self.audience.waits_for_calls)
+        self._sleep = Sleep(self.inbox)
         self.watch, self.unwatch, self.at = self._sleep.watch, self._sleep.unwatch, self._sleep.at
         self.opened = threading.Event()
         self.finished = Signal()
@@ -180,13 +178,14 @@ class Supervisor:
             if self._errors >= MOST_ERRORS and now >= self._failing_since + PATIENCE:
                 raise
             self.report(error)
+            self._next_check = 0.0  # what was reported waits to be logged
             return False
         self._errors = 0
         return done
 
     def _turn(self) -> bool:
         """Wait for something, handle all of it, give out work; True when everything has ended."""
-        heard = self._sleep.until(min(self._next_check, self.life.next_due()))
+        heard = self._sleep.until(min(self._next_check, self.life.timers.next()))
         with self.lock:
             for step in heard:
                 self._guard(step)

@@ -374,7 +374,7 @@ class World:
         assert self.life.finished == sum(fact.end is not None for fact in facts)
         times = [fact.submitted + fact.options.deadline for fact in facts if fact.options.deadline and not fact.end]
         times += [fact.not_before for fact in facts if fact.not_before > self.now and not fact.end]
-        assert self.life.next_due() <= min(times, default=math.inf)
+        assert self.life.timers.next() <= min(times, default=math.inf)
 
     def compare_one(self, fact: Fact, queued: bool) -> None:
         place = fact.task._place

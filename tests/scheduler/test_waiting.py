@@ -94,7 +94,7 @@ class Overtaken(Inbox[int]):
 def test_what_comes_behind_the_last_look_at_the_inbox_ends_the_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("arion_lib.scheduler.supervising.sleep.LONGEST", 20.0)
     inbox = Overtaken()
-    sleep = Sleep(inbox, lambda: False)
+    sleep = Sleep(inbox)
     assert sleep.until(math.inf) == [inbox.hear], "it slept as long as it may"
     sleep.close()
     inbox.close()

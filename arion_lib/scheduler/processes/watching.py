@@ -103,9 +103,9 @@ class Watching:
             waiting = self._waiting(worker, task) if len(worker.outstanding) > 1 else None
             if waiting is not None:
                 soonest = min(soonest, self._check_stuck(worker, now, worker.began(number) or now, waiting))
-        limits = [other.options.timeout for other in worker.outstanding.values() if other.options.timeout is not None]
-        if limits:
-            soonest = min(soonest, now + min(limits))
+        for other in worker.outstanding.values():
+            if other.options.timeout is not None:
+                soonest = min(soonest, now + other.options.timeout)
         return soonest
 
     def _waiting(self, worker: WorkerHandle, running: Task[Any]) -> Task[Any] | None:

@@ -28,8 +28,8 @@ PAUSE = 0.05
 class Sleep:
     """What the supervisor listens to."""
 
-    def __init__(self, inbox: Inbox[Any], calls_wait: Callable[[], bool]) -> None:
-        self._inbox, self._calls_wait = inbox, calls_wait
+    def __init__(self, inbox: Inbox[Any]) -> None:
+        self._inbox = inbox
         self._selector = selectors.DefaultSelector()
         self._alarms: list[tuple[float, int, Callable[[], object]]] = []
         self._alarm_numbers = itertools.count()
@@ -59,7 +59,7 @@ class Sleep:
                 self._inbox.wait(PAUSE)
             due = min(due, self._alarms[0][0]) if self._alarms else due
             timeout = min(max(0.0, due - time.monotonic()), LONGEST)
-            if self._inbox or self._calls_wait():
+            if self._inbox:
                 timeout = 0.0
             heard = self._selector.select(timeout)
         finally:

@@ -78,10 +78,6 @@ class Audience:
         """Call something as soon as the lock is released, in the thread for users' code."""
         self._calls.append(functools.partial(_call_back, callback, *arguments, **named))
 
-    def waits_for_calls(self) -> bool:
-        """Whether calls are to be made that `call_all` has not been asked to make."""
-        return bool(self._calls)
-
     def call_all(self) -> None:
         """Have made what was noted: such calls may do anything, submit included. Without the lock."""
         calls, self._calls = self._calls, []
