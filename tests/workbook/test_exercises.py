@@ -193,7 +193,9 @@ def test_the_answer_in_the_notebook_is_accepted_and_the_learners_is_todo(exercis
     assert judge(exercise, answer_in(code_of(path), exercise)).mark is Mark.OK
     learners = view(json.loads(path.read_text("utf-8")))
     sources = sources_of(learners)
-    assert judge(exercise, answer_in(sources, exercise)).mark is Mark.TODO
+    todo = judge(exercise, answer_in(sources, exercise))
+    assert todo.mark is Mark.TODO
+    assert len(str(todo)) <= 100, "JupyterLab would break the line inside a word"
     assert not any(BEGIN in source for source in sources)
 
 
