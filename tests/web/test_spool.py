@@ -49,6 +49,13 @@ def test_what_can_never_fit_is_refused_at_its_head(serve: Serve) -> None:
         assert served.service.webhook.figures.answers[413] == 2
 
 
+def test_a_stranger_keeps_no_delivery_from_its_sender(serve: Serve) -> None:
+    """Its id is taken by who proved who it is, not by who came first with any signature."""
+    with serve(streams=only("orders", SECRET)) as served, begin(served, "m1") as stranger:
+        assert post(served.orders, BODY, {**LINES, **signed(BODY, message="m1")}).json["accepted"] == 20_000
+        assert stranger.send(b"forgery!\n").answer().status == 401
+
+
 def test_bodies_share_the_room_and_give_it_back(tight: Served) -> None:
     figures = tight.service.webhook.figures
     with begin(tight, "first") as first:
