@@ -62,7 +62,7 @@ class Verdict:
                likely                   the last line may lack its newline
         """
         if self.mark is Mark.TODO:
-            what = "write it in place of `raise NotImplementedError`, run that cell, then this one"
+            what = "replace `raise NotImplementedError`, run that cell, then this one"
             return f"{self.mark.value} {self.exercise}: {what}"
         if self.mark is Mark.OK:
             return f"{self.mark.value} {self.exercise}: {self.cases} of {how_many(self.cases, 'cases')}"
