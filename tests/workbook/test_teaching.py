@@ -46,6 +46,13 @@ def not_seen(notebook: dict[str, Any]) -> list[str]:
     return found
 
 
+def too_wide(notebook: dict[str, Any]) -> list[str]:
+    """Return the lines of blocks in the prose that JupyterLab would break, with its file browser open."""
+    texts = [text_of(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "markdown"]
+    blocks = [block for text in texts for block in re.findall(r"```\w*\n(.*?)```", text, re.DOTALL)]
+    return [line for block in blocks for line in block.splitlines() if len(line) > 90]
+
+
 def unannounced(notebook: dict[str, Any]) -> list[str]:
     """Return the cells that fail on purpose without being announced by the text above them."""
     found, above = [], ""
@@ -83,6 +90,11 @@ def test_what_is_a_cells_value_stands_last_in_it(path: Path) -> None:
 
 
 @each_notebook
+def test_a_block_in_the_prose_is_shown_on_whole_lines(path: Path) -> None:
+    assert too_wide(load(path)) == []
+
+
+@each_notebook
 def test_a_cell_that_fails_on_purpose_is_announced(path: Path) -> None:
     assert unannounced(load(path)) == []
 
@@ -99,6 +111,8 @@ def cell(kind: str, source: str, *tags: str) -> dict[str, Any]:
 def test_notebooks_that_break_these_rules_are_found() -> None:
     hidden = {"cells": [cell("code", "flow('a', 'b')\nprint(1)"), cell("code", "x = 1\nflow('a', 'b')")]}
     assert not_seen(hidden) == ["flow"]
+    wide = "x" * 91
+    assert too_wide({"cells": [cell("markdown", f"```text\n{wide}\n{wide[1:]}\n```\n{wide}")]}) == [wide]
     red = [cell("markdown", "Read on."), cell("code", "1 / 0", "raises-exception")]
     assert unannounced({"cells": red}) == ["1 / 0"]
     assert unannounced({"cells": [cell("markdown", "*This cell fails on purpose.*"), red[1]]}) == []
