@@ -176,7 +176,7 @@ def _ours_on_dask(workers: int) -> Pool:
     return Pool(DaskScheduler(workers=workers), cancel_futures=True, deadline=0.01)
 
 
-POOLS: dict[str, Callable[[int], Pool]] = {
+POOLS: dict[str, Callable[..., Pool]] = {
     "ours": Ours,
     "PPE": _standard,
     "mp.Pool": Multiprocessing,
@@ -192,12 +192,12 @@ LOCAL = PEERS[:-1]
 
 
 @contextmanager
-def opened(name: str, workers: int = 2) -> Iterator[Any]:
+def opened(name: str, workers: int = 2, **options: Any) -> Iterator[Any]:
     """Open a contender's pool; close it afterwards, or leave it behind when that takes too long.
 
     What is left behind ends with the process, which is one for such cases.
     """
-    pool = POOLS[name](workers)
+    pool = POOLS[name](workers, **options)
     try:
         yield pool
     finally:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from arion_lib.bench.lab import Lab
-from arion_lib.bench.scheduler.pools import ANSWER, LOCAL, TASKS, Ours, fate_of, opened
+from arion_lib.bench.scheduler.pools import ANSWER, LOCAL, TASKS, fate_of, opened
 from arion_lib.bench.scheduler.tasks import KILL, meet, nap, noted, now, spin, spin_in_c, stay_once
 from arion_lib.bench.verdicts import Table, Verdict, at_most, lines_of, median, spread, worst
 from arion_lib.scheduler import Scheduler
@@ -120,17 +120,10 @@ def timeout_job(name: str, kind: str, count: int, grace: float, limit: float) ->
 
 @contextmanager
 def _single(name: str, grace: float) -> Iterator[Any]:
-    """Open a pool with one worker; ours with a grace time, and warmed up."""
-    if name != "ours":
-        with opened(name, 1) as pool:
-            yield pool
-        return
-    ours = Ours(1, grace=grace)
-    try:
-        ours.result(ours.submit(now), ANSWER)
-        yield ours
-    finally:
-        ours.close()
+    """Open a pool with one worker, warmed up; ours with a grace time."""
+    with opened(name, 1, **({"grace": grace} if name == "ours" else {})) as pool:
+        pool.result(pool.submit(now), ANSWER)
+        yield pool
 
 
 def cancel(lab: Lab) -> Iterator[Table]:
