@@ -195,14 +195,19 @@ class Scheduler(Executor):
         *iterables: Iterable[Any],
         timeout: float | None = None,
         chunksize: int = 1,
+        buffersize: int | None = None,
         progress: bool = False,
     ) -> Iterator[T]:
         """Yield `fn` of each of the iterables' items, in order, computed on the workers.
 
-        All tasks are submitted at once (within `max_pending`). `timeout`: seconds until the results must be there.
-        `chunksize` is accepted and not needed: short tasks travel together by themselves. `progress` shows a bar.
+        All tasks are submitted at once (within `max_pending`), or `buffersize` of them, and further ones as results are
+        taken: so the iterables may be endless. `timeout`: seconds until the results must be there; what is not is
+        cancelled. `chunksize` is accepted and not needed: short tasks travel together. `progress` shows a bar.
         """
-        return self.with_options().map(fn, *iterables, timeout=timeout, chunksize=chunksize, progress=progress)
+        chosen = self.with_options()
+        return chosen.map(
+            fn, *iterables, timeout=timeout, chunksize=chunksize, buffersize=buffersize, progress=progress
+        )
 
     # --- how many workers ---
 

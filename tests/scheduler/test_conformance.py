@@ -228,6 +228,23 @@ def test_map_honours_its_timeout(scheduler: Any, gate: Gate) -> None:
         next(results)
 
 
+def test_map_takes_no_more_of_endless_iterables_than_its_buffer_holds(scheduler: Any) -> None:
+    numbers = itertools.count()
+    results = scheduler.map(jobs.identity, numbers, buffersize=3)
+    assert next(numbers) == 3  # three were taken, and this one by the test
+    assert list(itertools.islice(results, 5)) == [0, 1, 2, 4, 5]
+    assert next(numbers) == 8  # four results were followed by four calls
+    results.close()
+    for chunksize in (1, 2, 10):
+        assert list(scheduler.map(jobs.identity, range(10), buffersize=4, chunksize=chunksize)) == [*range(10)]
+
+
+@pytest.mark.parametrize("wrong", [{"buffersize": 0}, {"buffersize": 1.5}, {"buffersize": 2, "progress": True}])
+def test_map_refuses_a_buffer_that_is_none(scheduler: Any, wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"buffersize must be an int >= 1|progress must be False"):
+        scheduler.map(jobs.identity, [1], **wrong)
+
+
 def test_wait_and_as_completed_accept_its_tasks(scheduler: Any, gate: Gate) -> None:
     held = scheduler.submit(jobs.hold, gate.place, "held")
     quick = scheduler.submit(jobs.add, 1)

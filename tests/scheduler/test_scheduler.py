@@ -52,6 +52,13 @@ def test_a_preload_that_cannot_be_imported_fails_the_tasks_with_the_reason(capfd
     assert "no_such_module_at_all" in capfd.readouterr().err
 
 
+def test_a_call_whose_time_in_a_map_is_over_keeps_no_worker(gate: Gate) -> None:
+    with Scheduler(1, grace=0.05) as scheduler:
+        with pytest.raises(TimeoutError):
+            next(scheduler.map(jobs.hold, [gate.place], timeout=0.1))
+        assert scheduler.submit(jobs.identity, 1).result(PATIENCE) == 1
+
+
 def run_order(gate: Gate, notes: str, ageing: float | None) -> list[str]:
     """Let one unimportant task and a stream of urgent ones compete for one worker; return who ran when."""
     with Scheduler(1, ageing=ageing, preload=[jobs.__name__]) as scheduler:

@@ -130,10 +130,14 @@ class DaskScheduler(Executor):
         *iterables: Iterable[Any],
         timeout: float | None = None,
         chunksize: int = 1,
+        buffersize: int | None = None,
         progress: bool = False,
     ) -> Iterator[T]:
-        """Yield `fn` of each of the iterables' items, in order; `chunksize` calls make one dask task."""
-        return self.with_options().map(fn, *iterables, timeout=timeout, chunksize=chunksize, progress=progress)
+        """Yield `fn` of each of the items, in order; `chunksize` calls make one dask task. See `Scheduler.map`."""
+        chosen = self.with_options()
+        return chosen.map(
+            fn, *iterables, timeout=timeout, chunksize=chunksize, buffersize=buffersize, progress=progress
+        )
 
     def every(
         self, when: float | str | Iterable[datetime], fn: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs

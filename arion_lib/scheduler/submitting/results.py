@@ -11,28 +11,52 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from arion_lib.scheduler.task import Task
 
 T = TypeVar("T")
 
 
+Cancel: TypeAlias = Callable[[list[Task[Any]]], object]
+
+
 def results_of(
-    tasks: list[Task[T]], until: float | None, progress: bool, cancel: Callable[[list[Task[Any]]], object]
+    tasks: list[Task[T]],
+    until: float | None,
+    progress: bool,
+    cancel: Cancel,
+    more: Callable[[int], list[Task[T]]] | None = None,
+    chunksize: int = 1,
 ) -> Iterator[T]:
-    """Yield the results in order, letting go of each task; cancel the rest when nobody wants them any more."""
+    """Yield the results in order, letting go of each task; cancel the rest when nobody wants them any more.
+
+    `more(n)` submits n further calls, as far as there are any, once so many results, `chunksize`, have been taken.
+    """
     bar = _Bar(tasks) if progress else None
     tasks.reverse()
+    taken = 0
     try:
         while tasks:
             left = None if until is None else max(0.0, until - time.monotonic())
-            yield tasks.pop().result(left)
+            yield _result_or_cancel(tasks.pop(), left, cancel)
+            taken += 1
+            if more is not None and taken >= chunksize:
+                tasks[:0] = reversed(more(taken))
+                taken = 0
     finally:
         if tasks:
             cancel(tasks)
         if bar is not None:
             bar.close(complete=not tasks)
+
+
+def _result_or_cancel(task: Task[T], left: float | None, cancel: Cancel) -> T:
+    try:
+        return task.result(left)
+    except BaseException:  # it may run still: its time was over, or the caller's Ctrl-C came
+        cancel([task])
+        raise
 
 
 class _Bar:

@@ -11,8 +11,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from itertools import islice
 from typing import Any, ParamSpec, Protocol, TypeVar
 
+from arion_lib.scheduler.bounds.checks import check_count
 from arion_lib.scheduler.calls.functions import Function
 from arion_lib.scheduler.options import PLAIN, Options
 from arion_lib.scheduler.submitting.periodic import Periodic
@@ -78,11 +80,23 @@ class Submitter:
         *iterables: Iterable[Any],
         timeout: float | None = None,
         chunksize: int = 1,
+        buffersize: int | None = None,
         progress: bool = False,
     ) -> Iterator[T]:
         """Run a call for each of the iterables' items with the options; see `Scheduler.map`."""
         if chunksize < 1:
             raise ValueError(f"chunksize must be >= 1, got {chunksize!r}")
+        if buffersize is not None:
+            check_count("buffersize", buffersize, 1)
+            if progress:
+                raise ValueError("progress must be False beside a buffersize: how many tasks will come is not known")
         until = None if timeout is None else time.monotonic() + timeout
-        tasks = self._scheduler._submit_many(fn, zip(*iterables, strict=False), self._chosen, chunksize)
-        return results_of(tasks, until, progress, self._scheduler._cancel_many)
+        calls = zip(*iterables, strict=False)
+
+        def more(most: int | None) -> list[Task[Any]]:
+            return self._scheduler._submit_many(fn, islice(calls, most), self._chosen, chunksize)
+
+        tasks, cancel = more(buffersize), self._scheduler._cancel_many
+        if buffersize is None:
+            return results_of(tasks, until, progress, cancel)
+        return results_of(tasks, until, progress, cancel, more, min(chunksize, buffersize))
