@@ -170,8 +170,6 @@ class Link:
     async def _connect(self, stack: AsyncExitStack) -> Client:
         from distributed import Client, LocalCluster
 
-        from arion_lib.scheduler.dask.line import Line
-
         where, security = self._where, None
         self._cluster: Any = None
         if where is None:
@@ -188,7 +186,7 @@ class Link:
             security = where.security
             self._cluster = where.cluster if isinstance(where, Client) else where
         address = where if isinstance(where, str) else _address(where)
-        client = Line(address, security=security, asynchronous=True, set_as_default=False, name=self.name)
+        client = Client(address, security=security, asynchronous=True, set_as_default=False, name=self.name)
         await stack.enter_async_context(client)
         return client
 
