@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import signal
@@ -278,7 +279,7 @@ def test_a_cancelled_waiting_task_never_runs(scheduler: DaskScheduler, client: C
     assert task.cancel()
     until(lambda: not states_in_dask(client, "waits"))
     (tmp_path / "gate").touch()
-    wait([*gates, scheduler.submit(square, 1)])
+    wait([*gates, behind])
     assert not (tmp_path / "log").exists()
 
 
@@ -289,6 +290,8 @@ def test_nothing_is_left_in_the_cluster_of_tasks_that_are_cancelled_as_they_are_
     gates = [running(scheduler.submit(hold, tmp_path / "gate")) for _ in range(2)]
     tasks = [scheduler.with_options(name="fleeting").submit(note, tmp_path / "log", "ran") for _ in range(20)]
     assert all([task.cancel() for task in tasks])  # noqa: C419  (every one)
+    behind = scheduler.with_options(name="behind").submit(square, 1)
+    until(lambda: states_in_dask(client, "behind"))  # so dask has read what was sent before
     until(lambda: not states_in_dask(client, "fleeting"))
     (tmp_path / "gate").touch()
     wait([*gates, scheduler.submit(square, 1)])
@@ -471,13 +474,14 @@ def test_what_a_submitter_had_in_the_cluster_is_begun_again_when_its_line_was_cu
     fresh: DaskScheduler, client: Client, tmp_path: Path
 ) -> None:
     def bundle() -> Iterator[int]:
-        return fresh.with_options(name="bundle").map(hold, [tmp_path / "gate"] * 20, range(20), chunksize=10)
+        return fresh.with_options(name="bundle").map(hold, [tmp_path / "cut"] * 20, range(20), chunksize=10)
 
     held = running(fresh.submit(pid_to_the_end, tmp_path / "gate", tmp_path / "log"))
     until(lambda: (tmp_path / "log").exists() and (tmp_path / "log").read_text())
     needs = fresh.with_options(retries=1).submit(add, held, 0)
     waiting, bundles = [fresh.submit(square, number) for number in range(20)], bundle()
     client.run_on_scheduler(cut_line, name=fresh._link.client.id)
+    (tmp_path / "cut").touch()  # in whatever order they are begun again, the bundles keep no worker
     until(lambda: (tmp_path / "log").read_text().count("\n") == 3)  # begun, over, begun
     (tmp_path / "gate").touch()
     assert held.result(PATIENCE) == needs.result(PATIENCE)
@@ -499,6 +503,29 @@ def test_a_call_is_not_begun_again_for_ever_when_the_line_is_cut_each_time(
         held.result(PATIENCE)
     until(lambda: log.read_text().count("over") == 3)
     assert fresh.submit(square, 3).result(PATIENCE) == 9
+
+
+async def cut_line_amid_events(dask_scheduler: Any, name: str, topic: str) -> None:
+    async def tell() -> None:
+        for _ in range(3_000):
+            dask_scheduler.log_event(topic, {"started": [], "at": ""})
+            await asyncio.sleep(0)
+
+    dask_scheduler._telling = asyncio.create_task(tell())
+    await cut_line(dask_scheduler, name)
+
+
+def subscribers(dask_scheduler: Any, topic: str) -> list[str]:
+    return list(dask_scheduler._broker._topics[topic].subscribers)
+
+
+def test_what_is_told_while_the_line_comes_back_does_not_silence_it(fresh: DaskScheduler, client: Client) -> None:
+    assert fresh.submit(square, 3).result(PATIENCE) == 9
+    old = fresh._link.client.id
+    client.run_on_scheduler(cut_line_amid_events, name=old, topic=fresh._link.name)
+    until(lambda: fresh._link.client.id != old)
+    assert fresh.submit(square, 4).result(PATIENCE) == 16
+    assert client.run_on_scheduler(subscribers, topic=fresh._link.name) == [fresh._link.client.id]
 
 
 def test_with_dask_alone_a_line_that_was_cut_costs_what_runs(cluster: LocalCluster, tmp_path: Path) -> None:

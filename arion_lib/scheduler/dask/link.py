@@ -186,7 +186,7 @@ class Link:
             security = where.security
             self._cluster = where.cluster if isinstance(where, Client) else where
         address = where if isinstance(where, str) else _address(where)
-        client = Client(address, security=security, asynchronous=True, set_as_default=False, name=self.name)
+        client = _client(address, security=security, asynchronous=True, set_as_default=False, name=self.name)
         await stack.enter_async_context(client)
         return client
 
@@ -204,6 +204,29 @@ class Link:
         except Exception as error:  # noqa: BLE001  (a dask worker that comes or goes just now has no plugin to give up)
             log.info("some dask worker did not give up the plugin: %r", error)
         self.client.unsubscribe_topic(self.name)
+
+
+def _client(*place: Any, **how: Any) -> Client:
+    """Make a client of dask's that comes back under a new id when its line was cut.
+
+    Dask's own keeps its id, to which the scheduler sends what is subscribed as soon as it is known again. Such a
+    message beside the first one ends the client's listening: it would be silent ever after. A new id gets none yet.
+    """
+    from distributed import Client
+
+    class Line(Client):
+        async def _reconnect(self) -> None:
+            # These messages wait, as what is submitted now, and go first.
+            handlers = list(self._event_handlers.items())
+            for topic, _ in handlers:
+                self.unsubscribe_topic(topic)
+            new = str(uuid.uuid1())
+            self.id = self.id[: -len(new)] + new
+            for topic, handler in handlers:
+                self.subscribe_topic(topic, handler)
+            await super()._reconnect()
+
+    return Line(*place, **how)
 
 
 def _address(where: Any) -> str:
