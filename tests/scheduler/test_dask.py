@@ -279,7 +279,7 @@ def test_a_cancelled_waiting_task_never_runs(scheduler: DaskScheduler, client: C
     assert task.cancel()
     until(lambda: not states_in_dask(client, "waits"))
     (tmp_path / "gate").touch()
-    wait([*gates, behind])
+    wait([*gates, scheduler.submit(square, 1)])
     assert not (tmp_path / "log").exists()
 
 
@@ -294,7 +294,7 @@ def test_nothing_is_left_in_the_cluster_of_tasks_that_are_cancelled_as_they_are_
     until(lambda: states_in_dask(client, "behind"))  # so dask has read what was sent before
     until(lambda: not states_in_dask(client, "fleeting"))
     (tmp_path / "gate").touch()
-    wait([*gates, scheduler.submit(square, 1)])
+    wait([*gates, behind])
     assert not (tmp_path / "log").exists()
 
 
