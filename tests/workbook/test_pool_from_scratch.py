@@ -18,7 +18,7 @@ import pytest
 from tests.rules import text_of
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "5_task_scheduler.ipynb"
-POOL = "answer work PROGRAM Worker close attempt jobs serve Pool again_or_failed"
+POOL = "answer work PROGRAM Worker close attempt jobs serve Served Pool again_or_failed"
 NAMES = {*POOL.split(), "cloudpickle", "PIPE"}
 """What the cells define of the pool; the last definition of each counts, as in a notebook that was run to its end."""
 pytestmark = [
