@@ -143,7 +143,7 @@ class Supervisor:
     def for_task(self, task: Task[Any], step: Callable[..., object], *arguments: Any) -> None:
         try:
             step(*arguments)
-        except Exception as error:  # noqa: BLE001  (any defect: without this, nobody would ever come to the task)
+        except BaseException as error:  # noqa: BLE001  (any defect: without this, nobody would ever come to the task)
             self.report(error)
             self.life.reject(task, error, time.monotonic())
 
@@ -222,7 +222,7 @@ class Supervisor:
         """Make a step, and carry out what comes of it; an error in it must not keep the others from being made."""
         try:
             step(*arguments)
-        except Exception as error:  # noqa: BLE001  (any defect: everybody's tasks depend on this thread)
+        except BaseException as error:  # noqa: BLE001  (any defect: everybody's tasks depend on this thread)
             self.report(error)
         self.settle()
 

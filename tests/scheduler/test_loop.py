@@ -144,3 +144,19 @@ def test_a_coroutine_that_blocks_the_loop_times_out_and_costs_no_other_its_turn(
         go.set()
     for thread in blocked:
         thread.join()
+
+
+def test_a_loop_whose_thread_could_not_be_started_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task on it would never begin. The system may refuse a thread for a moment."""
+    start, refused = threading.Thread.start, list[str]()
+
+    def refuse_once(thread: threading.Thread) -> None:
+        if thread.name == "arion-loop" and not refused:
+            refused.append(thread.name)
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse_once)
+    with Scheduler(0) as scheduler:
+        assert scheduler.submit(jobs.later, 3).result(PATIENCE) == 3
+    assert refused

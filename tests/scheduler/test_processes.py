@@ -56,7 +56,9 @@ def test_short_tasks_are_sent_by_the_hundred_though_a_coarse_clock_says_they_tak
     for _ in range(100):
         lane._ready.push(SimpleNamespace(_function=SimpleNamespace(mean=mean), options=SimpleNamespace(priority=0)), 0)
     worker: Any = SimpleNamespace(load=0.0, outstanding={})
-    assert len(Giving._share(lane, worker, 1)) == sent
+    share: list[Any] = []
+    Giving._share(lane, worker, 1, share)
+    assert len(share) == sent
 
 
 # --- deaths ---

@@ -81,19 +81,30 @@ class LoopLane:
 
     def dispatch(self, _now: float) -> None:
         while self.ready and len(self._runs) < self.size:
-            loop = self._open_loop()
-            task = self.ready.pop()
-            run = self._runs[task.number] = _Run(task, loop)
-            self._core.life.give(task, run, task.number)
-            loop.call_soon_threadsafe(self._begin, loop, run)
+            loop, taken = self._open_loop(), list[Task[Any]]()
+            try:
+                taken.append(self.ready.pop())
+                run = self._runs[taken[0].number] = _Run(taken[0], loop)
+                self._core.life.give(taken[0], run, taken[0].number)
+                loop.call_soon_threadsafe(self._begin, loop, run)
+            except BaseException as error:  # a defect: nobody would ever come to the task
+                for task in taken:
+                    self._runs.pop(task.number, None)
+                    self._core.life.reject(task, error, time.monotonic())
+                raise
 
     def _open_loop(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
             import asyncio  # many schedulers never need it, and it takes long to import
 
-            self._loop = asyncio.new_event_loop()
-            self._thread = threading.Thread(target=_run_loop, args=(self._loop,), name="arion-loop", daemon=True)
-            self._thread.start()
+            loop = asyncio.new_event_loop()
+            thread = threading.Thread(target=_run_loop, args=(loop,), name="arion-loop", daemon=True)
+            try:
+                thread.start()
+            except BaseException:  # the next attempt makes a loop of its own: a task on this one would never begin
+                loop.close()
+                raise
+            self._loop, self._thread = loop, thread
         return self._loop
 
     def _begin(self, loop: asyncio.AbstractEventLoop, run: _Run) -> None:

@@ -121,18 +121,32 @@ class ThreadLane:
             self._let_go(self._idle.pop())
 
     def dispatch(self, _now: float) -> None:
-        while self.ready:
+        while self.ready and (self._idle or len(self._slots) < self.size):
             if not self._idle:
-                if len(self._slots) >= self.size:
-                    return
-                self._numbers += 1
-                self._slots[self._numbers] = slot = _Slot(self, self._numbers)
-            else:
-                slot = self._idle.pop()
-            task = self.ready.pop()
-            slot.task, slot.since = task, None
-            self._core.life.give(task, slot, task.number)
-            slot.work.put((task, (task._function.context or Context()).copy()))
+                self._add_slot()
+            slot = self._idle[-1]
+            try:
+                slot.since, slot.task = None, self.ready.pop()
+                self._core.life.give(slot.task, slot, slot.task.number)
+                given = slot.task, (slot.task._function.context or Context()).copy()
+                del self._idle[-1]
+                slot.work.put(given)
+            except BaseException as error:  # a defect: nobody would ever come to the task
+                self._take_back(slot, error)
+                raise
+
+    def _add_slot(self) -> None:
+        self._numbers += 1
+        self._slots[self._numbers] = slot = _Slot(self, self._numbers)
+        self._idle.append(slot)
+
+    def _take_back(self, slot: _Slot, error: BaseException) -> None:
+        """Fail a task that a thread was to have, and let the thread have the next."""
+        task, slot.task = slot.task, None
+        if slot not in self._idle:
+            self._idle.append(slot)
+        if task is not None:
+            self._core.life.reject(task, error, time.monotonic())
 
     def report(
         self, slot: _Slot, task: Task[Any], value: Any, error: Raised | None, began: float, ended: float

@@ -65,7 +65,7 @@ class Answers:
                     life.succeed(task, message[2], place, started, ended)
                 elif not task._place.final:
                     self._end_otherwise(worker, task, Answer(*message), interrupted)
-            except Exception as error:  # noqa: BLE001  (a defect: it is this task's, not that of those behind it)
+            except BaseException as error:  # noqa: BLE001  (a defect: it is this task's, not that of those behind it)
                 core.report(error)
                 life.reject(task, error, time.monotonic())
         worker.done += done

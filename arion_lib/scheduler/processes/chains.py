@@ -46,11 +46,15 @@ class Chains:
             task = worker.outstanding.get(worker.last)
             if task is None or task._more is None or not task._more.dependents:
                 return
-            first, parcel = worker.last + 1, Parcel(worker)
-            worker.last = self.follow(worker, parcel, task, first) - 1
-            if worker.last < first:
-                return
-            self._sending.post(worker, parcel, first)
+            before, parcel = worker.last, Parcel(worker)
+            try:
+                worker.last = self.follow(worker, parcel, task, before + 1) - 1
+                if worker.last == before:
+                    return
+                self._sending.post(worker, parcel, before + 1)
+            except BaseException as error:
+                self._sending.fail(parcel, [], before, error)
+                raise
 
     def follow(self, worker: WorkerHandle, parcel: Parcel, task: Task[Any], number: int) -> int:
         """Send along the links behind a call that is in a message; return the number of the next call."""
@@ -59,8 +63,8 @@ class Chains:
             link = self._link(task)
             if link is None or not (parcel.add_link(link, number - 1) or self._sending.pack(parcel, link)):
                 break
-            self._pool.core.life.send_ahead(link, worker, number)
             worker.outstanding[number] = link
+            self._pool.core.life.send_ahead(link, worker, number)
             task, number = link, number + 1
         return number
 

@@ -87,7 +87,7 @@ class Deaths:
                 self._pool.take(worker, messages)
                 if worker.at_end:
                     break
-        except Exception as error:  # noqa: BLE001  (what it wrote last cannot be read: the worker is dead all the same)
+        except BaseException as error:  # noqa: BLE001  (what it wrote last cannot be read: the worker is dead all the same)
             self._pool.core.report(error)
         number = worker.child.note.words[STARTED]
         victim = worker.outstanding.pop(number, None)

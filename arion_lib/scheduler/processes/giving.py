@@ -63,7 +63,7 @@ class Giving:
                 and len(self._ready) > MOST_AHEAD
             ):
                 self._window *= 1.5  # it ran out of work although there was plenty: send further ahead
-            self._send(worker, self._share(worker, len(able) - place))
+            self._send(worker, len(able) - place)
 
     def _has_room(self, worker: WorkerHandle) -> bool:
         if worker.draining or worker.revoking or worker.at_end or worker.unsent or worker.still:
@@ -108,42 +108,40 @@ class Giving:
             if worker.revoking and worker.last == worker.revoking[0] and not blocked:
                 mean = current._function.mean
                 if mean is not None and mean < STUCK:
-                    self._send(worker, self._ready.take(1))
+                    self._send(worker, len(self._ready))  # one task
 
-    def _share(self, worker: WorkerHandle, sharers: int) -> list[Task[Any]]:
-        """Take from the queue one worker's share: what fits its window, at least one task. Count it into its load."""
+    def _share(self, worker: WorkerHandle, sharers: int, tasks: list[Task[Any]]) -> None:
+        """Take from the queue one worker's share into `tasks`: what fits its window, at least one. Count its load."""
         fair = max(1, len(self._ready) // (2 * sharers))
         most = min(fair, MOST_AHEAD - len(worker.outstanding))
         if self._pool.recycle_after is not None:
             most = min(most, self._pool.recycle_after - worker.done - len(worker.outstanding))
         ready, window, load = self._ready, self._window, worker.load
-        tasks = ready.take(1)
+        tasks += ready.take(1)
         mean = tasks[0]._function.mean
         if mean is not None and mean < LONG:  # a coarse clock may say 0.0
             tasks += ready.take(min(most, int((window - load) / (mean + PER_CALL)) + 1) - 1)
         for place, task in enumerate(tasks):
             mean = task._function.mean
             if place and (mean is None or load >= window):  # these are longer than the first one led to expect
-                for early in reversed(tasks[place:]):
-                    ready.push_front(early, early.options.priority)
-                del tasks[place:]
+                while len(tasks) > place:
+                    ready.push_front(tasks[-1], tasks[-1].options.priority)
+                    del tasks[-1]
                 break
             load += LONG if mean is None else mean + PER_CALL
         worker.load = load
-        return tasks
 
-    def _send(self, worker: WorkerHandle, tasks: list[Task[Any]]) -> None:
-        """Send tasks to a worker. An error on the way is a defect: it is theirs, and nobody waits for them for ever."""
-        before, parcel = worker.last, Parcel(worker)
+    def _send(self, worker: WorkerHandle, sharers: int) -> None:
+        """Send a worker its share. An error on the way is a defect: it is that of the tasks that were taken."""
+        before, parcel, tasks = worker.last, Parcel(worker), list[Task[Any]]()
         try:
+            self._share(worker, sharers, tasks)
             self._send_all(worker, tasks, parcel)
-        except Exception as error:
-            parcel.not_sent()
-            lost = [number for number in worker.outstanding if number > before]
-            for task in [*tasks, *(worker.outstanding.pop(number) for number in lost)]:
-                self._pool.core.life.reject(task, error, time.monotonic())
-            worker.last = max([before, *lost])
+        except BaseException as error:
+            self._sending.fail(parcel, tasks, before, error)
             raise
+        if worker.last - before >= MOST_FOLLOWING:
+            self._chains.extend(worker)
 
     def _send_all(self, worker: WorkerHandle, tasks: list[Task[Any]], parcel: Parcel) -> None:
         known, outstanding, give = worker.known, worker.outstanding, self._pool.core.life.give
@@ -167,5 +165,3 @@ class Giving:
                 number = self._chains.follow(worker, parcel, task, number)
         worker.lowest, worker.last = lowest, number - 1
         self._sending.post(worker, parcel, first)
-        if number - first >= MOST_FOLLOWING:
-            self._chains.extend(worker)

@@ -103,6 +103,18 @@ class Sending:
             return False
         return True
 
+    def fail(self, parcel: Parcel, tasks: list[Task[Any]], before: int, error: BaseException) -> None:
+        """Fail tasks that a defect kept from a worker: those, and what it was to have behind the call `before`.
+
+        They are in no queue: nobody would ever come to them.
+        """
+        parcel.not_sent()
+        worker = parcel.worker
+        lost = [number for number in worker.outstanding if number > before]
+        for task in [*tasks, *(worker.outstanding.pop(number) for number in lost)]:
+            self._pool.core.life.reject(task, error, time.monotonic())
+        worker.last = max([before, *lost])
+
     def post(self, worker: WorkerHandle, parcel: Parcel, first: int) -> None:
         """Send a message. One that is too large for a frame fails the tasks that are too large, and only these."""
         if not parcel.calls:

@@ -81,7 +81,7 @@ class Pool:
             messages = worker.receive()
             if messages:
                 self.take(worker, messages)
-        except Exception as error:  # noqa: BLE001  (a stream that cannot be read: this worker's, and no other's)
+        except BaseException as error:  # noqa: BLE001  (a stream that cannot be read: this worker's, and no other's)
             self.core.report(error)
             self.core.unwatch(worker.child.outbox.fileno())
             self.replace(worker)

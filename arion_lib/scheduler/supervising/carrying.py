@@ -42,7 +42,7 @@ class Carrying:
             for instruction in todo:
                 try:
                     self._carry_out(instruction)
-                except Exception as error:  # noqa: BLE001  (any defect: the other instructions are about other tasks)
+                except BaseException as error:  # noqa: BLE001  (any defect: the other instructions are about other tasks)
                     self._report(error)
                     for task in _queued_by(instruction):  # it may be nowhere now: nobody would ever come to it
                         self._life.reject(task, error, time.monotonic())

@@ -126,7 +126,7 @@ class Intake:
             self._life.admitted += len(run)
             try:
                 self._life.admit_alike(run)
-            except Exception as error:
+            except BaseException as error:
                 self._reject(run, error)
                 raise
 
@@ -134,7 +134,7 @@ class Intake:
         self._life.admitted += 1
         try:
             self._life.admit(task, now)
-        except Exception as error:
+        except BaseException as error:
             self._reject([task], error)
             raise
 
