@@ -38,6 +38,7 @@ class DeadLetter:
     offset: int  # bytes from the start of the (inflated) body
     reason: str
     raw: bytes  # all of it, or the first RAW_LIMIT bytes of a record that is longer than records may be
+    piece: bool = field(default=False, repr=False)  # `raw` is of an unreadable body: no replay takes it
 
 
 @dataclass(frozen=True, slots=True)

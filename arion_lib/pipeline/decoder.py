@@ -12,7 +12,7 @@ See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_decoder.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, Protocol
 
@@ -137,9 +137,10 @@ class Ledger:
         if self.bad > MAX_BAD and self.bad * 10 > self.records:
             self._break(offset, f"{self.bad} of {self.records} records are bad: is the body what it says it is?")
 
-    def _break(self, offset: int, error: BaseException | str, raw: bytes = b"") -> None:
-        """Give the body up: nothing behind `offset` can be read."""
-        self.broken = dead_letter(self.records + 1, offset, error, raw[:RAW_LIMIT])
+    def _break(self, offset: int, error: BaseException | str, raw: bytes = b"", *, piece: bool = False) -> None:
+        """Give the body up: nothing behind `offset` can be read. `piece`: what is there is no record."""
+        letter = dead_letter(self.records + 1, offset, error, raw[:RAW_LIMIT])
+        self.broken = replace(letter, piece=True) if piece else letter
         self.dead.append(self.broken)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from arion_lib.pipeline.batch import Batch, DeadLetter
+from arion_lib.pipeline.batch import RAW_LIMIT, Batch, DeadLetter
 from arion_lib.pipeline.formats.documents import PathDecoder
 from arion_lib.pipeline.ingest import ingest
 from arion_lib.pipeline.shapes.recipe import Recipe
@@ -45,14 +45,17 @@ def test_what_is_fit_by_another_recipe_is_stored_and_its_letter_gone(database: D
         assert replay(store, "s", Recipe()).dead == 2
 
 
+@pytest.mark.parametrize("behind", [b"", b"\n", b" " * 2_000])
 @pytest.mark.parametrize("number", [b"1e99999999999999999999", b"[" * 300 + b"]" * 300])
-def test_a_document_that_could_not_be_read_is_never_replayed_as_a_record(database: Database, number: bytes) -> None:
-    body = b'{"x": %b, "events": [{"n": 1}]}' % number
+def test_a_document_that_could_not_be_read_is_never_replayed_as_a_record(
+    database: Database, number: bytes, behind: bytes
+) -> None:
+    body = b'{"x": %b, "events": [{"n": 1}]}' % number + behind
     with database.open() as store:
         with pytest.raises(ValueError, match="must be readable to its end"):
             ingest([body], store, "s", Recipe(), lambda kind, skip: PathDecoder("events.item", kind, skip=skip))
         [letter] = store.dead_letters("s")
-        assert body.startswith(letter.letter.raw)
+        assert (letter.letter.raw, letter.letter.piece) == (body[:RAW_LIMIT], True), "none of its bytes is lost"
         assert (replay(store, "s", Recipe()).dead, store.rows("s")) == (1, [])
         store.commit(letters(body))  # the control: a letter that is a whole object is a record
         assert replay(store, "s", Recipe()).accepted == 1
@@ -95,6 +98,14 @@ def test_letters_are_deleted_between_two_numbers(database: Database) -> None:
 def command(*args: object) -> subprocess.CompletedProcess[str]:
     words = [sys.executable, "-m", "arion_lib", "letters", *map(str, args)]
     return subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_the_list_says_which_letter_is_a_piece_of_a_document(tmp_path: Path) -> None:
+    store = Database(f"sqlite:///{(tmp_path / 'arion.db').as_posix()}")
+    with store.open() as opened:
+        opened.commit(Batch("s", dead=[DeadLetter(1, 0, "bad", b"{}", piece=True), DeadLetter(2, 0, "bad", b"{}")]))
+    listed = [json.loads(line) for line in command("s", "--data", tmp_path).stdout.splitlines()]
+    assert [one["piece"] for one in listed] == [True, False]
 
 
 def test_the_command_lists_replays_and_deletes(tmp_path: Path) -> None:

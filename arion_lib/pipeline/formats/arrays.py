@@ -119,7 +119,7 @@ class ArrayDecoder(Ledger):
         elif self._text:
             before = self._place is Place.BEFORE
             reason = "the body must be a JSON array, which begins with [" if before else "nothing may follow the array"
-            self._break(self._offset, reason, bytes(self._text[:1]))
+            self._break(self._offset, reason, bytes(self._text[:1]), piece=True)
         return self._place is Place.INSIDE
 
     def _skip_bom(self, final: bool) -> bool:

@@ -194,8 +194,7 @@ class PathDecoder(ArrayDecoder):
         try:
             self._find_array(final)
         except ValueError as error:
-            # Without its last byte: a whole document may be JSON, and would be taken for a record where it is replayed.
-            self._break(self._offset, str(error), bytes(self._text)[:-1])
+            self._break(self._offset, str(error), bytes(self._text), piece=True)
         return self._place is Place.INSIDE
 
     def _find_array(self, final: bool) -> None:

@@ -3,7 +3,8 @@
 Idea        A dead letter is a record that waits for a person: with another recipe, or a newer library, it may be fit.
 Invariant   A letter goes in the transaction that stores its record: never lost, never counted twice, though two replay
             at once or the process is killed.
-When wrong  A letter that is still no fit record stays where it is; one that somebody else settled is left alone.
+When wrong  A letter that is still no fit record, or a piece of a body that cannot be read, stays where it is; one that
+            somebody else settled is left alone.
 See         tests/pipeline/test_letters.py
 """
 
@@ -62,6 +63,9 @@ def replay(
         return ObjectDecoder(kind, max_record=max_record, skip=skip)
 
     for stored in between(store, stream, after, upto):
+        if stored.letter.piece:
+            receipt.dead += 1
+            continue
         intake = Intake(stream, recipe, one_object, cut=_WHOLE)
         batches = list(batches_of([stored.letter.raw], intake))
         if intake.first_dead or not batches:
@@ -109,9 +113,10 @@ def _act(chosen: argparse.Namespace, store: Store) -> None:
     else:
         for stored in between(store, chosen.stream, chosen.after, chosen.upto):
             letter = stored.letter
-            shown = {"number": stored.seq, "record": letter.record, "offset": letter.offset, "reason": letter.reason}
-            raw = letter.raw.decode(errors="backslashreplace")
-            sys.stdout.write(json.dumps({**shown, "raw": raw}, ensure_ascii=False) + "\n")
+            shown: dict[str, object] = {"number": stored.seq, "record": letter.record, "offset": letter.offset}
+            shown |= {"reason": letter.reason, "raw": letter.raw.decode(errors="backslashreplace")}
+            shown["piece"] = letter.piece
+            sys.stdout.write(json.dumps(shown, ensure_ascii=False) + "\n")
 
 
 def _recipe(chosen: argparse.Namespace) -> Recipe:

@@ -17,7 +17,7 @@ from arion_lib.pipeline.batch import Aggregate, Number
 from arion_lib.pipeline.store import StoreBroken
 from arion_lib.pipeline.stores.postgres_connections import PostgresSession
 
-_VERSION = 4
+_VERSION = 5
 _MAKING = 0x4172696F  # the advisory lock under which the tables are made
 LEASE = f"SELECT pg_try_advisory_lock(({_MAKING}::bigint << 32) | 'outbox'::regclass::oid::bigint)"
 """Asks for the lock of whoever publishes the outbox of this schema."""
@@ -29,7 +29,8 @@ CREATE TABLE IF NOT EXISTS streams (
     rows bigint NOT NULL DEFAULT 0, dead bigint NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS rows (stream integer, seq bigint, body text NOT NULL, meta text, PRIMARY KEY (stream, seq));
 CREATE TABLE IF NOT EXISTS dead (
-    stream integer, seq bigint, record bigint, "offset" bigint, reason text, raw bytea, PRIMARY KEY (stream, seq));
+    stream integer, seq bigint, record bigint, "offset" bigint, reason text, raw bytea, piece boolean,
+    PRIMARY KEY (stream, seq));
 CREATE TABLE IF NOT EXISTS groups (
     stream integer, key text COLLATE "C", count bigint NOT NULL, kinds text NOT NULL,
     total numeric, least numeric, greatest numeric, valued bigint, PRIMARY KEY (stream, key));
@@ -62,6 +63,7 @@ INSERT INTO pending SELECT seq, count, at FROM outbox WHERE NOT published;
 ALTER TABLE outbox DROP COLUMN published, ADD COLUMN metas bytea;
 ALTER TABLE rows ADD COLUMN meta text
 """,
+    4: "ALTER TABLE dead ADD COLUMN piece boolean",
 }
 """What makes tables of that version those of the next."""
 TABLES = ("streams", "rows", "dead", "groups", "deliveries", "seen", "outbox", "pending", "marks")

@@ -102,9 +102,9 @@ class SqlStore(GroupCommit):
     def dead_letters(self, stream: str, after: int = 0, limit: int = 100) -> list[StoredLetter]:
         """Return up to `limit` dead letters with a number greater than `after`, in order."""
         with self._connections.reading() as db:
-            columns = 'record, "offset", reason, raw'
+            columns = 'record, "offset", reason, raw, piece'
             found = self._page(db, "dead", columns, self._number(db, stream), after, None, limit)
-        return [StoredLetter(seq, DeadLetter(*letter)) for seq, *letter in found]
+        return [StoredLetter(seq, DeadLetter(*letter, piece=bool(piece))) for seq, *letter, piece in found]
 
     def outbox(self, limit: int = 64, size: int = 1 << 20) -> list[OutboxEntry]:
         """Return the oldest unpublished entries, bounded in number and bytes."""

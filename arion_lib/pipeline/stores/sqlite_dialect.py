@@ -17,7 +17,7 @@ from typing import Any
 from arion_lib.pipeline.batch import Aggregate
 from arion_lib.pipeline.numbers.exact import Stored, decode_number, encode_number
 
-IDENTITY = (0x4172696F, 4)
+IDENTITY = (0x4172696F, 5)
 """SQLite files carry a number of the application that made them ("Ario"), and of its version."""
 
 STREAM_BITS = 40
@@ -28,7 +28,7 @@ SCHEMA = """
 CREATE TABLE streams (
     number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, rows INTEGER NOT NULL, dead INTEGER NOT NULL);
 CREATE TABLE rows (id INTEGER PRIMARY KEY, body TEXT NOT NULL, meta TEXT);
-CREATE TABLE dead (id INTEGER PRIMARY KEY, record INTEGER, offset INTEGER, reason TEXT, raw BLOB);
+CREATE TABLE dead (id INTEGER PRIMARY KEY, record INTEGER, offset INTEGER, reason TEXT, raw BLOB, piece INTEGER);
 CREATE TABLE groups (
     stream INTEGER NOT NULL, key TEXT NOT NULL, count INTEGER NOT NULL CHECK (typeof(count) = 'integer'),
     total, least, greatest, valued INTEGER, PRIMARY KEY (stream, key)) WITHOUT ROWID;
@@ -67,6 +67,7 @@ INSERT INTO identity SELECT lower(hex(randomblob(8)))
 ALTER TABLE rows ADD COLUMN meta TEXT;
 ALTER TABLE outbox ADD COLUMN metas BLOB
 """,
+    4: "ALTER TABLE dead ADD COLUMN piece INTEGER",
 }
 """What makes a file of that version one of the next. Columns are added at the end: the order is that of `SCHEMA`."""
 

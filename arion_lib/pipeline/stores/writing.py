@@ -102,7 +102,7 @@ class Writing:
             self._settle(number, plan.settled)
         if plan.dead:
             letters = zip(*map(_columns, plan.dead), strict=True)
-            self._append("dead", number, dead + 1, ("record", '"offset"', "reason", "raw"), letters)
+            self._append("dead", number, dead + 1, _LETTER, letters)
         if plan.groups:
             self._join(number, plan.groups)
         if plan.deliveries:
@@ -161,5 +161,8 @@ class Writing:
         self._db.execute("INSERT INTO pending VALUES (?, ?, ?)", (seq, len(plan.messages), self._now))
 
 
+_LETTER = ("record", '"offset"', "reason", "raw", "piece")
+
+
 def _columns(letter: DeadLetter) -> tuple[object, ...]:
-    return letter.record, letter.offset, letter.reason, letter.raw
+    return letter.record, letter.offset, letter.reason, letter.raw, letter.piece

@@ -78,6 +78,7 @@ class Letter(BaseModel):
     offset: int
     reason: str
     raw: str
+    piece: bool = Field(description="`raw` is of a body that could not be read, no record: a replay leaves it")
 
 
 class Letters(BaseModel):

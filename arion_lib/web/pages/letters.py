@@ -73,6 +73,7 @@ def letter_pages(router: APIRouter, service: PipelineService) -> None:
                 offset=one.letter.offset,
                 reason=one.letter.reason,
                 raw=one.letter.raw.decode(errors="replace"),
+                piece=one.letter.piece,
             )
             for one in found
         ]
