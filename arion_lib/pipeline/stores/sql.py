@@ -104,7 +104,7 @@ class SqlStore(GroupCommit):
         with self._connections.reading() as db:
             columns = 'record, "offset", reason, raw, piece'
             found = self._page(db, "dead", columns, self._number(db, stream), after, None, limit)
-        return [StoredLetter(seq, DeadLetter(*letter, piece=bool(piece))) for seq, *letter, piece in found]
+        return [StoredLetter(seq, DeadLetter(*letter, bool(piece))) for seq, *letter, piece in found]
 
     def outbox(self, limit: int = 64, size: int = 1 << 20) -> list[OutboxEntry]:
         """Return the oldest unpublished entries, bounded in number and bytes."""
