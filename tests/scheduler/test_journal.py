@@ -46,6 +46,16 @@ def cut_off(path: Path, *calls: tuple[Any, ...], key: str | None = None, name: s
     journal.close()
 
 
+def test_what_is_kept_is_on_the_disk_and_not_in_the_drives_cache(path: Path) -> None:
+    """On macOS SQLite's own fsync leaves it there; elsewhere the setting changes nothing."""
+    journal = Journal(path)
+    journal.open()
+    for connection, synchronous in ((journal._safe, 2), (journal._fast, 1)):
+        settings = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("synchronous", "fullfsync")]
+        assert settings == [synchronous, 1]
+    journal.close()
+
+
 def test_what_has_ended_is_in_the_journal_no_more(path: Path) -> None:
     with Scheduler(1, journal=path) as scheduler:
         assert scheduler.recovered == []

@@ -80,6 +80,7 @@ class Journal:
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute(f"PRAGMA synchronous={sync}")
+        connection.execute("PRAGMA fullfsync=ON")  # macOS: fsync there only reaches the drive's cache
         return connection
 
     def close(self) -> None:
