@@ -6,9 +6,11 @@ only says where it runs. Python, `venv`, pip, signals and processes are the real
 
 from __future__ import annotations
 
+import _thread
 import ast
 import hashlib
 import importlib.util
+import io
 import json
 import os
 import re
@@ -18,10 +20,12 @@ import socket
 import subprocess
 import sys
 import sysconfig
+import threading
 import zipfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -202,6 +206,22 @@ def test_a_wrong_hash_is_refused_and_leaves_no_environment(clone: Clone) -> None
     assert not clone.venv.exists()
 
 
+def test_an_update_from_inside_that_fails_says_why_and_is_repaired_by_the_next(clone: Clone) -> None:
+    """The folder is not taken away then: Windows removes no interpreter that runs, and would say only that."""
+    assert clone.run("test").returncode == 0
+    inside = str(environment.python_of(clone.venv))
+    clone.lock("2.0", broken=True)
+    done = clone.run("test", python=inside)
+    assert done.returncode == 1
+    assert "HASHES" in done.stderr
+    assert (clone.venv / "arion-setup").read_text() == environment.UNFINISHED
+    clone.lock("2.0")
+    done = clone.run("test", python=inside)
+    assert done.returncode == 0, done.stderr
+    assert "making" in done.stderr
+    assert list(clone.venv.glob("**/arion_marker-2.0.dist-info"))
+
+
 def test_the_locked_release_is_installed_though_another_package_wants_it_with_an_extra(clone: Clone) -> None:
     """Pip before 23.3 takes the newest one there, and refuses it since the lock has no hash of it."""
     clone.lock("2.0")
@@ -313,6 +333,47 @@ def test_waiting_for_a_command_is_cut_into_steps_between_which_ctrl_c_is_heard()
 
         assert interrupts.ended(Watched(), step=0.01) == 0  # type: ignore[arg-type]
     assert waits == [0.01] * 3
+
+
+def test_ctrl_c_is_heard_while_a_command_says_nothing() -> None:
+    """Windows hears it between two steps of waiting, not in a read. Stand-in: what ends no system call here either."""
+    heard, over = threading.Event(), threading.Event()
+
+    def silent() -> Iterator[str]:
+        assert threading.current_thread() is not threading.main_thread(), "this thread would be deaf until the line"
+        yield "a line\n"
+        heard.wait()
+        _thread.interrupt_main()
+        over.wait()
+
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012
+        try:
+            for line in interrupts.lines(SimpleNamespace(stdout=silent()), step=0.01):  # type: ignore[arg-type]
+                assert line == "a line\n"
+                heard.set()
+        finally:
+            over.set()
+
+
+def test_what_windows_holds_for_a_moment_is_removed_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A virus scanner, or an installer that has just been killed. Stand-in: a removal that fails at first."""
+    folder, calls, remove = tmp_path / ".venv", list[Path](), shutil.rmtree
+    folder.mkdir()
+
+    def held(path: Path, *, ignore_errors: bool) -> None:
+        calls.append(path)
+        if len(calls) > 2:
+            remove(path, ignore_errors=ignore_errors)
+
+    monkeypatch.setattr(shutil, "rmtree", held)
+    monkeypatch.setattr(interrupts, "HELD", (0.0,))
+    with pytest.raises(interrupts.SetupError, match="something uses it"):  # the control: held for longer
+        interrupts.remove(folder)
+    interrupts.remove(folder)
+    assert len(calls) == 3
+    assert not folder.exists()
 
 
 @posix
@@ -510,6 +571,25 @@ def test_what_a_word_starts_imports_the_clone_and_on_windows_prints_in_utf_8(
     environment.find_project()
     assert os.environ["PYTHONPATH"] == os.pathsep.join([str(ROOT), "mine"])
     assert os.environ.get("PYTHONUTF8") == utf_8
+
+
+@pytest.mark.parametrize(
+    ("platform", "asked", "encoding"),
+    [("win32", None, "utf-8"), ("win32", "cp1252", "cp1252"), ("linux", None, "cp1252")],
+)
+def test_on_windows_a_word_prints_in_utf_8_itself(
+    monkeypatch: pytest.MonkeyPatch, platform: str, asked: str | None, encoding: str
+) -> None:
+    """In an environment made by hand it is not started anew: `guide 1 > guide.txt` would end at the first star."""
+    monkeypatch.setattr(os, "environ", {} if asked is None else {"PYTHONIOENCODING": asked})
+    out = io.TextIOWrapper(io.BytesIO(), "cp1252")
+    errors = io.TextIOWrapper(io.BytesIO(), "cp1252", "backslashreplace")
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", errors)
+    environment.find_project()
+    assert [stream.encoding for stream in (out, errors)] == [encoding] * 2
+    assert [stream.errors for stream in (out, errors)] == ["strict", "backslashreplace"]
 
 
 def test_a_wrong_word_exits_with_2_and_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import io
 import os
 import re
 import shutil
@@ -46,12 +47,18 @@ ENTERED = "ARION_ENTERED"
 
 
 def find_project() -> None:
-    """Let every process started from here import the clone's `arion_lib`, whatever its working folder; in UTF-8."""
+    """Let every process started from here import the clone's `arion_lib`, whatever its working folder.
+
+    It prints in UTF-8, and so does this one.
+    """
     if LOCK.exists():
         others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path not in ("", str(ROOT))]
         os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *others])
     if sys.platform == "win32":  # else they print in the code page of the machine, and cannot print the rest
         os.environ.setdefault("PYTHONUTF8", "1")
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper) and "PYTHONIOENCODING" not in os.environ:
+                stream.reconfigure(encoding="utf-8", errors=stream.errors)
 
 
 def too_deep(root: Path, long_paths: bool) -> str | None:
@@ -245,7 +252,9 @@ def make() -> None:
         try:
             _build(ours)
         except BaseException:
-            if ours:  # an interruption at any point must not leave a folder that looks like an environment
+            # An interruption at any point must not leave a folder that looks like an environment. One that this process
+            # runs in stays, marked as unfinished: Windows cannot remove it, and the next set-up makes it again.
+            if ours and not inside():
                 remove(VENV)
             raise
 

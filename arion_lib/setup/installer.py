@@ -20,7 +20,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from arion_lib.setup.interrupts import SetupError, ended, started
+from arion_lib.setup.interrupts import SetupError, ended, lines, started
 
 __all__ = ["SetupError", "install", "run_quietly"]
 
@@ -120,7 +120,7 @@ def retries() -> int:
 def _reason(command: list[str]) -> str | None:
     """Ask a failed uv again, listening this time: return the package that has no wheel, if that is the reason."""
     with started(command, captured=True) as process:
-        said, _ = process.communicate()
+        said = "".join(lines(process))
     return lacks_wheel(said) if process.returncode else None
 
 
@@ -235,7 +235,7 @@ def run_quietly(command: list[str]) -> None:
         SetupError: when it fails, with what it printed.
     """
     with started(command, captured=True) as process:
-        said, _ = process.communicate()
+        said = "".join(lines(process))
     if process.returncode:
         raise SetupError(f"{said.strip()}\n`{' '.join(command)}` must succeed, got exit code {process.returncode}")
 
@@ -254,11 +254,11 @@ def package_of(line: str) -> str | None:
 
 def _watch(command: list[str], total: int) -> str | None:
     """Run pip, showing how many of the `total` packages it has come to; return the one that has no wheel, if any."""
-    lines: list[str] = []
+    printed: list[str] = []
     with started(command, captured=True) as process:
         seen = 0
-        for line in process.stdout or ():
-            lines.append(line.rstrip())
+        for line in lines(process):
+            printed.append(line.rstrip())
             if (package := package_of(line)) is not None:
                 seen += 1
                 show(seen, total, package)
@@ -268,11 +268,11 @@ def _watch(command: list[str], total: int) -> str | None:
         print(file=sys.stderr)
     if not process.returncode:
         return None
-    said = "\n".join(lines)
+    said = "\n".join(printed)
     if (lacking := lacks_wheel(said)) is not None:
         return lacking
     advice = ADVICE if any(word in said for word in TROUBLE) else ""
-    last = "\n".join(lines[-15:])
+    last = "\n".join(printed[-15:])
     raise SetupError(f"{last}\npip must succeed, got exit code {process.returncode}. {advice}".rstrip())
 
 

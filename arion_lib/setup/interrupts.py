@@ -9,10 +9,12 @@ See         README.md · tests/test_setup.py
 from __future__ import annotations
 
 import os
+import queue
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -22,6 +24,9 @@ from types import FrameType
 
 GRACE = 5.0
 """Seconds that an interrupted command gets before it is killed."""
+
+HELD = (0.1, 0.2, 0.4, 0.8, 1.6)
+"""Seconds between two tries to remove what Windows holds for a moment: virus scanners look, killed processes end."""
 
 WAITING = "another set-up is at work here: waiting for it"
 TERMINATIONS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -64,6 +69,28 @@ def ended(process: subprocess.Popen[str], step: float = 0.2) -> int:
             continue
 
 
+def lines(process: subprocess.Popen[str], step: float = 0.2) -> Iterator[str]:
+    """Yield what a captured command prints, line by line; in steps of `step` seconds, as `ended` waits.
+
+    Another thread reads: a read hears no Ctrl-C on Windows until there is a line, which may be minutes.
+    """
+    said: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+
+    def read() -> None:
+        with suppress(ValueError):  # closed meanwhile: the command was ended
+            for line in process.stdout or ():
+                said.put(line)
+        said.put(None)
+
+    threading.Thread(target=read, name="set-up-reader", daemon=True).start()
+    while True:
+        with suppress(queue.Empty):
+            line = said.get(timeout=step)
+            if line is None:
+                return
+            yield line
+
+
 def _end(process: subprocess.Popen[str]) -> None:
     """End a command and all it started: politely first."""
     if sys.platform == "win32":
@@ -100,6 +127,10 @@ def remove(folder: Path) -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         shutil.rmtree(folder, ignore_errors=True)
+        for pause in HELD:
+            if folder.exists():
+                time.sleep(pause)
+                shutil.rmtree(folder, ignore_errors=True)
     finally:
         signal.signal(signal.SIGINT, before)
     if folder.exists():
