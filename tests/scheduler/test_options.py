@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arion_lib.scheduler import Options, Scheduler, task
+from arion_lib.scheduler.bounds import checks
 from arion_lib.scheduler.options import LANES, PLAIN, declared
 from tests.scheduler import jobs
 
@@ -130,3 +131,12 @@ def test_what_is_chosen_at_submit_wins_over_the_declaration(no_leaks: None) -> N
 def test_options_are_frozen() -> None:
     with pytest.raises(AttributeError):
         PLAIN.priority = 3  # type: ignore[misc]
+
+
+def test_more_workers_than_windows_can_wait_for_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`select` takes 512 sockets there: past that the supervisor could not even sleep."""
+    monkeypatch.setattr(checks.sys, "platform", "win32")
+    checks.check_workers(checks.MOST_ON_WINDOWS)
+    with pytest.raises(ValueError, match=r"workers must be <= \d+, got 501: .*512"):
+        checks.check_workers(501)
+    assert 2 * checks.MOST_ON_WINDOWS < 512  # while they are replaced there may be twice as many

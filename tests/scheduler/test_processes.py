@@ -25,9 +25,10 @@ from arion_lib.scheduler import (
     WorkerDiedError,
 )
 from arion_lib.scheduler.processes import worker_handle
+from arion_lib.scheduler.processes.deaths import Deaths
 from arion_lib.scheduler.processes.giving import FIRST_WINDOW, Giving
-from arion_lib.scheduler.processes.note import REVOKED_TO, STARTED
-from arion_lib.scheduler.processes.worker_handle import INTERRUPTION
+from arion_lib.scheduler.processes.note import REVOKED_TO, STARTED, Note
+from arion_lib.scheduler.processes.worker_handle import INTERRUPTION, WorkerHandle
 from arion_lib.scheduler.ready import ReadyQueue
 from arion_lib.scheduler.starting.launch import Child
 from tests.scheduler import jobs
@@ -114,6 +115,30 @@ def test_deaths_leave_the_pool_at_its_size(gate: Gate) -> None:
         assert scheduler.status().restarts == 9
 
 
+def test_a_call_that_ran_and_whose_answer_died_with_the_worker_is_not_run_again() -> None:
+    """What a killed process wrote stays in a pipe. On Windows its sockets are reset, and forget what was not read."""
+    ends: list[tuple[str, str]] = []
+    life: Any = SimpleNamespace(
+        lose=lambda task, *_: ends.append((task, "lost")), put_back=lambda task: ends.append((task, "queued"))
+    )
+    core = SimpleNamespace(life=life, unwatch=lambda _: None, for_task=lambda task, do, *rest: do(*rest))
+    usage = SimpleNamespace(forget=lambda _: None)
+    pool: Any = SimpleNamespace(core=core, usage=usage, restarts=0, fill_up=lambda: None)
+    child: Any = SimpleNamespace(number=1, pid=7, exit_code=-9, refused=None, watch=None, close=lambda: None)
+    child.inbox = child.outbox = SimpleNamespace(fileno=lambda: 99)
+    child.note, _ = note = Note.create()
+    worker: Any = WorkerHandle(child)
+    worker.receive = list
+    worker.outstanding = {3: "answered, unread", 4: "running", 5: "behind"}
+    child.note.words[STARTED] = 4
+    pool.workers = {1: worker}
+    Deaths(pool, ReadyQueue(), prepared=False).told(child)
+    assert sorted(ends) == [("answered, unread", "lost"), ("behind", "queued"), ("running", "lost")]
+    note[0].close()
+    if isinstance(note[1], int):
+        os.close(note[1])
+
+
 def zygote(scheduler: Scheduler) -> psutil.Process:
     (child,) = [one for one in psutil.Process().children() if "zygote_main" in " ".join(one.cmdline())]
     return child
@@ -145,6 +170,22 @@ def test_a_stopped_worker_is_killed_when_its_time_is_over(gate: Gate) -> None:
         assert isinstance(task.exception(PATIENCE), TaskTimeoutError)
         assert scheduler.submit(jobs.add, 1).result(PATIENCE) == 1
         until(lambda: not psutil.pid_exists(pid), "the death of the stopped one")
+
+
+def test_where_no_signal_interrupts_a_call_its_worker_is_killed_at_once(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows has none: there is nothing to wait for in the grace time, which never ends here."""
+    monkeypatch.setattr(worker_handle, "INTERRUPTION", None)
+    with opened(1, grace=1e9) as scheduler:
+        for stuck in (scheduler.submit(jobs.spin, gate.place), scheduler.submit(jobs.swallow, gate.place)):
+            (pid,) = gate.arrived()
+            assert stuck.cancel()
+            until(lambda pid=pid: not psutil.pid_exists(pid), "the end of the worker")  # type: ignore[misc]
+        timed = scheduler.with_options(timeout=0.1).submit(jobs.spin, gate.place)
+        (pid,) = gate.arrived()
+        assert isinstance(timed.exception(PATIENCE), TaskTimeoutError)
+        until(lambda: not psutil.pid_exists(pid), "the end of the worker")
 
 
 @pytest.mark.skipif(INTERRUPTION is None, reason="no signal interrupts a call")

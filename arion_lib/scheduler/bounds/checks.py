@@ -19,6 +19,8 @@ DESCRIPTORS = 3
 """Of this process, for each worker at least: its two pipes, and its status page or what tells of its end."""
 MOST_WORKERS = 10_000
 """Where the system names no limit: more than any machine of today has cores."""
+MOST_ON_WINDOWS = 250
+"""There `select` waits for 512 sockets at most: one of each worker, and of those that are just being replaced."""
 
 
 def one_of(**words: T | None) -> T | None:
@@ -45,16 +47,16 @@ def check_workers(value: int, least: int = 0) -> None:
     """Raise `ValueError` for what is no number of worker processes, and for more than this process can hold open."""
     check_count("workers", value, least)
     if value > (most := most_workers()):
-        raise ValueError(
-            f"workers must be <= {most}, got {value}: each takes {DESCRIPTORS} at least of the files that this process "
-            "may have open (`ulimit -n`)"
-        )
+        why = f"each takes {DESCRIPTORS} at least of the files that this process may have open (`ulimit -n`)"
+        if sys.platform == "win32":
+            why = "Windows waits for 512 connections at most"
+        raise ValueError(f"workers must be <= {most}, got {value}: {why}")
 
 
 def most_workers() -> int:
     """Return how many worker processes this process can hold open at the very most."""
-    if sys.platform == "win32":  # it has no limit of this kind
-        return MOST_WORKERS
+    if sys.platform == "win32":
+        return MOST_ON_WINDOWS
     import resource
 
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -91,6 +91,9 @@ class Deaths:
             self._pool.core.report(error)
         number = worker.child.note.words[STARTED]
         victim = worker.outstanding.pop(number, None)
+        # Begun before it, and no answer came: they have run. Windows resets a killed process's sockets, which forget
+        # what was not read; from a pipe every answer has been read by now, and there are none of these.
+        unheard = [worker.outstanding.pop(call) for call in list(worker.outstanding) if call < number]
         began = worker.began(number) or 0.0
         interrupted = worker.interrupting is not None and worker.interrupting[0] == number
         self.strike_out(worker)
@@ -102,6 +105,11 @@ class Deaths:
                 self._pool.core.for_task(victim, life.fail, victim, worker.too_large.error, *run)
             else:
                 self._pool.core.for_task(victim, life.lose, victim, worker.child.exit_code, *run)
+        for task in unheard:
+            now = time.monotonic()
+            self._pool.core.for_task(
+                task, self._pool.core.life.lose, task, worker.child.exit_code, worker.number, now, now
+            )
         if not worker.draining:
             self._pool.restarts += 1
             began_well = worker.heard and (victim is not None or worker.done or not self._prepared)
