@@ -100,11 +100,11 @@ def tcp_pair() -> tuple[socket.socket, socket.socket]:
 
 def as_on_windows() -> None:
     """Set the library as it is on Windows."""
-    from arion_lib.scheduler.processes import worker_handle
+    from arion_lib.scheduler.processes import pipes, worker_handle
     from arion_lib.scheduler.starting import child, launch
 
     launch.START_METHODS = ("spawn",)
-    child.one_way = tcp_pair
+    pipes.one_way = child.one_way = tcp_pair
     worker_handle.INTERRUPTION = None
     os.environ["ARION_COARSE_CLOCK"] = "1"
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(COARSE), os.environ.get("PYTHONPATH")]))

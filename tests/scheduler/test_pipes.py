@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,7 +18,8 @@ from hypothesis import strategies as st
 
 from arion_lib.scheduler.processes import pipes
 from arion_lib.scheduler.processes.note import REVOKED_AFTER, STARTED, Note
-from arion_lib.scheduler.processes.pipes import AT_ONCE, End, end_of, one_way, rest_of, write_all
+from arion_lib.scheduler.processes.pipes import AT_ONCE, End, PipeEnd, end_of, one_way, rest_of, write_all
+from arion_lib.scheduler.starting.child import close_raw
 from arion_lib.setup.environment import ROOT
 from tests.elsewhere import tcp_pair
 
@@ -68,9 +70,25 @@ def test_the_supervisors_ends_never_block_and_an_end_is_told() -> None:
 def test_a_writer_whose_reader_is_gone_is_told() -> None:
     reading, writing = (end_of(raw, blocking=True) for raw in one_way())
     reading.close()
-    with pytest.raises(BrokenPipeError):
-        writing.write([b"x"])
+    if isinstance(writing, PipeEnd):
+        with pytest.raises(BrokenPipeError):
+            writing.write([b"x"])
+    else:
+        with pytest.raises(ConnectionError):  # noqa: PT012
+            while True:  # a socket takes what comes before the news
+                writing.write([b"x"])
     writing.close()
+
+
+@pytest.mark.parametrize("how", ["read", "read_into"])
+def test_a_connection_that_a_killed_process_has_reset_reads_as_ended(how: str) -> None:
+    ours, theirs = tcp_pair()
+    ours.setblocking(True)
+    reading = end_of(ours, blocking=True)
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0))
+    theirs.close()  # so: with a reset
+    assert (reading.read() if how == "read" else reading.read_into(memoryview(bytearray(4)))) in (b"", 0)
+    reading.close()
 
 
 @pytest.mark.parametrize("error", [BrokenPipeError, ConnectionResetError, ConnectionAbortedError])
@@ -87,6 +105,23 @@ work(Gone(), Gone(), Note.create()[0])
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError, ConnectionResetError, ConnectionAbortedError])
+def test_a_call_that_prints_when_nobody_reads_ends_with_its_worker(error: type[Exception]) -> None:
+    """What it raised would be the call's to catch, and the call would go on."""
+    code = f"""
+from arion_lib.scheduler.processes.note import Note
+from arion_lib.scheduler.processes.worker import Worker
+
+class Gone:
+    def write_all(self, data): raise {error.__name__}
+
+Worker(Gone(), Gone(), Note.create()[0])._print("stdout", "a word")
+print("went on")
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_a_small_answer_on_a_socket_does_not_wait_for_an_acknowledgement() -> None:
@@ -130,10 +165,10 @@ def refusing(call: Callable[[int, Any], int], size: int) -> Callable[[int, Any],
 
 
 def test_no_program_started_later_inherits_an_end() -> None:
-    for raw in one_way():
-        assert isinstance(raw, int)
-        assert not os.get_inheritable(raw)
-        os.close(raw)
+    both = one_way()
+    for raw in both:
+        assert not (os.get_inheritable(raw) if isinstance(raw, int) else raw.get_inheritable())
+    close_raw(both)
 
 
 def test_a_note_is_seen_from_both_sides_and_outlives_its_writer() -> None:
