@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ast
+import doctest
 import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 
 import pytest
+from packaging.requirements import Requirement
 
 from arion_lib.setup.environment import ROOT
 from arion_lib.setup.installer import NEWEST, OLDEST
@@ -69,6 +72,39 @@ def _uses(node: ast.AST) -> Iterator[str]:
 @pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("*.py")), ids=lambda path: path.stem)
 def test_no_test_leans_unguarded_on_what_windows_lacks(path: object) -> None:
     assert unguarded(path.read_text("utf-8")) == []  # type: ignore[attr-defined]
+
+
+def beyond_windows(docstring: str) -> list[str]:
+    """Return the examples of a docstring that name what Windows lacks.
+
+    >>> beyond_windows(">>> f()\\nSIGHUP"), beyond_windows(">>> f()\\nSIGTERM")
+    (['f()'], [])
+    """
+    examples = doctest.DocTestParser().get_examples(docstring)
+    return [one.source.strip() for one in examples if NOT_THERE.search(one.source + one.want)]
+
+
+NOT_THERE = re.compile(rf"\b(os\.({'|'.join(LACKING['os'])})|{'|'.join(LACKING['signal'])})\b")
+
+
+def test_no_example_of_the_library_names_what_windows_lacks() -> None:
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    found = {}
+    for path in (ROOT / "arion_lib").rglob("*.py"):
+        nodes = ast.walk(ast.parse(path.read_text("utf-8")))
+        texts = [ast.get_docstring(node) or "" for node in nodes if isinstance(node, kinds)]
+        if examples := [example for text in texts for example in beyond_windows(text)]:
+            found[path.name] = examples
+    assert found == {}
+
+
+def test_what_windows_keeps_no_list_of_is_installed_there_with_the_library_alone() -> None:
+    """Time zones, for `cron`: other systems have a folder of them."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = [Requirement(line) for line in project["dependencies"]]
+    for system, expected in (("win32", True), ("linux", False)):
+        names = {one.name for one in wanted if one.marker is None or one.marker.evaluate({"sys_platform": system})}
+        assert ("tzdata" in names) is expected
 
 
 def suite(*arguments: str, **variables: str) -> str:

@@ -166,8 +166,8 @@ def _returned(outcome: Outcome) -> Returned:
 def signal_name(exitcode: int) -> str | None:
     """Name the signal that an exit code of `subprocess` stands for, or `None`.
 
-    >>> signal_name(-9), signal_name(3)
-    ('SIGKILL', None)
+    >>> signal_name(-15), signal_name(3)
+    ('SIGTERM', None)
     """
     if exitcode >= 0:
         return None

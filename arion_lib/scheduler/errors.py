@@ -64,8 +64,8 @@ class WorkerDiedError(SchedulerError, BrokenExecutor):
     def how(self) -> str:
         """What the exit code says, in words.
 
-        >>> WorkerDiedError("resize", -9).how
-        'was killed by SIGKILL'
+        >>> WorkerDiedError("resize", -11).how
+        'was killed by SIGSEGV'
         >>> WorkerDiedError("resize", 3).how
         'exited with code 3'
         """
