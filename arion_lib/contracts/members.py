@@ -89,7 +89,10 @@ class Member:
     def full_signature(self) -> Signature | None:
         """Return the signature with `self` or `cls`, its annotations resolved as far as they can be now."""
         if self._full is None:
-            self._full = self._read() or False
+            found = self._read()
+            if found is not None and not _is_resolved(found):
+                return found  # to be read again: the names may exist then
+            self._full = found or False
         return self._full if isinstance(self._full, Signature) else None
 
     def _read(self) -> Signature | None:
@@ -111,7 +114,10 @@ class Member:
         """Return the signature as callers see it: without `self`, type variables replaced by `arguments`."""
         if not arguments:
             if self._bare is None:
-                self._bare = self._plainly() or self._without_self({}) or False
+                found = self._plainly() or self._without_self({})
+                if found is not None and not _is_resolved(found):
+                    return found
+                self._bare = found or False
             return self._bare if isinstance(self._bare, Signature) else None
         return self._without_self(arguments)
 
@@ -155,6 +161,12 @@ class Member:
         word = {Kind.CLASS_METHOD: "@classmethod ", Kind.STATIC_METHOD: "@staticmethod "}.get(self.kind, "")
         word += "async def " if self.flow in (Flow.COROUTINE, Flow.ASYNC_GENERATOR) else "def "
         return f"{word}{self.name}{show_signature(signature) if signature else '(...)'}"
+
+
+def _is_resolved(signature: Signature) -> bool:
+    """Tell whether a signature names nothing that does not exist yet."""
+    found = (p.annotation for p in signature.parameters.values())
+    return not needs_resolving(signature.return_annotation) and not any(map(needs_resolving, found))
 
 
 _BOUND = (Kind.METHOD, Kind.CLASS_METHOD, Kind.PROPERTY)

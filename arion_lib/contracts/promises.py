@@ -25,8 +25,10 @@ from arion_lib.contracts.checks.attributes import MISSING
 from arion_lib.contracts.checks.hints import (
     Arguments,
     Hint,
+    Later,
     annotations_of,
     module_names,
+    needs_resolving,
     origin_of,
     own_annotations,
     resolve,
@@ -77,9 +79,12 @@ class Promise:
 
 
 def attribute_hint(hint: Hint, owner: type, names: Mapping[str, Any]) -> Hint:
-    """Return an attribute's annotation, resolved and without `ClassVar` and `Final` around it."""
+    """Return an attribute's annotation, resolved and without `ClassVar` and `Final` around it; one that names what
+    does not exist yet is looked up again when it is asked for."""
     local = {**names, **{p.__name__: p for p in getattr(owner, "__type_params__", ())}, owner.__name__: owner}
     found = resolve(hint, module_names(owner), local)
+    if needs_resolving(found):
+        return Later(found, module_names(owner), local)
     while origin_of(found) in (typing.ClassVar, typing.Final):
         found = typing.get_args(found)[0]
     return Any if found in (typing.ClassVar, typing.Final) else found

@@ -433,6 +433,40 @@ def test_an_array_is_a_collection(base: Any) -> None:
     assert Made().total(numpy.array([1, 2]), numpy.array([0.5, 1.5])) == 5
 
 
+@BASES
+def test_metadata_of_an_annotation_may_be_an_array_which_has_no_truth_and_no_hash(base: Any) -> None:
+    numpy = pytest.importorskip("numpy")
+
+    def rows() -> Any:  # another array each time
+        return typing.Annotated[list[typing.Annotated[int, numpy.zeros(2)]], numpy.zeros(2)]
+
+    def asks(name: str) -> Any:
+        def go(self: Any, values: Any) -> Any: ...
+
+        go.__annotations__ = {"values": rows(), "return": rows()}
+        space = {"go": abstractmethod(go), "__annotations__": {"last": rows()}, "last": []}
+        return type(base)(name, (base,), space, registry=Registry())
+
+    one, other = asks("One"), asks("Other")
+
+    class Bare(one, other):  # type: ignore[misc, valid-type]
+        def go(self, values: Any) -> Any:
+            return values
+
+    def go(self: Any, values: Any) -> Any:
+        return values
+
+    go.__annotations__ = {"values": rows(), "return": rows()}
+    with pytest.raises(ValueError, match="ambiguous"):
+        _ = go.__annotations__ == {"values": rows(), "return": rows()}  # the control: they cannot be compared
+    for cls in (Bare, type(base)("Said", (one, other), {"go": go})):
+        for level in ("fast", "all"):
+            with checking(level):
+                made = cls()
+                made.last = [1]
+                assert made.go([2]) == [2]
+
+
 class Sized(typing.TypedDict, total=False):
     size: int
 

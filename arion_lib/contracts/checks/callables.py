@@ -9,7 +9,6 @@ See         arion_lib/contracts/members.py · tests/contracts/test_never_breaks.
 from __future__ import annotations
 
 import contextlib
-import inspect
 import typing
 import warnings
 from collections.abc import Callable, Iterator
@@ -17,14 +16,18 @@ from inspect import Parameter, Signature
 from types import CodeType, FunctionType
 from typing import Any
 
+from arion_lib.contracts.checks.glance import plain_signature
 from arion_lib.contracts.checks.hints import (
+    DEFERRED,
     EMPTY,
     Arguments,
     Hint,
+    alike,
     annotations_of,
     has_unpacked,
     is_unpacked,
     origin_of,
+    signature_of,
     substitute,
 )
 from arion_lib.contracts.checks.structural import required_keys
@@ -60,12 +63,22 @@ def called_signature(target: Any) -> Signature:
     space = getattr(target, "__dict__", {}) if type(target) is FunctionType else {}
     inner = space.get("__wrapped__")
     if inner is None or "__signature__" in space or target.__code__ in _HANDING_ON or is_guard(target):
-        return inspect.signature(target)
-    signature = inspect.signature(target, follow_wrapped=False)
-    if annotations_of(target) != annotations_of(inner):
+        return _signature(target)
+    signature = _signature(target, follow_wrapped=False)
+    if not alike(annotations_of(target), annotations_of(inner)):
         return signature
     bare = [p.replace(annotation=EMPTY) for p in signature.parameters.values()]
     return signature.replace(parameters=bare, return_annotation=EMPTY)
+
+
+def _signature(target: Any, **how: bool) -> Signature:
+    """Read a signature; of a function whose annotations no form can give (Python 3.14), the parameters alone."""
+    try:
+        return signature_of(target, **how)
+    except Exception:
+        if not DEFERRED or type(target) is not FunctionType or annotations_of(target):
+            raise
+        return plain_signature(target, {})
 
 
 GUARD = "__g_build"

@@ -15,7 +15,7 @@ from inspect import Parameter, Signature
 from types import FunctionType
 from typing import Any, Protocol
 
-from arion_lib.contracts.checks.hints import Hint, annotations_of, words_in
+from arion_lib.contracts.checks.hints import Hint, alike, annotations_of, words_in
 
 
 class Named(Protocol):
@@ -98,7 +98,7 @@ def form_of(function: FunctionType) -> tuple[object, ...]:
 def same_annotations(promised: FunctionType, offered: FunctionType) -> bool:
     """Tell whether two functions have the same annotations, which mean the same."""
     asked, given = annotations_of(promised), annotations_of(offered)
-    if asked is None or given is None or asked != given:
+    if asked is None or given is None or not alike(asked, given):
         return False
     return promised.__globals__ is offered.__globals__ or not any(isinstance(a, str) for a in given.values())
 

@@ -27,17 +27,21 @@ EMPTY = inspect.Parameter.empty
 
 
 class Later:
-    """A name that could not be resolved inside an annotation yet, with the names to look it up in: a recursive alias
-    such as `Json = dict[str, "Json"] | list["Json"] | str` refers to itself by one."""
+    """A hint that could not be resolved yet, with the names to look it up in. A recursive alias such as
+    `Json = dict[str, "Json"] | list["Json"] | str` refers to itself by one."""
 
-    __slots__ = ("local", "names", "word")
+    __slots__ = ("hint", "local", "names")
 
-    def __init__(self, word: str, names: Mapping[str, Any], local: Mapping[str, Any]) -> None:
-        self.word, self.names, self.local = word, names, local
+    def __init__(self, hint: Hint, names: Mapping[str, Any], local: Mapping[str, Any]) -> None:
+        self.hint, self.names, self.local = hint, names, local
+
+    @property
+    def word(self) -> str:
+        return text(self.hint)
 
     def resolved(self) -> Hint:
-        """Return the annotation behind the name; the name as text while there is none."""
-        return resolve(self.word, self.names, self.local)
+        """Return the annotation as far as it can be resolved now."""
+        return resolve(self.hint, self.names, self.local)
 
     def __call__(self) -> None:
         """Never called: `typing` takes only what can be called for a type."""
@@ -65,6 +69,18 @@ def is_unknown(hint: Hint) -> bool:
     (True, True, True, False)
     """
     return hint is EMPTY or hint is Any or isinstance(hint, STRINGS)
+
+
+def alike(one: Hint, other: Hint) -> bool:
+    """Tell whether two hints, or dictionaries of hints, are equal. Metadata may refuse to say: an array has no truth.
+
+    >>> alike(list[int], list[int]), alike(typing.Annotated[int, "m"], int)
+    (True, False)
+    """
+    try:
+        return one is other or bool(one == other)
+    except Exception:  # noqa: BLE001 - `Annotated` and what stands in an annotation's place may hold anything
+        return False
 
 
 def is_unpacked(hint: Hint) -> bool:
@@ -117,7 +133,7 @@ def resolve(hint: Hint, names: Mapping[str, Any], local: Mapping[str, Any] | Non
 def _with_later(hint: Hint, names: Mapping[str, Any], local: Mapping[str, Any]) -> Hint:
     """Return `hint` with the references that are left in it bound to the names of its module."""
     if isinstance(hint, ForwardRef):
-        return Later(hint.__forward_arg__, names, local)
+        return Later(hint, names, local)
     origin, parts = origin_of(hint), typing.get_args(hint)
     if not parts or origin in (typing.Literal, typing.Annotated) or not needs_resolving(hint):
         return hint
@@ -302,11 +318,28 @@ def module_names(thing: object) -> dict[str, Any]:
 
 
 def annotations_of(function: object) -> dict[str, Hint] | None:
-    """Return a function's annotations as they stand, `None` where reading them fails (a deferred one, Python 3.14)."""
+    """Return a function's annotations as they stand; a deferred one (Python 3.14) that names what does not exist yet
+    is a reference. `None` where there are none to read."""
     try:
         return getattr(function, "__annotations__", None)
     except Exception:  # noqa: BLE001 - a deferred annotation is evaluated here and may raise anything
-        return None
+        return _unevaluated(function) if DEFERRED else None
+
+
+def signature_of(target: Any, **how: bool) -> inspect.Signature:
+    """Return what `inspect.signature` says; a deferred annotation that names what does not exist yet is a reference.
+
+    Raises:
+        Exception: what `inspect.signature` raises for a callable whose signature cannot be read.
+    """
+    try:
+        return inspect.signature(target, **how)  # type: ignore[arg-type]
+    except Exception:
+        forms = _forms() if DEFERRED else ()
+        for form in forms:
+            with contextlib.suppress(Exception):
+                return inspect.signature(target, annotation_format=form, **how)  # type: ignore[call-arg, arg-type, unused-ignore]
+        raise
 
 
 def has_unpacked(signature: inspect.Signature) -> bool:
@@ -329,7 +362,7 @@ _NAME = re.compile(r"[A-Za-z_]\w*")
 
 def own_annotations(cls: type) -> dict[str, Hint]:
     """Return the annotations in the body of `cls`; a name that does not exist yet stays a string."""
-    if not _DEFERRED:
+    if not DEFERRED:
         return dict(cls.__dict__.get("__annotations__") or {})  # noqa: RUF063 - each class statement comes here
     try:
         return dict(inspect.get_annotations(cls))
@@ -337,21 +370,28 @@ def own_annotations(cls: type) -> dict[str, Hint]:
         return _unevaluated(cls)
 
 
-_DEFERRED = sys.version_info >= (3, 14)
+DEFERRED = sys.version_info >= (3, 14)
 """Annotations are evaluated when they are asked for; before that they stand in the class's dictionary."""
 
 
-def _unevaluated(cls: type) -> dict[str, Hint]:
-    """Return the annotations with what cannot be evaluated left as a reference or as text.
+def _unevaluated(thing: object) -> dict[str, Hint]:
+    """Return the annotations of a class or function with what cannot be evaluated left as a reference or as text.
 
-    An annotation such as `1 / 0` fails in every form: a class with one counts as a class without annotations.
+    An annotation such as `1 / 0` fails in every form: what has one counts as if it had no annotations.
     """
     import annotationlib  # type: ignore[import-not-found, unused-ignore]
 
-    for form in (annotationlib.Format.FORWARDREF, annotationlib.Format.STRING):
+    for form in _forms():
         with contextlib.suppress(Exception):
-            return dict(annotationlib.get_annotations(cls, format=form))
+            return dict(annotationlib.get_annotations(thing, format=form))
     return {}
+
+
+def _forms() -> tuple[Any, Any]:
+    """Return the forms of annotations that need not all be evaluated, the better one first."""
+    import annotationlib
+
+    return annotationlib.Format.FORWARDREF, annotationlib.Format.STRING
 
 
 def text(hint: Hint) -> str:

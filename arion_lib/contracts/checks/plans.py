@@ -24,7 +24,16 @@ from arion_lib.contracts.checks.callables import written_out
 from arion_lib.contracts.checks.generics import arguments_as
 from arion_lib.contracts.checks.glance import BOTH, DOUBLE_STAR, ONLY_KEYWORD, ONLY_POSITION, STAR
 from arion_lib.contracts.checks.guards import RETURN, Check, Plan, guard, unseen
-from arion_lib.contracts.checks.hints import EMPTY, Arguments, Hint, is_unknown, is_unpacked, origin_of, type_arguments
+from arion_lib.contracts.checks.hints import (
+    EMPTY,
+    Arguments,
+    Hint,
+    alike,
+    is_unknown,
+    is_unpacked,
+    origin_of,
+    type_arguments,
+)
 from arion_lib.contracts.checks.levels import Level
 from arion_lib.contracts.checks.predicates import PREFIX
 from arion_lib.contracts.members import Flow, Kind, Member
@@ -181,8 +190,11 @@ def _own_check(parameter: Parameter, place: Any) -> Check:
 
 def _any_of(hints: Sequence[Hint]) -> Hint:
     found = hints[0]
-    for hint in hints[1:]:
-        found = typing.Union[found, hint]  # noqa: UP007 - `|` does not take every form
+    try:
+        for hint in hints[1:]:
+            found = typing.Union[found, hint]  # noqa: UP007 - `|` does not take every form
+    except Exception:  # noqa: BLE001 - a union hashes its members, and metadata may be an array
+        return Any
     return found
 
 
@@ -193,7 +205,7 @@ def _promised_checks(own: Signature, asked: Asked) -> dict[str, list[Check]]:
         for want, target in routes(signature, own):
             if target.annotation is EMPTY and (check := _promised_check(promise, signature, own, want, target)):
                 checks = found.setdefault(check.reads, [])
-                if all(check.hint != other.hint for other in checks):
+                if not any(alike(check.hint, other.hint) for other in checks):
                     checks.append(check)
     return found
 
@@ -252,7 +264,7 @@ def _result_checks(what: Guarded, own: Signature, asked: Asked) -> Iterator[Chec
         yield Check(RETURN, "__g_result", given, asked[0][0].place if asked else None, default=declines)
     for promise, signature in asked:
         wanted: Hint = signature.return_annotation
-        if is_unknown(wanted) or wanted == given or (not is_unknown(given)):
+        if is_unknown(wanted) or not is_unknown(given):
             continue
         if promise.kind is not Kind.ATTRIBUTE and promise.member.flow is Flow.COROUTINE and plain:
             wanted = abc.Awaitable

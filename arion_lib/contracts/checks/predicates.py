@@ -15,7 +15,17 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
-from arion_lib.contracts.checks.hints import UNIONS, Hint, Later, bare, flattened, is_unknown, is_unpacked, origin_of
+from arion_lib.contracts.checks.hints import (
+    UNIONS,
+    Hint,
+    Later,
+    alike,
+    bare,
+    flattened,
+    is_unknown,
+    is_unpacked,
+    origin_of,
+)
 from arion_lib.contracts.checks.levels import Level
 from arion_lib.contracts.checks.structural import file_kinds, is_file, protocol_members, required_keys
 
@@ -40,7 +50,7 @@ class Source:
     def recursive(self, hint: Hint) -> _Recursive:
         """Return what asks whether a value fits `hint`, one for each annotation."""
         for found in self.known:
-            if found.hint == hint:
+            if alike(found.hint, hint):
                 return found
         self.known.append(_Recursive(hint, self.owner, self.known))
         return self.known[-1]
@@ -66,7 +76,9 @@ def expression(hint: Hint, value: str, source: Source) -> str | None:
     """
     if source.level is Level.OFF:
         return None
-    if hint in source.open:  # refers to itself: at level `all` its elements are looked at by a function that does, too
+    if any(
+        alike(hint, one) for one in source.open
+    ):  # refers to itself: at level `all` its elements are looked at by a function that does, too
         return f"{source.constant(source.recursive(hint))}.fits({value})" if source.level is Level.ALL else None
     source.open.append(hint)
     try:
