@@ -264,7 +264,7 @@ def test_asyncio_can_await_its_tasks(scheduler: Any) -> None:
         wrapped = asyncio.wrap_future(scheduler.submit(jobs.add, 1, 1))
         return await asyncio.gather(wrapped, loop.run_in_executor(scheduler, jobs.add, 2, 2))
 
-    assert asyncio.run(main()) == [2, 4]
+    assert asyncio.run(asyncio.wait_for(main(), PATIENCE)) == [2, 4]
 
 
 def test_cancelling_what_asyncio_awaits_stops_the_task(scheduler: Any, gate: Gate) -> None:
