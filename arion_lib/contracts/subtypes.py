@@ -29,7 +29,7 @@ from arion_lib.contracts.checks.hints import (
     own_annotations,
     resolve,
 )
-from arion_lib.contracts.checks.structural import file_kinds, has, is_file, protocol_members, required_keys
+from arion_lib.contracts.checks.structural import file_kinds, has, is_file, keys_of, protocol_members, required_keys
 
 DEPTH = 30
 """How deep nested and recursive annotations are followed; below that they count as unknown."""
@@ -210,7 +210,7 @@ def _typed_dict(narrow: type, wide: type) -> bool:
         return False
     if not typing.is_typeddict(wide):
         return issubclass(dict, wide)
-    fields, wanted = typing.get_type_hints(narrow), typing.get_type_hints(wide)
+    fields, wanted = keys_of(narrow), keys_of(wide)
     if not required_keys(wide) <= required_keys(narrow):
         return False
     return all(is_subtype(fields[key], wanted[key], 1) for key in wanted if key in fields)

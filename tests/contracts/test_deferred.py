@@ -182,6 +182,21 @@ class Kept(Asked):
             space["Kept"]().go([], "no")
 
 
+def test_a_field_may_name_in_quotes_what_only_the_function_around_knows() -> None:
+    class Local: ...
+
+    class Asked(contract.Contract, registry=Registry()):
+        value: "Local"
+
+    class Made(Asked):
+        value = Local()
+
+    made = Made()
+    made.value = Local()
+    with pytest.raises(ContractCallError, match="'value' must be Local, got 3"):
+        made.value = 3  # type: ignore[assignment]
+
+
 def test_each_other_module_runs_a_second_time_with_its_annotations_evaluated(request: pytest.FixtureRequest) -> None:
     folder = request.node.getparent(pytest.Module).parent
     for path in set(Path(__file__).parent.glob("test_*.py")) - {Path(__file__)}:

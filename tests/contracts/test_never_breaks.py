@@ -471,6 +471,36 @@ class Sized(typing.TypedDict, total=False):
     size: int
 
 
+class Known(typing.TypedDict):
+    size: int
+    only_for_checkers: "typing.NotRequired[Missing]"  # type: ignore[name-defined]  # noqa: F821, UP037
+    whatever: "Missing"  # type: ignore[name-defined]  # noqa: F821, UP037
+
+
+@BASES
+def test_a_typed_dictionary_may_name_what_does_not_exist(base: Any) -> None:
+    class Source(base):
+        @abstractmethod
+        def go(self, row: Known) -> Any: ...
+        @abstractmethod
+        def draw(self, **row: typing.Unpack[Known]) -> Any: ...
+
+    class Made(Source):
+        def go(self, row: Known, more: int = 0) -> Known:
+            return row
+
+        def draw(self, *, size: int, whatever: Any = 0, only_for_checkers: Any = 0) -> Any:
+            return size
+
+    row: Any = {"size": 1, "whatever": 2}
+    assert (Made().go(row), Made().draw(**row)) == (row, 1)
+    if base is Contract:
+        with pytest.raises(ContractCallError, match="'row' must be Known"):
+            Made().go({"size": "x", "whatever": 2})  # type: ignore[typeddict-item, typeddict-unknown-key]
+        with pytest.raises(ContractCallError, match="'row' must be Known"):
+            Made().go({"size": 1})  # type: ignore[typeddict-item]
+
+
 Ts = typing.TypeVarTuple("Ts")
 
 

@@ -24,13 +24,14 @@ from arion_lib.contracts.checks.hints import (
     Hint,
     alike,
     annotations_of,
+    bare,
     has_unpacked,
     is_unpacked,
     origin_of,
     signature_of,
     substitute,
 )
-from arion_lib.contracts.checks.structural import required_keys
+from arion_lib.contracts.checks.structural import keys_of, required_keys
 
 
 def plain_code(decorator: Callable[[Any], Any]) -> CodeType:
@@ -121,12 +122,11 @@ def _parts(star: Parameter) -> Iterator[Parameter]:
     origin, arguments = origin_of(star.annotation), typing.get_args(star.annotation)
     hint = arguments[0] if origin is typing.Unpack else tuple[arguments]  # type: ignore[valid-type]
     if star.kind is Parameter.VAR_KEYWORD and typing.is_typeddict(hint):
-        with contextlib.suppress(Exception):  # a name that exists for type checkers only
-            required = required_keys(hint)
-            for key, value in typing.get_type_hints(hint).items():
-                default = EMPTY if key in required else None
-                yield Parameter(key, Parameter.KEYWORD_ONLY, default=default, annotation=value)
-            return
+        required = required_keys(hint)
+        for key, value in keys_of(hint).items():
+            default = EMPTY if key in required else None
+            yield Parameter(key, Parameter.KEYWORD_ONLY, default=default, annotation=bare(value))
+        return
     inner = typing.get_args(hint) if star.kind is Parameter.VAR_POSITIONAL and origin_of(hint) is tuple else ()
     if inner and inner[-1] is Ellipsis:
         yield star.replace(annotation=inner[0])

@@ -27,7 +27,7 @@ from arion_lib.contracts.checks.hints import (
     origin_of,
 )
 from arion_lib.contracts.checks.levels import Level
-from arion_lib.contracts.checks.structural import file_kinds, is_file, protocol_members, required_keys
+from arion_lib.contracts.checks.structural import file_kinds, is_file, keys_of, protocol_members, required_keys
 
 PREFIX = "__g_"
 """What all names of generated code begin with, so that no parameter of a user's function shadows one."""
@@ -249,7 +249,7 @@ class _Structure:
 def _typed_dict(cls: type, value: str, source: Source) -> str:
     keys = sorted(required_keys(cls))
     parts = [f"{PREFIX}isinstance({value}, {source.constant(dict)})", *(f"{key!r} in {value}" for key in keys)]
-    for key, hint in typing.get_type_hints(cls).items():
+    for key, hint in keys_of(cls).items():
         item = source.variable()
         if test := expression(hint, item, source):
             present = f"({item} := {value}[{key!r}], {test})[1]"

@@ -2,7 +2,7 @@
 
 Idea        For each of them one question: what would a value have to have?
 Invariant   Only names are compared, as `isinstance` with a protocol does.
-When wrong  A typed dictionary with names that cannot be resolved raises what `typing.get_type_hints` raises.
+When wrong  Of a typed dictionary, a key whose annotation cannot be resolved is asked for, and its value fits.
 See         arion_lib/contracts/subtypes.py · tests/contracts/test_subtypes.py
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import typing
 
-from arion_lib.contracts.checks.hints import Hint, origin_of, own_annotations
+from arion_lib.contracts.checks.hints import STRINGS, Hint, module_names, origin_of, own_annotations, resolve, text
 
 _TEXT, _BINARY, _EITHER = frozenset({"text"}), frozenset({"binary"}), frozenset({"text", "binary"})
 
@@ -74,16 +74,29 @@ def has(cls: type, name: str) -> bool:
     return any(vars(base).get(name) is not None for base in cls.__mro__)
 
 
+def keys_of(cls: type) -> dict[str, Hint]:
+    """Return the keys of a TypedDict with their annotations; one that names what does not exist says nothing.
+
+    >>> keys_of(typing.TypedDict("Size", {"width": int}))
+    {'width': <class 'int'>}
+    """
+    try:
+        return typing.get_type_hints(cls, include_extras=True)
+    except Exception:  # noqa: BLE001 - evaluating a string may raise anything, for one key among many
+        return {key: resolve(hint, module_names(cls)) for key, hint in own_annotations(cls).items()}
+
+
 def required_keys(cls: type) -> frozenset[str]:
     """Return the keys that every value of a TypedDict has.
 
     `__required_keys__` misses `Required` and `NotRequired` in annotations that are strings, so they are looked at here.
     """
     found = set(getattr(cls, "__required_keys__", ()))
-    for key, hint in typing.get_type_hints(cls, include_extras=True).items():
+    for key, hint in keys_of(cls).items():
         origin = origin_of(hint)
-        if origin is typing.Required:
+        word = text(hint).partition("[")[0].rpartition(".")[2] if isinstance(hint, STRINGS) else ""
+        if origin is typing.Required or word == "Required":
             found.add(key)
-        elif origin is typing.NotRequired:
+        elif origin is typing.NotRequired or word == "NotRequired":
             found.discard(key)
     return frozenset(found)
