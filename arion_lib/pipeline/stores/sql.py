@@ -104,7 +104,7 @@ class SqlStore(GroupCommit):
         with self._connections.reading() as db:
             columns = 'record, "offset", reason, raw, piece'
             found = self._page(db, "dead", columns, self._number(db, stream), after, None, limit)
-        return [StoredLetter(seq, DeadLetter(*letter, bool(piece))) for seq, *letter, piece in found]
+        return [StoredLetter(seq, _letter(*columns)) for seq, *columns in found]
 
     def outbox(self, limit: int = 64, size: int = 1 << 20) -> list[OutboxEntry]:
         """Return the oldest unpublished entries, bounded in number and bytes."""
@@ -174,3 +174,7 @@ class SqlStore(GroupCommit):
 
 def _bytes(body: object) -> bytes:
     return body if isinstance(body, bytes) else str(body).encode()
+
+
+def _letter(record: int, offset: int, reason: str, raw: bytes, piece: int | None) -> DeadLetter:
+    return DeadLetter(record, offset, reason, raw, bool(piece))  # no mark: stored before there was one
