@@ -224,3 +224,97 @@ def test_an_absolute_target_is_the_same_as_its_path_however_it_comes(served: Ser
                 time.sleep(0.01)
             assert wire.answer().status == status
     assert stored(served) == 1
+
+
+def chunked(*codings: str, version: str = "1.1", more: str = "") -> bytes:
+    head = [
+        f"POST /webhook/orders HTTP/{version}",
+        "host: localhost",
+        *(f"Transfer-Encoding: {one}" for one in codings),
+    ]
+    return "\r\n".join([*head, *([more] if more else []), "", ""]).encode() + b"8\r\n" + EVENT + b"\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize("codings", [("chunked",), ("ChUNKed",), (" chunked ",), (", chunked",)])
+def test_chunks_are_read_however_they_are_spelled(served: Served, codings: tuple[str, ...]) -> None:
+    with Wire(served.url) as wire:
+        assert wire.send(chunked(*codings)).answer().status == 200
+        assert wire.send(request()).answer().status == 200, "and the connection goes on"
+    assert stored(served) == 2
+
+
+@pytest.mark.parametrize(
+    ("codings", "status"),
+    [
+        (("gzip, chunked",), 501),
+        (("GZIP,Chunked",), 501),
+        (("gzip", "chunked"), 501),
+        (("identity, chunked",), 501),
+        (("chunkedx, chunked",), 501),
+        (("chunked;q=1, chunked",), 501),
+        (("chunked, gzip",), 400),
+        (("chunked", "gzip"), 400),
+        (("chunked, chunked",), 400),
+        (("chunked", "chunked"), 400),
+        (("gzip",), 400),
+        (("identity",), 400),
+        (("",), 400),
+    ],
+)
+@pytest.mark.parametrize("cut", [None, 60, -8])
+def test_a_coding_that_nobody_undoes_is_refused_as_http_says(
+    served: Served, codings: tuple[str, ...], status: int, cut: int | None
+) -> None:
+    """RFC 9112, 6.1: 501 for a coding that is not understood; without chunked at its end a body has no end: 400."""
+    with Wire(served.url) as wire:
+        whole = request() + chunked(*codings) + request()
+        for piece in (whole,) if cut is None else (whole[:cut], whole[cut:]):
+            wire.send(piece)
+            time.sleep(0.01)
+        assert answers(wire) == [200, status], "and nothing behind it is read"
+    assert stored(served) == 1
+
+
+def test_the_refusal_of_a_coding_says_what_to_send(served: Served) -> None:
+    with Wire(served.url) as wire:
+        told = wire.send(chunked("gzip, chunked")).answer().json["detail"]
+    assert told.startswith("transfer-encoding must be chunked, got 'gzip, chunked': ")
+    assert "content-encoding" in told
+
+
+def test_a_length_beside_chunks_or_chunks_of_before_there_were_any_are_refused(served: Served) -> None:
+    for broken in (chunked("chunked", more="content-length: 8"), chunked("chunked", version="1.0")):
+        with Wire(served.url) as wire:
+            wire.send(broken)
+            assert answers(wire) == [400]
+    assert stored(served) == 0
+
+
+@pytest.mark.parametrize("query", ["", "?dedupe=id"])
+@pytest.mark.parametrize(
+    ("target", "host", "status"),
+    [
+        ("http://elsewhere.example", "localhost", 421),
+        ("http://elsewhere.example:80", "localhost", 421),
+        ("http://localhost@elsewhere.example", "localhost", 421),
+        ("http://localhost", "elsewhere.example", 200),
+        ("HTTP://LocalHost:8000", "elsewhere.example", 200),
+        ("http://[::1]:8000", "elsewhere.example", 200),
+        ("", "elsewhere.example", 421),
+    ],
+)
+def test_the_host_in_a_target_counts_and_not_the_header(
+    served: Served, target: str, host: str, status: int, query: str
+) -> None:
+    """RFC 9112, 3.2.2."""
+    head = f"POST {target}/webhook/orders{query} HTTP/1.1\r\nhost: {host}\r\ncontent-length: {len(EVENT)}\r\n\r\n"
+    with Wire(served.url) as wire:
+        assert wire.send(head.encode() + EVENT).answer().status == status
+    assert stored(served) == (status == 200)
+
+
+@pytest.mark.parametrize("hosts", ["", "host: localhost\r\nhost: localhost\r\n"])
+def test_a_target_with_a_host_spares_nobody_the_header(served: Served, hosts: str) -> None:
+    head = f"POST http://localhost/webhook/orders HTTP/1.1\r\n{hosts}content-length: {len(EVENT)}\r\n\r\n"
+    with Wire(served.url) as wire:
+        assert wire.send(head.encode() + EVENT).answer().status == 400

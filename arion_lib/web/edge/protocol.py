@@ -5,8 +5,9 @@ Idea        What arrives is given to the parser in pieces, and no further while 
 Invariant   No connection stays open for longer than `patience` seconds (and one look) without a whole head while no
             answer is pending; a head holds at most `MAX_HEAD` bytes and a piece. Requests are answered in their order:
             a refusal of what cannot be read comes behind the answers to what came before it.
-When wrong  A late head is answered 408, a large one 431, what is no HTTP 400, each a problem document; the connection
-            is closed. An offer to upgrade is ignored (RFC 9110, 7.8). Who stops sending but listens gets its answers.
+When wrong  A late head is answered 408, a large one 431, a transfer coding that nobody undoes 501, what is no HTTP 400,
+            each a problem document; the connection is closed. An offer to upgrade is ignored (RFC 9110, 7.8). Who stops
+            sending but listens gets its answers.
 See         notebooks/1_streaming_pipeline.ipynb · tests/web/test_protocol.py
 """
 
@@ -46,6 +47,31 @@ TOO_SLOW = _closing(
 TOO_LARGE = _closing(Problem(431, f"a request's head must be <= {MAX_HEAD} bytes", "more", "send fewer headers"))
 NO_HTTP = _closing(Problem(400, "the request must be HTTP/1.1", "something else", "send it with an HTTP client"))
 
+_LOOKED_AT = (b"expect", b"transfer-encoding")
+
+
+def _unknown_coding(got: bytes) -> bytes:
+    do = "send the body in chunks or with its length; that it is compressed says content-encoding: gzip"
+    return _closing(Problem(501, "transfer-encoding must be chunked", repr(got[:80].decode("latin-1")), do))
+
+
+def heed_target(url: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+    """Let the host in a request's target count, where it has one, and not the header (RFC 9112, 3.2.2).
+
+    Headers that are missing or several stay: such a request is refused. Raises for a target that is no URL.
+
+    >>> headers = [(b"host", b"other"), (b"accept", b"*/*")]
+    >>> heed_target(b"http://me@Here:80/path", headers)
+    >>> headers
+    [(b'host', b'Here:80'), (b'accept', b'*/*')]
+    """
+    at = [place for place, (name, _) in enumerate(headers) if name == b"host"]
+    if b"://" in url and len(at) == 1:
+        parsed = httptools.parse_url(url)
+        host, port = parsed.host or b"", parsed.port
+        name = b"[%b]" % host if b":" in host else host
+        headers[at[0]] = b"host", name if port is None else b"%b:%d" % (name, port)
+
 
 class BoundedProtocol(HttpToolsProtocol):
     """One connection. `head_since`: when its request's head began to arrive; 0.0 while none is awaited."""
@@ -58,6 +84,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self.head_since = self.clock()
         self._head_open, self._head_fed = True, 0  # between two requests, or in a head; bytes of it in earlier pieces
         self._moved = False  # the parser understood something since it was fed last
+        self._codings: list[bytes] = []  # of the request's body: the values of its transfer-encoding
+        self._why = NO_HTTP  # how what cannot be read is refused
         self._unfed = b""  # arrived while a request waits behind another
         self._refusal: bytes | None = None  # comes behind the pending answers
         self._ended = False  # the sender sends no more
@@ -95,7 +123,7 @@ class BoundedProtocol(HttpToolsProtocol):
                     return
                 continue
             except Exception:  # noqa: BLE001  no HTTP, or a target that is none: whatever it is, this request's sender errs
-                self.refuse(NO_HTTP)
+                self.refuse(self._why)
                 return
             unfed = unfed[len(piece) :]
             if self.transport.is_closing() or self._refusal is not None:
@@ -123,7 +151,7 @@ class BoundedProtocol(HttpToolsProtocol):
         try:
             self.parser.feed_data(b"".join([*lines, b"\r\n"]))
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):  # CONNECT is an offer in itself
-            self.refuse(NO_HTTP)
+            self.refuse(self._why)
             return False
         return True
 
@@ -133,21 +161,37 @@ class BoundedProtocol(HttpToolsProtocol):
         """Start waiting for the rest of a head (the pause before its first byte is uvicorn's keep-alive)."""
         super().on_message_begin()
         self.head_since = self.clock()
-        self._moved, self._head_fed = True, 0
+        self._moved, self._head_fed, self._codings = True, 0, []
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header as it was meant, without blanks around it; what comes behind a body (a trailer) is none."""
         if self._head_open:  # the rest is uvicorn's own, written out: a call fewer for each header
             name, value = name.lower(), value.strip(b" \t")
-            if name == b"expect" and value.lower() == b"100-continue":
-                self.expect_100_continue = True
+            if name in _LOOKED_AT:
+                if name == b"transfer-encoding":
+                    self._codings.append(value)
+                elif value.lower() == b"100-continue":
+                    self.expect_100_continue = True
             self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Start the request."""
+        if self._codings:
+            self._check_codings(b",".join(self._codings))
+        if self.url[:1] != b"/":
+            heed_target(self.url, self.headers)
         self.head_since, self._head_open, self._moved = 0.0, False, True
         if not self.parser.should_upgrade():
             self.start_request()
+
+    def _check_codings(self, value: bytes) -> None:
+        """Refuse what is not just chunked (RFC 9112, 6.1): the parser would take the coded bytes for the body."""
+        codings = [coding for one in value.lower().split(b",") if (coding := one.strip(b" \t"))]
+        if codings == [b"chunked"] and self.parser.get_http_version() != "1.0":
+            return
+        if b"chunked" not in codings[:-1] and codings[-1:] == [b"chunked"] != codings:
+            self._why = _unknown_coding(value)
+        raise ValueError("transfer-encoding")
 
     def start_request(self) -> None:
         """Make a task of the request, or queue it behind the one before."""
