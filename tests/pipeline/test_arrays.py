@@ -197,3 +197,21 @@ def test_elements_are_kept_as_their_own_bytes_for_any_cutting(body: bytes, point
     whole = decode(ArrayDecoder(bytes), [body])
     assert decode(ArrayDecoder(bytes), cuts(body, points)) == whole
     assert all(row in body and row.startswith(b"{") and row.endswith(b"}") for row in whole[0])
+
+
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        (b"[", "behind 0 elements"),
+        (b'[{"a": 1},', "behind 1 element"),
+        (b'[{"a": 1}, {"a": 2}', "behind 2 elements"),
+        (b'[{"a": 1}, {"a":', "in element 2 (Input data was truncated)"),
+        (b"[1,2", "in element 2 (Expected `object`, got `int`)"),
+        (b"[1, tru", "in element 2 (Input data was truncated)"),
+    ],
+)
+def test_an_array_that_is_cut_off_says_so_where_and_what_to_do(body: bytes, where: str) -> None:
+    for chunks in ([body], [body[at : at + 1] for at in range(len(body))]):
+        broken = decode(ArrayDecoder(), chunks)[-1]
+        assert broken is not None
+        assert broken.reason == f"the array must end with ], got the body's end {where}: was it cut off? send all of it"

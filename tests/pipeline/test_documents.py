@@ -101,6 +101,13 @@ def test_a_document_that_is_wrong_around_the_records_is_broken(body: bytes, reas
     assert reason in broken.reason
 
 
+@pytest.mark.parametrize("body", [b"[1,2", b'{"ev', b'{"events": [{"n": 1}]', b'{"events": 1'])
+def test_a_document_that_is_cut_off_says_so_and_what_to_do(body: bytes) -> None:
+    broken = decode(PathDecoder("events.item"), [body])[-1]
+    assert broken is not None
+    assert broken.reason == "the document must be whole JSON, got a premature end: was it cut off? send all of it"
+
+
 def test_an_empty_body_holds_no_records() -> None:
     assert decode(PathDecoder("events.item"), []) == ([], [], 0, None)
 

@@ -28,7 +28,9 @@ from arion_lib.pipeline.decoder import (
     too_long,
 )
 from arion_lib.pipeline.formats.nesting import all_short, shallow
+from arion_lib.pipeline.formats.reasons import reason
 from arion_lib.pipeline.formats.scanner import ElementScanner
+from arion_lib.units import how_many
 
 BLOCK = 1 << 16
 """Bytes that are parsed at a time, about."""
@@ -118,8 +120,8 @@ class ArrayDecoder(Ledger):
             self._go_inside(1)
         elif self._text:
             before = self._place is Place.BEFORE
-            reason = "the body must be a JSON array, which begins with [" if before else "nothing may follow the array"
-            self._break(self._offset, reason, bytes(self._text[:1]), piece=True)
+            why = "the body must be a JSON array, which begins with [" if before else "nothing may follow the array"
+            self._break(self._offset, why, bytes(self._text[:1]), piece=True)
         return self._place is Place.INSIDE
 
     def _skip_bom(self, final: bool) -> bool:
@@ -224,18 +226,22 @@ class ArrayDecoder(Ledger):
         raw = bytes(self._text).rstrip(_BLANK)
         self._scanner = ElementScanner()
         records: list[Record] = []
-        reason: BaseException | str = "the array must end with ]"
+        inside = ""
         if self._dropped:
-            reason = too_long(self._max_record)
+            inside = too_long(self._max_record)
         elif raw:
             try:
                 records = self._accept([self._parse(raw)])
             except BAD_RECORD as error:
-                reason = error
+                inside = reason(error, raw)
             else:
                 self._consume(len(self._text))
                 raw = b""
-        self._break(self._offset, reason, raw)
+        where = (
+            f"in element {self.records + 1} ({inside})" if inside else f"behind {how_many(self.records, 'elements')}"
+        )
+        must = "the array must end with ]"
+        self._break(self._offset, f"{must}, got the body's end {where}: was it cut off? send all of it", raw)
         return records
 
     def _learn_separator(self, brace: int) -> None:

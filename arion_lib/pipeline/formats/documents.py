@@ -132,6 +132,9 @@ class PathFinder:
         """Say that the document has ended. Raises ValueError when it may not end here."""
         try:
             self._parse.close()
+        except ijson.IncompleteJSONError as error:
+            must = "the document must be whole JSON"
+            raise ValueError(f"{must}, got a premature end: was it cut off? send all of it") from error
         except (ijson.JSONError, UnicodeDecodeError) as error:
             raise ValueError(_one_line(error)) from error
 
