@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import wait
+from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -126,6 +127,17 @@ def test_a_map_that_is_left_cancels_what_it_has_not_needed(gate: Gate) -> None:
         results.close()  # type: ignore[attr-defined]
         assert scheduler.wait_idle(PATIENCE)
         assert scheduler.status().cancelled == 9
+
+
+@pytest.mark.parametrize("pool", [Scheduler, ThreadPoolExecutor])
+@pytest.mark.parametrize("leave", ["close", "drop"])
+def test_a_map_of_which_no_result_was_asked_runs_all_its_calls(pool: Any, leave: str, tmp_path: Path) -> None:
+    with pool(1) as opened:
+        results = opened.map(jobs.note, [str(tmp_path / "notes")] * 5, "abcde")
+        if leave == "close":
+            results.close()
+        del results
+    assert jobs.noted(str(tmp_path / "notes")) == [*"abcde"]
 
 
 def test_map_shows_its_progress(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,8 @@
 """The results of a `map`, in order, each let go of as soon as it is given.
 
 Idea        A generator over tasks that run already; a bar, where one is wanted, is moved by the tasks' ends.
-Invariant   A result that was given is kept by nobody here; an iterator that is given up cancels the rest.
+Invariant   A result that was given is kept by nobody here; an iterator that is given up cancels the rest; one of which
+            no result was ever asked lets all run, as that of `Executor.map` does.
 When wrong  What a task raised is raised where its result would have been.
 See         notebooks/5_task_scheduler.ipynb · tests/scheduler/test_scheduler.py
 """
@@ -30,6 +31,9 @@ def results_of(
     chunksize: int = 1,
 ) -> Iterator[T]:
     """Yield the results in order, letting go of each task; cancel the rest when nobody wants them any more.
+
+    Before its first `next` it cancels nothing, closed or dropped (a generator cannot tell these two apart): a caller
+    that drops it at once wants the calls and not their results, `with pool: pool.map(send, letters)`.
 
     `more(n)` submits n further calls, as far as there are any, once so many results, `chunksize`, have been taken.
     """
