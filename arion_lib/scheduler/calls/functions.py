@@ -73,11 +73,6 @@ class Function:
         self.mean: float | None = None
         """Seconds that a run took lately, on average; None before the first."""
 
-    def observe(self, seconds: float) -> None:
-        """Take one more run into the average."""
-        mean = self.mean
-        self.mean = seconds if mean is None else mean + (seconds - mean) * 0.1
-
 
 class Functions:
     """The functions that one scheduler has met. Called by many threads at once."""
