@@ -157,6 +157,10 @@ def test_arguments_come_as_the_types_that_the_signature_names(desk: Desk) -> Non
         ({"lane": "threads"}, "options.lane must be left out"),
         ({"after": ["nobodys"]}, "options.after must be tasks that are kept, got nobodys"),
         ({"if_dependency_fails": "shrug"}, "options.if_dependency_fails must be 'fail' or 'run'"),
+        ({"tags": ["x"] * 21}, "options.tags must have at most 20 items"),
+        ({"tags": ["ok", "x" * 101]}, "options.tags.1 must have at most 100 characters"),
+        ({"tags": [""]}, "options.tags.0 must have at least 1 character"),
+        ({"after": ["x" * 101]}, "options.after.0 must have at most 100 characters"),
     ],
 )
 def test_a_wrong_option_is_refused(options: dict[str, Any], told: str, desk: Desk) -> None:

@@ -25,6 +25,8 @@ EXAMPLE: dict[str, Any] = {
 }
 
 Seconds = Annotated[float, Field(gt=0, le=LONGEST)]
+Word = Annotated[str, Field(min_length=1, max_length=100)]
+"""A tag, or a task's id: kept with the task, so that it must not be of any length."""
 Size = Annotated[int, Field(ge=1, le=MOST_WORKERS)]
 
 
@@ -39,13 +41,13 @@ class Wanted(_Strict):
         default=None, min_length=1, max_length=200, description="its name in lists; else the function's"
     )
     priority: int = Field(default=0, ge=-1_000, le=1_000, description="higher runs sooner")
-    after: list[str] = Field(default=[], max_length=1_000, description="ids of tasks that must have succeeded first")
+    after: list[Word] = Field(default=[], max_length=1_000, description="ids of tasks that must have succeeded first")
     if_dependency_fails: Literal["fail", "run"] = "fail"
     retries: int = Field(default=0, ge=0, le=100, description="more attempts; with any, a task may run more than once")
     backoff: float = Field(default=0, ge=0, le=LONGEST, description="before the second attempt; doubles with each")
     timeout: Seconds | None = Field(default=None, description="of one attempt")
     deadline: Seconds | None = Field(default=None, description="of all of it, from now")
-    tags: list[str] = Field(default=[], max_length=20)
+    tags: list[Word] = Field(default=[], max_length=20)
 
 
 class Submission(_Strict):
