@@ -98,8 +98,9 @@ class Registry:
     def add(self, plugin: Plugin, *, replace: bool = False) -> None:
         """Register `plugin`. Raises `DuplicatePlugin` where another class has its place, `ValueError` for a version
         that is not one (PEP 440)."""
-        key = self.refuse_duplicate(plugin, replace=replace)
-        with self._lock:
+        self.refuse_duplicate(plugin, replace=replace)
+        with self._lock:  # asked again: another thread may have registered one meanwhile
+            key = self.refuse_duplicate(plugin, replace=replace)
             self._plugins.setdefault(key, {}).setdefault(plugin.name, {})[plugin.version] = plugin
 
     def refuse_duplicate(self, plugin: Plugin, *, replace: bool = False) -> Key:

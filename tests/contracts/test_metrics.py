@@ -17,6 +17,8 @@ from arion_lib.contracts.contract import Contract
 from arion_lib.contracts.plugins.metrics import ALL_TIMED, FAST, STRIDE, Metrics, Recorder
 from arion_lib.contracts.registry import Registry
 from arion_lib.histogram import BUCKETS
+from tests.contracts.shop import a_shelf
+from tests.together import together
 
 Shelf = tuple[Registry, Any]
 
@@ -208,3 +210,11 @@ def test_without_metrics_nothing_is_measured() -> None:
 
     Plain().read()
     assert registry.find("sources", "plain").metrics() == {}
+
+
+def test_no_call_is_lost_when_many_threads_make_the_first_one() -> None:
+    for _ in range(50):
+        registry, source = a_shelf()
+        plugin = _counted(source)()
+        assert together(6, plugin.read) == [plugin.read(0)] * 6
+        assert registry.find("sources", "counted").metrics()["read"].calls == 7

@@ -6,14 +6,17 @@ import importlib
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from arion_lib.contracts.registry import DuplicatePlugin, Registry, UnknownPlugin
+from arion_lib.contracts.registry import DuplicatePlugin, Plugin, Registry, UnknownPlugin
 from arion_lib.contracts.violations import ContractCallError, ContractError
-from tests.contracts.shop import define
+from tests.contracts.shop import a_shelf, define
+from tests.together import together
 
 Shelf = tuple[Registry, Any]
 
@@ -269,3 +272,47 @@ def test_a_module_reloaded_replaces_its_plugins(tmp_path: Path, monkeypatch: pyt
     finally:
         registry.remove("validators", "never-again")
         sys.modules.pop("reloaded_plugins")
+
+
+class Meeting:
+    """A registry's lock: something happens in another thread just before it is taken, once."""
+
+    def __init__(self, before: Callable[[], object]) -> None:
+        self._before: Callable[[], object] | None = before
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        before, self._before = self._before, None
+        if before is not None:
+            before()
+        self._lock.acquire()
+
+    def __exit__(self, *exc: object) -> None:
+        self._lock.release()
+
+
+def test_of_two_threads_that_register_one_name_one_is_refused() -> None:
+    registry = Registry()
+
+    def plugin(name: str) -> Plugin:
+        return Plugin("sources", "csv", "1", frozenset(), type(name, (), {}), None)
+
+    first, second = plugin("First"), plugin("Second")
+    registry._lock = Meeting(lambda: registry.add(first))  # type: ignore[assignment]
+    with pytest.raises(DuplicatePlugin, match="must be registered once, got Second"):
+        registry.add(second)
+    assert registry.defined() == [first]
+
+
+def test_many_threads_that_define_classes_of_one_name_leave_one_of_them() -> None:
+    for _ in range(20):
+        registry, source = a_shelf()
+
+        def make(number: int, source: Any = source) -> type:
+            return type(source)(f"Csv{number}", (source,), {"read": lambda self, n: n}, name="csv")
+
+        made = together(6, make)
+        refused = [end for end in made if isinstance(end, DuplicatePlugin)]
+        (kept,) = [end for end in made if isinstance(end, type)]
+        assert len(refused) == 5
+        assert registry.get("sources", "csv") is kept

@@ -152,11 +152,14 @@ class MetricsByClass(dict[type, Metrics]):
 
 
 ATTRIBUTE = "__contract_metrics__"
+_making = threading.Lock()
 
 
 def metrics_of(cls: type) -> dict[str, Metrics]:
     """Return the metrics of `cls` itself by method name (empty until something was called)."""
     if ATTRIBUTE not in vars(cls):
-        type.__setattr__(cls, ATTRIBUTE, {})
+        with _making:  # the first calls may come from many threads
+            if ATTRIBUTE not in vars(cls):
+                type.__setattr__(cls, ATTRIBUTE, {})
     found: dict[str, Metrics] = vars(cls)[ATTRIBUTE]
     return found
