@@ -17,6 +17,8 @@ from arion_lib.lazy import lazy
 from arion_lib.lazy.cache.replay import Replay
 from tests.lazy.counted import Calls, Counted
 
+TICK = 0.02  # seconds: a deadline that is meant to pass where the other thread has to wait
+
 
 def triple(x: int) -> int:
     return x * 3
@@ -276,3 +278,33 @@ def test_a_function_may_look_into_the_cache_it_fills() -> None:
     assert list(replay) == [0, 1, 2]
     assert seen == [[], [0], [0, 1]]
     assert (replay.kept, replay.finished) == (3, True)
+
+
+class Meeting(Replay[int]):
+    """A cache that another thread empties just after a reader has seen that it is finished."""
+
+    __slots__ = ("emptied",)
+    emptied: bool
+
+    @property
+    def _finished(self) -> bool:  # type: ignore[override]
+        finished: bool = Replay._finished.__get__(self)  # type: ignore[attr-defined]
+        if finished and not self.emptied:
+            self.emptied = True
+            thread = threading.Thread(target=self.empty)
+            thread.start()
+            thread.join(TICK)
+        return finished
+
+    @_finished.setter
+    def _finished(self, finished: bool) -> None:
+        Replay._finished.__set__(self, finished)  # type: ignore[attr-defined]
+
+
+def test_a_cache_that_is_emptied_while_a_reader_begins_never_looks_like_an_empty_one() -> None:
+    cache = Meeting(range(5))
+    cache.emptied = True
+    assert list(cache) == [0, 1, 2, 3, 4]
+    cache.emptied = False
+    assert list(cache) == [0, 1, 2, 3, 4]
+    assert cache.emptied

@@ -79,7 +79,11 @@ class Replay(Windowed[T], Generic[T]):
             self._kept, self._iterator, self._failed, self._finished = [], None, "", False
 
     def __iter__(self) -> Iterator[T]:
-        return iter(self._kept) if self._finished else self.window(0, None)
+        if self._finished:
+            with self._lock:  # asked again: another thread may have emptied it meanwhile
+                if self._finished:
+                    return iter(self._kept)
+        return self.window(0, None)
 
     def window(self, start: int, stop: int | None) -> Iterator[T]:
         """Iterate from `start` up to `stop`; pulls what is missing before `start` with the first element."""
