@@ -120,8 +120,8 @@ class Entry:
 
     def users(self) -> dict[str, list[str]]:
         """Each open resource with the open ones that need it."""
-        users: dict[str, list[str]] = {name: [] for name in self.leases}
-        for name in self.leases:
+        users: dict[str, list[str]] = {name: [] for name in list(self.leases)}  # other threads may open more meanwhile
+        for name in users:
             for need in self._needs(name):
                 if need in users:
                     users[need].append(name)
@@ -192,7 +192,9 @@ class Entry:
         eager = [step for step, _ in self.plan.eager]
         place = f" ({eager.index(name) + 1} of {len(eager)})" if name in eager else ""
         beside = ["whatever was being opened beside it"] if self.plan.parallel and name in eager else []
-        undone = "; released again: " + ", ".join([*reversed(self.leases), *beside]) if self.leases or beside else ""
+        undone = (
+            "; released again: " + ", ".join([*reversed(list(self.leases)), *beside]) if self.leases or beside else ""
+        )
         add_note(error, f"while acquiring {name!r}{place}{undone}")
 
     def closed(self, lease: Lease, began: float) -> float:

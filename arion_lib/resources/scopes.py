@@ -147,7 +147,7 @@ class Scope(Entry):
         users: list[str] = []
         for entry in list(self.inner):
             if entry.recipe(name) is None:
-                users += [f"{user} of {entry.label}" for user in entry.leases if name in entry._needs(user)]
+                users += [f"{user} of {entry.label}" for user in list(entry.leases) if name in entry._needs(user)]
                 users += entry._users_inside(name)
         return users
 

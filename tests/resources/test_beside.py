@@ -293,3 +293,29 @@ def test_a_thousand_levels_of_scopes_need_no_recursion(mode: str) -> None:
                 stack.enter_context(inner)
             assert inner.r0 == "r0"
     assert log.closed() == [f"r{i}" for i in range(999, -1, -1)]
+
+
+class Meeting(dict[str, Any]):
+    """A block's own recipes: while one is looked up, once, something else happens."""
+
+    def __init__(self, between: Callable[[], object]) -> None:
+        super().__init__()
+        self._between: Callable[[], object] | None = between
+
+    def get(self, name: str, default: Any = None) -> Any:
+        between, self._between = self._between, None
+        if between is not None:
+            between()
+        return super().get(name, default)
+
+
+def test_a_resource_may_be_released_while_another_thread_opens_one() -> None:
+    log = Log()
+    with Resources(a=log.probe("a"), b=log.probe("b")) as r:
+        r._entry.extra = Meeting(lambda: r.acquire("c", log.probe("c")))
+        r.release("a")
+        assert "a" not in r
+        with r.scope(d=log.probe("d")) as inner:
+            inner._entry.extra = Meeting(lambda: inner.acquire("e", log.probe("e")))
+            r.release("b")
+    assert sorted(log.closed()) == ["a", "b", "c", "d", "e"]

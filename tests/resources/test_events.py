@@ -14,6 +14,7 @@ import pytest
 from arion_lib.resources import Resources, Retry, resource
 from arion_lib.resources.monitoring.events import Event, Journal, Step
 from tests.resources.probes import MODES, Log, fail, manager, pass_time, run
+from tests.together import together
 
 
 @pytest.fixture
@@ -99,3 +100,16 @@ def test_a_full_journal_forgets_the_oldest() -> None:
         journal.note((float(number), 1, Step.ACQUIRED, "db", 1, 0.0, ""))
     assert [event.at for event in journal] == [2.0, 3.0, 4.0]
     assert next(iter(journal)) == Event(2.0, 1, Step.ACQUIRED, "db")
+
+
+def test_events_are_listed_while_other_threads_write_some() -> None:
+    """In a free-threaded Python, a deque that is looked through while another thread appends raises."""
+    journal = Journal("shop", size=50)
+
+    def use(number: int) -> None:
+        for _ in range(500):
+            journal.note((0.0, number, Step.ACQUIRED, "db", 1, 0.0, ""))
+            assert len(list(journal)) > 0
+
+    assert together(4, use) == [None] * 4
+    assert len(journal) == 50

@@ -85,7 +85,7 @@ class Journal:
             log.log(step.level, text, *values, extra=fields)
 
     def __iter__(self) -> Iterator[Event]:
-        return iter([Event(*raw) for raw in list(self._events)])
+        return iter([Event(*raw) for raw in self._events.copy()])  # a copy in one step: other threads go on
 
     def __len__(self) -> int:
         return len(self._events)
