@@ -162,13 +162,15 @@ class Front:
         subscribers = self.audience.subscribers
 
         def unsubscribe() -> None:
-            with suppress(ValueError):
-                subscribers.remove(callback)
-            if not subscribers:
-                self.life.telling.want(False)
+            with self.supervisor.lock:  # another may come just when the last one leaves
+                with suppress(ValueError):
+                    subscribers.remove(callback)
+                if not subscribers:
+                    self.life.telling.want(False)
 
-        subscribers.append(callback)
-        self.life.telling.want(True)
+        with self.supervisor.lock:
+            subscribers.append(callback)
+            self.life.telling.want(True)
         self.inbox.wake()
         return unsubscribe
 

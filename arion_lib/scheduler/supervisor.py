@@ -243,9 +243,10 @@ class Supervisor:
             for lane in self.lanes.values():
                 self._guard(lane.kill)
             self.end_the_late()
-            commands, self.at_end = list(self.at_end), {}
+            commands = list(self.at_end)
         for command in commands:
-            self._guard(command)
+            if self.at_end.pop(command, command) is None:  # else its own thread has made it: see `Front.at_end`
+                self._guard(command)
         self.audience.look(ended=True)
         self.aside.close()
         self.audience.thread.close(None)

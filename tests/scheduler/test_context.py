@@ -98,3 +98,54 @@ def test_variables_that_a_program_makes_anew_are_not_kept_for_ever(monkeypatch: 
     assert len(context._PLACES) <= 20
     assert len(values._TOKENS) <= 21
     assert len(values._VARIABLES) <= 21
+
+
+class Packed:
+    """A value that arrives as a text, and whose pickling waits, the first time, until another thread lets it go on."""
+
+    def __init__(self) -> None:
+        self.begun, self.go = threading.Event(), threading.Event()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if not self.begun.is_set():
+            self.begun.set()
+            assert self.go.wait(PATIENCE)
+        return str, ("here",)
+
+
+def test_no_call_goes_without_its_context_while_another_thread_packs_that(no_leaks: None) -> None:
+    value = Packed()
+
+    def submit(scheduler: Scheduler) -> str:
+        jobs.MARK.set(value)  # type: ignore[arg-type]
+        return scheduler.submit(jobs.mark).result(PATIENCE)
+
+    first: list[str] = []
+    with Scheduler(1) as scheduler:
+        thread = threading.Thread(target=lambda: first.append(contextvars.Context().run(submit, scheduler)))
+        thread.start()
+        try:
+            assert value.begun.wait(PATIENCE)
+            assert contextvars.Context().run(submit, scheduler) == "here"
+        finally:
+            value.go.set()
+            thread.join()
+    assert first == ["here"]
+
+
+class Forgotten(dict[Any, Any]):
+    """What is known of variables; another thread forgets it all just after something was added."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__(key, value)
+        self.clear()
+
+
+def test_a_variable_is_found_though_another_thread_forgets_them_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(context, "_PLACES", Forgotten())
+    monkeypatch.setattr(values, "_TOKENS", Forgotten())
+    monkeypatch.setattr(values, "_VARIABLES", Forgotten())
+    place = place_of(jobs.MARK)
+    assert place is not None
+    assert variable_at(place) is jobs.MARK
+    assert decode(encode([jobs.MARK], "value")) == [jobs.MARK]

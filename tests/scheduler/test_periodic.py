@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from arion_lib.scheduler import Scheduler, ShutDownError
+from arion_lib.scheduler.submitting.periodic import PeriodicCalls
+from arion_lib.scheduler.submitting.times import EqualDistances
 from tests.scheduler import jobs
 from tests.scheduler.gates import PATIENCE, until
 
@@ -125,3 +128,36 @@ def test_a_cron_expression_is_refused_where_it_is_written_and_runs_at_its_times(
         until(lambda: runs.count >= 1, "a run")
         one.cancel()
     assert one.state == "over"
+
+
+class Waits:
+    """A run's handle; while somebody asks whether it runs, once, something happens in another thread."""
+
+    def __init__(self) -> None:
+        self.meanwhile: Callable[[], object] | None = None
+
+    def running(self) -> bool:
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            thread = threading.Thread(target=meanwhile)
+            thread.start()
+            thread.join()
+        return False
+
+    def add_done_callback(self, fn: object) -> None: ...
+
+
+def test_of_calls_that_two_threads_begin_at_once_none_is_forgotten() -> None:
+    """One that is forgotten would be waited for at the scheduler's end until its next time has come."""
+    cancelled: list[object] = []
+    calls, handles = PeriodicCalls(cancelled.append, lambda: False), [Waits(), Waits(), Waits()]
+
+    def begin(number: int) -> None:
+        calls.begin(lambda _: handles[number], EqualDistances(3_600.0), f"{number}")  # type: ignore[arg-type, return-value]
+
+    begin(0)
+    handles[0].meanwhile = lambda: begin(1)
+    begin(2)
+    assert {one.name for one in calls.alive()} == {"0", "1", "2"}
+    calls.end()
+    assert {id(one) for one in cancelled} == {id(handle) for handle in handles}

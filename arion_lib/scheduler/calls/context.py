@@ -60,11 +60,14 @@ _PLACES: dict[ContextVar[Any], str | None] = {}
 
 def _found(variable: ContextVar[Any]) -> str | None:
     """Return where a variable is; of so many that a program must be making them anew, the answers are forgotten."""
-    if variable not in _PLACES:
-        if len(_PLACES) >= MOST_VARIABLES:
-            _PLACES.clear()
-        _PLACES[variable] = _search(variable)
-    return _PLACES[variable]
+    try:
+        return _PLACES[variable]
+    except KeyError:  # looked for once: another thread may forget them all at any time
+        place = _search(variable)
+    if len(_PLACES) >= MOST_VARIABLES:
+        _PLACES.clear()
+    _PLACES[variable] = place
+    return place
 
 
 def _search(variable: ContextVar[Any]) -> str | None:

@@ -95,13 +95,23 @@ class Functions:
             found = self._known.get(call)
             if (
                 found is not None
-                and (found.context == context or _travels_alike(found, context))
+                and (found.context == context or self._travels_alike(found, context))
                 and (not found.unchanged or holds(found.unchanged))
             ):
                 return found
         except (TypeError, ValueError):  # not hashable, or a variable's value that cannot be compared: met anew
             pass
         return self._meet(call, context)
+
+    def _travels_alike(self, function: Function, context: Context) -> bool:
+        """Whether of another context the same travels: that of a web request differs in what describes the request."""
+        known = function.context
+        if known is None or portable(known) != portable(context):
+            return False
+        with self._lock:
+            if function.context is known:  # not None by now: see `_pickled_context`
+                function.context = context
+        return True
 
     def _meet(self, call: Callable[..., Any], context: Context) -> Function:
         if not callable(call):
@@ -135,53 +145,51 @@ class Functions:
 
     def pickled(self, function: Function) -> None:
         """Fill in a function's pickle and its context's; done at submit, once. Raises `NotTransferableError`."""
+        checks = None  # looked at before it is pickled: what changes meanwhile is noticed
         if importable(function.call):
-            function.data = pickle.dumps(function.call, 5)
+            data = pickle.dumps(function.call, 5)
         else:
-            checks = None  # looked at before it is pickled: what changes meanwhile is noticed
             if function.unchanged is None and type(function.call) in KEPT and not _is_coroutine(function.call):
                 checks = watched(function.call)
-            function.data = by_value(function.call, f"function {function.name!r}")
-            if checks is not None:
-                self._watch(function, function.data, checks)
-        _pickle_context(function)
+            data = by_value(function.call, f"function {function.name!r}")
+        context, context_data = _pickled_context(function.context)
         options = function.options
         urgent = options.priority > 0 or options.timeout is not None or options.deadline is not None
-        function.plain = function.lane == "processes" and not urgent and options.plain
+        with self._lock:
+            if function.data is not None:
+                return  # another thread was first: what is there belongs together
+            function.context, function.context_data = context, context_data
+            if checks is not None:
+                self._watch(function, data, checks)
+                data = fresh(data)
+            function.data = data  # behind all that travels with it: from here on other threads submit the function
+            function.plain = function.lane == "processes" and not urgent and options.plain
 
     def _watch(self, function: Function, data: bytes, checks: tuple[Check, ...]) -> None:
         """Know a function again that uses something changeable, as long as nothing of it changes."""
-        function.data, function.unchanged, function.passing = fresh(data), checks, True
+        function.unchanged, function.passing = checks, True
         if len(data) > MOST_BYTES:
             return
-        with self._lock:
-            self._forget(function.call)
-            self._keep(function)
-            self._watched[function.call] = len(data)
-            self._bytes += len(data)
-            while self._bytes > MOST_BYTES or len(self._watched) > MOST_WATCHED:
-                self._forget(next(iter(self._watched)))
+        self._forget(function.call)
+        self._keep(function)
+        self._watched[function.call] = len(data)
+        self._bytes += len(data)
+        while self._bytes > MOST_BYTES or len(self._watched) > MOST_WATCHED:
+            self._forget(next(iter(self._watched)))
 
 
-def _pickle_context(function: Function) -> None:
+def _pickled_context(context: Context | None) -> tuple[Context | None, bytes | None]:
+    """Return what a function is known again by, and the pickle of the variables that travel with it."""
     pairs = []
-    for variable, value in portable(function.context or Context()):
+    for variable, value in portable(context or Context()):
         try:
             by_value((variable, value), "context variable")
         except NotTransferableError:
             continue
         pairs.append((variable, value))
     if not all(type(value) in ATOMS for _, value in pairs):
-        function.context = None  # a value may be changed in its place: the function is met anew each time
-    function.context_data = by_value(pairs, "context") if pairs else None
-
-
-def _travels_alike(function: Function, context: Context) -> bool:
-    """Whether of another context the same travels: that of a web request differs in what describes the request."""
-    if function.context is None or portable(function.context) != portable(context):
-        return False
-    function.context = context
-    return True
+        context = None  # a value may be changed in its place: the function is met anew each time
+    return context, by_value(pairs, "context") if pairs else None
 
 
 def _is_coroutine(call: Callable[..., Any]) -> bool:

@@ -132,20 +132,22 @@ _VARIABLES: dict[str, ContextVar[Any]] = {}
 
 def _token(variable: ContextVar[Any]) -> str:
     """Return the name under which every process finds its twin of a variable."""
-    if variable not in _TOKENS:
+    token = _TOKENS.get(variable)  # looked for once: another thread may forget them all at any time
+    if token is None:
         _forget_if_too_many()
-        _TOKENS[variable] = place_of(variable) or f"?{variable.name}-{id(variable)}"
-        _VARIABLES[_TOKENS[variable]] = variable
-    return _TOKENS[variable]
+        token = place_of(variable) or f"?{variable.name}-{id(variable)}"
+        _TOKENS[variable], _VARIABLES[token] = token, variable
+    return token
 
 
 def _variable(name: str, token: str) -> ContextVar[Any]:
     """Return the variable of that token: the imported one, or this process's twin of another's."""
-    if token not in _VARIABLES:
+    found = _VARIABLES.get(token)
+    if found is None:
         _forget_if_too_many()
-        found = variable_at(token) or ContextVar[Any](name)
-        _VARIABLES[token], _TOKENS[found] = found, token
-    return _VARIABLES[token]
+        found = _VARIABLES.setdefault(token, variable_at(token) or ContextVar[Any](name))  # one, of many threads
+        _TOKENS[found] = token
+    return found
 
 
 def _forget_if_too_many() -> None:

@@ -15,6 +15,7 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any
 
 from arion_lib.scheduler.errors import ShutDownError
@@ -120,7 +121,10 @@ class PeriodicCalls:
     def begin(self, submit_in: Callable[[float], Task[Any]], times: Times, name: str) -> Periodic:
         """Begin one: `submit_in` submits a run that is to begin in so many seconds."""
         one = Periodic(submit_in, self._cancel, times, name)
-        self._all = [*self.alive(), one]
+        self._all.append(one)  # in one step, as each removal: other threads begin theirs meanwhile
+        for over in [other for other in self._all.copy() if other.state == "over"]:
+            with suppress(ValueError):
+                self._all.remove(over)
         one.go_on()
         if self._closing():  # said while the first run was being submitted
             one.end()
@@ -128,9 +132,9 @@ class PeriodicCalls:
 
     def alive(self) -> tuple[Periodic, ...]:
         """Return those that are not over."""
-        return tuple(one for one in self._all if one.state != "over")
+        return tuple(one for one in self._all.copy() if one.state != "over")
 
     def end(self) -> None:
         """Let no further run begin, ever."""
-        for one in self._all:
+        for one in self._all.copy():
             one.end()

@@ -69,7 +69,8 @@ class Inbox(Generic[T]):
 
     def count(self, kind: type[object]) -> int:
         """Return how many are of a kind. All that is not urgent counts."""
-        return len(self._items) + sum(type(item) is kind for item in list(self._urgent))
+        urgent = self._urgent.copy()  # in one step: other threads put more in
+        return len(self._items) + sum(type(item) is kind for item in urgent)
 
     def hear(self) -> None:
         """Read the bytes that woke the sleeper."""
