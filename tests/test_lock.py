@@ -31,11 +31,18 @@ MACHINES = (
 UNPROMISED = {("aarch64-pc-windows-msvc", "3.11")}
 
 
+def the_uv() -> str:
+    """Return where uv is, which alone can look for the wheels of other machines; skip without it, or fail in CI."""
+    if (uv := shutil.which("uv")) is not None:
+        return uv
+    if os.environ.get("ARION_REQUIRE_UV", "") not in ("", "0"):
+        pytest.fail("uv is not installed (ARION_REQUIRE_UV is set)", pytrace=False)
+    pytest.skip("uv is not installed")
+
+
 def resolved(lock: Path, machine: str, python: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Let uv find the wheel of every package in `lock` for another machine, and install none."""
-    uv = shutil.which("uv")
-    if uv is None:
-        pytest.skip("uv is not installed: it alone can look for the wheels of other machines")
+    uv = the_uv()
     options = ["--dry-run", "--no-deps", "--require-hashes", "--only-binary", ":all:", "--python", sys.executable]
     chosen = ["--python-platform", machine, "--python-version", python, "--target", str(folder)]
     return subprocess.run(
@@ -111,6 +118,21 @@ def test_the_promised_pythons_are_named_alike_everywhere() -> None:
     assert project["requires-python"] == f">={PROMISED[0]}"
     assert re.findall(r"- python=(.*)", conda)[0] in PROMISED
     assert f"Python {', '.join(PROMISED[:-1])} or {PROMISED[-1]}" in readme
+
+
+def test_uv_is_there_where_the_workflow_looks_for_wheels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Elsewhere these tests skip without it: nobody would notice a package without a wheel."""
+    workflow = (ROOT / ".github" / "workflows" / "test.yml").read_text(encoding="utf-8")
+    (job,) = [text for text in re.split(r"\n  (?=\w)", workflow) if "ARION_REQUIRE_UV" in text]
+    assert 'ARION_REQUIRE_UV: "1"' in job
+    assert "pip install uv" in job
+    (tests,) = re.findall(r"arion_lib test --thorough .*", job)
+    assert {"tests/test_lock.py", "tests/test_wheel.py"} <= set(tests.split())
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    for required, outcome in (("1", pytest.fail.Exception), ("", pytest.skip.Exception)):
+        monkeypatch.setenv("ARION_REQUIRE_UV", required)
+        with pytest.raises(outcome):
+            the_uv()
 
 
 def test_what_other_installers_write_beside_the_lock_is_no_part_of_the_project() -> None:

@@ -272,7 +272,12 @@ def test_leaving_a_package_out_of_the_lock_keeps_every_version_of_the_others() -
 def test_a_needed_package_without_a_wheel_names_itself_and_what_to_do(clone: Clone, uv: bool) -> None:
     without_a_wheel(clone, "arion-needed", "web")
     if uv:
-        clone.uv("import sys; sys.exit('Because arion-needed==1.0 has no usable wheels and you require it')")
+        clone.uv(
+            "import sys\n"
+            "if {'--only-binary', ':all:', '--require-hashes', '--no-deps'} <= set(sys.argv):\n"
+            "    sys.exit('Because arion-needed==1.0 has no usable wheels and you require it')\n"
+            "sys.exit('it would build what has no wheel, unhashed')"
+        )
     done = clone.run("test")
     assert done.returncode == 1
     assert "arion-needed must have a wheel for Python 3." in done.stderr

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -15,6 +14,7 @@ import pytest
 
 from arion_lib.setup import wheel, words
 from arion_lib.setup.environment import ROOT, python_of
+from tests.test_lock import the_uv
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("hatchling") is None, reason="hatchling builds the wheel")
 
@@ -145,10 +145,7 @@ def test_with_its_extras_a_benchmark_is_listed_and_a_service_that_is_not_there_i
 
 @pytest.mark.thorough
 def test_uv_runs_it_without_installing_it(built: Path, tmp_path: Path) -> None:
-    uv = shutil.which("uv")
-    if uv is None:
-        pytest.skip("uv is not installed")
-    command = [uv, "tool", "run", "--python", sys.executable, "--from", str(built), "arion", "learner", "1"]
+    command = [the_uv(), "tool", "run", "--python", sys.executable, "--from", str(built), "arion", "learner", "1"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     if done.returncode and ("error sending request" in done.stderr or "Failed to fetch" in done.stderr):
         pytest.skip("the package index cannot be reached from here")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import decimal
 import itertools
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -281,6 +283,19 @@ def test_fork_is_used_only_where_no_other_thread_can_hold_a_lock() -> None:
     assert parallel.start_method() != "fork"
     done.set()
     other.join()
+
+
+@pytest.mark.parametrize(("chosen", "kept"), [("forkserver", False), ("spawn", True), ("fork", False), (None, False)])
+def test_where_forkserver_is_the_default_only_another_choice_counts(
+    chosen: str | None, kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Linux since Python 3.14."""
+    monkeypatch.setattr(multiprocessing, "get_all_start_methods", lambda: ["forkserver", "fork", "spawn"])
+    monkeypatch.setattr(multiprocessing, "get_start_method", lambda allow_none=False: chosen)
+    only_thread = SimpleNamespace(is_dir=lambda: True, iterdir=lambda: iter(["the only one"]))
+    monkeypatch.setattr(parallel, "Path", lambda _: only_thread)
+    monkeypatch.setattr(parallel, "sys", SimpleNamespace(platform="linux"))
+    assert parallel.start_method() == ("spawn" if kept else "fork")
 
 
 ASKED = """

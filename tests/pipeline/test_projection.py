@@ -33,7 +33,18 @@ def test_a_projection_holds_the_named_fields_and_nothing_else() -> None:
     }
 
 
-@given(records, st.sampled_from(["a", "b", "ü", "amount", "a.b", "b.a", "}", "a.b.amount"]))
+def placed(record: Any, path: str, value: object) -> Any:
+    """Return a record with `value` at `path`, where it is an object all the way."""
+    name, _, below = path.partition(".")
+    if not isinstance(record, dict):
+        return record
+    return {**record, name: placed(record.get(name, {}), below, value) if below else value}
+
+
+paths = st.sampled_from(["a", "b", "ü", "amount", "a.b", "b.a", "}", "a.b.amount"])
+
+
+@given(st.builds(placed, records, path := st.shared(paths), records), path)
 def test_a_field_reads_the_same_from_a_dict_and_from_a_projection(record: Any, path: str) -> None:
     (whole,), (part,) = ([*read(kind, record), None][:1] for kind in (dict, projection([path])))
     if whole is not None:

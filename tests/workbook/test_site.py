@@ -155,11 +155,16 @@ def test_who_reads_can_start_it_in_the_browser_where_the_address_is_known(
 
 def test_every_link_to_a_file_on_the_web_names_a_file_that_is_there(tmp_path: Path) -> None:
     source = "https://github.com/who/arion/blob/main"
-    for path in site.build(tmp_path, source):
-        for link in Seen(path.read_text("utf-8")).links:
-            if link.startswith(source):
-                file = unquote(link.removeprefix(f"{source}/").partition("#")[0])
-                assert (ROOT / file).exists(), f"{path.name} links to {file}"
+    found = {
+        unquote(link.removeprefix(f"{source}/").partition("#")[0]): path.name
+        for path in site.build(tmp_path, source)
+        for link in Seen(path.read_text("utf-8")).links
+        if link.startswith(source)
+    }
+    for part in ("pipeline", "resources", "contracts", "lazy", "scheduler"):
+        assert any(file.startswith(f"arion_lib/{part}/") for file in found), f"no page links to the code of {part}"
+    for file, page in found.items():
+        assert (ROOT / file).exists(), f"{page} links to {file}"
 
 
 @pytest.mark.parametrize("stored", [True, False])
