@@ -23,7 +23,7 @@ import sysconfig
 import threading
 import zipfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -358,6 +358,35 @@ def test_ctrl_c_is_heard_while_a_command_says_nothing() -> None:
                 heard.set()
         finally:
             over.set()
+
+
+def test_no_command_of_the_set_up_is_waited_for_without_hearing_ctrl_c(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Stand-in: a process that may be read by another thread alone, and waited for in steps."""
+
+    class Watched:
+        returncode = 0
+
+        @property
+        def stdout(self) -> Iterator[str]:
+            assert threading.current_thread() is not threading.main_thread(), "a read hears nothing"
+            return iter(["Collecting idna==3.10\n"])
+
+        def wait(self, timeout: float | None = None) -> int:
+            assert timeout is not None, "a wait without an end hears nothing"
+            return 0
+
+    (lock := tmp_path / "lock").write_text("idna==3.10\n")
+    begun: list[list[str]] = []
+    monkeypatch.setattr(installer, "started", lambda command, captured: begun.append(command) or nullcontext(Watched()))
+    monkeypatch.setattr(shutil, "which", lambda _: "uv")
+    assert installer._try_once(Path(sys.executable), lock) is None
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    assert installer._try_once(Path(sys.executable), lock) is None
+    installer.run_quietly(["venv"])
+    assert installer._reason(["uv"]) is None
+    assert [command[0] for command in begun] == ["uv", sys.executable, "venv", "uv"]
 
 
 def test_what_windows_holds_for_a_moment_is_removed_all_the_same(

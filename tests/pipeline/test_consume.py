@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -43,6 +45,41 @@ def test_what_the_pipe_did_not_take_is_delivered_again(tmp_path: Path) -> None:
             consume(broker, Closed())
         assert consume(broker, out := io.BytesIO()) == 1
         assert out.getvalue() == b"1\n"
+
+
+NOBODY_READS = {
+    "elsewhere": BrokenPipeError(errno.EPIPE, "Broken pipe"),
+    "on Windows": OSError(errno.EINVAL, "Invalid argument"),
+}
+
+
+def code_with(error: OSError, data: Path) -> int | OSError:
+    """Return what the command ends with where its output raises `error`; its output then goes nowhere."""
+
+    class Closed(io.BytesIO):
+        def flush(self) -> None:
+            raise error
+
+    with pytest.MonkeyPatch.context() as patched, (data / "to").open("wb") as to:
+        patched.setattr(sys, "stdout", SimpleNamespace(buffer=Closed(), fileno=to.fileno))
+        try:
+            code = run(["--data", str(data)])
+        except OSError as raised:
+            return raised
+        to.write(b"what is flushed once more at the end")
+    assert (data / "to").read_bytes() == b""
+    return code
+
+
+@pytest.mark.parametrize("error", NOBODY_READS.values(), ids=NOBODY_READS)
+def test_a_reader_that_has_read_enough_ends_the_command_without_a_traceback(error: OSError, tmp_path: Path) -> None:
+    with FileBroker(tmp_path / "queue") as broker:
+        broker.publish("s", [b"1"])
+        assert code_with(error, tmp_path) == 1
+        assert broker.claim() is not None
+        broker.publish("s", [b"2"])
+        disk = OSError(errno.EIO, "the disk fails")  # the control: that is told
+        assert code_with(disk, tmp_path) is disk
 
 
 def test_the_command_prints_pipes_and_says_what_is_wrong(tmp_path: Path) -> None:

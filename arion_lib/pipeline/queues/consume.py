@@ -9,6 +9,7 @@ See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_consume.
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import sys
@@ -24,6 +25,9 @@ from arion_lib.pipeline.stores.addresses import local_url
 TOGETHER = 1_000
 """Messages that are claimed at once, about."""
 
+NOBODY_READS = (errno.EPIPE, errno.EINVAL)
+"""How a system says that the other end of a pipe is closed; the second one is Windows' way."""
+
 
 def run(args: list[str]) -> int:
     """Print the messages of a queue; return the exit code."""
@@ -34,7 +38,9 @@ def run(args: list[str]) -> int:
             _check_folder(chosen.data)
         with nobody_elses(), open_broker(url, claim_timeout=chosen.claim_timeout) as broker:
             consume(broker, sys.stdout.buffer, wait=chosen.wait, most=chosen.max, ids=chosen.ids)
-    except BrokenPipeError:
+    except OSError as error:
+        if error.errno not in NOBODY_READS:
+            raise
         # Python flushes its output once more at its end: let that have a place to go to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
