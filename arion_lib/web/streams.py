@@ -107,8 +107,7 @@ class Streams:
     @property
     def good_for(self) -> float:
         """Seconds for which a captured post could be sent again, where signatures hold a time; 0.0 where none does."""
-        all_of_them = [*self.named.values(), *([self.others] if self.others else [])]
-        return GOOD_FOR if any(isinstance(rules.verifier, Verifier) for rules in all_of_them) else 0.0
+        return GOOD_FOR if any(isinstance(rules.verifier, Verifier) for rules in self.named.values()) else 0.0
 
     @property
     def ages(self) -> dict[str, float]:
