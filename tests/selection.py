@@ -1,9 +1,9 @@
 """How much of the suite one run takes, as a pytest plugin: `--quick`, the default, `--thorough`.
 
 The default leaves out what is marked `thorough`: the large case of a promise whose small case stays. `--quick` leaves
-out whatever is slow, too. A test that is named by its id (`file.py::test`) always runs, and a run that leaves something
-out says how much. What is marked `alone` measures time or memory: `python -m arion_lib test` runs it after the rest,
-when nothing else is running.
+out whatever is slow, measures, or needs a server, too. A test that is named by its id (`file.py::test`) always runs,
+and a run that leaves something out says how much. What is marked `alone` measures time or memory:
+`python -m arion_lib test` runs it after the rest, when nothing else is running.
 """
 
 from __future__ import annotations
@@ -68,28 +68,54 @@ SLOW = (
     "notebooks/",
     "tests/bench/",
     "tests/chaos/",
+    "tests/contracts/test_combine.py",
+    "tests/ground/test_histogram.py",
+    "tests/ground/test_short_repr.py",
+    "tests/lazy/test_parallel.py",
     "tests/measure/",
+    "tests/pipeline/test_broker.py::test_kill_9",
+    "tests/pipeline/test_ingest_ranges.py",
+    "tests/pipeline/test_lost_servers.py",
+    "tests/pipeline/test_memory.py",
+    "tests/pipeline/test_ranges_on_dask.py",
+    "tests/pipeline/test_retention.py",
+    "tests/pipeline/test_sample.py",
+    "tests/pipeline/test_store.py::test_kill_9",
+    "tests/resources/test_interrupts.py",
+    "tests/resources/test_random_graphs.py",
+    "tests/scheduler/test_chains.py",
     "tests/scheduler/test_chaos.py",
     "tests/scheduler/test_conformance.py",
     "tests/scheduler/test_dask.py",
+    "tests/scheduler/test_delayed.py",
     "tests/scheduler/test_endings.py",
-    "tests/pipeline/test_ranges_on_dask.py",
-    "tests/pipeline/test_broker.py::test_kill_9",
-    "tests/pipeline/test_memory.py",
-    "tests/pipeline/test_lost_servers.py",
-    "tests/pipeline/test_store.py::test_kill_9",
+    "tests/scheduler/test_exhaustion.py",
+    "tests/scheduler/test_journal.py",
+    "tests/scheduler/test_multiprocessing.py",
+    "tests/scheduler/test_progress.py",
+    "tests/scheduler/test_users_code.py",
     "tests/test_hangs.py",
     "tests/test_quality.py",
-    "tests/test_selection.py::test_a_process_that_dies",
+    "tests/test_readme.py",
+    "tests/test_selection.py",
     "tests/test_setup.py",
     "tests/test_wheel.py",
+    "tests/web/test_classroom.py",
+    "tests/web/test_fast_path.py",
+    "tests/web/test_faults.py",
     "tests/web/test_first_event.py",
     "tests/web/test_full_disk.py",
     "tests/web/test_load.py",
+    "tests/web/test_protocol.py",
+    "tests/web/test_scheduler_pages.py",
     "tests/web/test_serve.py",
+    "tests/web/test_sigterm.py",
+    "tests/web/test_status_page.py",
     "tests/web/test_top.py",
+    "tests/web/test_webhook.py",
     "tests/workbook/test_crash.py",
     "tests/workbook/test_exercises.py",
+    "tests/workbook/test_interrupted.py",
     "tests/workbook/test_lab.py",
     "tests/workbook/test_learner.py",
     "tests/workbook/test_notebooks.py",
@@ -97,14 +123,18 @@ SLOW = (
     "tests/workbook/test_site.py",
     "tests/workbook/test_strict.py",
     "tests/workbook/test_trial.py",
+    "tests/workbook/test_widgets_reopened.py",
 )
-"""What `--quick` leaves out, beside whatever is marked `thorough`."""
+"""What `--quick` leaves out by its name: it starts processes, kernels, browsers or clones, many or for long."""
+
+ASIDE = {"alone", "postgres", "redis", "rabbitmq"}
+"""Marks of what `--quick` leaves out, too: what measures, and what needs a server."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the two options that choose, and one for the word `test`, which adds up the counts of two runs."""
     group = parser.getgroup("how much is run")
-    group.addoption("--quick", action="store_true", help="leave out what is slow: for daily work")
+    group.addoption("--quick", action="store_true", help="leave out what is slow, measures or needs a server")
     group.addoption("--thorough", action="store_true", help="also run what is marked thorough")
     group.addoption("--counts", metavar="FILE", help="write the numbers of passed, failed and skipped tests as JSON")
 
@@ -127,10 +157,12 @@ def left_out(path: str, marks: set[str], *, quick: bool, thorough: bool) -> bool
     True
     >>> left_out("tests/test_setup.py", set(), quick=False, thorough=False)
     False
+    >>> left_out("tests/pipeline/test_store.py", {"postgres"}, quick=True, thorough=False)
+    True
     """
     if thorough:
         return False
-    return "thorough" in marks or (quick and path.startswith(SLOW))
+    return "thorough" in marks or (quick and (path.startswith(SLOW) or not ASIDE.isdisjoint(marks)))
 
 
 def unasked(path: Path, name: str, *, quick: bool, marks: str) -> bool:

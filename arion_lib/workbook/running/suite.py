@@ -1,6 +1,7 @@
 """The word `test`: the whole suite by pytest, from wherever it is called.
 
-Idea        Two runs of pytest: first every core takes whole files, then what measures time or memory runs alone.
+Idea        Two runs of pytest: first every core takes whole files, then what measures time or memory runs alone
+            (by `--quick` not at all).
 Invariant   The exit code is the worse of both; pytest's settings stand in pyproject.toml: plain `pytest` runs the same.
 When wrong  pytest says it; a run that was interrupted or could not begin is the last one.
 See         README.md · tests/test_setup.py · tests/selection.py
@@ -47,7 +48,8 @@ def _cores() -> int:
 def _in_two_runs(args: list[str], cores: int) -> int:
     began, codes, total = time.monotonic(), [], dict.fromkeys(("passed", "failed", "error", "skipped"), 0)
     beside = ["-m", "not alone", f"--numprocesses={cores}", "--dist=loadfile", "--no-loadscope-reorder"]
-    for chosen in (beside, ["-m", "alone"]):
+    runs = [beside] if "--quick" in args else [beside, ["-m", "alone"]]
+    for chosen in runs:
         with tempfile.TemporaryDirectory() as folder:
             counts = Path(folder) / "counts.json"
             codes.append(wait_for([sys.executable, "-m", "pytest", *args, *chosen, f"--counts={counts}"]))
@@ -57,7 +59,7 @@ def _in_two_runs(args: list[str], cores: int) -> int:
         if codes[-1] not in (PASSED, FAILED, NONE_COLLECTED):
             break
     said = ", ".join(f"{number} {name}" for name, number in total.items() if number or name in ("passed", "failed"))
-    print(f"both runs: {said} in {time.monotonic() - began:.0f} s")
+    print(f"{'both runs' if len(runs) > 1 else 'in all'}: {said} in {time.monotonic() - began:.0f} s")
     return max(code for code in codes if code != NONE_COLLECTED) if set(codes) != {NONE_COLLECTED} else NONE_COLLECTED
 
 
@@ -69,7 +71,7 @@ def refuse_wrong(args: list[str]) -> None:
         description="Run the whole test suite: library, doctests, and the notebooks with their outputs compared.",
         epilog="example: python -m arion_lib test tests/pipeline -k killed",
     )
-    parser.add_argument("--quick", action="store_true", help="leave out what is slow: for daily work")
+    parser.add_argument("--quick", action="store_true", help="leave out what is slow, measures or needs a server")
     parser.add_argument(
         "--thorough",
         action="store_true",
