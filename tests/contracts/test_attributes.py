@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import pickle
 import sys
+from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -15,7 +17,7 @@ import pytest
 from arion_lib.contracts.checks.levels import checking
 from arion_lib.contracts.contract import Contract
 from arion_lib.contracts.registry import Registry
-from arion_lib.contracts.violations import ContractCallError, LockedMember
+from arion_lib.contracts.violations import ContractCallError, ContractError, LockedMember
 
 
 class Settings(Contract, registry=Registry()):
@@ -220,3 +222,86 @@ def test_instances_without_a_dictionary_have_the_value_of_a_class_that_was_assig
 
     Tiny.size = 3
     assert (Tiny().size, Tiny.size) == (3, 3)
+
+
+def test_a_contract_that_extends_a_contract_may_leave_its_promises_open() -> None:
+    class Reads(Contract, registry=Registry()):
+        size: int
+
+        @abstractmethod
+        def read(self, n: int) -> int: ...
+
+    class ReadsAndWrites(Reads, Contract, registry=Registry()):
+        @abstractmethod
+        def write(self, n: int) -> int: ...
+
+    with pytest.raises(ContractError, match="breaks Reads in 2 places"):  # the control: a class may not
+
+        class Lacking(ReadsAndWrites):
+            def write(self, n: int) -> int:
+                return n
+
+    class Both(ReadsAndWrites):
+        size = 1
+
+        def read(self, n: int) -> int:
+            return n
+
+        def write(self, n: int) -> int:
+            return n
+
+    assert Both().write(2) == 2
+
+
+def test_a_constructor_that_only_reads_an_attribute_does_not_set_it() -> None:
+    class Sized(Contract, registry=Registry()):
+        size: int
+
+    class Sets(Sized):
+        def __init__(self) -> None:
+            self.size = 1
+
+    assert Sets().size == 1
+    with pytest.raises(ContractError, match=r"caller who reads \.size gets an AttributeError"):
+
+        class Reads(Sized):
+            def __init__(self) -> None:
+                self.other = self.size
+
+
+def test_a_frozen_dataclass_beside_the_contract_sets_its_fields() -> None:
+    class Sized(Contract, registry=Registry()):
+        size: int
+
+    @dataclasses.dataclass(frozen=True)
+    class Row:
+        size: int
+
+    with pytest.raises(ContractError, match=r"caller who reads \.size gets an AttributeError"):
+
+        class Lacking(Sized): ...  # the control
+
+    class Kept(Sized, Row): ...
+
+    assert dataclasses.is_dataclass(Kept)
+
+
+def test_a_class_may_declare_an_attribute_with_a_name_that_only_its_function_knows() -> None:
+    class Local: ...
+
+    class Other: ...
+
+    class Held(Contract, registry=Registry()):
+        held: Local
+
+    class Same(Held):
+        held: Local
+
+        def __init__(self) -> None:
+            self.held = Local()
+
+    assert isinstance(Same().held, Local)
+    with pytest.raises(ContractError, match=r"relies on \.held being Local"):
+
+        class Wrong(Held):
+            held: Other  # type: ignore[assignment]
