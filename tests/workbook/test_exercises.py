@@ -161,7 +161,8 @@ def whole_process() -> dict[str, object]:
 )
 def test_an_answer_that_never_ends_leaves_the_process_as_it_was(number: str, case: str, answer: Any) -> None:
     exercise, stuck = catalogue.find(number), Stuck()
-    held = next(one for one in exercise.cases if one.show.startswith(case))
+    held = next((one for one in exercise.cases if one.show.startswith(case)), None)
+    assert held is not None, f"no case of exercise {number} begins with {case!r}: got {exercise.cases}"
     seen: list[dict[str, object]] = []
 
     def looking(*args: Any) -> Any:
@@ -221,8 +222,18 @@ def could_stand_for(other: Any, solution: Any) -> bool:
 
 def answer_in(sources: list[str], exercise: Exercise) -> object:
     """The answer as a reader's kernel has it: the cell that defines it, with the definitions and imports it uses."""
-    name = next(names[exercise.id] for names in map(checked, sources) if exercise.id in names)
-    return definitions(sources, name)[name]
+    named = [names[exercise.id] for names in map(checked, sources) if exercise.id in names]
+    assert named, (
+        f"no cell of notebook {exercise.notebook} checks exercise {exercise.id}: put back check({exercise.id!r}, ...)"
+    )
+    return definitions(sources, named[0])[named[0]]
+
+
+def test_a_cell_that_is_missing_is_named() -> None:
+    with pytest.raises(AssertionError, match=r"no cell of notebook 1 checks exercise 1\.1: put back check\('1\.1'"):
+        answer_in(["1 + 1"], catalogue.find("1.1"))
+    with pytest.raises(AssertionError, match="no cell defines lost"):
+        answer_in(["check('1.1', lost)"], catalogue.find("1.1"))
 
 
 def definitions(sources: list[str], name: str) -> dict[str, object]:

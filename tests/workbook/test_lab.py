@@ -47,6 +47,40 @@ def test_the_number_is_ours_and_jupyterlabs_arguments_are_handed_on(commands: li
     assert page(commands[1]) == "work/START.md"
 
 
+@pytest.mark.parametrize(
+    ("args", "opened", "handed_on"),
+    [
+        (["--no-browser", "1"], "work/1_", ["--no-browser"]),
+        (["--no-browser", "-y", "1", "--debug"], "work/1_", ["--no-browser", "-y", "--debug"]),
+        (["--port", "9000", "1"], "work/1_", ["--port", "9000"]),
+        (["--port=9000", "1"], "work/1_", ["--port=9000"]),
+        (["--no-browser", "--port", "1"], "work/START.md", ["--no-browser", "--port", "1"]),
+        (["1", "--no-browser", "2"], "work/1_", ["--no-browser", "2"]),
+    ],
+)
+def test_a_number_may_stand_behind_jupyterlabs_arguments(
+    args: list[str], opened: str, handed_on: list[str], commands: list[list[str]]
+) -> None:
+    assert lab.run(args) == 0
+    assert page(commands[0]).startswith(opened)
+    assert commands[0][-len(handed_on) :] == handed_on
+
+
+def test_a_wrong_number_behind_a_flag_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    for ask in (lab.run, lab.refuse_wrong):
+        with pytest.raises(SystemExit):
+            ask(["--no-browser", "99"])
+        assert "N must be one of 1" in capsys.readouterr().err
+
+
+def test_the_flags_are_those_of_jupyterlab() -> None:
+    """A number behind another option may be that option's value."""
+    from jupyterlab.labapp import LabApp
+
+    known = {f"--{name}" if len(name) > 1 else f"-{name}" for name in LabApp.flags}
+    assert known >= lab.FLAGS >= {"--no-browser", "--debug", "-y"}
+
+
 def test_an_unknown_number_is_refused_before_anything_starts(
     capsys: pytest.CaptureFixture[str], commands: list[list[str]], tmp_path: Path
 ) -> None:

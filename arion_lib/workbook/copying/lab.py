@@ -28,6 +28,9 @@ QUIET = (
     "--KernelManager.transport_encryption=auto",  # silences ipykernel's warning about its own default
 )
 
+FLAGS = frozenset({"--allow-root", "--collaborative", "--debug", "--dev-mode", "--no-browser", "-y"})
+"""Options of JupyterLab that have no value: a number behind one is the notebook's."""
+
 
 def command(root: Path, page: str, extra: Sequence[str]) -> list[str]:
     """Return the command line of a JupyterLab that serves the folder `root`, opened at the file `page` in it."""
@@ -90,6 +93,18 @@ def refuse_wrong(args: list[str]) -> None:
         parser.error(str(error))
 
 
+def _free(word: str, before: Sequence[str]) -> bool:
+    """Say whether no option of JupyterLab's may own a word: the first one of all, or a number behind no such option.
+
+    >>> _free("5", ["--no-browser"]), _free("5", ["--port"]), _free("5", ["--port", "9000"])
+    (True, False, True)
+    """
+    if not before:
+        return True
+    last = before[-1]
+    return word.isdecimal() and (not last.startswith("-") or last in FLAGS or "=" in last)
+
+
 def _divide(parser: argparse.ArgumentParser, args: list[str]) -> tuple[argparse.Namespace, list[str]]:
     """Split our arguments from JupyterLab's: a number is ours only where no option of theirs may own it."""
     ours, rest = [], list(args)
@@ -97,5 +112,6 @@ def _divide(parser: argparse.ArgumentParser, args: list[str]) -> tuple[argparse.
         while flag in rest:
             place = rest.index(flag)
             ours += [rest.pop(place) for _ in range(1 + (flag == "--in")) if place < len(rest)]
-    number = [rest.pop(0)] if rest and not rest[0].startswith("-") else []
+    places = [place for place, word in enumerate(rest) if not word.startswith("-") and _free(word, rest[:place])]
+    number = [rest.pop(places[0])] if places else []
     return parser.parse_args([*ours, *number]), rest
