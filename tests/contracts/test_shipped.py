@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from arion_lib.contracts.contract import check, registry
+from arion_lib.contracts.plugins import transformers
 from arion_lib.contracts.violations import ContractCallError
 
 KINDS = ("processors", "validators", "transformers")
@@ -57,6 +59,28 @@ def test_what_is_no_amount_is_refused(text: str) -> None:
     transformer: Any = registry.create("transformers", "cents")
     with pytest.raises(ValueError, match="value must be an amount like"):
         transformer.transform(text)
+
+
+class OnWindows(datetime):
+    """`datetime` where the C library refuses a moment."""
+
+    @classmethod
+    def fromtimestamp(cls, _seconds: float, _zone: Any = None) -> Any:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "moment"),
+    [(-1.5, datetime(1969, 12, 31, 23, 59, 58, 500_000, UTC)), (64_060_588_800, datetime(4000, 1, 1, tzinfo=UTC))],
+)
+def test_a_moment_that_windows_has_no_time_for_is_turned_too(
+    seconds: float, moment: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stand-in: its C library knows the years from 1970 to 3000."""
+    stamp: Any = registry.create("transformers", "timestamp")
+    assert stamp.transform(0.0) == datetime(1970, 1, 1, tzinfo=UTC)
+    monkeypatch.setattr(transformers, "datetime", OnWindows)
+    assert stamp.transform(float(seconds)) == moment
 
 
 def test_a_generic_contract_is_checked_with_its_types() -> None:

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from arion_lib.contracts.contract import Contract
 
 Source = TypeVar("Source")
 Target = TypeVar("Target")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Transformer(Contract, Generic[Source, Target], kind="transformers", metrics=True):
@@ -50,7 +51,7 @@ class Timestamp(Transformer[float, datetime], name="timestamp", version="1.0", t
     """
 
     def transform(self, value: float) -> datetime:
-        return datetime.fromtimestamp(value, UTC)
+        return EPOCH + timedelta(seconds=value)  # `fromtimestamp` knows the years from 1970 to 3000 alone on Windows
 
 
 class JsonObject(Transformer[str, dict[str, Any]], name="json", version="1.0", tags=["text"]):
