@@ -143,7 +143,7 @@ def test_a_schema_of_somebody_else_is_refused_and_left_alone(no_leaks: None, pos
 def test_a_store_of_another_version_is_refused(postgres_schema: str) -> None:
     with PostgresStore(postgres_schema) as store, store._connections.transaction() as db:
         db.execute("UPDATE pipeline_version SET version = 99")
-    with pytest.raises(StoreBroken, match="must hold a pipeline store of version 1 to 4, got version 99"):
+    with pytest.raises(StoreBroken, match="must hold a pipeline store of version 1 to 5, got version 99"):
         PostgresStore(postgres_schema)
 
 
