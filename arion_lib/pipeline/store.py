@@ -173,6 +173,10 @@ class Store(Protocol):
         """Return up to `limit` dead letters with a number greater than `after`, in order."""
         ...
 
+    def streams(self, limit: int = 100) -> list[str]:
+        """Return the names of up to `limit` streams, those with the most rows and dead letters first."""
+        ...
+
     def outbox(self, limit: int = 64, size: int = 1 << 20) -> list[OutboxEntry]:
         """Return the oldest unpublished entries: at most `limit`, and none after the one that reaches `size` bytes."""
         ...

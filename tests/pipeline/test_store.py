@@ -212,6 +212,19 @@ def test_no_mean_is_made_up_where_nobody_counted_the_values(database: Database) 
         ]
 
 
+def test_the_streams_are_listed_those_with_the_most_first(database: Database) -> None:
+    with database.open() as store:
+        assert store.streams() == []
+        store.commit(Batch("small", rows_of(0, 1)))
+        store.commit(Batch("grouped", groups={("a",): Aggregate(7)}))
+        store.commit(Batch("bad", dead=[DeadLetter(1, 0, "bad", b"")] * 2))
+        store.commit(Batch("large", rows_of(0, 3)))
+        assert store.streams() == ["large", "bad", "small", "grouped"]
+        assert store.streams(2) == ["large", "bad"]
+        with pytest.raises(ValueError, match="limit must be >= 1, got 0"):
+            store.streams(0)
+
+
 def make_old(database: Database, version: int = 1) -> None:
     """Turn a database into one of an older layout, as far as it differs."""
     dropped = ["dead DROP COLUMN piece", "rows DROP COLUMN meta", "outbox DROP COLUMN metas"]

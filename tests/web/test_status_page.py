@@ -32,6 +32,33 @@ def test_the_server_draws_every_part(served: Served) -> None:
     assert not re.findall(r"""(?:src|href)=["']https?://""", page), "nothing from another machine"
 
 
+def test_a_stream_of_before_a_restart_is_listed_behind_those_that_take_records(serve: Serve) -> None:
+    with serve() as served:
+        post(f"{served.url}/webhook/old%20one", b'{"id": "e1"}')
+        post(served.orders, b'{"id": "e1"}')
+    with serve() as served:
+        post(served.orders, b'{"id": "e2"}')
+        page = get(served.url + "/").body.decode()
+        assert re.findall(r'<th scope="row">(old one|orders)</th><td>(\d+)</td>', page) == [
+            ("orders", "1"),
+            ("old one", "0"),
+        ]
+        assert '<a href="/rows?stream=old%20one" aria-label="rows of old one">' in page
+
+
+def test_a_store_that_does_not_answer_hides_no_stream_that_takes_records(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_limit: int) -> None:
+        raise StoreDown("away")
+
+    post(served.orders, b'{"id": "e1"}')
+    monkeypatch.setattr(served.store, "streams", fail)
+    page = get(served.url + "/").body.decode()
+    assert '<th scope="row">orders</th><td>1</td>' in page
+    assert "The store, which knows those of before, does not answer" in page
+
+
 def test_posts_that_were_refused_are_counted_by_their_status(served: Served) -> None:
     """A wrong secret, say, would otherwise be seen by the sender alone."""
     for body, name in ((b"{", "a"), (b"{", "b"), (b"{}", "x" * 81)):

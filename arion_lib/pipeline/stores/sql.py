@@ -25,6 +25,7 @@ from arion_lib.pipeline.stores.pruning import Pruning
 from arion_lib.pipeline.stores.writing import Writing, done
 
 _NUMBER = "SELECT number FROM streams WHERE name = ?"
+_STREAMS = "SELECT name FROM streams ORDER BY rows + dead DESC, name LIMIT ?"
 _WAITING = "SELECT seq FROM pending ORDER BY seq LIMIT ?"
 _ENTRY = """
 SELECT name, stream, first, count, block, metas, (SELECT id FROM {identity})
@@ -105,6 +106,11 @@ class SqlStore(GroupCommit):
             columns = 'record, "offset", reason, raw, piece'
             found = self._page(db, "dead", columns, self._number(db, stream), after, None, limit)
         return [StoredLetter(seq, _letter(*columns)) for seq, *columns in found]
+
+    def streams(self, limit: int = 100) -> list[str]:
+        """Return the names of up to `limit` streams, those with the most rows and dead letters first."""
+        with self._connections.reading() as db:
+            return [name for (name,) in db.execute(_STREAMS, (checked_limit(limit),)).fetchall()]
 
     def outbox(self, limit: int = 64, size: int = 1 << 20) -> list[OutboxEntry]:
         """Return the oldest unpublished entries, bounded in number and bytes."""

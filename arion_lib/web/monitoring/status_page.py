@@ -24,6 +24,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse, StreamingResponse
 
 from arion_lib.contracts.contract import registry
+from arion_lib.pipeline.store import StoreError
 from arion_lib.units import how_many
 from arion_lib.web.pages.health import health_of
 from arion_lib.web.pages.resource_runs import ResourceRuns
@@ -142,7 +143,13 @@ class Board:
 
     def _streams(self) -> Section:
         figures = self._service.webhook.figures
-        most = sorted(figures.streams.items(), key=lambda pair: -pair[1])[:SHOWN]
+        taken = dict(figures.streams)
+        try:
+            before = {name: 0 for name in self._service.store.streams(SHOWN) if name not in taken}
+            unknown = ""
+        except StoreError:
+            before, unknown = {}, ". The store, which knows those of before, does not answer"
+        most = [*sorted(taken.items(), key=lambda pair: -pair[1]), *before.items()][:SHOWN]
         rows = [
             (
                 name,
@@ -156,8 +163,7 @@ class Board:
         note = f"since the start: {figures.accepted:,} taken, {figures.dead:,} dead, {figures.duplicates:,} sent again"
         refused = [f"{count:,} posts {status}" for status, count in sorted(figures.answers.items()) if status >= 400]
         note += f"; refused: {', '.join(refused)}" if refused else ""
-        note += ". A stream of before is listed once it takes a record again"
-        return Section("streams", "Streams", ("stream", "records", "per s", "stored", "dead"), rows, note)
+        return Section("streams", "Streams", ("stream", "records", "per s", "stored", "dead"), rows, note + unknown)
 
     def _queue(self) -> Section:
         store = self._service.store.status()
