@@ -118,5 +118,8 @@ def test_the_command_lists_replays_and_deletes(tmp_path: Path) -> None:
     assert command("s", "--data", tmp_path, "--delete", "--upto", 2).stdout == "1 deleted\n"
     with store.open() as opened:
         assert numbers(opened.dead_letters("s")) == [3]
+    nowhere = command("s", "--data", tmp_path / "nothing")
+    assert (nowhere.returncode, "must be the folder of a service, got" in nowhere.stderr) == (2, True), nowhere.stderr
+    assert not (tmp_path / "nothing").exists()
     refused = command("s", "--store", "mysql://x/y")
     assert (refused.returncode, "store's URL must be" in refused.stderr) == (2, True)

@@ -371,6 +371,13 @@ def test_a_file_to_keep_the_events_in_that_cannot_be_is_refused(
     assert f"--keep must be a file in a folder that is there, got {tmp_path / name}" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("port", ["99999", "-1", "http"])
+def test_what_is_no_port_is_refused_in_a_sentence(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        run(["--port", port])
+    assert f"--port: must be a whole number from 0 to 65535, got '{port}'" in capsys.readouterr().err
+
+
 def test_code_in_a_reason_is_shown_as_code_and_still_escaped() -> None:
     room = Room()
     room.add(check_of("ada", "1.1", "no", "the `try` is too wide: `<b>`"))

@@ -94,12 +94,20 @@ def run(args: list[str]) -> int:
     """List, replay or delete; return the exit code."""
     chosen = _parser().parse_args(args)
     try:
-        with nobody_elses(), open_store(chosen.store or local_url("sqlite", chosen.data / "arion.db")) as store:
+        with nobody_elses(), open_store(chosen.store or _url_in(chosen.data)) as store:
             _act(chosen, store)
     except (StoreError, ValueError, OSError) as error:
         sys.stderr.write(f"python -m arion_lib letters: {error}\n")
         return 2
     return 0
+
+
+def _url_in(data: Path) -> str:
+    if not (data / "arion.db").exists():  # a store that is made here and now has no letters
+        raise ValueError(
+            f"--data must be the folder of a service, got {data} without arion.db: name it, or the store with --store"
+        )
+    return local_url("sqlite", data / "arion.db")
 
 
 def _act(chosen: argparse.Namespace, store: Store) -> None:

@@ -28,6 +28,7 @@ from arion_lib.web.classroom.room import Room
 from arion_lib.web.edge.server import ServerFailed, listening_socket, serve_until_signal
 from arion_lib.web.requests import Limits
 from arion_lib.web.service import PipelineService
+from arion_lib.web.startup.options import port
 
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104
 STREAM = "class"
@@ -173,7 +174,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example: python -m arion_lib class --port 8765",
     )
     parser.add_argument("--host", default="0.0.0.0", help="address to listen on (default: every one of this machine)")  # noqa: S104
-    parser.add_argument("--port", type=int, default=8765, help="port; 0 takes a free one (default: %(default)s)")
+    parser.add_argument("--port", type=port, default=8765, help="port; 0 takes a free one (default: %(default)s)")
     parser.add_argument(
         "--keep", type=Path, metavar="FILE", help="keep the events in this SQLite file, and go on with it"
     )
