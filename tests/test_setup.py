@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _thread
 import ast
+import errno
 import hashlib
 import importlib.util
 import io
@@ -234,6 +235,26 @@ def test_the_locked_release_is_installed_though_another_package_wants_it_with_an
     assert list(clone.venv.glob("**/arion_marker-1.0.dist-info"))
 
 
+def test_settings_that_send_packages_elsewhere_or_make_warnings_errors_do_not_reach_the_set_up(clone: Clone) -> None:
+    """Many machines of schools and companies have `user = true` in pip.conf; pip warns of its own parts."""
+    conf, elsewhere = clone.root / "pip.conf", clone.root / "elsewhere"
+    conf.write_text(f"[global]\nuser = true\ntarget = {elsewhere}\n")
+    clone.variables |= {"PIP_CONFIG_FILE": str(conf), "PIP_PREFIX": str(elsewhere), "PIP_ROOT": str(elsewhere)}
+    clone.variables |= {"PYTHONWARNINGS": "error", "PIP_DRY_RUN": "1"}
+    done = clone.run("test")
+    assert done.returncode == 0, done.stderr
+    assert list(clone.venv.glob("**/arion_marker-1.0.dist-info"))
+    assert not elsewhere.exists()
+
+
+def test_an_installer_that_installs_nothing_ends_in_a_sentence(clone: Clone) -> None:
+    clone.uv("")
+    done = clone.run("test")
+    assert done.returncode == 1
+    assert "must have arion-marker now, got none" in done.stderr
+    assert "No module named" not in done.stderr
+
+
 def without_a_wheel(clone: Clone, name: str, listed: str) -> None:
     """Add to the lock a package of which only an sdist exists, and to the list `listed` of pyproject.toml."""
     sdist = clone.wheels / f"{name}-1.0.tar.gz"
@@ -302,6 +323,17 @@ def test_a_network_failure_is_answered_with_the_proxy_and_not_with_a_wheel(clone
     assert done.returncode == 1
     assert "HTTPS_PROXY" in done.stderr
     assert "must have a wheel" not in done.stderr
+
+
+def test_a_failed_set_up_names_the_settings_that_may_be_wrong_and_no_address(clone: Clone) -> None:
+    del clone.variables["PIP_FIND_LINKS"], clone.variables["PIP_NO_INDEX"]
+    clone.variables |= {"PIP_INDEX_URL": "teachers:secret@nowhere/simple", "PIP_RETRIES": "1"}
+    done = clone.run("test")
+    assert done.returncode == 1
+    assert "must have a wheel" not in done.stderr  # no fault of the package, nor of this Python
+    assert "Set here, and perhaps wrong: PIP_INDEX_URL." in done.stderr.splitlines()[-1]
+    assert "secret" not in done.stderr.splitlines()[-1]
+    assert "Ignoring" not in done.stderr  # what is not for this machine is no part of the reason
 
 
 @pytest.mark.parametrize(("wanted", "times"), [(None, 5), ("0", 1), ("1", 1), ("20", 20), ("often", 5)])
@@ -592,6 +624,7 @@ def test_the_doctor_installs_nothing_and_says_what_is_missing(untouched: Clone) 
     done = untouched.run("doctor")
     assert done.returncode == 1, done.stderr
     assert "missing: arion-marker" in done.stdout
+    assert "left out" not in done.stdout  # nobody has looked for a wheel yet
     assert "python -m arion_lib lab" in done.stdout
     assert not untouched.venv.exists()
 
@@ -633,6 +666,46 @@ def test_a_wrong_word_exits_with_2_and_names_the_nearest(capsys: pytest.CaptureF
     assert words.main(["--help"]) == 0
     said = capsys.readouterr().out
     assert all(f"  {name} " in said for name in words.WORDS)
+
+
+def test_the_version_is_said_without_an_environment(untouched: Clone) -> None:
+    done = untouched.run("--version")
+    assert (done.returncode, done.stdout.startswith("arion-workbook 0.")) == (0, True), done.stderr
+
+
+@pytest.mark.parametrize("typed", ["learner --to FILE", "learner --to FILE/below", "learner --to CLOSED"])
+def test_a_place_that_cannot_be_written_to_gets_a_sentence(clone: Clone, tmp_path: Path, typed: str) -> None:
+    if "CLOSED" in typed and os.name == "posix" and os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    file, closed = tmp_path / "file", tmp_path / "closed"
+    file.touch()
+    closed.mkdir(mode=0o500)
+    (clone.root / "notebooks").mkdir()
+    (clone.root / "notebooks" / "1_one.ipynb").write_text('{"cells": [], "metadata": {}}')
+    done = clone.run(*typed.replace("FILE", str(file)).replace("CLOSED", str(closed)).split())
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert f"`learner` needs a place that can be read and written, got {tmp_path}" in done.stderr
+    assert "`python -m arion_lib learner --help` says" in done.stderr
+
+
+def test_a_clone_that_cannot_be_written_to_and_a_full_disk_are_said_and_other_faults_are_not_hidden() -> None:
+    lock = OSError(errno.EROFS, "Read-only file system", str(environment.ROOT / ".venv-lock"))
+    assert f"copy {environment.ROOT} to a folder of your own" in str(words.no_place("lab", lock))
+    full = words.no_place("lab", OSError(errno.ENOSPC, "No space left on device"))
+    assert full == "`lab` needs room on the disk, got a disk (No space left on device): free some, then the same again."
+    assert words.no_place("lab", OSError(errno.EACCES, "Permission denied")) is None
+    assert words.no_place("lab", FileNotFoundError(errno.ENOENT, "No such file or directory", "x")) is None
+
+
+def test_an_encoding_without_a_character_ends_no_word(clone: Clone) -> None:
+    (clone.root / "notebooks").mkdir()
+    (clone.root / "notebooks" / "1_one.ipynb").write_text('{"cells": [], "metadata": {}}')
+    clone.variables |= {"PYTHONIOENCODING": "ascii"}
+    done = clone.run("learner", "--to", "\u00fcbung")
+    assert done.returncode == 0, done.stderr
+    assert "\\xfcbung" in done.stdout
+    assert (clone.root / "\u00fcbung" / "1_one.ipynb").exists()
 
 
 def test_every_word_of_the_command_line_leads_to_a_run_function() -> None:

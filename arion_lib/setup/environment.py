@@ -97,7 +97,7 @@ def required(lists: Iterable[str], project: Path = ROOT / "pyproject.toml") -> l
     """
     table = tomllib.loads(project.read_text(encoding="utf-8"))["project"]
     groups = [table["dependencies"], *(table["optional-dependencies"][name] for name in lists)]
-    return [name_of(line) for group in groups for line in group if ";" not in line]
+    return list(dict.fromkeys(name_of(line) for group in groups for line in group if ";" not in line))
 
 
 def listed(lists: Iterable[str], project: Path = ROOT / "pyproject.toml") -> list[str]:
@@ -186,7 +186,7 @@ def enter(lists: Sequence[str], arguments: list[str]) -> None:
         extras = [extra for extra, names in wheel.asked(lists).items() if extra and set(names) & set(lacking)]
         raise SetupError(wheel.lacks(arguments[0], extras, lacking))
     if inside():
-        _bring_up_to_date(lacking, arguments)
+        _bring_up_to_date(lists, lacking, arguments)
     elif lacking and os.environ.get(ENTERED):
         raise SetupError(
             f"{sys.prefix} must have every package, got none of {', '.join(lacking)}: remove .venv, repeat"
@@ -207,7 +207,7 @@ def _somebody_elses() -> bool:
     return _mark() is None and python_of(VENV).exists()
 
 
-def _bring_up_to_date(lacking: list[str], arguments: list[str]) -> None:
+def _bring_up_to_date(lists: Sequence[str], lacking: list[str], arguments: list[str]) -> None:
     """Bring the `.venv` around this process up to date with the lock; a half-made one is made again from outside."""
     if _mark() == UNFINISHED:
         os.environ.pop(ENTERED, None)
@@ -215,6 +215,9 @@ def _bring_up_to_date(lacking: list[str], arguments: list[str]) -> None:
         raise SystemExit(become([base, "-m", "arion_lib", *arguments]))
     if lacking or _mark() not in (None, fingerprint()):
         make()
+        if still := missing(lists):
+            said = "its installer reported success, so its settings send packages elsewhere (`pip config list`)"
+            raise SetupError(f"{sys.prefix} must have {', '.join(still)} now, got none: {said}. Mend them, repeat.")
 
 
 def _go_on_inside(arguments: list[str]) -> None:

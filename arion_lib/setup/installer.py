@@ -16,7 +16,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,6 +34,12 @@ TROUBLE = (
     "No matching distribution",
 )
 """Words by which pip's output tells of the network."""
+
+SETTINGS = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "PIP_PROXY", "PIP_INDEX_URL", "PIP_NO_INDEX")
+"""Variables that decide where pip asks. Only the names are shown: a value may hold a password."""
+
+HERE = ("--no-user", "--target=")
+"""Into this environment, whatever pip.conf says: `user = true` is common there, and fails in `.venv`."""
 
 PIP_ITSELF = 5
 """How often pip asks again where nothing says so."""
@@ -108,7 +114,7 @@ def _try_once(python: Path, lock: Path) -> str | None:
     quiet = ["--disable-pip-version-check", "--no-input", "--progress-bar=off", "--only-binary=:all:"]
     # pip tells of the network only when it tries again (see `_unreachable`): never 0, in its configuration too.
     quiet.append(f"--retries={retries()}")
-    return _watch([str(python), "-m", "pip", "install", *quiet, *what], count(lock.read_text(encoding="utf-8")))
+    return _watch([str(python), "-m", "pip", "install", *quiet, *HERE, *what], count(lock.read_text(encoding="utf-8")))
 
 
 def retries() -> int:
@@ -141,7 +147,8 @@ def lacks_wheel(said: str) -> str | None:
 def _unreachable(name: str, said: str) -> bool:
     """Whether pip could not even ask for the package: it then says "no matching distribution" all the same."""
     asked = [line for line in said.splitlines() if f"/{name}/" in line and "404" not in line]
-    return any("connection broken by" in line or "Could not fetch URL" in line for line in asked)
+    signs = ("connection broken by", "Could not fetch URL", "is ignored")  # ignored: the index has no usable address
+    return any(sign in line for line in asked for sign in signs)
 
 
 def no_wheel(python: Path, name: str, wheels: Path = ROOT / WHEELS) -> str:
@@ -157,7 +164,8 @@ def no_wheel(python: Path, name: str, wheels: Path = ROOT / WHEELS) -> str:
         )
     return (
         f"{lacks}, and it is needed: "
-        f"use Python {TRIED} (`python3.13 -m arion_lib lab`, say); if yours is one of these, please file an issue."
+        f"use Python {TRIED} (`python3.13 -m arion_lib lab`, say); if yours is one of these, your package mirror may "
+        "lack it (`pip config list` names the mirror); without one, please file an issue."
     )
 
 
@@ -271,9 +279,19 @@ def _watch(command: list[str], total: int) -> str | None:
     said = "\n".join(printed)
     if (lacking := lacks_wheel(said)) is not None:
         return lacking
-    advice = ADVICE if any(word in said for word in TROUBLE) else ""
-    last = "\n".join(printed[-15:])
+    advice = advice_on(os.environ) if any(word in said for word in TROUBLE) else ""
+    last = "\n".join([line for line in printed if not line.startswith("Ignoring ")][-15:])
     raise SetupError(f"{last}\npip must succeed, got exit code {process.returncode}. {advice}".rstrip())
+
+
+def advice_on(variables: Mapping[str, str]) -> str:
+    """Return what to do when the network fails, with the names of the settings that are there already.
+
+    >>> advice_on({"HTTPS_PROXY": "http://ada:secret@proxy"}).partition("PIP_INDEX_URL. ")[2]
+    'Set here, and perhaps wrong: HTTPS_PROXY.'
+    """
+    there = [name for name in SETTINGS if variables.get(name)]
+    return f"{ADVICE} Set here, and perhaps wrong: {', '.join(there)}." if there else ADVICE
 
 
 def show(seen: int, total: int, what: str) -> None:

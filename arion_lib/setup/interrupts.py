@@ -29,6 +29,9 @@ HELD = (0.1, 0.2, 0.4, 0.8, 1.6)
 """Seconds between two tries to remove what Windows holds for a moment: virus scanners look, killed processes end."""
 
 WAITING = "another set-up is at work here: waiting for it"
+NOT_FOR_PIP = ("PYTHONWARNINGS", "PIP_DRY_RUN", "PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT")
+"""Variables that would make pip's own warnings errors, or have it install nothing, or elsewhere."""
+
 TERMINATIONS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
@@ -54,7 +57,9 @@ def started(command: list[str], *, captured: bool) -> Iterator[subprocess.Popen[
 
 def _popen(command: list[str], output: int | None, errors: int | None) -> subprocess.Popen[str]:
     text = {"encoding": "utf-8", "errors": "replace"}  # what uv says; what pip says in UTF-8 mode, see `environment`
-    start = partial(subprocess.Popen[str], command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, **text)
+    variables = {name: value for name, value in os.environ.items() if name not in NOT_FOR_PIP}
+    streams: dict[str, int | None] = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": errors}
+    start = partial(subprocess.Popen[str], command, env=variables, **streams, **text)
     if sys.platform == "win32":
         return start(creationflags=subprocess.CREATE_NEW_PROCESS_GROUP)
     return start(process_group=0, close_fds=False)  # the set-up's lock goes with it: see `alone`

@@ -8,12 +8,16 @@ See         README.md · tests/test_setup.py
 
 from __future__ import annotations
 
+import errno
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from arion_lib import __version__
 from arion_lib.nearest import did_you_mean
 from arion_lib.setup import environment, installer, wheel
 from arion_lib.setup.installer import SetupError
@@ -160,18 +164,51 @@ def main(arguments: Sequence[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(usage(), end="")
         return 0 if arguments else 2
+    if arguments[0] in ("-V", "--version"):
+        print(f"{wheel.NAME} {__version__}, Python {sys.version.split()[0]}")
+        return 0
     name, args = arguments[0], list(arguments[1:])
     if name not in WORDS:
         print(unknown(name), file=sys.stderr)
         return 2
+    if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.encoding.lower().startswith("utf"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # what a terminal's old encoding lacks ends no word
     try:
         return _do(name, args)
     except SetupError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        if (sentence := no_place(name, error)) is None:
+            raise
+        print(f"\n{sentence}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         return 130
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+NO_PLACE = (*FULL, errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
+"""What a disk or a folder answers when it is not for us: no fault of the code, and the reader can do something."""
+
+
+def no_place(name: str, error: OSError) -> str | None:
+    """Return the sentence for a file or folder that cannot be used or has no room; None for any other fault.
+
+    >>> print(no_place("site", PermissionError(errno.EACCES, "Permission denied", "/etc/x")))
+    `site` needs a place that can be read and written, got /etc/x (Permission denied): name another one, \
+as `python -m arion_lib site --help` says.
+    """
+    if error.errno not in NO_PLACE or (error.filename is None and error.errno not in FULL):
+        return None
+    got = f"{error.filename or 'a disk'} ({error.strerror})"
+    if error.errno in FULL:
+        return f"`{name}` needs room on the disk, got {got}: free some, then the same again."
+    what = f"`{name}` needs a place that can be read and written, got {got}"
+    if Path(str(error.filename)).parent == environment.ROOT:
+        return f"{what}: copy {environment.ROOT} to a folder of your own, and call it there."
+    return f"{what}: name another one, as `python -m arion_lib {name} --help` says."
 
 
 def command() -> int:

@@ -178,11 +178,11 @@ def verdict() -> tuple[int, list[str]]:
     """Return the exit code (1: something needed is missing) and the lines that say what, and how to repair it."""
     if not environment.IN_CLONE:
         return _verdict_on_a_wheel()
-    omitted = peers_left_out()
+    lacking = environment.missing(LISTS)
+    omitted = environment.left_out() if lacking else peers_left_out()  # before a set-up nobody looked for a wheel
     lines = (
         [f"left out: {', '.join(omitted)} (peers of benchmarks, without a wheel for this Python)"] if omitted else []
     )
-    lacking = environment.missing(LISTS)
     return (1, [*lines, f"\nrepair: {repair(lacking)}"]) if lacking else (0, [*lines, "\nall packages are here"])
 
 
