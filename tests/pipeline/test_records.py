@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -49,6 +50,36 @@ def test_a_first_line_cut_short_does_not_make_lines_an_object() -> None:
 def test_nothing_is_sniffed_from_a_first_line_that_goes_on() -> None:
     assert sniff(b'{"a": 1') is None
     assert sniff(b'{"a": "' + b"x" * 100, max_record=64) == "lines"
+
+
+class Counted(bytearray):
+    """A held head that counts its bytes each time that all of it is looked at."""
+
+    looked_at = 0
+
+    def __getitem__(self, place: Any) -> Any:
+        self.looked_at += len(self)
+        return super().__getitem__(place)
+
+    def __contains__(self, part: Any) -> bool:
+        self.looked_at += len(self)
+        return super().__contains__(part)
+
+    def strip(self, *what: Any) -> Any:
+        self.looked_at += len(self)
+        return super().strip(*what)
+
+
+@pytest.mark.parametrize("head", [b"", b"\n", b'{"a":', b'{"a":\n', b"\xef\xbb\xbf", b"\xef\xef\xef", b"\xef\xbb\xbf{"])
+@pytest.mark.parametrize("filler", [b" ", b"\r"])
+def test_a_body_that_does_not_tell_its_format_for_long_is_looked_at_a_few_times(head: bytes, filler: bytes) -> None:
+    body = head + filler * 40_000 + b'\n{"a": 1}\n'
+    decoder = SniffingDecoder()
+    decoder._head = held = Counted()
+    for chunk in single_bytes(body):
+        decoder.feed(chunk)
+    assert held.looked_at < 8 * len(body)
+    assert decode(SniffingDecoder(), single_bytes(body)) == decode(SniffingDecoder(), [body])
 
 
 @pytest.mark.parametrize(

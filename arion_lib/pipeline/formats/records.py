@@ -10,6 +10,7 @@ See         notebooks/1_streaming_pipeline.ipynb · tests/pipeline/test_records.
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import Enum
 from typing import Any, Literal, TypeAlias
 
 from arion_lib.pipeline.batch import DeadLetter, Record
@@ -92,6 +93,13 @@ def sniff(head: bytes, max_record: int = MAX_RECORD) -> Format | None:
     return "lines" if len(head) > max_record + len(BOM) else None
 
 
+class _Awaits(Enum):
+    """What will tell more of a body's format."""
+
+    TEXT = "what is not blank"
+    NEWLINE = "the first line's end"
+
+
 class SniffingDecoder:
     """Wait for the bytes that tell the format, then decode as that.
 
@@ -105,6 +113,7 @@ class SniffingDecoder:
         self._kind = kind
         self._max_record = max_record
         self._head = bytearray()  # what came before the format was clear
+        self._awaits = _Awaits.TEXT
         self._chosen: Decoder | None = None
         NdjsonDecoder(kind, **self._options)  # refuses wrong arguments now, not in the middle of a body
 
@@ -141,15 +150,21 @@ class SniffingDecoder:
         return self._chosen.take_dead() if self._chosen else []
 
     def _choose(self, chunk: bytes) -> bytes:
-        """Choose the format once that is clear, and give the bytes that were held back for it."""
-        undecided = len(self._head) > len(BOM) and bool(self._head.strip(_BLANK + BOM))
+        """Choose the format once that is clear, and give the bytes that were held back for it.
+
+        All of them are looked at where a byte came that may tell something, at most a few times: time is linear.
+        """
         self._head += chunk
-        if undecided and b"\n" not in self._head and len(self._head) <= self._max_record + len(BOM):
-            return b""  # a first line that goes on: another look at all of it would tell nothing new
-        chosen = sniff(bytes(self._head[: self._max_record + len(BOM) + 1]), self._max_record)
-        if chosen:
+        telling = chunk.strip(_BLANK) if self._awaits is _Awaits.TEXT else b"\n" in chunk
+        if not telling and len(self._head) <= self._max_record + len(BOM):
+            return b""
+        head = bytes(self._head[: self._max_record + len(BOM) + 1])
+        if chosen := sniff(head, self._max_record):
             self._open(chosen)
-        return bytes(self._head)
+            return bytes(self._head)
+        begun = len(head) >= len(BOM) and head.removeprefix(BOM).lstrip(_BLANK)
+        self._awaits = _Awaits.NEWLINE if begun and b"\n" not in begun else _Awaits.TEXT
+        return b""
 
     def _open(self, chosen: Format) -> Decoder:
         self._chosen = _FORMATS[chosen](self._kind, **self._options)
