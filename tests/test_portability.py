@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 
 from arion_lib.setup.environment import ROOT
 from arion_lib.setup.installer import NEWEST, OLDEST
+from tests.elsewhere import HIDDEN
 
 LACKING = {
     "os": {
@@ -193,6 +194,15 @@ def test_the_workflow_runs_every_promised_python_on_every_system_from_an_awkward
     assert f"path: {folder}\n" in text
     runs = [line for line in text.splitlines() if "arion_lib test" in line]
     assert all("--durations=25" in line for line in runs if "--as-" not in line)
+
+
+def test_the_workflow_runs_all_parts_as_if_on_another_system() -> None:
+    """`PARTS` is what a machine of one's own has the time for."""
+    (line,) = [line for line in WORKFLOWS["test.yml"].splitlines() if "matrix.as" in line and "run:" in line]
+    parts = {path.parent.relative_to(ROOT).as_posix() for path in (ROOT / "tests").glob("*/test_*.py")}
+    assert set(re.findall(r"tests/\w+", line)) == parts - {"tests/bench", "tests/chaos"}  # peers, and kills by signal
+    options = re.findall(r"as: \[(.*)\]", WORKFLOWS["test.yml"])
+    assert options == [", ".join(f'"{option}"' for option in HIDDEN)]
 
 
 def test_every_workflow_uses_the_same_version_of_an_action() -> None:
