@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 PARTS = frozenset({"pipeline", "resources", "contracts", "lazy", "scheduler"})
-GROUND = frozenset({"histogram", "interrupting", "masking", "nearest", "short_repr", "units"})
+GROUND = frozenset({"histogram", "interrupting", "listed", "masking", "nearest", "short_repr", "units"})
 """The ground floor: files directly in the package that everything may import and that import nothing of ours."""
 MAY_IMPORT = {
     **{part: {part} for part in PARTS},

@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from arion_lib.listed import listed
+
 log = logging.getLogger("arion_lib.resources")
 
 
@@ -85,7 +87,7 @@ class Journal:
             log.log(step.level, text, *values, extra=fields)
 
     def __iter__(self) -> Iterator[Event]:
-        return iter([Event(*raw) for raw in self._events.copy()])  # a copy in one step: other threads go on
+        return iter([Event(*raw) for raw in listed(self._events)])
 
     def __len__(self) -> int:
         return len(self._events)

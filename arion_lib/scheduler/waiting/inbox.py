@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
+from arion_lib.listed import listed
 from arion_lib.scheduler.lifecycle import Lifecycle
 from arion_lib.scheduler.task import Task
 
@@ -69,8 +70,7 @@ class Inbox(Generic[T]):
 
     def count(self, kind: type[object]) -> int:
         """Return how many are of a kind. All that is not urgent counts."""
-        urgent = self._urgent.copy()  # in one step: other threads put more in
-        return len(self._items) + sum(type(item) is kind for item in urgent)
+        return len(self._items) + sum(type(item) is kind for item in listed(self._urgent))
 
     def hear(self) -> None:
         """Read the bytes that woke the sleeper."""
