@@ -49,6 +49,9 @@ OLDEST, NEWEST = (3, 11), (3, 15)
 
 TRIED = f"{OLDEST[0]}.{OLDEST[1]} to {NEWEST[0]}.{NEWEST[1]}"
 
+FREE_THREADED = "free-threaded"
+"""A Python without a GIL, python3.14t say: it takes wheels of its own, which many packages do not have."""
+
 ROOT = Path(__file__).resolve().parents[2]
 WHEELS = "wheels"
 """A folder of the clone: where it is there, packages come from it and from nowhere else (see the word `pack`)."""
@@ -162,6 +165,8 @@ def no_wheel(python: Path, name: str, wheels: Path = ROOT / WHEELS) -> str:
             f"{lacks} in {wheels}, which was made for {made_for}: use a Python named there"
             f" (`python{python_there} -m arion_lib lab`, say), or take that folder away and install from the network."
         )
+    if FREE_THREADED in lacks:
+        return f"{lacks}, and it is needed: use an ordinary Python, one with a GIL, {TRIED}, for `lab` and `test`."
     return (
         f"{lacks}, and it is needed: "
         f"use Python {TRIED} (`python3.13 -m arion_lib lab`, say); if yours is one of these, your package mirror may "
@@ -178,7 +183,12 @@ def note_made_for(wheels: Path, target: str) -> None:
 
 
 def _version(python: Path) -> str:
-    code = "import sys; print('Python {0[0]}.{0[1]}'.format(sys.version_info))"
+    kind = f"{FREE_THREADED} Python"
+    code = (
+        "import sys, sysconfig; "
+        f"kind = '{kind}' if sysconfig.get_config_var('Py_GIL_DISABLED') else 'Python'; "
+        "print(kind + ' {0[0]}.{0[1]}'.format(sys.version_info))"
+    )
     return subprocess.run([python, "-c", code], capture_output=True, encoding="utf-8", check=True).stdout.strip()
 
 

@@ -13,6 +13,7 @@ import importlib
 import io
 import os
 import sys
+import sysconfig
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -216,21 +217,29 @@ def command() -> int:
     return main(sys.argv[1:])
 
 
-def newer(version: tuple[int, int]) -> str | None:
-    """Return the sentence for a Python that is newer than those the tests run on; None for any other.
+def unlike(version: tuple[int, int], without_gil: bool = False) -> str | None:
+    """Return the sentence for a Python that is newer than those the tests run on, or has no GIL; None for any other.
 
-    >>> newer((3, 16)), newer((3, 13))
+    >>> unlike((3, 16)), unlike((3, 13))
     ('Python 3.16 is newer than those that the tests run on (3.11 to 3.15): it may work, and is tried.', None)
     """
+    if without_gil:
+        which = f"Python {version[0]}.{version[1]} is a {installer.FREE_THREADED} one"
+        return f"{which}, and not every package has a wheel for it; an ordinary one of {installer.TRIED} has them all."
     if version <= installer.NEWEST:
         return None
     is_newer = f"Python {version[0]}.{version[1]} is newer than those that the tests run on ({installer.TRIED})"
     return f"{is_newer}: it may work, and is tried."
 
 
+def without_gil() -> bool:
+    """Whether this Python was built to run without a GIL."""
+    return bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+
+
 def _do(name: str, args: list[str]) -> int:
     needs = WORDS[name].needs
-    if (sentence := newer(sys.version_info[:2])) and not os.environ.get(environment.ENTERED):
+    if (sentence := unlike(sys.version_info[:2], without_gil())) and not os.environ.get(environment.ENTERED):
         print(sentence, file=sys.stderr)
     if WORDS[name].clone and not environment.IN_CLONE:
         _before_the_set_up(name, args)

@@ -107,3 +107,11 @@ def test_a_peer_that_its_marker_leaves_out_here_is_said_to_be_left_out(monkeypat
 )
 def test_the_doctor_says_where_the_workbook_has_been_tried(platform: str, said: str) -> None:
     assert said in doctor.tried(platform)
+
+
+def test_the_doctor_says_that_this_python_is_a_free_threaded_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "without_gil", lambda: False)
+    assert "free-threaded" not in doctor.facts()["tried"]  # control
+    monkeypatch.setattr(doctor, "without_gil", lambda: True)
+    assert f"Python 3.{sys.version_info[1]} is a free-threaded one" in doctor.facts()["tried"]
+    assert "an ordinary one of 3.11 to 3.15 has them all" in doctor.facts()["tried"]

@@ -101,6 +101,18 @@ def test_a_machine_that_the_pack_was_not_made_for_is_told_what_it_was_made_for(t
     assert "please file an issue" in installer.no_wheel(Path(sys.executable), "msgspec", tmp_path / "none")  # control
 
 
+@pytest.mark.posix("the stand-in for a Python is a shell script")
+def test_a_free_threaded_python_is_named_where_a_package_has_no_wheel_for_it(tmp_path: Path) -> None:
+    python = tmp_path / "python3.14t"
+    code = "import sys, sysconfig; sysconfig.get_config_var = lambda name: 1; exec(sys.argv[-1])"
+    python.write_text(f"#!/bin/sh\nexec '{sys.executable}' -c '{code}' \"$@\"\n", "utf-8")
+    python.chmod(0o755)
+    said = installer.no_wheel(python, "cffi", tmp_path / "none")
+    assert f"cffi must have a wheel for free-threaded Python 3.{sys.version_info[1]} on " in said
+    assert "use an ordinary Python, one with a GIL, 3.11 to 3.15" in said
+    assert "please file an issue" not in said
+
+
 @pytest.mark.parametrize("python", ["3", "3.9", "13", "3.13.1"])
 def test_a_python_that_is_not_promised_is_refused_before_anything_is_fetched(
     python: str, capsys: pytest.CaptureFixture[str]

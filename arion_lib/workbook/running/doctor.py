@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from arion_lib.setup import environment, wheel
 from arion_lib.setup.installer import TRIED
-from arion_lib.setup.words import newer
+from arion_lib.setup.words import unlike, without_gil
 
 LISTS = ("web", "dask", "servers", "notebooks", "peers", "dev")
 SUITE = {
@@ -146,7 +146,7 @@ def facts() -> dict[str, str]:
     return {
         "python": f"{platform.python_version()} at {sys.executable}",
         "system": platform.platform(),
-        "tried": newer(sys.version_info[:2]) or tried(sys.platform),
+        "tried": unlike(sys.version_info[:2], without_gil()) or tried(sys.platform),
         "cores": cores(),
         "memory": memory(),
         "start method": multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0],
