@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from arion_lib.resources import Resources, resource
-from arion_lib.resources.monitoring.metrics import PENDING, Meter
+from arion_lib.resources.monitoring.metrics import PENDING, Figures, Meter
 from tests.resources.probes import MODES, Log, manager, run
 
 
@@ -65,3 +65,19 @@ def test_managers_of_one_class_are_counted_together() -> None:
     with Shop().override(db=Log().probe("fake")) as fake:
         assert fake.snapshot()["db"].acquisitions == 1
     assert Shop().snapshot()["db"].acquisitions == 3
+
+
+def test_a_snapshot_is_taken_while_another_thread_opens_a_resource(monkeypatch: pytest.MonkeyPatch) -> None:
+    log, figures = Log(), Meter.figures
+    with Resources(a=log.probe("a")) as r:
+
+        def counted(self: Meter) -> Figures:
+            monkeypatch.undo()  # once
+            thread = threading.Thread(target=r.acquire, args=("b", log.probe("b")))
+            thread.start()
+            thread.join()
+            return figures(self)
+
+        monkeypatch.setattr(Meter, "figures", counted)
+        assert list(r.snapshot()) == ["a"]
+        assert list(r.snapshot()) == ["a", "b"]

@@ -40,7 +40,7 @@ class Accounts:
 
     def snapshot(self) -> dict[str, Figures]:
         """The figures of every resource, over all entries so far; what a class declares, over all its managers."""
-        return {name: meter.figures() for name, meter in self._meters.items()}
+        return {name: meter.figures() for name, meter in list(self._meters.items())}  # other threads may add some
 
     def events(self) -> list[Event]:
         """The last 10,000 events, oldest first."""
