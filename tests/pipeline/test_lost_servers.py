@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -204,3 +205,27 @@ def test_a_commit_sees_what_it_waited_for_whatever_isolation_the_database_prefer
         for _ in range(20):
             list(pool.map(lambda store: store.commit(Batch("s", [b"{}"])), (one, other)))
         assert one.status().rows == 40
+
+
+class Meeting(list[Any]):
+    """Read connections that nobody uses; another thread closes the store while they are counted, once."""
+
+    def __init__(self, store: PostgresStore) -> None:
+        super().__init__()
+        self._store: PostgresStore | None = store
+
+    def __len__(self) -> int:
+        size = super().__len__()
+        store, self._store = self._store, None
+        if store is not None:
+            store.close()
+        return size
+
+
+@pytest.mark.postgres
+def test_a_connection_that_is_given_back_while_the_store_is_closed_is_closed(postgres_schema: str) -> None:
+    store = PostgresStore(postgres_schema)
+    store._connections.idle = Meeting(store)
+    with store._connections.reading() as session:
+        pass
+    assert session._db.closed

@@ -79,10 +79,11 @@ class PostgresConnections:
             try:
                 yield PostgresSession(db)
             finally:
-                if self._closed or db.closed or len(self.idle) >= _READERS:
-                    db.close()
-                else:
+                if not db.closed:
                     self.idle.append(db)
+                self._let_go(
+                    0 if self._closed else _READERS
+                )  # looked at behind the append: `close` sees one of the two
 
     def lock(self) -> PostgresLock | None:
         """Ask for the lease on a connection of its own; None while another connection has it."""
@@ -103,13 +104,18 @@ class PostgresConnections:
         """Close the connections; a second call does nothing."""
         self._closed = True
         with self._writing:
-            while self.idle:
-                self.idle.pop().close()
+            self._let_go(0)
             if self._writer is not None:
                 self._writer.close()
                 self._writer = None
 
     # -- how
+
+    def _let_go(self, kept: int) -> None:
+        """Close the read connections that nobody uses, but so many. Called by any thread."""
+        while len(self.idle) > kept:
+            with contextlib.suppress(IndexError):  # another thread took the last one
+                self.idle.pop().close()
 
     def _alive(self, db: psycopg.Connection[Any] | None) -> psycopg.Connection[Any]:
         """Return the connection if the server still answers on it, or a new one: many end what was idle for long.

@@ -103,10 +103,10 @@ class SqliteConnections:
             finally:
                 if db.in_transaction:
                     db.execute("ROLLBACK")
-                if self._closed or len(self.idle) >= _READERS:
-                    db.close()
-                else:
-                    self.idle.append(db)
+                self.idle.append(db)
+                self._let_go(
+                    0 if self._closed else _READERS
+                )  # looked at behind the append: `close` sees one of the two
 
     def lock(self) -> SqliteLock | None:
         """Take the one lock beside the file that says who publishes its outbox; None while another has it."""
@@ -127,13 +127,18 @@ class SqliteConnections:
             if self._closed:
                 return
             self._closed = True
-            while self.idle:
-                self.idle.pop().close()
+            self._let_go(0)
             with contextlib.suppress(sqlite3.Error):  # somebody else reads: they will do it
                 self.writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self.writer.close()
 
     # -- how
+
+    def _let_go(self, kept: int) -> None:
+        """Close the read connections that nobody uses, but so many. Called by any thread."""
+        while len(self.idle) > kept:
+            with contextlib.suppress(IndexError):  # another thread took the last one
+                self.idle.pop().close()
 
     def _connect(self) -> sqlite3.Connection:
         db = sqlite3.connect(self.path, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False)
