@@ -53,6 +53,10 @@ class OurMixin(util.ExecutorMixin):  # type: ignore[misc]  # the test package ha
     executor_type: Any = Scheduler
     ctx = "forkserver" if hasattr(support.os, "fork") else "spawn"
 
+    def create_event(self) -> Any:
+        """Return an event that tasks can set: what CPython's mixins have since 3.13.15."""
+        return self.manager.Event()
+
 
 def without_left_out(base: type) -> type:
     """Return a mixin of CPython's tests without those that are left out."""
