@@ -336,6 +336,13 @@ def test_a_failed_set_up_names_the_settings_that_may_be_wrong_and_no_address(clo
     assert "Ignoring" not in done.stderr  # what is not for this machine is no part of the reason
 
 
+def test_a_full_disk_is_answered_with_the_room_that_is_needed_and_not_with_the_proxy() -> None:
+    said = "Downloading a Connection\nERROR: Could not install packages: [Errno 28] No space left on device"
+    with pytest.raises(interrupts.SetupError, match=r"No space left.*\n.*free 1\.5 GB") as caught:
+        installer._watch([sys.executable, "-c", f"import sys; print({said!r}); sys.exit(1)"], 1)
+    assert "HTTPS_PROXY" not in str(caught.value)
+
+
 @pytest.mark.parametrize(("wanted", "times"), [(None, 5), ("0", 1), ("1", 1), ("20", 20), ("often", 5)])
 def test_pip_asks_again_at_least_once(monkeypatch: pytest.MonkeyPatch, wanted: str | None, times: int) -> None:
     monkeypatch.delenv("PIP_RETRIES", raising=False)

@@ -290,6 +290,8 @@ def _watch(command: list[str], total: int) -> str | None:
     if (lacking := lacks_wheel(said)) is not None:
         return lacking
     advice = advice_on(os.environ) if any(word in said for word in TROUBLE) else ""
+    if "No space left on device" in said:
+        advice = "Where the clone is and where temporary files go (TMPDIR), free 1.5 GB; then the same again."
     last = "\n".join([line for line in printed if not line.startswith("Ignoring ")][-15:])
     raise SetupError(f"{last}\npip must succeed, got exit code {process.returncode}. {advice}".rstrip())
 
