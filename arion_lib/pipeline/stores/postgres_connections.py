@@ -81,9 +81,7 @@ class PostgresConnections:
             finally:
                 if not db.closed:
                     self.idle.append(db)
-                self._let_go(
-                    0 if self._closed else _READERS
-                )  # looked at behind the append: `close` sees one of the two
+                self._let_go(0 if self._closed else _READERS)  # asked behind the append: one of the two sees it
 
     def lock(self) -> PostgresLock | None:
         """Ask for the lease on a connection of its own; None while another connection has it."""

@@ -104,9 +104,7 @@ class SqliteConnections:
                 if db.in_transaction:
                     db.execute("ROLLBACK")
                 self.idle.append(db)
-                self._let_go(
-                    0 if self._closed else _READERS
-                )  # looked at behind the append: `close` sees one of the two
+                self._let_go(0 if self._closed else _READERS)  # asked behind the append: one of the two sees it
 
     def lock(self) -> SqliteLock | None:
         """Take the one lock beside the file that says who publishes its outbox; None while another has it."""
