@@ -74,6 +74,7 @@ def test_a_run_in_which_something_hangs_ends_and_shows_where(
     (tmp_path / "test_other.py").write_text("def test_other():\n    pass\n")
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = alone\n")
     plugins = ["-p", "tests.selection", "-p", "tests.hangs", "-p", "no:cacheprovider", "-p", "no:typeguard"]
+    plugins += [f"--basetemp={tmp_path / 'own'}"]  # else it clears up after other runs, for as long as that takes
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *plugins, *processes, "--longest=10", "test_hanging.py", "test_other.py"],
         cwd=tmp_path,

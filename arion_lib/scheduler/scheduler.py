@@ -138,7 +138,7 @@ class Scheduler(Executor):
         # A scheduler that is dropped ends when its tasks have; one that is left open ends with the interpreter.
         finalizer = weakref.finalize(self, self._core.request_close)
         finalizer.atexit = False
-        exits.OPEN.add(self._core)
+        exits.keep(self._core)
 
     def _keep_journal(self, submission: Submission, journal: str | Path | Journal) -> None:
         from arion_lib.scheduler.journal.keeping import kept  # most schedulers have none

@@ -308,6 +308,25 @@ tell_workers()
         wait_until_gone(pids)
 
 
+def test_at_the_end_tasks_are_waited_for_before_all_in_which_ctrl_c_would_be_lost(tmp_path: Path) -> None:
+    code, out, err = run(
+        tmp_path,
+        """
+        import atexit, multiprocessing.util
+        class Telling(dict):
+            def __iter__(self):
+                tell("multiprocessing")
+                return super().__iter__()
+        multiprocessing.util._finalizer_registry = Telling(multiprocessing.util._finalizer_registry)
+        atexit.register(tell, "the program's")
+        scheduler = Scheduler(1)
+        scheduler.submit(time.sleep, 0.1).add_done_callback(lambda task: tell("tasks"))
+        """,
+    )
+    assert (code, err) == (0, "")
+    assert out.splitlines()[:3] == ["tasks", "the program's", "multiprocessing"]
+
+
 @pytest.mark.parametrize("method", START_METHODS)
 def test_when_the_program_is_killed_no_process_is_left(tmp_path: Path, method: str) -> None:
     with running(

@@ -9,6 +9,7 @@ See         tests/scheduler/test_forks.py · tests/scheduler/test_scheduler.py
 from __future__ import annotations
 
 import atexit
+import importlib
 import os
 import sys
 import threading
@@ -42,7 +43,17 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_abandon_all_in_a_fork)
 
 
-@atexit.register
+def keep(core: Closable) -> None:
+    """Have a scheduler that is left open end with the interpreter, before whatever was to be done there up to now.
+
+    Ctrl-C in what comes first would be lost: Python prints it and goes on, and ours would wait for tasks for ever.
+    """
+    OPEN.add(core)
+    importlib.import_module("multiprocessing.util")  # has something done at the end, from its import on
+    atexit.unregister(_close_all_at_exit)
+    atexit.register(_close_all_at_exit)
+
+
 def _close_all_at_exit() -> None:
     """Let the tasks end, as every executor of the standard library does, before the interpreter does."""
     ended_by_ctrl_c = isinstance(getattr(sys, "last_value", None), KeyboardInterrupt)
