@@ -50,6 +50,26 @@ class Watch:
         """Begin again: what comes now is the next test, or the end."""
         self.pytest_runtest_logstart()
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodeready(self) -> None:
+        """Begin again, where tests are shared out: a process has started, in place of one that died it may be late."""
+        self.pytest_runtest_logstart()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self) -> None:
+        """Begin again: a process knows the tests."""
+        self.pytest_runtest_logstart()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self) -> None:
+        """Begin again: a process has ended."""
+        self.pytest_runtest_logstart()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """Begin again: the processes are told to end, each within ten seconds."""
+        self.pytest_runtest_logstart()
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Name what failed, with the last line of why."""
         terminal = self.config.pluginmanager.getplugin("terminalreporter")
