@@ -632,6 +632,20 @@ def test_a_wrong_argument_is_refused(cluster: LocalCluster) -> None:
         DaskScheduler(threads=0)
 
 
+def test_what_takes_too_long_in_the_links_thread_may_be_running_there(scheduler: DaskScheduler) -> None:
+    leave = threading.Event()
+
+    async def busy() -> int:
+        leave.wait()
+        return 1
+
+    try:
+        assert scheduler._link.do(busy(), timeout=0.2) is None
+    finally:
+        leave.set()
+    assert scheduler.submit(square, 3).result() == 9
+
+
 def test_a_cluster_of_its_own_scales_and_leaves_nothing(tmp_path: Path) -> None:
     before = Snapshot.take()
     with DaskScheduler(workers=1) as scheduler:

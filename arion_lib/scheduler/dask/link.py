@@ -81,9 +81,16 @@ class Link:
             work.close()
             return None
         try:
-            return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout)
-        except (TimeoutError, RuntimeError, OSError, LookupError):  # it does not answer, or it is gone
+            future = asyncio.run_coroutine_threadsafe(work, self.loop)
+        except RuntimeError:  # the loop has ended
             work.close()
+            return None
+        try:
+            return future.result(timeout)
+        except (TimeoutError, RuntimeError, OSError, LookupError):  # it does not answer, or it is gone
+            future.cancel()  # not closed here: it may be running there just now
+            if not self.thread.is_alive():
+                work.close()
             return None
 
     async def ask(self, what: str, *arguments: Any, at: str | None = None) -> dict[str, Any]:
