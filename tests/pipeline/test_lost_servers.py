@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -19,6 +18,7 @@ from arion_lib.pipeline.outbox import Relay
 from arion_lib.pipeline.store import StoreBroken, StoreDown
 from arion_lib.pipeline.stores.postgres import PostgresStore
 from arion_lib.pipeline.stores.sqlite import SqliteStore
+from tests.pipeline.meeting import Meeting
 from tests.pipeline.proxy import Proxy, through
 from tests.pipeline.queues import Queue, _rabbit_queue, _redis_queue
 
@@ -205,21 +205,6 @@ def test_a_commit_sees_what_it_waited_for_whatever_isolation_the_database_prefer
         for _ in range(20):
             list(pool.map(lambda store: store.commit(Batch("s", [b"{}"])), (one, other)))
         assert one.status().rows == 40
-
-
-class Meeting(list[Any]):
-    """Read connections that nobody uses; another thread closes the store while they are counted, once."""
-
-    def __init__(self, store: PostgresStore) -> None:
-        super().__init__()
-        self._store: PostgresStore | None = store
-
-    def __len__(self) -> int:
-        size = super().__len__()
-        store, self._store = self._store, None
-        if store is not None:
-            store.close()
-        return size
 
 
 @pytest.mark.postgres

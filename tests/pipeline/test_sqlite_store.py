@@ -15,6 +15,7 @@ from arion_lib.pipeline.batch import Aggregate, Batch, DeadLetter
 from arion_lib.pipeline.deliveries import Delivery
 from arion_lib.pipeline.store import StoreBroken, StoreError, StoreFull, open_store
 from arion_lib.pipeline.stores.sqlite import SqliteStore
+from tests.pipeline.meeting import Meeting
 
 ROWS = [b'{"event":%d,"text":"%s"}' % (number, b"x" * 500) for number in range(1_000)]
 
@@ -263,21 +264,6 @@ def test_a_ping_writes_a_page_and_so_finds_a_disk_that_is_full(tmp_path: Path) -
         assert version() == before  # the control: an empty transaction writes nothing
         store.ping()
         assert version() != before
-
-
-class Meeting(list[sqlite3.Connection]):
-    """Read connections that nobody uses; another thread closes the store while they are counted, once."""
-
-    def __init__(self, store: SqliteStore) -> None:
-        super().__init__()
-        self._store: SqliteStore | None = store
-
-    def __len__(self) -> int:
-        size = super().__len__()
-        store, self._store = self._store, None
-        if store is not None:
-            store.close()
-        return size
 
 
 def test_a_connection_that_is_given_back_while_the_store_is_closed_is_closed(tmp_path: Path) -> None:
