@@ -399,8 +399,9 @@ def test_ctrl_c_is_heard_while_a_command_says_nothing() -> None:
             over.set()
 
 
+@pytest.mark.parametrize(("pip", "first"), [(True, []), (False, ["ensurepip"])], ids=["pip", "no pip"])
 def test_no_command_of_the_set_up_is_waited_for_without_hearing_ctrl_c(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pip: bool, first: list[str]
 ) -> None:
     """Stand-in: a process that may be read by another thread alone, and waited for in steps."""
 
@@ -419,13 +420,15 @@ def test_no_command_of_the_set_up_is_waited_for_without_hearing_ctrl_c(
     (lock := tmp_path / "lock").write_text("idna==3.10\n")
     begun: list[list[str]] = []
     monkeypatch.setattr(installer, "started", lambda command, captured: begun.append(command) or nullcontext(Watched()))
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: SimpleNamespace(returncode=int(not pip)))
     monkeypatch.setattr(shutil, "which", lambda _: "uv")
     assert installer._try_once(Path(sys.executable), lock) is None
     monkeypatch.setattr(shutil, "which", lambda _: None)
     assert installer._try_once(Path(sys.executable), lock) is None
-    installer.run_quietly(["venv"])
-    assert installer._reason(["uv"]) is None
-    assert [command[0] for command in begun] == ["uv", sys.executable, "venv", "uv"]
+    installer.run_quietly(["py", "-m", "venv"])
+    assert installer._reason(["py", "-m", "uv"]) is None
+    modules = [command[2] if command[1] == "-m" else command[0] for command in begun]
+    assert modules == ["uv", *first, "pip", "venv", "uv"]
 
 
 def test_what_windows_holds_for_a_moment_is_removed_all_the_same(
