@@ -27,7 +27,7 @@ class Row:
     best: float
     median: float
     ratio: float  # median over rounds of seconds / the baseline's seconds
-    best_ratio: float  # best seconds / the baseline's best seconds
+    fast_ratio: float  # the tenth of the turns that was fastest, over the baseline's: see `fast`
 
     @property
     def speedup(self) -> float:
@@ -105,5 +105,17 @@ def over(ours: Sequence[float], theirs: Sequence[float]) -> float:
     return statistics.median(a / b for a, b in zip(ours, theirs, strict=False))
 
 
+def fast(some: Sequence[float]) -> float:
+    """Return the seconds that the fastest tenth of the turns stayed within: with under ten turns, the fastest.
+
+    What disturbs a turn makes it slower, so the fastest tell most of the code; but one of them alone may have met the
+    only moment in which the machine's neighbours slept, and says that whoever did not is slow.
+
+    >>> fast([1.0] + [2.0] * 59), fast([3.0, 2.0])
+    (2.0, 2.0)
+    """
+    return sorted(some)[len(some) // 10]
+
+
 def _row(name: str, some: Sequence[float], reference: Sequence[float]) -> Row:
-    return Row(name, min(some), statistics.median(some), over(some, reference), min(some) / min(reference))
+    return Row(name, min(some), statistics.median(some), over(some, reference), fast(some) / fast(reference))

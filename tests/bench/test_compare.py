@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from arion_lib.bench import compare as module
 from arion_lib.bench.compare import at_least, at_most, compare
+from arion_lib.bench.ratios import compared
 
 
 class FakeClock:
@@ -61,6 +62,13 @@ def test_rounds_are_interleaved_and_each_starts_with_another_contender(clock):
     compare({n: clock.work(n, 1.0) for n in names}, baseline="a", rounds=4)
     rounds = clock.calls[-12:]
     assert ["".join(rounds[i : i + 3]) for i in range(0, 12, 3)] == ["abc", "bca", "cab", "abc"]
+
+
+def test_one_lucky_turn_does_not_make_all_others_slow():
+    """A moment without neighbours that only the baseline met; what is slow in all its turns is still told."""
+    runs = {"loop": [1.0] * 59 + [0.4], "ours": [1.1] * 30 + [3.0] * 30, "slow": [2.0] * 60}
+    rows = compared("", "loop", runs, {}).rows
+    assert [row.fast_ratio for row in rows] == [1.0, 1.1, 2.0]
 
 
 def test_a_short_function_is_repeated_until_a_turn_is_long_enough(clock):

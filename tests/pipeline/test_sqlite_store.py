@@ -6,6 +6,7 @@ import contextlib
 import sqlite3
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 
 from arion_lib.pipeline.batch import Aggregate, Batch, DeadLetter
 from arion_lib.pipeline.deliveries import Delivery
-from arion_lib.pipeline.store import StoreBroken, StoreError, StoreFull, open_store
+from arion_lib.pipeline.store import StoreBroken, StoreBusy, StoreError, StoreFull, open_store
 from arion_lib.pipeline.stores.sqlite import SqliteStore
 from tests.pipeline.meeting import Meeting
 
@@ -223,6 +224,16 @@ def test_two_processes_that_make_the_store_at_once_both_get_it(tmp_path: Path) -
     script = "import sys; from arion_lib.pipeline.stores.sqlite import SqliteStore; SqliteStore(sys.argv[1]).close()"
     children = [subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "s.db")]) for _ in range(4)]
     assert [child.wait(60) for child in children] == [0] * 4
+
+
+def test_a_file_that_another_process_is_making_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "s.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreBusy, match="was locked by another process"):
+            SqliteStore(tmp_path / "s.db", busy_timeout=0.05)
+        monkeypatch.setattr(time, "sleep", lambda _: other.execute("COMMIT"))
+        SqliteStore(tmp_path / "s.db", busy_timeout=60).close()
+        assert not other.in_transaction
 
 
 def test_a_batch_may_be_committed_again_after_any_error(tmp_path: Path) -> None:

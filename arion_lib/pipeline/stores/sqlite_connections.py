@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -161,7 +162,7 @@ class SqliteConnections:
             )
 
     def _configure(self, max_bytes: int | None) -> None:
-        if self._asked("PRAGMA journal_mode = WAL") != "wal":
+        if self._wanted_journal_mode() != "wal":
             raise StoreError(
                 f"{self.path} is on a file system without the shared memory of SQLite's WAL: use a local disk"
             )
@@ -170,6 +171,17 @@ class SqliteConnections:
         if max_bytes is not None:
             pages = max(1, max_bytes // int(str(self._asked("PRAGMA page_size"))))
             self.writer.execute(f"PRAGMA max_page_count = {pages}")
+
+    def _wanted_journal_mode(self) -> object:
+        # SQLite waits for a reader here, but never for a writer, such as one who makes the same file: so ask again.
+        until = time.monotonic() + self._busy_timeout
+        while True:
+            try:
+                return self._asked("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                    raise
+            time.sleep(0.005)
 
     def _make(self, identity: tuple[int, int], scripts: Mapping[int, str]) -> None:
         """Make the tables, or bring those of an older version up to this one; all of it, or nothing."""
