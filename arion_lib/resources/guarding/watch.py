@@ -23,6 +23,8 @@ class Watch:
         self.label, self.entry = label, entry
 
     def __del__(self) -> None:
+        if not hasattr(self, "entry"):
+            return  # Ctrl-C fell into `__init__`: nobody has this manager
         if self.entry.outer is not None:
             return  # the block around ends this one, and reports it
         blocks = [self.entry]
