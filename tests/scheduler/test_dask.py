@@ -130,6 +130,16 @@ def states_in_dask(client: Client, name: str) -> list[str]:
     return found
 
 
+def states_at_workers(client: Client, name: str) -> list[str]:
+    """Return the same as dask's workers have them: they hear of a cancellation a moment after their scheduler."""
+
+    def look(dask_worker: Any) -> list[str]:
+        tasks = dask_worker.state.tasks.items()
+        return [task.state for key, task in tasks if str(key[0]).startswith(f"{name}-arion")]
+
+    return [state for states in client.run(look).values() for state in states]
+
+
 # --- results ---
 
 
@@ -277,7 +287,7 @@ def test_a_cancelled_waiting_task_never_runs(scheduler: DaskScheduler, client: C
     task = scheduler.with_options(name="waits").submit(note, tmp_path / "log", "ran")
     until(lambda: states_in_dask(client, "waits"))
     assert task.cancel()
-    until(lambda: not states_in_dask(client, "waits"))
+    until(lambda: not states_in_dask(client, "waits") and not states_at_workers(client, "waits"))
     (tmp_path / "gate").touch()
     wait([*gates, scheduler.submit(square, 1)])
     assert not (tmp_path / "log").exists()
@@ -292,7 +302,7 @@ def test_nothing_is_left_in_the_cluster_of_tasks_that_are_cancelled_as_they_are_
     assert all([task.cancel() for task in tasks])  # noqa: C419  (every one)
     behind = scheduler.with_options(name="behind").submit(square, 1)
     until(lambda: states_in_dask(client, "behind"))  # so dask has read what was sent before
-    until(lambda: not states_in_dask(client, "fleeting"))
+    until(lambda: not states_in_dask(client, "fleeting") and not states_at_workers(client, "fleeting"))
     (tmp_path / "gate").touch()
     wait([*gates, behind])
     assert not (tmp_path / "log").exists()
