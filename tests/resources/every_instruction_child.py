@@ -1,12 +1,14 @@
 """Ctrl-C at each instruction of a block in turn: `python every_instruction_child.py WAY STEP`.
 
-WAY is `sync` or `sync parallel`; each STEP-th instruction that the library, `threading` or `contextlib` runs in the
-main thread is struck. Prints how many were, and a line for each after which something was open, Ctrl-C was lost or came
-out as something else, or the handler that had been there was not back.
+WAY is `sync` or `async`, or one of them and `parallel`; each STEP-th instruction that the library, `threading` or
+`contextlib` runs in the main thread is struck. Prints how many were, and a line for each after which something was
+open, Ctrl-C was lost or came out as something else, or the handler that had been there was not back.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import signal
 import sys
 from types import FrameType
@@ -27,6 +29,16 @@ class Probe:
 
     def __exit__(self, *exc: object) -> None:
         opened.discard(self.name)
+
+
+class AsyncProbe(Probe):
+    async def __aenter__(self) -> None:
+        await asyncio.sleep(0)
+        self.__enter__()
+
+    async def __aexit__(self, *exc: object) -> None:
+        self.__exit__()
+        await asyncio.sleep(0)
 
 
 class Strike:
@@ -55,12 +67,23 @@ class Strike:
         sys.settrace(None)
 
 
+def block(way: str, strike: Strike) -> None:
+    with strike, Resources(parallel="parallel" in way, **{name: Probe(name) for name in "abc"}):
+        pass
+
+
+async def async_block(way: str, strike: Strike) -> None:
+    with strike:
+        async with Resources(parallel="parallel" in way, **{name: AsyncProbe(name) for name in "abc"}):
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)  # asyncio's Ctrl-C cancels, which the next `await` hears
+
+
 def struck(way: str, number: int) -> tuple[str, str]:
     """Where Ctrl-C arrived, "" for nowhere; and what was wrong afterwards, "" for nothing."""
     strike, wrong = Strike(number), ["Ctrl-C was lost"]
     try:
-        with strike, Resources(parallel=way == "sync parallel", **{name: Probe(name) for name in "abc"}):
-            pass
+        asyncio.run(async_block(way, strike)) if "async" in way else block(way, strike)
     except KeyboardInterrupt:
         wrong = []
     except BaseException as error:  # noqa: BLE001 (what came out in its place is what is asked)
@@ -75,6 +98,7 @@ def struck(way: str, number: int) -> tuple[str, str]:
 
 
 def main(way: str, step: int) -> None:
+    logging.disable()  # of a resource that was cancelled
     signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a script starts in the background
     lines, number = [], 1
     while (found := struck(way, number))[0]:
