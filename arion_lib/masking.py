@@ -2,23 +2,27 @@
 
 Idea        A password stands before the last `@` of an address, any other secret behind a name that says what it is
             and `=` or a colon.
-Invariant   No part of a password is left, whatever it is made of (but for one of digits before a blank, which no URL
-            may hold and which reads like a port); too much is hidden rather than too little.
+Invariant   No part of a password is left, whatever it is made of (but for two with a blank, which no URL may hold:
+            digits before it read like a port, and an @ and an address behind it like two addresses); too much is
+            hidden rather than too little.
 When wrong  A secret without a telling name and outside of an address is not recognised: do not put it into messages.
 See         tests/ground/test_masking.py
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 
-# To the last @ before the next address: an unescaped password may hold `@`, `/`, `?`, `#` and spaces. What looks like a
-# port and ends is none, so that an @ further on in the sentence does not matter.
-_USERINFO = re.compile(r"(?<=://)([^:/@\s]*):(?!\d{1,5}(?:/\w*)?[:,;)]*\s)(?:(?!://).)*@", re.DOTALL)
+# The user of an address and a colon. What looks like a port and ends is no password, so that an @ further on in the
+# sentence does not matter.
+_USER = re.compile(r"://[^:/@\s]*:(?!\d{1,5}(?:/\w*)?[:,;)]*\s)")
+_PORT = re.compile(r"\d{1,5}\b")
+_ADDRESS = re.compile(r"""(?i)(?<=\s)[^\w\s]*(?:\w+=)?["']?[a-z][a-z0-9+.-]*://""")
 _NAMED = r"password|passwd|pwd|secret|token|(?:api|access|private|secret)[_-]?key"
 _PARAMETER = re.compile(
-    rf"""(?ix) ( [?&][^=&\#\s]*(?:{_NAMED}|key)[^=&\#\s]*=   # in a URL's query: any name that holds such a word
-             | \b[\w-]*(?:{_NAMED})\s?=\s? )                # in other text: a name that ends in one
+    rf"""(?ix) ( [?&](?=[^=&?\#\s]*(?:{_NAMED}|key))[^=&?\#\s]*=   # in a URL's query: any name that holds such a word
+             | (?:{_NAMED})\s?=\s? )                # in other text: a name that ends in one
         (?: '(?:[^'\\]|\\.)*' | "(?:[^"\\]|\\.)*" | [^\s&\#]+ )"""
 )
 # A quoted value ends at its quote, or with the text where a message was cut off. Quotes behind backslashes are those
@@ -43,7 +47,24 @@ def masked(text: str) -> str:
     >>> masked('{"password": "x", "port": 1}'), masked("user: ann, password: x")
     ('{"password": ***, "port": 1}', 'user: ann, password: ***')
     """
-    text = _USERINFO.sub(r"\1:***@", text)
+    text = _without_passwords(text)
     for secret in (_PARAMETER, _FIELD, _LINE):
         text = secret.sub(r"\1***", text)
     return text
+
+
+def _without_passwords(text: str) -> str:
+    """Mask to the last @ before the next address: an unescaped password may hold `@`, `/`, `://`, `?`, `#` and blanks.
+
+    The next address stands behind a blank. Where no @ comes before it, it was none, but a part of the password.
+    """
+    shown, done, begun = [], 0, -1  # where a password begins that has not ended yet
+    addresses = [0, *(address.start() for address in _ADDRESS.finditer(text)), len(text)]
+    for start, end in itertools.pairwise(addresses):
+        if begun < 0 or _PORT.match(text, begun):
+            user = _USER.search(text, start, end)
+            begun = user.end() if user else -1
+        if begun >= 0 and (at := text.rfind("@", max(begun, start), end)) >= 0:
+            shown += [text[done:begun], "***"]
+            done, begun = at, -1
+    return "".join([*shown, text[done:]])

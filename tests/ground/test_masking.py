@@ -5,24 +5,40 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from arion_lib.masking import masked
 
 letters = st.text(st.characters(codec="ascii", categories=["L", "N", "P"]), min_size=6)
+addresses = st.lists(st.sampled_from(["://", "redis://", "@", ":", "a", "7", ",", "'"]), min_size=6).map("".join)
+blanks = st.lists(st.sampled_from(["x", " redis://", " 'redis://", " ", "7"]), min_size=6).map("x".join)
 
 
-@given(letters, st.sampled_from(["redis", "amqp", "postgresql"]), st.sampled_from(["", "ann"]))
+@given(letters | addresses | blanks, st.sampled_from(["redis", "amqp", "postgresql"]), st.sampled_from(["", "ann"]))
 def test_a_password_is_never_shown_whatever_it_is_made_of(secret: str, kind: str, user: str) -> None:
     shown = masked(f"could not open {kind}://{user}:{secret}@host:1/db?sslmode=require: timed out")
     assert shown == f"could not open {kind}://{user}:***@host:1/db?sslmode=require: timed out"
 
 
-@given(letters)
+@given(letters | addresses)
+@example("000://")
+@example(",redis://")
+@example("@://@://a:b@c")
 def test_each_of_several_addresses_is_masked(secret: str) -> None:
     text = f"to postgresql://ann:{secret}@db/shop, then redis://:{secret}@cache failed"
     assert masked(text) == "to postgresql://ann:***@db/shop, then redis://:***@cache failed"
+
+
+def test_a_port_is_shown_and_what_comes_behind_it_is_read_as_ever() -> None:
+    text = "redis://h:6379/0?a=1, see http://x:80 or redis://:p@h"
+    assert masked(text) == "redis://h:6379/0?a=1, see http://x:80 or redis://:***@h"
+
+
+@pytest.mark.parametrize("repeated", ["a@ x://y:z ", "a@x://y:z", "://u:", " ://:", " 'a", "@://"])
+def test_the_cost_follows_the_length(repeated: str) -> None:
+    """A text of a million characters: what looks further and further ahead would take hours."""
+    masked(repeated * (1_000_000 // len(repeated)))
 
 
 @pytest.mark.parametrize(
