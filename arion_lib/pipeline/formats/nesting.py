@@ -22,7 +22,7 @@ LIMIT = 500
 SHORT = 2 * LIMIT
 """Bytes of the longest text that needs no look: a level takes two."""
 
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)  # possessive: the cost follows the length
 _BRACKET = re.compile(rb"[\[{]|[\]}]")
 
 
