@@ -57,3 +57,8 @@ def test_a_block_with_a_long_line_is_never_taken_for_one_of_short_lines(lengths:
         assert not all_short(block)
     elif all(length < LIMIT for length in lengths):
         assert all_short(block)
+
+
+def test_a_string_without_an_end_is_looked_at_once() -> None:
+    """A megabyte: to begin anew behind each of its quotes would take half an hour."""
+    assert not too_deep(b"[" * LIMIT + b'"' + b'[\\"' * 300_000)
