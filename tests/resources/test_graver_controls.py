@@ -84,8 +84,12 @@ CONTROLS: dict[str, tuple[list[Fault], Callable[[], object]]] = {
         partial(test_masking.test_a_secret_behind_a_colon_is_never_shown, "password", "hunter2", '"'),
     ),
     "R15 a password ends at the first @": (
-        [(masking.masked, r'_USERINFO.sub(r"\1:***@", text)', r're.sub(r"://(\w*):[^@]*@", r"://\1:***@", text)')],
+        [(masking._without_passwords, "text.rfind(", "text.find(")],
         partial(test_masking.test_no_password_is_shown_whatever_is_in_it, "a@b"),
+    ),
+    "an address begins at each ://": (
+        [(masking._without_passwords, "_ADDRESS.finditer(text)", 're.finditer("://", text)')],
+        partial(test_masking.test_no_password_is_shown_whatever_is_in_it, "a@://b"),
     ),
 }  # fmt: skip
 
