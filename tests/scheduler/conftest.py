@@ -1,7 +1,8 @@
-"""What the scheduler's tests share: a gate."""
+"""What the scheduler's tests share: a gate, and a while without the collector of cycles."""
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import threading
@@ -50,3 +51,12 @@ def gate(make_gate: Callable[[], Gate]) -> Gate:
 def notes(tmp_path: Path) -> str:
     """Return the path of a file that tasks append lines to; see `jobs.note`."""
     return str(tmp_path / "notes")
+
+
+@pytest.fixture
+def without_the_collector() -> Iterator[None]:
+    """Keep what waits for the collector of cycles; and a signal's exception that falls into its callbacks is lost."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()

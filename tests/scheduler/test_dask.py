@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
 import subprocess
@@ -104,14 +103,6 @@ def fresh(cluster: LocalCluster) -> Iterator[DaskScheduler]:
 def client(cluster: LocalCluster) -> Iterator[Client]:
     with Client(cluster, set_as_default=False) as client:
         yield client
-
-
-@pytest.fixture
-def without_the_collector() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 def dask_workers(client: Client) -> dict[str, int]:

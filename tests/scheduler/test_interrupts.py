@@ -23,7 +23,9 @@ def interrupt(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def test_interrupts_at_any_moment_of_submit_and_result_leave_a_scheduler_that_works(no_leaks: None) -> None:
+def test_interrupts_at_any_moment_of_submit_and_result_leave_a_scheduler_that_works(
+    no_leaks: None, without_the_collector: None
+) -> None:
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
         with Scheduler(1) as scheduler:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import functools
-import gc
 import os
 import weakref
-from collections.abc import Iterator
 from typing import Any
 
 import psutil
@@ -16,7 +14,7 @@ from arion_lib.scheduler import Scheduler
 from tests.scheduler import jobs
 from tests.scheduler.gates import PATIENCE, until
 
-pytestmark = pytest.mark.usefixtures("no_leaks")
+pytestmark = pytest.mark.usefixtures("no_leaks", "without_the_collector")
 LARGE = 1 << 20
 
 
@@ -26,15 +24,6 @@ class Result:
 
 def make() -> Result:
     return Result()
-
-
-@pytest.fixture(autouse=True)
-def without_the_collector() -> Iterator[None]:
-    """What waits for the collector of cycles is not gone."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 def is_gone(ref: weakref.ref[Any]) -> bool:
