@@ -26,6 +26,7 @@ OFTEN: list[tuple[str, Callable[..., Any]]] = [
     ("processes", Giving._share),
     ("processes", Giving._send),
     ("processes", Parcel.__init__),
+    ("processes", Answers.take),
     ("threads", ThreadLane.dispatch),
     ("loop", LoopLane.dispatch),
 ]
@@ -34,7 +35,6 @@ SELDOM: list[tuple[str, Callable[..., Any]]] = [
     ("chain", Chains.extend),
     ("chain", Chains.follow),
     ("processes", Sending.post),
-    ("processes", Answers.take),
 ]
 
 

@@ -43,20 +43,21 @@ class Answers:
             if kind == wire.SKIPPED:
                 self._put_back(worker, wire.passed_over(message))
                 continue
-            task = outstanding.pop(number, None)
-            if task is None:
-                continue  # taken back: it is somewhere else by now
-            started, ended = message[3], message[4]
-            function = task._function
-            mean = function.mean
-            if mean is None:
-                function.mean = ended - started
-            else:
-                load -= mean + PER_CALL
-                function.mean = mean + (ended - started - mean) * 0.1
-            done += 1
-            interrupted = worker.interrupting is not None and worker.interrupting[0] == number
+            task = None
             try:
+                task = outstanding.pop(number, None)
+                if task is None:
+                    continue  # taken back: it is somewhere else by now
+                started, ended = message[3], message[4]
+                function = task._function
+                mean = function.mean
+                if mean is None:
+                    function.mean = ended - started
+                else:
+                    load -= mean + PER_CALL
+                    function.mean = mean + (ended - started - mean) * 0.1
+                done += 1
+                interrupted = worker.interrupting is not None and worker.interrupting[0] == number
                 if worker.printed and not task._place.final:
                     worker.printed = False
                     finish = functools.partial(self._end_otherwise, worker, task, Answer(*message), interrupted)
@@ -65,7 +66,9 @@ class Answers:
                     life.succeed(task, message[2], place, started, ended)
                 elif not task._place.final:
                     self._end_otherwise(worker, task, Answer(*message), interrupted)
-            except BaseException as error:  # noqa: BLE001  (a defect: it is this task's, not that of those behind it)
+            except BaseException as error:
+                if task is None:
+                    raise
                 core.report(error)
                 life.reject(task, error, time.monotonic())
         worker.done += done
