@@ -156,14 +156,11 @@ except (AttributeError, ImportError) as error:
     assert done.stdout.strip() in ("AttributeError", "ImportError", "ModuleNotFoundError")
 
 
-ONLY_OURS = "filterwarnings=error\nignore::EncodingWarning\nerror::EncodingWarning:arion_lib"
-
-
 @pytest.mark.thorough
 def test_no_file_or_child_of_ours_is_read_in_the_code_page_of_the_machine() -> None:
-    """In a locale that knows ASCII alone, with an error where the library leaves the encoding to it."""
+    """In a locale that knows ASCII alone, with an error (pyproject's) where the library leaves the encoding to it."""
     ascii_alone = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "PYTHONWARNDEFAULTENCODING": "1"}
-    suite("-o", ONLY_OURS, "tests/workbook", "tests/pipeline", "tests/test_readme.py", **ascii_alone)
+    suite("tests/workbook", "tests/pipeline", "tests/test_readme.py", **ascii_alone)
 
 
 def test_what_is_run_or_compared_has_the_same_line_ends_on_every_system() -> None:
