@@ -66,7 +66,7 @@ class Answers:
                     life.succeed(task, message[2], place, started, ended)
                 elif not task._place.final:
                     self._end_otherwise(worker, task, Answer(*message), interrupted)
-            except BaseException as error:
+            except BaseException as error:  # a defect: it is this task's, not that of those behind it
                 if task is None:
                     raise
                 core.report(error)
