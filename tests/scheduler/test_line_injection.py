@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import wait
-from types import CodeType, FrameType
+from types import CodeType, FrameType, NoneType
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from arion_lib.scheduler.local.loop import LoopLane
 from arion_lib.scheduler.local.threads import ThreadLane
 from arion_lib.scheduler.processes.answers import Answers
 from arion_lib.scheduler.processes.chains import MOST_FOLLOWING, Chains
+from arion_lib.scheduler.processes.deaths import Deaths
 from arion_lib.scheduler.processes.giving import Giving
 from arion_lib.scheduler.processes.parcel import Parcel, Sending
 from tests.scheduler import jobs
@@ -27,6 +28,8 @@ OFTEN: list[tuple[str, Callable[..., Any]]] = [
     ("processes", Giving._send),
     ("processes", Parcel.__init__),
     ("processes", Answers.take),
+    ("death", Deaths._bury),
+    ("death", Deaths.strike_out),
     ("threads", ThreadLane.dispatch),
     ("loop", LoopLane.dispatch),
 ]
@@ -73,6 +76,8 @@ def some_tasks(scheduler: Scheduler, lane: str) -> list[Any]:
             links.append(scheduler.submit(jobs.add, links[-1]))
         go.set()
         return links
+    if lane == "death":
+        return [scheduler.submit(step, n) for n, step in enumerate([jobs.add, jobs.die, *[jobs.add] * 5], start=1)]
     here = scheduler.with_options(lane=lane)
     first = here.submit(jobs.add, 1)
     many = [here.submit(jobs.add, number) for number in range(30)]
@@ -99,7 +104,7 @@ def test_no_line_loses_a_task(lane: str, step: Any, error: type[BaseException]) 
     failed: list[int] = []
     with Scheduler(1, threads=1, grace=0.1, preload=[jobs.__name__]) as scheduler:
         for task in some_tasks(scheduler, lane):
-            task.result(PATIENCE)  # how long they take is known from now on: they are sent by the hundred
+            task.exception(PATIENCE)  # how long they take is known from now on: they are sent by the hundred
         for line in lines_of(step.__code__):
             tracer = FailingLine(step.__code__, line, error(f"injected into line {line}"))
             scheduler._core.ask(lambda tracer=tracer: sys.settrace(tracer))
@@ -114,7 +119,8 @@ def test_no_line_loses_a_task(lane: str, step: Any, error: type[BaseException]) 
             for task in tasks:
                 assert task.exception() is None or says_why(task, line), task.exception()
             failed += [line] if tracer.failed else []
-            assert [task.result(PATIENCE) is not None for task in some_tasks(scheduler, lane)]
+            usual = {NoneType, WorkerDiedError} if lane == "death" else {NoneType}
+            assert {type(task.exception(PATIENCE)) for task in some_tasks(scheduler, lane)} == usual
         assert scheduler.wait_idle(PATIENCE)
     assert failed, "none of them was made to fail"
 

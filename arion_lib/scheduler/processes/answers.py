@@ -82,9 +82,10 @@ class Answers:
     def _put_back(self, worker: WorkerHandle, numbers: range) -> None:
         """Queue again what the worker has passed over, unless it has been taken back already."""
         for number in reversed(numbers):
-            task = worker.outstanding.pop(number, None)
+            task = worker.outstanding.get(number)
             if task is not None:
                 self._pool.core.life.put_back(task)
+                del worker.outstanding[number]
 
     def _end_otherwise(self, worker: WorkerHandle, task: Task[Any], answer: Answer, interrupted: bool) -> None:
         life, value = self._pool.core.life, answer.value

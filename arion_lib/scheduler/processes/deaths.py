@@ -22,6 +22,7 @@ from arion_lib.scheduler.processes.usage import Usage
 from arion_lib.scheduler.processes.worker_handle import WorkerHandle
 from arion_lib.scheduler.ready import ReadyQueue
 from arion_lib.scheduler.starting.child import Child
+from arion_lib.scheduler.states import At
 from arion_lib.scheduler.task import Task
 
 STILLBORN = 5
@@ -56,29 +57,40 @@ class Deaths:
         self._stillborn, self.given_up = 0, False
 
     def told(self, child: Child) -> None:
-        """A process has ended, or the system gave none."""
+        """A process has ended, or the system gave none. An error in here is a defect: what is then nowhere fails by it."""
         worker = self._pool.workers.get(child.number)
         if worker is None:
             return
-        if child.refused is not None:
+        had: list[Task[Any]] = []
+        try:
+            had += worker.outstanding.values()
+            if child.refused is not None:
+                self.strike_out(worker)
+                self._pool.put_off(OSError(child.refused, os.strerror(child.refused)))
+            else:
+                self._bury(worker)
+        except BaseException as error:  # noqa: BLE001  (without this nobody would ever come to what the worker had)
+            self._pool.core.report(error)
             self.strike_out(worker)
-            self._pool.put_off(OSError(child.refused, os.strerror(child.refused)))
-        else:
-            self._bury(worker)
+            for task in had:
+                if isinstance(task._place, At) and task._place.worker is worker:
+                    self._pool.core.life.reject(task, error, time.monotonic())
 
     def strike_out(self, worker: WorkerHandle) -> None:
-        """Forget a worker: nothing is read from it or written to it any more. What it had is put back."""
-        del self._pool.workers[worker.number]
-        self._pool.core.unwatch(worker.child.outbox.fileno())
-        if worker.unsent:
-            self._pool.core.unwatch(worker.child.inbox.fileno())
-        if worker.child.watch is not None:
-            self._pool.core.unwatch(worker.child.watch)
+        """Forget a worker: nothing is read from it or written to it any more. What it had is put back.
+
+        Begun again after an error, it goes on.
+        """
+        child = worker.child
+        for watched in (child.outbox.fileno(), child.inbox.fileno(), child.watch):
+            if watched is not None and watched >= 0:
+                self._pool.core.unwatch(watched)
         for task in reversed(worker.outstanding.values()):
             self._pool.core.life.put_back(task)
         worker.outstanding.clear()
-        self._pool.usage.forget(worker.child.pid)
-        worker.child.close()
+        self._pool.usage.forget(child.pid)
+        self._pool.workers.pop(worker.number, None)
+        child.close()
 
     def _bury(self, worker: WorkerHandle) -> None:
         """Read a dead worker's last answers, blame its death on the call that it was running, put back the others."""
