@@ -57,7 +57,7 @@ class Deaths:
         self._stillborn, self.given_up = 0, False
 
     def told(self, child: Child) -> None:
-        """A process has ended, or the system gave none. An error in here is a defect: what is then nowhere fails by it."""
+        """A process has ended, or the system gave none. After an error of ours in here, what is nowhere fails by it."""
         worker = self._pool.workers.get(child.number)
         if worker is None:
             return
