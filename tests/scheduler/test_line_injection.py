@@ -19,6 +19,7 @@ from arion_lib.scheduler.processes.chains import MOST_FOLLOWING, Chains
 from arion_lib.scheduler.processes.deaths import Deaths
 from arion_lib.scheduler.processes.giving import Giving
 from arion_lib.scheduler.processes.parcel import Parcel, Sending
+from arion_lib.scheduler.processes.worker_handle import WorkerHandle
 from tests.scheduler import jobs
 from tests.scheduler.gates import PATIENCE
 
@@ -27,6 +28,8 @@ OFTEN: list[tuple[str, Callable[..., Any]]] = [
     ("processes", Giving._share),
     ("processes", Giving._send),
     ("processes", Parcel.__init__),
+    ("processes", WorkerHandle.send),
+    ("processes", WorkerHandle.flush),
     ("processes", Answers.take),
     ("death", Deaths._bury),
     ("death", Deaths.strike_out),

@@ -114,6 +114,7 @@ class Sending:
         for task in [*tasks, *(worker.outstanding.pop(number) for number in lost)]:
             self._pool.core.life.reject(task, error, time.monotonic())
         worker.last = max([before, *lost])
+        worker.unwatched = worker.unwatched or bool(worker.unsent)  # what lies there is written some time: see `check`
 
     def post(self, worker: WorkerHandle, parcel: Parcel, first: int) -> None:
         """Send a message. One that is too large for a frame fails the tasks that are too large, and only these."""
