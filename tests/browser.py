@@ -20,6 +20,8 @@ from typing import Any
 
 import pytest
 
+from tests.services.private import free_port
+
 FLAGS = [
     "--headless=new",
     "--no-sandbox",
@@ -72,8 +74,9 @@ def browser() -> Iterator[Browser]:
     driver = shutil.which("chromedriver")
     if program is None or driver is None:
         pytest.skip("needs Chromium and its driver (Debian: apt install chromium chromium-driver)")
+    port = free_port()  # with port 0 one start in eight fails: the driver looks for a free one in IPv6 alone
     with subprocess.Popen(
-        [driver, "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        [driver, f"--port={port}"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:
         try:
             base = _address(process)
