@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -95,9 +96,10 @@ def test_letters_are_deleted_between_two_numbers(database: Database) -> None:
         assert numbers(store.dead_letters("s", limit=1_000)) == [*range(1, 11), *range(241, 251)]
 
 
-def command(*args: object) -> subprocess.CompletedProcess[str]:
+def command(*args: object, encoding: str = "utf-8") -> subprocess.CompletedProcess[str]:
     words = [sys.executable, "-m", "arion_lib", "letters", *map(str, args)]
-    return subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    variables = {**os.environ, "PYTHONIOENCODING": encoding}
+    return subprocess.run(words, capture_output=True, encoding=encoding, env=variables, timeout=120, check=False)
 
 
 def test_the_list_says_which_letter_is_a_piece_of_a_document(tmp_path: Path) -> None:
@@ -106,6 +108,17 @@ def test_the_list_says_which_letter_is_a_piece_of_a_document(tmp_path: Path) -> 
         opened.commit(Batch("s", dead=[DeadLetter(1, 0, "bad", b"{}", piece=True), DeadLetter(2, 0, "bad", b"{}")]))
     listed = [json.loads(line) for line in command("s", "--data", tmp_path).stdout.splitlines()]
     assert [one["piece"] for one in listed] == [True, False]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "cp1252"])
+def test_the_list_is_json_whatever_the_terminal_can_show(encoding: str, tmp_path: Path) -> None:
+    raw = "{é → 漢 😀"
+    store = Database(f"sqlite:///{(tmp_path / 'arion.db').as_posix()}")
+    with store.open() as opened:
+        opened.commit(letters(raw.encode(), b"{\xff"))
+    said = command("s", "--data", tmp_path, encoding=encoding).stdout
+    assert [json.loads(line)["raw"] for line in said.splitlines()] == [raw, "{\\xff"]
+    assert ("漢" in said) is (encoding == "utf-8")
 
 
 def test_the_command_lists_replays_and_deletes(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ See         tests/pipeline/test_letters.py
 from __future__ import annotations
 
 import argparse
+import codecs
 import json
 import sys
 from collections.abc import Iterator
@@ -124,7 +125,10 @@ def _act(chosen: argparse.Namespace, store: Store) -> None:
             shown: dict[str, object] = {"number": stored.seq, "record": letter.record, "offset": letter.offset}
             shown |= {"reason": letter.reason, "raw": letter.raw.decode(errors="backslashreplace")}
             shown["piece"] = letter.piece
-            sys.stdout.write(json.dumps(shown, ensure_ascii=False) + "\n")
+            escaped = (
+                codecs.lookup(sys.stdout.encoding).name != "utf-8"
+            )  # what it lacks would be shown in no JSON's way
+            sys.stdout.write(json.dumps(shown, ensure_ascii=escaped) + "\n")
 
 
 def _recipe(chosen: argparse.Namespace) -> Recipe:
