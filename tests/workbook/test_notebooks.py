@@ -68,6 +68,17 @@ def test_stored_outputs_are_what_nbval_compares_and_storing_twice_changes_nothin
     assert subprocess.run(command, cwd=ROOT, capture_output=True, timeout=100, check=False).returncode == 0
 
 
+def test_what_python_was_asked_to_warn_of_is_not_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONWARNDEFAULTENCODING", "1")
+    path = tmp_path / "1_warned.ipynb"
+    code = "import pathlib\nlen(pathlib.Path(pathlib.__file__).read_text()) > 0"
+    nbformat.write(new_notebook(cells=[new_code_cell(code)]), path)
+    done = run_on(tmp_path, "1", "--update")
+    assert (done.returncode, "stored" in done.stdout) == (0, True), done.stdout + done.stderr
+    outputs = nbformat.read(path, 4).cells[0].outputs
+    assert [output.get("data", output) for output in outputs] == [{"text/plain": "True"}]
+
+
 def test_a_notebook_that_fails_is_shown_as_html_but_never_stored(folder: Path, tmp_path: Path) -> None:
     path = folder / "2_broken.ipynb"
     before = path.read_bytes()

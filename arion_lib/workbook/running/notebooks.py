@@ -12,9 +12,10 @@ import argparse
 import contextlib
 import copy
 import io
+import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 FOLDER = NOTEBOOKS
 VOLATILE = frozenset({"execution", "collapsed", "scrolled", "jupyter", "ExecuteTime", "vscode", "trusted"})
 """Keys of a cell's metadata that tools write and nobody reads."""
+
+WARNINGS = ("PYTHONWARNDEFAULTENCODING", "PYTHONWARNINGS", "PYTHONDEVMODE")
+"""Variables by which Python warns of more than usual."""
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 PATH = re.compile(r"(?:~|/|\b[A-Za-z]:\\)[^\s:'\"\x1b]*?[/\\](?=(?:arion_lib|site-packages|python3\.\d+)[/\\])")
@@ -106,11 +110,21 @@ def execute(paths: Sequence[Path]) -> Recorder:
     ]
     unwanted = ["-o", "addopts=--nbval --nbval-current-env --nbval-cell-timeout=120 --import-mode=importlib"]
     said = io.StringIO()
-    with contextlib.closing(recorder.bar), contextlib.redirect_stdout(said):
+    with contextlib.closing(recorder.bar), contextlib.redirect_stdout(said), _usual_warnings():
         code = pytest.main([*options, *unwanted, *map(str, paths)], plugins=[recorder])
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         raise SystemExit(said.getvalue() or int(code))
     return recorder
+
+
+@contextlib.contextmanager
+def _usual_warnings() -> Iterator[None]:
+    """Have kernels warn as they usually do: what the caller's Python was asked to say besides is nothing to store."""
+    kept = {name: os.environ.pop(name) for name in WARNINGS if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(kept)
 
 
 def uniform(notebook: NotebookNode) -> NotebookNode:
