@@ -12,18 +12,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
+from decimal import Context, Decimal, InvalidOperation, Overflow, Rounded, Subnormal
 from operator import attrgetter, itemgetter
 from typing import Any
 
 import msgspec
 
 from arion_lib.pipeline.batch import Record
+from arion_lib.pipeline.numbers.exact import check_number
 
 KEY = str | int | float | bool | None
 NUMBER = int | float | None
 EXACT_NUMBER = int | Decimal | None
 TIME = datetime | int | float | None
+
+_PLAIN = Context(prec=1_000, Emin=-1_000, Emax=1_000, traps=[Rounded, Subnormal, Overflow, InvalidOperation])
+"""In which numbers that every aggregate can keep are themselves."""
 
 _Tree = dict[str, Any]  # field name -> the type of a leaf, or the _Tree of an object that is looked into
 
@@ -44,7 +48,8 @@ def projection(
 
     - `fields`: anything; `verbatim` keeps it as its own bytes (`msgspec.Raw`), so that no digit is lost;
     - `keys`: strings, numbers and booleans, which can name a group;
-    - `numbers`: numbers; with `decimal` their digits are kept exactly and numbers in strings ("12.50") count as well;
+    - `numbers`: numbers; with `decimal` their digits are kept exactly and numbers in strings ("12.50") count as well,
+      but none that no sum could keep ("NaN", a million digits; `exact.check_number`);
     - `times`: ISO 8601 date-times (RFC 3339) or numbers, which a `Window` places.
 
     A field named twice gets the type of its last use in the order above, but a key that is also a time stays as
@@ -121,6 +126,7 @@ def attribute(name: str) -> str:
 
 
 def _struct(tree: _Tree) -> type[msgspec.Struct]:
+    checks = [_checking(name) for name, kind in tree.items() if kind is EXACT_NUMBER]
     # gc=False: a parsed record cannot be part of a reference cycle, and the collector need not visit millions of them.
     return msgspec.defstruct(
         "Projection",
@@ -128,7 +134,37 @@ def _struct(tree: _Tree) -> type[msgspec.Struct]:
         rename={attribute(name): name for name in tree},
         frozen=True,
         gc=False,
+        namespace=_all_of(checks),
     )
+
+
+def _checking(name: str) -> Callable[[msgspec.Struct], None]:
+    """Return what a record asks of its exact number: "NaN" is a Decimal, too. Cost: 0.1 microseconds."""
+    get, plain = attrgetter(attribute(name)), _PLAIN.plus
+
+    def check(record: msgspec.Struct) -> None:
+        number = get(record)
+        if type(number) is Decimal:
+            try:
+                plain(number)
+                if number.is_finite():
+                    return
+            except ArithmeticError:
+                pass  # far from usual, which is no fault yet
+            try:
+                check_number(number)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from error
+
+    return check
+
+
+def _all_of(checks: Sequence[Callable[[msgspec.Struct], None]]) -> dict[str, Any]:
+    def check(record: msgspec.Struct) -> None:
+        for one in checks:
+            one(record)
+
+    return {"__post_init__": checks[0] if len(checks) == 1 else check} if checks else {}
 
 
 def _field_type(kind: Any) -> Any:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arion_lib.pipeline.decoder import encode
+from arion_lib.pipeline.groups import Groups
 from arion_lib.pipeline.ndjson import NdjsonDecoder
 from arion_lib.pipeline.projection import attribute, fast_getter, getter, picker, projection
 from tests.pipeline.bodies import decode, records
@@ -80,6 +81,23 @@ def test_a_value_without_use_for_its_field_is_a_dead_letter_with_its_place(
     assert [letter.raw.decode() for letter in dead] == lines[len(good) :]
     assert all(body[letter.offset :].startswith(letter.raw) and "$.x" in letter.reason for letter in dead)
     assert len(decode(NdjsonDecoder(dict), [body])[0]) == len(good + bad)  # the control: without a role all pass
+
+
+@pytest.mark.parametrize("name", ["x", "order-total", "of.an-order"])
+def test_a_number_that_no_sum_could_keep_is_a_dead_letter_with_its_place_and_bytes(name: str) -> None:
+    good = ["1", "-0.0", "1e999", "1e-999", "0e5000", "0." + "1" * 9_000, "1" * 3_000 + ".5", "null"]
+    bad = ['"NaN"', '"-sNaN12"', '"inf"', '"-Infinity"', "1e10000", "1e-10001", "1e999999", "0." + "1" * 10_001]
+    *outer, last = name.split(".")
+    before = '{"id":7,' + "".join(f'"{one}":{{' for one in outer) + f'"{last}":'
+    lines = [before + value + "}" * (len(outer) + 1) for value in good + bad]
+    body = "\n".join(lines).encode()
+    found, dead, _, _ = decode(NdjsonDecoder(projection(numbers=[name], decimal=True)), [body])
+    assert len(found) == len(good)
+    assert [letter.raw.decode() for letter in dead] == lines[len(good) :]
+    assert all(body[letter.offset :].startswith(letter.raw) and last in letter.reason for letter in dead)
+    groups = Groups([], name)
+    groups.add(found)
+    assert groups.take_dead() == []  # they agree
 
 
 def test_decimals_keep_their_digits_where_floats_do_not() -> None:

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.usefixtures("no_leaks")
 
 @given(line_bodies(), st.integers(1, 200))
 @example(b'{"amount":0.1}\n{"amount":"0.2"}\n{"amount":1e22}\n{"amount":2}\n', 20)  # added as floats they give others
+@example(b'{"amount":1}\n{"id":7,"amount":"NAN"}\n{"amount":"-inf","id":8}\n{"amount":1e99999}\n', 20)
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_ranges_of_any_size_give_what_the_whole_file_gives(tmp_path: Path, body: bytes, size: int) -> None:
     path = tmp_path / "events"
