@@ -308,6 +308,30 @@ tell_workers()
         wait_until_gone(pids)
 
 
+@pytest.mark.posix("Windows has no SIGINT for another process")
+def test_ctrl_c_in_the_last_step_of_the_threads_end_is_not_lost(tmp_path: Path) -> None:
+    """Python prints that one as ignored, too, and by then it has taken note of the main thread's end."""
+    with running(
+        tmp_path,
+        f"""
+import os, signal, threading
+{TELL_WORKERS}
+end = threading._shutdown
+def struck():
+    end()
+    os.kill(os.getpid(), signal.SIGINT)
+threading._shutdown = struck
+scheduler = Scheduler(2)
+task, other = scheduler.submit(spin), scheduler.submit(spin)
+tell_workers()
+""",
+    ) as process:
+        pids = [int(word) for word in line(process)]
+        _, err = process.communicate(timeout=PATIENCE)
+        assert "KeyboardInterrupt" in err
+        wait_until_gone(pids)
+
+
 def test_at_the_end_tasks_are_waited_for_before_all_in_which_ctrl_c_would_be_lost(tmp_path: Path) -> None:
     code, out, err = run(
         tmp_path,

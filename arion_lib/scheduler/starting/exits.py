@@ -9,11 +9,14 @@ See         tests/scheduler/test_forks.py · tests/scheduler/test_scheduler.py
 from __future__ import annotations
 
 import atexit
+import contextlib
 import importlib
 import os
+import signal
 import sys
 import threading
 import weakref
+from types import FrameType
 from typing import Protocol
 
 
@@ -30,6 +33,9 @@ class Closable(Protocol):
 
 
 OPEN: weakref.WeakSet[Closable] = weakref.WeakSet()
+_STRUCK = threading.Event()
+"""Ctrl-C came after the interpreter had begun to end."""
+_watching: list[bool] = []
 
 
 def _abandon_all_in_a_fork() -> None:
@@ -52,13 +58,32 @@ def keep(core: Closable) -> None:
     importlib.import_module("multiprocessing.util")  # has something done at the end, from its import on
     atexit.unregister(_close_all_at_exit)
     atexit.register(_close_all_at_exit)
+    register = getattr(
+        threading, "_register_atexit", None
+    )  # as `concurrent.futures` does; what comes there comes first
+    if register is not None and not _watching:
+        _watching.append(True)
+        with contextlib.suppress(RuntimeError):  # it is ending already
+            register(_watch_for_ctrl_c)
+
+
+def _watch_for_ctrl_c() -> None:
+    """Note Ctrl-C from now on: in the last steps of `threading._shutdown` Python prints it as ignored and goes on."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        with contextlib.suppress(ValueError):  # not the main interpreter
+            signal.signal(signal.SIGINT, _note_ctrl_c)
+
+
+def _note_ctrl_c(number: int, frame: FrameType | None) -> None:
+    _STRUCK.set()
+    signal.default_int_handler(number, frame)
 
 
 def _close_all_at_exit() -> None:
     """Let the tasks end, as every executor of the standard library does, before the interpreter does."""
     ended_by_ctrl_c = isinstance(getattr(sys, "last_value", None), KeyboardInterrupt)
     # The interpreter has taken note of its main thread's end by now, unless Ctrl-C struck at just that moment.
-    ended_by_ctrl_c |= threading.main_thread().is_alive()
+    ended_by_ctrl_c |= threading.main_thread().is_alive() or _STRUCK.is_set()
     for core in list(OPEN):
         if ended_by_ctrl_c:
             core.cancel_all()  # nobody waits for what is left
