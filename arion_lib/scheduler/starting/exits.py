@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import importlib
 import os
 import signal
@@ -35,7 +36,6 @@ class Closable(Protocol):
 OPEN: weakref.WeakSet[Closable] = weakref.WeakSet()
 _STRUCK = threading.Event()
 """Ctrl-C came after the interpreter had begun to end."""
-_watching: list[bool] = []
 
 
 def _abandon_all_in_a_fork() -> None:
@@ -58,11 +58,15 @@ def keep(core: Closable) -> None:
     importlib.import_module("multiprocessing.util")  # has something done at the end, from its import on
     atexit.unregister(_close_all_at_exit)
     atexit.register(_close_all_at_exit)
+    _watch_at_the_end()
+
+
+@functools.cache
+def _watch_at_the_end() -> None:
     register = getattr(
         threading, "_register_atexit", None
-    )  # as `concurrent.futures` does; what comes there comes first
-    if register is not None and not _watching:
-        _watching.append(True)
+    )  # used by `concurrent.futures`: it is called before the rest
+    if register is not None:
         with contextlib.suppress(RuntimeError):  # it is ending already
             register(_watch_for_ctrl_c)
 
