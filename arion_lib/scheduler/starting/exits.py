@@ -63,9 +63,8 @@ def keep(core: Closable) -> None:
 
 @functools.cache
 def _watch_at_the_end() -> None:
-    register = getattr(
-        threading, "_register_atexit", None
-    )  # used by `concurrent.futures`: it is called before the rest
+    # Called before the rest of `threading._shutdown`; `concurrent.futures` uses it, too.
+    register = getattr(threading, "_register_atexit", None)
     if register is not None:
         with contextlib.suppress(RuntimeError):  # it is ending already
             register(_watch_for_ctrl_c)
