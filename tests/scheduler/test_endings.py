@@ -287,39 +287,18 @@ if {where!r} == "result":
         wait_until_gone(pids)
 
 
-def test_ctrl_c_at_the_moment_when_the_interpreter_begins_to_end_is_not_lost(tmp_path: Path) -> None:
+@pytest.mark.parametrize("before", ["", "end()"], ids=["its first step", "its last step"])
+def test_ctrl_c_while_the_interpreter_ends_its_threads_is_not_lost(tmp_path: Path, before: str) -> None:
     """Python prints that one as ignored; the tasks would go on for ever."""
     with running(
         tmp_path,
         f"""
-import threading
-{TELL_WORKERS}
-def struck():
-    raise KeyboardInterrupt
-threading._shutdown = struck
-scheduler = Scheduler(2)
-task, other = scheduler.submit(spin), scheduler.submit(spin)
-tell_workers()
-""",
-    ) as process:
-        pids = [int(word) for word in line(process)]
-        _, err = process.communicate(timeout=PATIENCE)
-        assert "KeyboardInterrupt" in err
-        wait_until_gone(pids)
-
-
-@pytest.mark.posix("Windows has no SIGINT for another process")
-def test_ctrl_c_in_the_last_step_of_the_threads_end_is_not_lost(tmp_path: Path) -> None:
-    """Python prints that one as ignored, too, and by then it has taken note of the main thread's end."""
-    with running(
-        tmp_path,
-        f"""
-import os, signal, threading
+import signal, threading
 {TELL_WORKERS}
 end = threading._shutdown
 def struck():
-    end()
-    os.kill(os.getpid(), signal.SIGINT)
+    {before}
+    signal.raise_signal(signal.SIGINT)
 threading._shutdown = struck
 scheduler = Scheduler(2)
 task, other = scheduler.submit(spin), scheduler.submit(spin)

@@ -106,8 +106,9 @@ def some_tasks(scheduler: Scheduler, lane: str) -> list[Any]:
 def test_no_line_loses_a_task(lane: str, step: Any, error: type[BaseException]) -> None:
     failed: list[int] = []
     with Scheduler(1, threads=1, grace=0.1, preload=[jobs.__name__]) as scheduler:
-        for task in some_tasks(scheduler, lane):
-            task.exception(PATIENCE)  # how long they take is known from now on: they are sent by the hundred
+        usual = {NoneType, WorkerDiedError} if lane == "death" else {NoneType}
+        # How long they take is known from now on: they are sent by the hundred.
+        assert {type(task.exception(PATIENCE)) for task in some_tasks(scheduler, lane)} == usual
         for line in lines_of(step.__code__):
             tracer = FailingLine(step.__code__, line, error(f"injected into line {line}"))
             scheduler._core.ask(lambda tracer=tracer: sys.settrace(tracer))
@@ -122,7 +123,6 @@ def test_no_line_loses_a_task(lane: str, step: Any, error: type[BaseException]) 
             for task in tasks:
                 assert task.exception() is None or says_why(task, line), task.exception()
             failed += [line] if tracer.failed else []
-            usual = {NoneType, WorkerDiedError} if lane == "death" else {NoneType}
             assert {type(task.exception(PATIENCE)) for task in some_tasks(scheduler, lane)} == usual
         assert scheduler.wait_idle(PATIENCE)
     assert failed, "none of them was made to fail"

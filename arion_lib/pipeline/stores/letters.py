@@ -125,9 +125,8 @@ def _act(chosen: argparse.Namespace, store: Store) -> None:
             shown: dict[str, object] = {"number": stored.seq, "record": letter.record, "offset": letter.offset}
             shown |= {"reason": letter.reason, "raw": letter.raw.decode(errors="backslashreplace")}
             shown["piece"] = letter.piece
-            escaped = (
-                codecs.lookup(sys.stdout.encoding).name != "utf-8"
-            )  # what it lacks would be shown in no JSON's way
+            # Elsewhere Python's own escapes would stand for what the terminal lacks, and they are no JSON.
+            escaped = codecs.lookup(sys.stdout.encoding).name != "utf-8"
             sys.stdout.write(json.dumps(shown, ensure_ascii=escaped) + "\n")
 
 
