@@ -50,7 +50,6 @@ class Fault:
     breaks: Callable[[], None]
     shows: Callable[[str], bool]
     mends: Callable[[], None]
-    slow: bool = False  # it shows after many seconds: senders have finished by then, lest the queue drown
 
 
 def is_down(url: str) -> bool:
@@ -74,9 +73,6 @@ def survives(fault: Fault, folder: Path, server: Role = serve.run) -> Books:
                 if server in (careless, unconfirmed):
                     wait_for_blocks(folder, BLOCKS)  # the fault does not show in it: it has taken so many for published
                 else:
-                    if fault.slow:
-                        senders.wait_for_acks(3 * ACKS)
-                        senders.finish()
                     until(lambda: fault.shows(url))
                 fault.mends()
                 taken += take(broker, 100)  # while senders send it may never be empty
@@ -337,7 +333,6 @@ def alarm(node: PrivateRabbit, folder: Path, mends: Callable[[], None]) -> Fault
         lambda: node.control("set_vm_memory_high_watermark", "0"),
         cannot_publish,
         mends,
-        slow=True,
     )
 
 
